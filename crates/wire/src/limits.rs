@@ -1,0 +1,90 @@
+//! Every bound of the protocol between client and relay, with its reason.
+
+use std::time::Duration;
+
+/// Protocol versions this build speaks, best first.
+pub const VERSIONS: [u32; 1] = [1];
+
+/// Devices of one account: a phone-sized household of installations, and 256 members
+/// of a group still fit one submission.
+pub const MAX_DEVICES: usize = 5;
+
+/// Items of one submission: a group of 256 with [`MAX_DEVICES`] each.
+pub const MAX_SUBMIT_ITEMS: usize = 256 * MAX_DEVICES;
+
+/// Bodies of one submission. One for a group; a batch of 1:1 messages carries one each.
+pub const MAX_SUBMIT_BODIES: usize = 64;
+
+/// Largest sealed body: the top padding bucket (`docs/protocol.md`, seal).
+pub const MAX_BODY_BYTES: usize = 65_536;
+
+/// Smallest sealed body: the lowest padding bucket.
+pub const MIN_BODY_BYTES: usize = 512;
+
+/// The padding buckets. A body of any other length was not made by a client of ours and is refused.
+pub const BODY_SIZES: [usize; 8] = [512, 1024, 2304, 4096, 8192, 16_384, 32_768, 65_536];
+
+/// A wrapped body key: 32 bytes and a 16-byte tag.
+pub const HEAD_BYTES: usize = 48;
+
+/// Bodies of one submission together, so that a batch cannot exceed a frame.
+pub const MAX_SUBMIT_BODY_BYTES: usize = 4 * MAX_BODY_BYTES;
+
+/// Largest frame on `/v1/submit`: [`MAX_SUBMIT_BODY_BYTES`] and [`MAX_SUBMIT_ITEMS`] items of about 150 bytes.
+pub const MAX_SUBMIT_FRAME_BYTES: usize = 512 * 1024;
+
+/// Largest frame on `/v1/mailbox`: a full prekey upload (about 40 KB) or one request-lane submission.
+pub const MAX_MAILBOX_FRAME_BYTES: usize = 128 * 1024;
+
+/// Largest body of an HTTPS question or answer.
+pub const MAX_HTTP_BYTES: usize = 16 * 1024;
+
+/// Envelopes pushed and not yet acknowledged: bounds the relay's and the client's memory, and is
+/// enough to hide a round trip of 50 ms at 5,000 messages a second.
+pub const MAX_UNACKED: usize = 256;
+
+/// Frames waiting for an unauthenticated socket. After it the socket is closed: silent connections cost nothing.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client pings this often; a relay closes a socket that was silent for [`SILENCE_TIMEOUT`].
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Two missed pings and some slack.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long an envelope may wait: 30 days. The client remembers envelope ids as long.
+pub const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// One-time prekeys of each kind a device keeps at the relay.
+pub const MAX_ONE_TIME_EC: usize = 100;
+/// ML-KEM keys are 1.6 KB each, so fewer of them.
+pub const MAX_ONE_TIME_KEM: usize = 20;
+/// Below this the relay says `prekeys_low`: EC keys.
+pub const LOW_ONE_TIME_EC: usize = 20;
+/// Below this the relay says `prekeys_low`: KEM keys.
+pub const LOW_ONE_TIME_KEM: usize = 5;
+
+/// Envelopes the holder of one contact token may submit: introductions until the inviter answers.
+pub const MAX_TOKEN_SUBMITS: u32 = 64;
+/// Prekey bundles the holder of one contact token may take.
+pub const MAX_TOKEN_PREKEYS: u32 = 16;
+/// Contact tokens an account may have open.
+pub const MAX_CONTACT_TOKENS: usize = 256;
+/// Longest life of a contact token.
+pub const MAX_TOKEN_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Request lane: requests one sender may make in 24 hours.
+pub const MAX_REQUESTS_PER_DAY: usize = 20;
+/// Request lane: requests that may wait for one receiver.
+pub const MAX_PENDING_REQUESTS: usize = 100;
+
+/// Handles: 3 to 32 of `a-z 0-9 . _ -`, beginning and ending with a letter or digit.
+pub const MIN_HANDLE_CHARS: usize = 3;
+/// See [`MIN_HANDLE_CHARS`].
+pub const MAX_HANDLE_CHARS: usize = 32;
+
+/// Longest `host:port`: a DNS name (253) and a port.
+pub const MAX_AUTHORITY_BYTES: usize = 260;
+
+/// How long a replaced delivery key may stay valid.
+pub const MAX_PREVIOUS_KEY_VALIDITY: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,414 @@
+//! Frames of the authenticated socket `/v1/mailbox` (PROTOCOL.md 2 and 4).
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::{
+    CapabilityHash, DeviceAddress, MailboxEpoch, Seq, WireError,
+    convert::{bounded, copy, exact, optional},
+    limits::{
+        MAX_AUTHORITY_BYTES, MAX_BODY_BYTES, MAX_HTTP_BYTES, MAX_MAILBOX_FRAME_BYTES, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM,
+    },
+    proto,
+    submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitResult, results_from_proto, results_to_proto},
+    version::check_offer,
+};
+
+/// Encoded signed prekey: id, X25519 key, signature.
+pub const SIGNED_PREKEY_BYTES: usize = 100;
+/// Encoded one-time EC prekey: id, X25519 key.
+pub const ONE_TIME_EC_BYTES: usize = 36;
+/// Encoded ML-KEM-1024 prekey: id, key, signature.
+pub const KEM_PREKEY_BYTES: usize = 1636;
+
+/// Client to relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxClientFrame {
+    /// Offered versions; the first frame.
+    Hello(Vec<u32>),
+    /// Answer to the challenge.
+    Auth {
+        /// Who claims to be here.
+        device: DeviceAddress,
+        /// The relay as the client knows it, `host:port`.
+        authority: String,
+        /// The pinned certificate key hash, if the client has one.
+        pin: Option<[u8; 32]>,
+        /// Ed25519 over label, authority, pin, nonce, device.
+        signature: [u8; 64],
+    },
+    /// Everything up to this `Seq` is committed here.
+    Ack(Seq),
+    /// A question or change; `id` comes back in the response.
+    Request {
+        /// Chosen by the client.
+        id: u64,
+        /// What is asked.
+        op: MailboxRequest,
+    },
+    /// Answered by `Pong`.
+    Ping,
+}
+
+/// What a device may ask of its own mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxRequest {
+    /// Adds or replaces prekeys.
+    PutPrekeys(PrekeyUpload),
+    /// A newer device list of this account.
+    PutDeviceList(Bytes),
+    /// The account's delivery key, and how long its predecessor lives.
+    SetDeliveryKeys {
+        /// SHA-256 of the key.
+        current: CapabilityHash,
+        /// SHA-256 of the one before.
+        previous: Option<CapabilityHash>,
+        /// Seconds it is still honoured.
+        previous_valid_s: u32,
+    },
+    /// A contact token for a link.
+    PutContactToken {
+        /// SHA-256 of the token.
+        token: CapabilityHash,
+        /// Seconds it lives.
+        expiry_s: u32,
+    },
+    /// The token is used up or withdrawn.
+    RemoveContactToken(CapabilityHash),
+    /// The request lane: items without capability to somebody who does not know us.
+    SubmitRequest(Submit),
+}
+
+/// Prekeys in their encoded form (`docs/protocol.md`, prekeys). The relay reads only their first four bytes, the id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PrekeyUpload {
+    /// Replaces the signed prekey; 100 bytes.
+    pub signed_prekey: Option<Bytes>,
+    /// Replaces the last-resort KEM key; 1,636 bytes.
+    pub last_resort_kem: Option<Bytes>,
+    /// Added to the stock; 36 bytes each.
+    pub one_time_ec: Vec<Bytes>,
+    /// Added to the stock; 1,636 bytes each.
+    pub one_time_kem: Vec<Bytes>,
+    /// Drop the old one-time stock first.
+    pub replace_one_time: bool,
+}
+
+/// Stock of one-time prekeys at the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PrekeyCount {
+    /// X25519 keys.
+    pub one_time_ec: u32,
+    /// ML-KEM keys.
+    pub one_time_kem: u32,
+}
+
+/// Relay to client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxServerFrame {
+    /// To be signed.
+    Challenge {
+        /// Chosen protocol version.
+        version: u32,
+        /// Random, one use.
+        nonce: [u8; 32],
+    },
+    /// The session is claimed; pushes follow.
+    Ready {
+        /// A new one means: count from 0 again.
+        epoch: MailboxEpoch,
+        /// Highest acknowledged `Seq`.
+        acked: Seq,
+        /// The relay's clock, milliseconds since 1970.
+        server_time_ms: u64,
+        /// The relay's limits.
+        limits: Limits,
+        /// Prekeys left.
+        prekeys: PrekeyCount,
+    },
+    /// One envelope.
+    Push(Push),
+    /// All that was waiting has been pushed and acknowledged.
+    CaughtUp,
+    /// Another connection of this device took over.
+    Displaced,
+    /// The relay is going down; come back later.
+    GoAway {
+        /// Milliseconds to wait before connecting again.
+        retry_after_ms: u32,
+    },
+    /// The connection is over.
+    Error(Refusal),
+    /// Answer to a request.
+    Response {
+        /// The request's id.
+        id: u64,
+        /// What came of it.
+        result: Result<RequestOutcome, Refusal>,
+    },
+    /// Answer to a ping.
+    Pong,
+    /// Time to refill.
+    PrekeysLow(PrekeyCount),
+}
+
+/// What a request brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// Done and durable.
+    Done,
+    /// The request lane's results, one for each item.
+    Submit(Vec<SubmitResult>),
+}
+
+/// An envelope on its way to the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// Place in the mailbox; 0 for an ephemeral envelope, which is never acknowledged.
+    pub seq: Seq,
+    /// Durable or ephemeral.
+    pub class: EnvelopeClass,
+    /// Wrapped body key.
+    pub head: Bytes,
+    /// Sealed body.
+    pub body: Bytes,
+    /// When the relay committed it, milliseconds since 1970.
+    pub received_ms: u64,
+}
+
+fn sized(field: &'static str, bytes: Bytes, expected: usize) -> Result<Bytes, WireError> {
+    if bytes.len() == expected { Ok(bytes) } else { Err(WireError::Length { field, expected, found: bytes.len() }) }
+}
+
+fn sized_list(field: &'static str, list: Vec<Bytes>, expected: usize, limit: usize) -> Result<Vec<Bytes>, WireError> {
+    if list.len() > limit {
+        return Err(WireError::TooMany { field, limit });
+    }
+    list.into_iter().map(|bytes| sized(field, bytes, expected)).collect()
+}
+
+fn sized_or_none(field: &'static str, bytes: Bytes, expected: usize) -> Result<Option<Bytes>, WireError> {
+    if bytes.is_empty() { Ok(None) } else { sized(field, bytes, expected).map(Some) }
+}
+
+impl TryFrom<proto::PrekeyUpload> for PrekeyUpload {
+    type Error = WireError;
+
+    fn try_from(value: proto::PrekeyUpload) -> Result<Self, WireError> {
+        Ok(Self {
+            signed_prekey: sized_or_none("signed prekey", value.signed_prekey, SIGNED_PREKEY_BYTES)?,
+            last_resort_kem: sized_or_none("last-resort KEM prekey", value.last_resort_kem, KEM_PREKEY_BYTES)?,
+            one_time_ec: sized_list("one-time prekey", value.one_time_ec, ONE_TIME_EC_BYTES, MAX_ONE_TIME_EC)?,
+            one_time_kem: sized_list("one-time KEM prekey", value.one_time_kem, KEM_PREKEY_BYTES, MAX_ONE_TIME_KEM)?,
+            replace_one_time: value.replace_one_time,
+        })
+    }
+}
+
+impl From<&PrekeyUpload> for proto::PrekeyUpload {
+    fn from(value: &PrekeyUpload) -> Self {
+        Self {
+            signed_prekey: value.signed_prekey.clone().unwrap_or_default(),
+            last_resort_kem: value.last_resort_kem.clone().unwrap_or_default(),
+            one_time_ec: value.one_time_ec.clone(),
+            one_time_kem: value.one_time_kem.clone(),
+            replace_one_time: value.replace_one_time,
+        }
+    }
+}
+
+impl TryFrom<proto::request::Op> for MailboxRequest {
+    type Error = WireError;
+
+    fn try_from(value: proto::request::Op) -> Result<Self, WireError> {
+        use proto::request::Op;
+        Ok(match value {
+            Op::PutPrekeys(upload) => Self::PutPrekeys(upload.try_into()?),
+            Op::PutDeviceList(put) => Self::PutDeviceList(bounded("device list", put.device_list, MAX_HTTP_BYTES)?),
+            Op::SetDeliveryKeys(set) => Self::SetDeliveryKeys {
+                current: CapabilityHash::from_slice(&set.current_hash)?,
+                previous: optional("previous delivery key", &set.previous_hash)?.map(CapabilityHash),
+                previous_valid_s: set.previous_valid_s,
+            },
+            Op::PutContactToken(put) => {
+                Self::PutContactToken { token: CapabilityHash::from_slice(&put.token_hash)?, expiry_s: put.expiry_s }
+            }
+            Op::RemoveContactToken(remove) => Self::RemoveContactToken(CapabilityHash::from_slice(&remove.token_hash)?),
+            Op::SubmitRequest(submit) => Self::SubmitRequest(submit.try_into()?),
+        })
+    }
+}
+
+impl From<&MailboxRequest> for proto::request::Op {
+    fn from(value: &MailboxRequest) -> Self {
+        match value {
+            MailboxRequest::PutPrekeys(upload) => Self::PutPrekeys(upload.into()),
+            MailboxRequest::PutDeviceList(list) => {
+                Self::PutDeviceList(proto::PutDeviceList { device_list: list.clone() })
+            }
+            MailboxRequest::SetDeliveryKeys { current, previous, previous_valid_s } => {
+                Self::SetDeliveryKeys(proto::SetDeliveryKeys {
+                    current_hash: copy(&current.0),
+                    previous_hash: previous.map(|hash| copy(&hash.0)).unwrap_or_default(),
+                    previous_valid_s: *previous_valid_s,
+                })
+            }
+            MailboxRequest::PutContactToken { token, expiry_s } => {
+                Self::PutContactToken(proto::PutContactToken { token_hash: copy(&token.0), expiry_s: *expiry_s })
+            }
+            MailboxRequest::RemoveContactToken(token) => {
+                Self::RemoveContactToken(proto::RemoveContactToken { token_hash: copy(&token.0) })
+            }
+            MailboxRequest::SubmitRequest(submit) => Self::SubmitRequest(submit.into()),
+        }
+    }
+}
+
+impl MailboxClientFrame {
+    /// Encodes for the wire.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        use proto::mailbox_client_frame::Frame;
+        let frame = match self {
+            Self::Hello(versions) => Frame::Hello(proto::Hello { versions: versions.clone() }),
+            Self::Auth { device, authority, pin, signature } => Frame::Auth(proto::Auth {
+                device: Some(device.into()),
+                authority: authority.clone(),
+                pin: pin.map(|pin| copy(&pin)).unwrap_or_default(),
+                signature: copy(signature),
+            }),
+            Self::Ack(upto) => Frame::Ack(proto::Ack { upto: *upto }),
+            Self::Request { id, op } => Frame::Request(proto::Request { id: *id, op: Some(op.into()) }),
+            Self::Ping => Frame::Ping(proto::Ping {}),
+        };
+        proto::MailboxClientFrame { frame: Some(frame) }.encode_to_vec().into()
+    }
+
+    /// Decodes and checks a frame.
+    ///
+    /// # Errors
+    /// Anything that the protocol does not allow.
+    pub fn decode(bytes: Bytes) -> Result<Self, WireError> {
+        use proto::mailbox_client_frame::Frame;
+        let frame = proto::MailboxClientFrame::decode(bounded("frame", bytes, MAX_MAILBOX_FRAME_BYTES)?)
+            .map_err(|_| WireError::Protobuf)?;
+        Ok(match frame.frame.ok_or(WireError::Missing("frame"))? {
+            Frame::Hello(hello) => Self::Hello(check_offer(hello.versions)?),
+            Frame::Auth(auth) => {
+                if auth.authority.is_empty() || auth.authority.len() > MAX_AUTHORITY_BYTES {
+                    return Err(WireError::Range("authority"));
+                }
+                Self::Auth {
+                    device: auth.device.try_into()?,
+                    authority: auth.authority,
+                    pin: optional("pin", &auth.pin)?,
+                    signature: exact("signature", &auth.signature)?,
+                }
+            }
+            Frame::Ack(ack) => Self::Ack(ack.upto),
+            Frame::Request(request) => {
+                Self::Request { id: request.id, op: request.op.ok_or(WireError::Missing("op"))?.try_into()? }
+            }
+            Frame::Ping(_) => Self::Ping,
+        })
+    }
+}
+
+impl From<proto::PrekeyCount> for PrekeyCount {
+    fn from(value: proto::PrekeyCount) -> Self {
+        Self { one_time_ec: value.one_time_ec, one_time_kem: value.one_time_kem }
+    }
+}
+
+impl From<PrekeyCount> for proto::PrekeyCount {
+    fn from(value: PrekeyCount) -> Self {
+        Self { one_time_ec: value.one_time_ec, one_time_kem: value.one_time_kem }
+    }
+}
+
+impl MailboxServerFrame {
+    /// Encodes for the wire.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        use proto::{mailbox_server_frame::Frame, response::Result as R};
+        let frame = match self {
+            Self::Challenge { version, nonce } => {
+                Frame::Challenge(proto::Challenge { version: *version, nonce: copy(nonce) })
+            }
+            Self::Ready { epoch, acked, server_time_ms, limits, prekeys } => Frame::Ready(proto::Ready {
+                mailbox_epoch: copy(&epoch.0),
+                acked: *acked,
+                server_time_ms: *server_time_ms,
+                limits: Some((*limits).into()),
+                prekeys: Some((*prekeys).into()),
+            }),
+            Self::Push(push) => Frame::Push(proto::Push {
+                seq: push.seq,
+                class: push.class.to_proto(),
+                head: push.head.clone(),
+                body: push.body.clone(),
+                received_ms: push.received_ms,
+            }),
+            Self::CaughtUp => Frame::CaughtUp(proto::CaughtUp {}),
+            Self::Displaced => Frame::Displaced(proto::Displaced {}),
+            Self::GoAway { retry_after_ms } => Frame::GoAway(proto::GoAway { retry_after_ms: *retry_after_ms }),
+            Self::Error(refusal) => Frame::Error((*refusal).into()),
+            Self::Response { id, result } => Frame::Response(proto::Response {
+                id: *id,
+                result: Some(match result {
+                    Ok(RequestOutcome::Done) => R::Done(proto::Done {}),
+                    Ok(RequestOutcome::Submit(results)) => R::Submit(results_to_proto(results)),
+                    Err(refusal) => R::Error((*refusal).into()),
+                }),
+            }),
+            Self::Pong => Frame::Pong(proto::Pong {}),
+            Self::PrekeysLow(count) => Frame::PrekeysLow((*count).into()),
+        };
+        proto::MailboxServerFrame { frame: Some(frame) }.encode_to_vec().into()
+    }
+
+    /// Decodes and checks a frame.
+    ///
+    /// # Errors
+    /// Anything that the protocol does not allow.
+    pub fn decode(bytes: Bytes) -> Result<Self, WireError> {
+        use proto::{mailbox_server_frame::Frame, response::Result as R};
+        let frame = proto::MailboxServerFrame::decode(bounded("frame", bytes, MAX_MAILBOX_FRAME_BYTES)?)
+            .map_err(|_| WireError::Protobuf)?;
+        Ok(match frame.frame.ok_or(WireError::Missing("frame"))? {
+            Frame::Challenge(challenge) => {
+                Self::Challenge { version: challenge.version, nonce: exact("nonce", &challenge.nonce)? }
+            }
+            Frame::Ready(ready) => Self::Ready {
+                epoch: MailboxEpoch::from_slice(&ready.mailbox_epoch)?,
+                acked: ready.acked,
+                server_time_ms: ready.server_time_ms,
+                limits: ready.limits.ok_or(WireError::Missing("limits"))?.into(),
+                prekeys: ready.prekeys.ok_or(WireError::Missing("prekeys"))?.into(),
+            },
+            // Head and body are not held to our sizes here: what is not ours must still be
+            // acknowledged as junk, or it would block the window for ever.
+            Frame::Push(push) => Self::Push(Push {
+                seq: push.seq,
+                class: EnvelopeClass::from_proto(push.class)?,
+                head: push.head,
+                body: bounded("body", push.body, MAX_BODY_BYTES)?,
+                received_ms: push.received_ms,
+            }),
+            Frame::CaughtUp(_) => Self::CaughtUp,
+            Frame::Displaced(_) => Self::Displaced,
+            Frame::GoAway(go) => Self::GoAway { retry_after_ms: go.retry_after_ms },
+            Frame::Error(error) => Self::Error(error.into()),
+            Frame::Response(response) => Self::Response {
+                id: response.id,
+                result: match response.result.ok_or(WireError::Missing("result"))? {
+                    R::Done(_) => Ok(RequestOutcome::Done),
+                    R::Submit(results) => Ok(RequestOutcome::Submit(results_from_proto(results)?)),
+                    R::Error(error) => Err(error.into()),
+                },
+            },
+            Frame::Pong(_) => Self::Pong,
+            Frame::PrekeysLow(count) => Self::PrekeysLow(count.into()),
+        })
+    }
+}

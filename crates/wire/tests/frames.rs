@@ -1,0 +1,219 @@
+//! Every frame round-trips, and no bytes make a decoder panic or accept what the protocol forbids.
+#![allow(clippy::unwrap_used, missing_docs)] // a failed expectation is the test's result
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use subrosa_wire::{
+    AccountId, Capability, CapabilityHash, ContactToken, DeliveryKey, DeviceAddress, ErrorCode, MailboxEpoch,
+    TokenBinding,
+    http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Resolve, Resolved, TakePrekeys},
+    limits::{BODY_SIZES, MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_FRAME_BYTES},
+    mailbox::{
+        MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome,
+    },
+    submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
+};
+
+fn device(number: u32) -> DeviceAddress {
+    DeviceAddress { account: AccountId([4; 32]), device: number }
+}
+
+fn submit() -> Submit {
+    let item = |number, capability, class| SubmitItem {
+        device: device(number),
+        capability,
+        class,
+        expiry_s: 60,
+        head: [8; 48],
+        body_ref: 0,
+        list_version: 3,
+    };
+    Submit {
+        bodies: vec![Bytes::from(vec![1; BODY_SIZES[0]])],
+        items: vec![
+            item(1, Some(Capability::DeliveryKey(DeliveryKey::new([1; 16]))), EnvelopeClass::Durable),
+            item(
+                2,
+                Some(Capability::ContactToken {
+                    token: ContactToken::new([2; 16]),
+                    binding: TokenBinding::new([3; 16]),
+                }),
+                EnvelopeClass::Ephemeral,
+            ),
+            item(3, None, EnvelopeClass::Durable),
+        ],
+    }
+}
+
+fn limits() -> Limits {
+    Limits { max_unacked: 256, max_body_bytes: 65_536, max_submit_items: 1280, max_expiry_s: 9 }
+}
+
+#[test]
+fn mailbox_frames_round_trip() {
+    let upload = PrekeyUpload {
+        signed_prekey: Some(Bytes::from(vec![1; 100])),
+        last_resort_kem: None,
+        one_time_ec: vec![Bytes::from(vec![2; 36])],
+        one_time_kem: vec![Bytes::from(vec![3; 1636])],
+        replace_one_time: true,
+    };
+    let hash = CapabilityHash([7; 32]);
+    let requests = [
+        MailboxRequest::PutPrekeys(upload),
+        MailboxRequest::PutDeviceList(Bytes::from_static(b"list")),
+        MailboxRequest::SetDeliveryKeys { current: hash, previous: Some(hash), previous_valid_s: 5 },
+        MailboxRequest::SetDeliveryKeys { current: hash, previous: None, previous_valid_s: 0 },
+        MailboxRequest::PutContactToken { token: hash, expiry_s: 5 },
+        MailboxRequest::RemoveContactToken(hash),
+        MailboxRequest::SubmitRequest(submit()),
+    ];
+    let mut frames: Vec<_> = requests.into_iter().map(|op| MailboxClientFrame::Request { id: 9, op }).collect();
+    frames.extend([
+        MailboxClientFrame::Hello(vec![1, 2]),
+        MailboxClientFrame::Auth {
+            device: device(1),
+            authority: "localhost:1".into(),
+            pin: Some([1; 32]),
+            signature: [2; 64],
+        },
+        MailboxClientFrame::Ack(u64::MAX),
+        MailboxClientFrame::Ping,
+    ]);
+    for frame in frames {
+        assert_eq!(MailboxClientFrame::decode(frame.encode()).unwrap(), frame);
+    }
+
+    let push = Push {
+        seq: 5,
+        class: EnvelopeClass::Durable,
+        head: Bytes::from(vec![1; 48]),
+        body: Bytes::from(vec![1; 512]),
+        received_ms: 7,
+    };
+    let refusal = Refusal { code: ErrorCode::RateLimited, retry_after_s: 4 };
+    for frame in [
+        MailboxServerFrame::Challenge { version: 1, nonce: [3; 32] },
+        MailboxServerFrame::Ready {
+            epoch: MailboxEpoch([1; 16]),
+            acked: 2,
+            server_time_ms: 3,
+            limits: limits(),
+            prekeys: PrekeyCount { one_time_ec: 1, one_time_kem: 2 },
+        },
+        MailboxServerFrame::Push(push),
+        MailboxServerFrame::CaughtUp,
+        MailboxServerFrame::Displaced,
+        MailboxServerFrame::GoAway { retry_after_ms: 1 },
+        MailboxServerFrame::Error(refusal),
+        MailboxServerFrame::Response { id: 1, result: Ok(RequestOutcome::Done) },
+        MailboxServerFrame::Response { id: 1, result: Ok(RequestOutcome::Submit(vec![SubmitResult::Accepted])) },
+        MailboxServerFrame::Response { id: 1, result: Err(refusal) },
+        MailboxServerFrame::Pong,
+        MailboxServerFrame::PrekeysLow(PrekeyCount::default()),
+    ] {
+        assert_eq!(MailboxServerFrame::decode(frame.encode()).unwrap(), frame);
+    }
+}
+
+#[test]
+fn submit_frames_round_trip() {
+    for frame in [
+        SubmitClientFrame::Hello(vec![1]),
+        SubmitClientFrame::Submit { id: 3, submit: submit() },
+        SubmitClientFrame::Ping,
+    ] {
+        assert_eq!(SubmitClientFrame::decode(frame.encode()).unwrap(), frame);
+    }
+    let results = vec![
+        SubmitResult::Accepted,
+        SubmitResult::StaleDevices(Bytes::from_static(b"list")),
+        SubmitResult::Full { retry_after_s: 60 },
+        SubmitResult::Refused { code: ErrorCode::CapabilityRefused, retry_after_s: 0 },
+    ];
+    for frame in [
+        SubmitServerFrame::Welcome { version: 1, server_time_ms: 5, limits: limits() },
+        SubmitServerFrame::Reply { id: 3, result: Ok(results) },
+        SubmitServerFrame::Reply { id: 3, result: Err(Refusal::never(ErrorCode::Malformed)) },
+        SubmitServerFrame::Error(Refusal::never(ErrorCode::Malformed)),
+        SubmitServerFrame::GoAway { retry_after_ms: 4 },
+        SubmitServerFrame::Pong,
+    ] {
+        assert_eq!(SubmitServerFrame::decode(frame.encode()).unwrap(), frame);
+    }
+    assert_eq!(Submit::decode(&submit().encode()).unwrap(), submit());
+}
+
+#[test]
+fn http_messages_round_trip() {
+    fn check<M: HttpMessage + PartialEq + std::fmt::Debug>(message: &M) {
+        assert_eq!(&M::decode(message.encode().into()).unwrap(), message);
+    }
+    check(&Register {
+        account_record: [1; 65],
+        handle: "alice".parse().unwrap(),
+        device_list: Bytes::from_static(b"list"),
+        authority: "localhost:80".into(),
+        pin: None,
+        proof: [2; 64],
+        registration_token: None,
+    });
+    check(&Resolve { handle: "bob".parse().unwrap() });
+    check(&Resolved { account: AccountId([1; 32]) });
+    check(&GetDevices { account: AccountId([1; 32]) });
+    check(&Devices { account_record: [1; 65], device_list: Bytes::from_static(b"x") });
+    check(&TakePrekeys { device: device(2), capability: None });
+    check(&Prekeys {
+        signed_prekey: Bytes::from(vec![1; 100]),
+        one_time_ec: None,
+        kem: Bytes::from(vec![1; 1636]),
+        kem_last_resort: true,
+    });
+    check(&Refusal::never(ErrorCode::NotFound));
+}
+
+#[test]
+fn a_submission_that_breaks_a_rule_is_refused() {
+    let refused = |change: fn(&mut Submit)| {
+        let mut submit = submit();
+        change(&mut submit);
+        Submit::decode(&submit.encode()).is_err()
+    };
+    assert!(refused(|s| s.items.clear()));
+    assert!(refused(|s| s.bodies.clear()));
+    assert!(refused(|s| s.items[0].body_ref = 1));
+    assert!(refused(|s| s.items[0].device.device = 0));
+    assert!(refused(|s| s.bodies[0] = Bytes::from(vec![0; 513])));
+    assert!(refused(|s| s.bodies = vec![Bytes::from(vec![0; 512]); 65]));
+    assert!(refused(|s| s.bodies = vec![Bytes::from(vec![0; 65_536]); 5]));
+    assert!(refused(|s| s.items = vec![s.items[0].clone(); 1281]));
+    assert!(!refused(|_| {}));
+}
+
+#[test]
+fn oversized_frames_are_refused_before_they_are_parsed() {
+    assert!(MailboxClientFrame::decode(Bytes::from(vec![0; MAX_MAILBOX_FRAME_BYTES + 1])).is_err());
+    assert!(SubmitClientFrame::decode(Bytes::from(vec![0; MAX_SUBMIT_FRAME_BYTES + 1])).is_err());
+}
+
+proptest! {
+    #[test]
+    fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let bytes = Bytes::from(bytes);
+        let _ = MailboxClientFrame::decode(bytes.clone());
+        let _ = MailboxServerFrame::decode(bytes.clone());
+        let _ = SubmitClientFrame::decode(bytes.clone());
+        let _ = SubmitServerFrame::decode(bytes.clone());
+        let _ = Register::decode(bytes.clone());
+        let _ = TakePrekeys::decode(bytes.clone());
+        let _ = Prekeys::decode(bytes);
+    }
+
+    #[test]
+    fn a_flipped_bit_never_panics(at in 0usize..4000, bit in 0u8..8) {
+        let mut bytes = SubmitClientFrame::Submit { id: 3, submit: submit() }.encode().to_vec();
+        let at = at % bytes.len();
+        bytes[at] ^= 1 << bit;
+        let _ = SubmitClientFrame::decode(bytes.into());
+    }
+}
