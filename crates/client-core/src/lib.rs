@@ -1,1 +1,13 @@
-//! placeholder
+//! The engine of a Subrosa account: keys, sessions, encrypted store, outbox, receipts, sync.
+//!
+//! One process runs the engine ([`Engine`]); every interface drives it through [`Client`], in the
+//! same process or over the account's private socket. The user interface never waits for network
+//! or disk: state flows one way, from the engine's events.
+#![deny(missing_docs)]
+
+pub mod api;
+pub mod client;
+pub mod limits;
+
+pub use api::{ApiError, ErrorKind};
+pub use client::{Client, Remote, RemoteCall, dispatch};

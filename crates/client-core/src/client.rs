@@ -1,0 +1,120 @@
+//! The one trait through which every interface drives an engine: in this process or over its socket.
+//!
+//! The table below is the only list of methods. From it come the trait, the JSON-RPC dispatch of the
+//! engine's socket, and the client that speaks JSON-RPC; so CLI verbs, RPC methods and trait methods
+//! cannot drift apart.
+
+use std::future::Future;
+
+use futures_util::future::BoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::api::{
+    AccountInfo, ApiError, Chats, ChatsParams, Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, History,
+    HistoryParams, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, ReadParams, Receipts,
+    ReceiveCommitParams, ReceiveParams, Received, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams,
+    Waited, WhoParams,
+};
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $method:ident = $name:literal ($params:ty) -> $result:ty;)*) => {
+        /// What an engine can be asked. Object-safe: interfaces hold an `Arc<dyn Client>`.
+        pub trait Client: Send + Sync {
+            $($(#[$doc])* fn $method(&self, params: $params) -> BoxFuture<'_, Result<$result, ApiError>>;)*
+        }
+
+        /// Every method's JSON-RPC name.
+        pub const METHODS: &[&str] = &[$($name),*];
+
+        /// Calls the method of that name with JSON parameters: the socket server's whole knowledge of the methods.
+        ///
+        /// # Errors
+        /// What the method returns; [`ErrorKind::Usage`] for an unknown method or parameters that do not fit.
+        pub async fn dispatch(client: &dyn Client, method: &str, params: Value) -> Result<Value, ApiError> {
+            match method {
+                $($name => {
+                    let params: $params = serde_json::from_value(params)
+                        .map_err(|error| ApiError::new(ErrorKind::Usage, format!("parameters of {}: {error}", $name)))?;
+                    let result = client.$method(params).await?;
+                    serde_json::to_value(result)
+                        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("result of {}: {error}", $name)))
+                })*
+                _ => Err(ApiError::new(ErrorKind::Usage, format!("no method named {method}"))),
+            }
+        }
+
+        impl<T: RemoteCall> Client for Remote<T> {
+            $(fn $method(&self, params: $params) -> BoxFuture<'_, Result<$result, ApiError>> {
+                Box::pin(self.call($name, params))
+            })*
+        }
+    };
+}
+
+methods! {
+    /// The account of this engine.
+    account = "account"(NoParams) -> AccountInfo;
+    /// Connection, outbox, unread, engine owner.
+    status = "status"(NoParams) -> Status;
+    /// Makes a contact link; it is registered at the relay before it is returned.
+    invite = "invite"(InviteParams) -> Invite;
+    /// Uses a contact link: checks it against the inviter's relay, queues the introduction.
+    join = "join"(JoinParams) -> Contact;
+    /// Everybody.
+    contact_list = "contact.list"(NoParams) -> Contacts;
+    /// One contact.
+    contact_show = "contact.show"(WhoParams) -> Contact;
+    /// Accepts a request: they get our delivery key, receipts begin.
+    contact_accept = "contact.accept"(WhoParams) -> Contact;
+    /// Safety number; compares it when one is given.
+    verify = "verify"(VerifyParams) -> Identity;
+    /// Queues a message; it is durable when this returns.
+    send = "send"(SendParams) -> Sent;
+    /// Waits until a message got as far as asked.
+    wait = "wait"(WaitParams) -> Sent;
+    /// Waits until everything that was in the mailbox is committed here.
+    drain = "drain"(TimeoutParams) -> Waited;
+    /// Waits until everything in the outbox (receipts too) that can go has gone.
+    flush = "flush"(TimeoutParams) -> Waited;
+    /// Events after a cursor.
+    events = "events"(EventsParams) -> EventPage;
+    /// Incoming messages after the consumer's cursor.
+    receive = "receive"(ReceiveParams) -> Received;
+    /// Moves the consumer's cursor: call it after the messages are safely out.
+    receive_commit = "receive.commit"(ReceiveCommitParams) -> Done;
+    /// Conversations.
+    chats = "chats"(ChatsParams) -> Chats;
+    /// Messages of one conversation.
+    history = "history"(HistoryParams) -> History;
+    /// Receipts of a message.
+    info = "info"(InfoParams) -> Receipts;
+    /// Marks as read; read receipts go out.
+    read = "read"(ReadParams) -> Done;
+}
+
+/// Something that carries a JSON-RPC call to an engine.
+pub trait RemoteCall: Send + Sync {
+    /// Calls `method` and returns its result.
+    fn call(&self, method: &'static str, params: Value) -> impl Future<Output = Result<Value, ApiError>> + Send;
+}
+
+/// A [`Client`] over a [`RemoteCall`].
+#[derive(Debug)]
+pub struct Remote<T>(pub T);
+
+impl<T: RemoteCall> Remote<T> {
+    async fn call<P: Serialize + Send, R: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: P,
+    ) -> Result<R, ApiError> {
+        let params = serde_json::to_value(params)
+            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("parameters of {method}: {error}")))?;
+        let result = self.0.call(method, params).await?;
+        serde_json::from_value(result).map_err(|error| {
+            ApiError::new(ErrorKind::Failed, format!("the engine's answer to {method} is not understood: {error}"))
+                .hint("the engine may be another version of subrosa: stop it and try again")
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! Bounds of the engine, each with its reason.
+
+use std::time::Duration;
+
+/// Longest text: fits the largest sealed body with the content's other fields and the largest set-up header.
+pub const MAX_TEXT_BYTES: usize = 60_000;
+
+/// Events in one answer: an answer stays under a few megabytes even with the longest texts.
+pub const MAX_EVENTS_PAGE: u32 = 256;
+
+/// Messages of history in one answer.
+pub const MAX_HISTORY_PAGE: u32 = 1_000;
+
+/// Commands waiting for the core: beyond it callers wait, so memory stays bounded.
+pub const CORE_QUEUE: usize = 256;
+
+/// Messages of one batch to one person: fits a submission (`wire::limits`), keeps one batch in flight worth its round trip.
+pub const MAX_BATCH: usize = 32;
+
+/// Receipts are gathered this long before they are sent.
+pub const RECEIPT_COALESCE: Duration = Duration::from_millis(200);
+
+/// Ids in one receipt.
+pub const MAX_RECEIPT_IDS: usize = 500;
+
+/// First wait after a failed submission; doubles up to [`RETRY_MAX`], with full jitter.
+pub const RETRY_FIRST: Duration = Duration::from_millis(500);
+
+/// Longest wait between tries: a relay that comes back is noticed within a minute.
+pub const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Text messages that may wait in the outbox: more is a runaway script.
+pub const MAX_OUTBOX: u64 = 50_000;
+
+/// Sessions kept with one device: one current, the rest only decrypt.
+pub const MAX_SESSIONS: usize = 5;
+
+/// Events kept for `listen --since`: weeks of a busy account.
+pub const MAX_EVENTS_KEPT: u64 = 200_000;
+
+/// Quarantined envelopes kept for a later retry request.
+pub const MAX_QUARANTINED: u64 = 1_000;
+
+/// How far a message may push a conversation's logical clock.
+pub const MAX_CLOCK_JUMP: u64 = 10_000;
+
+/// A clock further off than this is shown to the person.
+pub const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1_000;
+
+/// Default life of a contact link.
+pub const LINK_TTL_S: u32 = 7 * 24 * 3600;
+
+/// Invitations open at once: the relay's own limit.
+pub const MAX_OPEN_LINKS: u64 = 256;
+
+/// Longest wait one `events`, `wait`, `drain` or `flush` call may ask for.
+pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
