@@ -1,1 +1,80 @@
-//! placeholder
+//! Subrosa's protocol cryptography: identities, device lists, prekeys, session set-up
+//! (X3DH with ML-KEM-1024), the Double Ratchet, the seal and safety numbers.
+//!
+//! Pure functions and state machines: no I/O, no clock, no storage, no async. The only thing
+//! taken from outside is randomness from the operating system. The byte-level text is
+//! `docs/protocol.md`; each module names its section.
+//!
+//! # The two promises of [`Step`]
+//!
+//! [`Session::encrypt`] and [`Session::decrypt`] do not change a session. They return a
+//! [`Step`], whose only way out is [`Step::commit`]: the caller stores the new state first and
+//! receives the ciphertext or plaintext after that. So state becomes real only after a tag
+//! verified, and no ciphertext leaves a process whose store does not know about it.
+#![deny(missing_docs)]
+
+mod account;
+mod address;
+mod certificate;
+mod chain_key;
+mod curve25519;
+mod decoding;
+mod device;
+mod device_list;
+mod double_ratchet;
+mod ed25519;
+mod header;
+mod kdf;
+mod kem;
+mod labels;
+mod message_key;
+mod padding;
+mod pqxdh;
+mod prekeys;
+mod randomness;
+mod receiving_chain;
+mod recovery;
+mod redacted;
+mod root_key;
+mod safety_number;
+mod seal;
+mod session;
+mod session_bytes;
+mod setup_header;
+mod skipped_keys;
+mod step;
+pub mod x3dh;
+
+pub use account::{AccountKey, AccountKeyPair, AccountRecord};
+pub use address::PartyAddress;
+pub use certificate::{CertificateError, DeviceCertificate, VerifiedCertificate};
+pub use curve25519::{Curve25519KeyPair, Curve25519PublicKey};
+pub use decoding::DecodeError;
+pub use device::{IdentityKey, IdentityKeyPair};
+pub use device_list::{DeviceList, DeviceListError, Freshness, MAX_DEVICES, UnverifiedDeviceList};
+pub use double_ratchet::MAX_JUMP;
+pub use ed25519::KeyError;
+pub use header::MESSAGE_OVERHEAD;
+pub use kem::KemUse;
+pub use padding::BUCKETS;
+pub use prekeys::{
+    BundleError, KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair,
+};
+pub use randomness::RandomnessError;
+pub use recovery::{RecoveryKey, RecoveryWordsError};
+pub use safety_number::{SafetyNumber, safety_number};
+pub use seal::{
+    OpenError, SealError, SealTarget, SealedContent, SealedEnvelope, max_message_len,
+    max_plaintext_len, open, seal,
+};
+pub use session::{
+    AcceptError, Ciphertext, DecryptError, EncryptError, MessageKind, Plaintext, Session,
+    SetupError,
+};
+pub use session_bytes::SerializedSession;
+pub use setup_header::{SETUP_HEADER_LEN, SetupHeader};
+pub use skipped_keys::{MAX_CHAINS, MAX_SKIPPED};
+pub use step::Step;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The signed, versioned list of an account's devices. It never goes backwards: see
+//! [`DeviceList::compare`] (`docs/protocol.md` section 2).
+
+use crate::account::{AccountKeyPair, AccountRecord};
+use crate::certificate::{DeviceCertificate, VerifiedCertificate};
+use crate::decoding::{DecodeError, Reader};
+use crate::kdf::sha256;
+use crate::labels;
+
+/// Most devices of one account. Every message is encrypted once for each, so the number bounds
+/// the work of all contacts.
+pub const MAX_DEVICES: usize = 5;
+
+const VERSION: u8 = 1;
+
+/// A device list that is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceListError {
+    /// The list's or one certificate's signature is not the account's.
+    #[error("the device list is not signed by this account")]
+    BadSignature,
+    /// The list names another account than the record.
+    #[error("the device list belongs to another account")]
+    OtherAccount,
+    /// No device or more than [`MAX_DEVICES`].
+    #[error("a device list holds one to {MAX_DEVICES} devices")]
+    DeviceCount,
+    /// A device number or identity key appears twice, or a device is newer than the list.
+    #[error("the device list contradicts itself")]
+    Inconsistent,
+}
+
+/// How a list relates to the one already known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// The very same list.
+    Same,
+    /// A higher version: take it.
+    Newer,
+    /// A lower version: refuse it.
+    Older,
+    /// The same version with other content: the account key signed two lists. Refuse it and
+    /// tell the person.
+    Conflict,
+}
+
+/// A list as it travels; nothing in it is to be believed before [`UnverifiedDeviceList::verify`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnverifiedDeviceList(DeviceList);
+
+/// A list signed by its account, with every certificate in it checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceList {
+    account: [u8; 32],
+    version: u32,
+    issued_ms: u64,
+    devices: Vec<DeviceCertificate>,
+    signature: [u8; 64],
+}
+
+impl DeviceList {
+    /// Signs a list. `version` counts from 1; `issued_ms` is Unix time in milliseconds. The
+    /// certificates may come in any order.
+    ///
+    /// # Errors
+    /// [`DeviceListError`] if the list would be refused by [`UnverifiedDeviceList::verify`]:
+    /// the key is not the record's, a certificate is not the account's, or numbers repeat.
+    pub fn issue(
+        key: &AccountKeyPair,
+        record: &AccountRecord,
+        version: u32,
+        issued_ms: u64,
+        mut devices: Vec<DeviceCertificate>,
+    ) -> Result<Self, DeviceListError> {
+        devices.sort_by_key(DeviceCertificate::number);
+        let mut list = Self {
+            account: record.id(),
+            version,
+            issued_ms,
+            devices,
+            signature: [0; 64],
+        };
+        // Before signing, so that nothing inconsistent is ever signed.
+        list.check_consistency()?;
+        list.signature = key.sign(&[labels::DEVICE_LIST, &list.signed_bytes()]);
+        UnverifiedDeviceList(list).verify(record)
+    }
+
+    fn check_consistency(&self) -> Result<(), DeviceListError> {
+        if self.devices.is_empty() || self.devices.len() > MAX_DEVICES {
+            return Err(DeviceListError::DeviceCount);
+        }
+        let ascending = self
+            .devices
+            .windows(2)
+            .all(|pair| pair[0].number() < pair[1].number());
+        let distinct_keys = self.devices.iter().enumerate().all(|(i, device)| {
+            self.devices[..i]
+                .iter()
+                .all(|earlier| earlier.identity() != device.identity())
+        });
+        let not_newer = self
+            .devices
+            .iter()
+            .all(|device| device.list_version() <= self.version);
+        if self.version >= 1 && ascending && distinct_keys && not_newer {
+            Ok(())
+        } else {
+            Err(DeviceListError::Inconsistent)
+        }
+    }
+
+    /// Reads a list without checking signatures.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for anything but exactly one list of this version.
+    pub fn decode(bytes: &[u8]) -> Result<UnverifiedDeviceList, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        reader.version(VERSION)?;
+        let account = reader.array()?;
+        let version = reader.u32()?;
+        if version == 0 {
+            return Err(DecodeError::BadField("list version"));
+        }
+        let issued_ms = reader.u64()?;
+        let count = usize::from(reader.u8()?);
+        if count == 0 || count > MAX_DEVICES {
+            return Err(DecodeError::BadField("device count"));
+        }
+        let devices = (0..count)
+            .map(|_| DeviceCertificate::read(&mut reader))
+            .collect::<Result<Vec<_>, _>>()?;
+        let signature = reader.array()?;
+        reader.finish()?;
+        Ok(UnverifiedDeviceList(Self {
+            account,
+            version,
+            issued_ms,
+            devices,
+            signature,
+        }))
+    }
+
+    fn signed_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(46 + self.devices.len() * DeviceCertificate::LEN + 64);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.account);
+        bytes.extend_from_slice(&self.version.to_be_bytes());
+        bytes.extend_from_slice(&self.issued_ms.to_be_bytes());
+        // At most MAX_DEVICES, checked before a list exists.
+        bytes.push(self.devices.len() as u8);
+        for device in &self.devices {
+            bytes.extend_from_slice(&device.encode());
+        }
+        bytes
+    }
+
+    /// version u8 = 1 ‖ account id (32) ‖ list version u32 ‖ issued u64 ‖ count u8 ‖
+    /// certificates (104 each, ascending) ‖ signature (64).
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.signed_bytes();
+        bytes.extend_from_slice(&self.signature);
+        bytes
+    }
+
+    /// SHA-256 of all bytes of [`Self::encode`].
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        sha256(&[&self.encode()])
+    }
+
+    /// The list's version, counted from 1.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// When the list was signed, Unix time in milliseconds, as its signer claims.
+    #[must_use]
+    pub fn issued_ms(&self) -> u64 {
+        self.issued_ms
+    }
+
+    /// The account id.
+    #[must_use]
+    pub fn account(&self) -> &[u8; 32] {
+        &self.account
+    }
+
+    /// The devices, ascending by number.
+    #[must_use]
+    pub fn devices(&self) -> &[DeviceCertificate] {
+        &self.devices
+    }
+
+    /// The devices as verified certificates (they were checked together with the list).
+    pub fn verified_devices(&self) -> impl Iterator<Item = VerifiedCertificate> + '_ {
+        self.devices
+            .iter()
+            .map(|device| VerifiedCertificate::of_verified_list(self.account, *device))
+    }
+
+    /// The device with this number, if it is in the list.
+    #[must_use]
+    pub fn device(&self, number: u32) -> Option<VerifiedCertificate> {
+        self.verified_devices()
+            .find(|device| device.address().device == number)
+    }
+
+    /// How this list relates to the one already known.
+    #[must_use]
+    pub fn compare(&self, known_version: u32, known_hash: &[u8; 32]) -> Freshness {
+        match self.version.cmp(&known_version) {
+            core::cmp::Ordering::Less => Freshness::Older,
+            core::cmp::Ordering::Greater => Freshness::Newer,
+            core::cmp::Ordering::Equal if self.hash() == *known_hash => Freshness::Same,
+            core::cmp::Ordering::Equal => Freshness::Conflict,
+        }
+    }
+}
+
+impl UnverifiedDeviceList {
+    /// Checks the list's signature, every certificate's signature, and that the list does not
+    /// contradict itself.
+    ///
+    /// # Errors
+    /// [`DeviceListError`] with the reason.
+    pub fn verify(self, record: &AccountRecord) -> Result<DeviceList, DeviceListError> {
+        let list = self.0;
+        if list.account != record.id() {
+            return Err(DeviceListError::OtherAccount);
+        }
+        list.check_consistency()?;
+        record
+            .account_key()
+            .0
+            .verify(
+                &[labels::DEVICE_LIST, &list.signed_bytes()],
+                &list.signature,
+            )
+            .map_err(|_| DeviceListError::BadSignature)?;
+        for device in &list.devices {
+            device
+                .verify(record)
+                .map_err(|_| DeviceListError::BadSignature)?;
+        }
+        Ok(list)
+    }
+
+    /// The account the list claims to belong to.
+    #[must_use]
+    pub fn claimed_account(&self) -> &[u8; 32] {
+        &self.0.account
+    }
+
+    /// The version the list claims.
+    #[must_use]
+    pub fn claimed_version(&self) -> u32 {
+        self.0.version
+    }
+}

@@ -1,0 +1,34 @@
+//! Every domain separation label in one place: no two uses of a key or a hash share a label,
+//! and none is a prefix of another in the same function.
+//!
+//! The labels that the relay verifies are repeated in `subrosa_wire::labels`; a test in the
+//! client engine asserts that they are equal.
+
+/// Hashed into the account id.
+pub(crate) const ACCOUNT_ID: &[u8] = b"Subrosa account id v1";
+/// Signed by the account key: a device certificate.
+pub(crate) const DEVICE_CERTIFICATE: &[u8] = b"Subrosa device certificate v1";
+/// Signed by the account key: a device list.
+pub(crate) const DEVICE_LIST: &[u8] = b"Subrosa device list v1";
+/// Signed by the device identity: a signed prekey.
+pub(crate) const SIGNED_PREKEY: &[u8] = b"Subrosa signed prekey v1";
+/// Signed by the device identity: a KEM prekey.
+pub(crate) const KEM_PREKEY: &[u8] = b"Subrosa KEM prekey v1";
+/// Signed by the device identity: the answer to the relay's challenge.
+pub(crate) const RELAY_AUTH: &[u8] = b"Subrosa relay auth v1";
+/// Signed by the device identity: a registration.
+pub(crate) const REGISTRATION: &[u8] = b"Subrosa registration v1";
+/// HKDF info of plain X3DH.
+pub(crate) const X3DH: &[u8] = b"Subrosa X3DH v1 X25519 SHA-256";
+/// HKDF info of the hybrid set-up.
+pub(crate) const PQXDH: &[u8] = b"Subrosa PQXDH v1 X25519 SHA-256 ML-KEM-1024";
+/// First bytes of a session's associated data.
+pub(crate) const SESSION: &[u8] = b"Subrosa session v1";
+/// HKDF info of the root step.
+pub(crate) const ROOT: &[u8] = b"Subrosa root v1";
+/// HKDF info from message key and salt to AEAD key and nonce.
+pub(crate) const MESSAGE: &[u8] = b"Subrosa message v1";
+/// HKDF info of a seal's head.
+pub(crate) const SEAL_HEAD: &[u8] = b"Subrosa seal head v1";
+/// HKDF info of a seal's body.
+pub(crate) const SEAL_BODY: &[u8] = b"Subrosa seal body v1";

@@ -1,0 +1,31 @@
+//! Randomness comes from the operating system only. A generator in user space would be copied
+//! by a snapshot of the process or machine and then repeat itself.
+
+/// The operating system's random generator failed. Nothing secret can be made; the caller can
+/// only stop or try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system's random generator failed")]
+pub struct RandomnessError;
+
+/// Where random bytes come from. In the product this is always [`Os`]; tests that pin byte
+/// transcripts inject a fixed sequence.
+pub(crate) trait Entropy {
+    /// Fills the whole buffer or fails.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), RandomnessError>;
+
+    /// A fresh array.
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RandomnessError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// The operating system's generator.
+pub(crate) struct Os;
+
+impl Entropy for Os {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), RandomnessError> {
+        getrandom::fill(buffer).map_err(|_| RandomnessError)
+    }
+}

@@ -1,0 +1,345 @@
+//! The seal: hides the sender from the relay (`docs/protocol.md` section 6). Only a receiving
+//! device can open it. It protects *who*, not *what*: X25519 only, not forward secret, and the
+//! sender it names is a hint until the ratchet message inside verifies.
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::account::AccountRecord;
+use crate::address::PartyAddress;
+use crate::certificate::DeviceCertificate;
+use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey, SharedSecret};
+use crate::decoding::{DecodeError, Reader};
+use crate::device::{IdentityKey, IdentityKeyPair};
+use crate::header::MESSAGE_OVERHEAD;
+use crate::kdf::{AeadKey, TAG_LEN, hkdf};
+use crate::labels;
+use crate::padding::{BUCKETS, bucket, pad, unpad};
+use crate::randomness::{Entropy, Os, RandomnessError};
+use crate::redacted::redacted_debug;
+use crate::session::MessageKind;
+use crate::setup_header::SETUP_HEADER_LEN;
+
+const BODY_VERSION: u8 = 1;
+const CONTENT_VERSION: u8 = 1;
+/// Version ‖ ephemeral key ‖ commitment: the additional data of the body.
+const PREFIX_LEN: usize = 1 + 32 + 32;
+/// What a body holds besides the padded content.
+const BODY_OVERHEAD: usize = PREFIX_LEN + TAG_LEN;
+/// Version ‖ kind ‖ account id ‖ certificate.
+const CONTENT_PREFIX_LEN: usize = 1 + 1 + 32 + DeviceCertificate::LEN;
+/// Bytes of a head: the body key and its tag.
+const HEAD_LEN: usize = 32 + TAG_LEN;
+
+/// Longest message ([`crate::Ciphertext::message`]) of this kind that a seal takes, in bytes.
+#[must_use]
+pub const fn max_message_len(kind: MessageKind) -> usize {
+    let record = match kind {
+        MessageKind::Setup => AccountRecord::LEN,
+        MessageKind::Session => 0,
+    };
+    BUCKETS[BUCKETS.len() - 1] - BODY_OVERHEAD - 1 - CONTENT_PREFIX_LEN - record
+}
+
+/// Longest plaintext that [`crate::Session::encrypt`] takes while it makes messages of this
+/// kind, in bytes. The value for [`MessageKind::Setup`] is the smaller one and always safe.
+#[must_use]
+pub const fn max_plaintext_len(kind: MessageKind) -> usize {
+    let setup = match kind {
+        MessageKind::Setup => SETUP_HEADER_LEN,
+        MessageKind::Session => 0,
+    };
+    max_message_len(kind) - MESSAGE_OVERHEAD - setup
+}
+
+/// Why nothing was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The operating system's generator failed.
+    #[error(transparent)]
+    Randomness(#[from] RandomnessError),
+    /// The message is longer than [`max_message_len`].
+    #[error("the message is longer than a sealed body can be")]
+    TooLong,
+    /// A receiving device's key is of small order.
+    #[error("a receiving device has a key that is not acceptable")]
+    BadKey,
+}
+
+/// Why an envelope was not opened. It is junk, or for another device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Not a sealed envelope of a known version, or its content is malformed.
+    #[error("the sealed envelope is malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    /// Head and body do not belong together, or to this device.
+    #[error("the envelope is not sealed for this device")]
+    NotForThisDevice,
+}
+
+/// A device to seal for.
+#[derive(Clone, Copy, Debug)]
+pub struct SealTarget<'a> {
+    /// The device's address.
+    pub address: PartyAddress,
+    /// The device's identity key.
+    pub identity: &'a IdentityKey,
+}
+
+/// One submission: a head for each target, in their order, and the body they share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedEnvelope {
+    /// The wrapped body key, for each target.
+    pub heads: Vec<[u8; HEAD_LEN]>,
+    /// The body; its length is one of [`BUCKETS`].
+    pub body: Vec<u8>,
+}
+
+/// What a seal holds. Its sender is only a *hint*: whoever knows a receiver's identity key can
+/// seal anything. Believe it when the message inside verified in a session with exactly this
+/// sender.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedContent {
+    sender: Sender,
+    certificate: DeviceCertificate,
+    message: Vec<u8>,
+}
+
+redacted_debug!(SealedContent);
+
+/// A set-up message brings the record, since the receiver may not know the account.
+#[derive(Clone, PartialEq, Eq)]
+enum Sender {
+    Setup(AccountRecord),
+    Session([u8; 32]),
+}
+
+impl SealedContent {
+    /// Content with a message of [`MessageKind::Setup`].
+    #[must_use]
+    pub fn setup(record: AccountRecord, certificate: DeviceCertificate, message: Vec<u8>) -> Self {
+        Self {
+            sender: Sender::Setup(record),
+            certificate,
+            message,
+        }
+    }
+
+    /// Content with a message of [`MessageKind::Session`].
+    #[must_use]
+    pub fn session(account: [u8; 32], certificate: DeviceCertificate, message: Vec<u8>) -> Self {
+        Self {
+            sender: Sender::Session(account),
+            certificate,
+            message,
+        }
+    }
+
+    /// What kind of message this is.
+    #[must_use]
+    pub fn kind(&self) -> MessageKind {
+        match self.sender {
+            Sender::Setup(_) => MessageKind::Setup,
+            Sender::Session(_) => MessageKind::Session,
+        }
+    }
+
+    /// Who claims to have sent this. Not to be shown or acted on before the message verified.
+    #[must_use]
+    pub fn sender_hint(&self) -> PartyAddress {
+        PartyAddress {
+            account: match &self.sender {
+                Sender::Setup(record) => record.id(),
+                Sender::Session(account) => *account,
+            },
+            device: self.certificate.number(),
+        }
+    }
+
+    /// The certificate the sender claims, not verified.
+    #[must_use]
+    pub fn certificate(&self) -> &DeviceCertificate {
+        &self.certificate
+    }
+
+    /// The record of the claimed sender, in a set-up message; its id is that of
+    /// [`Self::sender_hint`].
+    #[must_use]
+    pub fn record(&self) -> Option<&AccountRecord> {
+        match &self.sender {
+            Sender::Setup(record) => Some(record),
+            Sender::Session(_) => None,
+        }
+    }
+
+    /// The message, for [`crate::Session::accept`] or [`crate::Session::decrypt`].
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    fn encoded_len(&self) -> usize {
+        let record = self.record().map_or(0, |_| AccountRecord::LEN);
+        CONTENT_PREFIX_LEN + record + self.message.len()
+    }
+
+    /// version u8 = 1 ‖ kind u8 ‖ account id (32) ‖ certificate (104) ‖ \[record (65)\] ‖
+    /// message.
+    fn encode_to(&self, out: &mut Vec<u8>) {
+        out.push(CONTENT_VERSION);
+        out.push(self.kind().to_byte());
+        out.extend_from_slice(&self.sender_hint().account);
+        out.extend_from_slice(&self.certificate.encode());
+        if let Some(record) = self.record() {
+            out.extend_from_slice(&record.encode());
+        }
+        out.extend_from_slice(&self.message);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        reader.version(CONTENT_VERSION)?;
+        let kind =
+            MessageKind::from_byte(reader.u8()?).ok_or(DecodeError::BadField("message kind"))?;
+        let account = reader.array()?;
+        let certificate = DeviceCertificate::read(&mut reader)?;
+        let sender = match kind {
+            MessageKind::Session => Sender::Session(account),
+            MessageKind::Setup => {
+                let record = AccountRecord::decode(reader.take(AccountRecord::LEN)?)?;
+                if record.id() != account {
+                    return Err(DecodeError::BadField("account id"));
+                }
+                Sender::Setup(record)
+            }
+        };
+        Ok(Self {
+            sender,
+            certificate,
+            message: reader.rest().to_vec(),
+        })
+    }
+}
+
+/// key ‖ nonce = HKDF(E, DH, label ‖ account id ‖ device number ‖ identity key, 44): a head
+/// opens only for the device and the name it was made for.
+fn head_key(
+    ephemeral: &[u8; 32],
+    shared: &SharedSecret,
+    address: &PartyAddress,
+    identity: &IdentityKey,
+) -> AeadKey {
+    AeadKey::new(hkdf(
+        ephemeral,
+        shared.as_ref(),
+        &[labels::SEAL_HEAD, &address.to_bytes(), identity.as_bytes()],
+    ))
+}
+
+/// key (32) ‖ nonce (12) ‖ commitment (32) = HKDF(E, body key, label, 76). AES-GCM does not
+/// commit to its key; without the commitment one body could open differently for two devices.
+fn body_key(ephemeral: &[u8; 32], body_key: &[u8; 32]) -> (AeadKey, [u8; 32]) {
+    let output = hkdf::<76>(ephemeral, body_key, &[labels::SEAL_BODY]);
+    let mut key_and_nonce = Zeroizing::new([0; 44]);
+    key_and_nonce.copy_from_slice(&output[..44]);
+    let mut commitment = [0; 32];
+    commitment.copy_from_slice(&output[44..]);
+    (AeadKey::new(key_and_nonce), commitment)
+}
+
+/// Seals one content for one or more devices, with one ephemeral key.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal(
+    targets: &[SealTarget<'_>],
+    content: &SealedContent,
+) -> Result<SealedEnvelope, SealError> {
+    seal_from(targets, content, &mut Os)
+}
+
+pub(crate) fn seal_from(
+    targets: &[SealTarget<'_>],
+    content: &SealedContent,
+    entropy: &mut impl Entropy,
+) -> Result<SealedEnvelope, SealError> {
+    let bucket = bucket(BODY_OVERHEAD, content.encoded_len()).ok_or(SealError::TooLong)?;
+    let ephemeral_pair = Curve25519KeyPair::generate_from(entropy)?;
+    let ephemeral = *ephemeral_pair.public().as_bytes();
+    let secret = Zeroizing::new(entropy.array::<32>()?);
+
+    let (key, commitment) = body_key(&ephemeral, &secret);
+    let mut body = Vec::with_capacity(bucket);
+    body.push(BODY_VERSION);
+    body.extend_from_slice(&ephemeral);
+    body.extend_from_slice(&commitment);
+    let aad = body.clone();
+    content.encode_to(&mut body);
+    pad(&mut body, bucket - TAG_LEN);
+    if !key.seal(&aad, &mut body, PREFIX_LEN) {
+        return Err(SealError::TooLong);
+    }
+
+    let heads = targets
+        .iter()
+        .map(|target| {
+            let shared = ephemeral_pair
+                .diffie_hellman(&target.identity.agreement())
+                .map_err(|_| SealError::BadKey)?;
+            let key = head_key(&ephemeral, &shared, &target.address, target.identity);
+            // Exact capacity: the body key is encrypted in place.
+            let mut head = Vec::with_capacity(HEAD_LEN);
+            head.extend_from_slice(&*secret);
+            if !key.seal(&[], &mut head, 0) {
+                return Err(SealError::TooLong);
+            }
+            let mut fixed = [0; HEAD_LEN];
+            fixed.copy_from_slice(&head);
+            Ok(fixed)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(SealedEnvelope { heads, body })
+}
+
+/// Opens an envelope with this device's identity.
+///
+/// # Errors
+/// [`OpenError`]: malformed, altered, or for another device.
+pub fn open(
+    local: &IdentityKeyPair,
+    address: &PartyAddress,
+    head: &[u8],
+    body: &[u8],
+) -> Result<SealedContent, OpenError> {
+    if head.len() != HEAD_LEN {
+        return Err(OpenError::Malformed(DecodeError::BadField("head length")));
+    }
+    if !BUCKETS.contains(&body.len()) {
+        return Err(OpenError::Malformed(DecodeError::BadField("body length")));
+    }
+    let mut reader = Reader::new(body);
+    reader.version(BODY_VERSION)?;
+    let ephemeral = reader.array_ref()?;
+    let commitment = reader.array_ref::<32>()?;
+    let sealed = reader.rest();
+    let ephemeral_key =
+        Curve25519PublicKey::from_bytes(ephemeral).map_err(|_| DecodeError::BadKey)?;
+    let shared = local
+        .agreement()
+        .diffie_hellman(&ephemeral_key)
+        .map_err(|_| DecodeError::BadKey)?;
+    let opened = head_key(ephemeral, &shared, address, &local.public())
+        .open(&[], head)
+        .map_err(|_| OpenError::NotForThisDevice)?;
+    let mut secret = Zeroizing::new([0; 32]);
+    secret.copy_from_slice(&opened);
+    let (key, expected) = body_key(ephemeral, &secret);
+    if !bool::from(expected.ct_eq(commitment)) {
+        return Err(OpenError::NotForThisDevice);
+    }
+    let mut content = key
+        .open(&body[..PREFIX_LEN], sealed)
+        .map_err(|_| OpenError::NotForThisDevice)?;
+    unpad(&mut content).ok_or(DecodeError::BadField("padding"))?;
+    Ok(SealedContent::decode(&content)?)
+}
