@@ -6,8 +6,13 @@
 #![deny(missing_docs)]
 
 pub mod api;
+pub mod clean;
 pub mod client;
+pub mod home;
+pub mod keys;
 pub mod limits;
+pub mod lock;
+pub mod rpc;
 
 pub use api::{ApiError, ErrorKind};
 pub use client::{Client, Remote, RemoteCall, dispatch};

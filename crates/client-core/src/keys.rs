@@ -1,0 +1,393 @@
+//! The store's key, and the passphrase that wraps it.
+//!
+//! The store is encrypted with 32 random bytes. They lie in `store.key`, wrapped with AES-256-GCM
+//! under a key that Argon2id makes of the passphrase: a new passphrase rewrites one small file, not
+//! the store. The file's parameters are authenticated, and bounded before they are believed.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    path::Path,
+};
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit as _,
+    aead::{Aead as _, Payload},
+};
+use argon2::{Algorithm, Argon2, Params, Version};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    api::{ApiError, ErrorKind},
+    home::{Home, storage_error},
+};
+
+/// Argon2id memory in KiB. 64 MiB and two passes: above the OWASP minimum (19 MiB, 2), about a tenth of a second on a
+/// small machine, and it fits next to everything else on a 512 MiB one.
+pub const ARGON2_MEMORY_KIB: u32 = 64 * 1024;
+
+/// Argon2id passes; see [`ARGON2_MEMORY_KIB`].
+pub const ARGON2_PASSES: u32 = 2;
+
+/// Argon2id lanes: one, as more help only who has more cores to attack with.
+pub const ARGON2_LANES: u32 = 1;
+
+/// Most memory a `store.key` may ask for (1 GiB): the file is read before anything proves who wrote it.
+const MAX_MEMORY_KIB: u32 = 1024 * 1024;
+
+/// Most passes a `store.key` may ask for; with [`MAX_MEMORY_KIB`] a hostile file costs seconds, not hours.
+const MAX_PASSES: u32 = 16;
+
+/// Most lanes a `store.key` may ask for.
+const MAX_LANES: u32 = 8;
+
+/// Least memory that is accepted: below it somebody weakened the file.
+const MIN_MEMORY_KIB: u32 = 19 * 1024;
+
+/// A `store.key` has about 300 bytes; more is not one.
+const MAX_KEY_FILE_BYTES: u64 = 4096;
+
+/// Longest passphrase: a first line longer than this is a wrong file.
+pub const MAX_PASSPHRASE_BYTES: usize = 1024;
+
+/// Version of `store.key`.
+const KEY_FILE_VERSION: u32 = 1;
+
+/// What the wrapping is bound to, before its parameters.
+const WRAP_LABEL: &[u8] = b"Subrosa store key v1";
+
+const KEY_BYTES: usize = 32;
+const SALT_BYTES: usize = 16;
+const NONCE_BYTES: usize = 12;
+
+/// The key of the encrypted store: 32 random bytes, wiped when dropped, never shown.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct StoreKey([u8; KEY_BYTES]);
+
+impl StoreKey {
+    /// The bytes, for the store alone.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+}
+
+/// What opens the store's key; wiped when dropped, never shown.
+pub struct Passphrase(Zeroizing<Vec<u8>>);
+
+/// A passphrase from a file, and whether others may read that file.
+pub struct PassphraseFile {
+    /// The passphrase.
+    pub passphrase: Passphrase,
+    /// `true`: other users of the machine can read the file; worth a warning.
+    pub exposed: bool,
+}
+
+impl Passphrase {
+    /// A typed passphrase.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPassphrase`] when it is empty or longer than [`MAX_PASSPHRASE_BYTES`].
+    pub fn typed(text: Zeroizing<String>) -> Result<Self, ApiError> {
+        Self::checked(Zeroizing::new(text.as_bytes().to_vec()), "the passphrase")
+    }
+
+    /// The first line of a file, without its line end. The file may be a pipe.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPassphrase`] when the file cannot be read, or its first line is empty or too long.
+    pub fn from_file(path: &Path) -> Result<PassphraseFile, ApiError> {
+        let failed = |error: std::io::Error| {
+            ApiError::new(
+                ErrorKind::BadPassphrase,
+                format!("cannot read the passphrase file {}: {error}", path.display()),
+            )
+            .hint("name a readable file with --passphrase-file or SUBROSA_PASSPHRASE_FILE")
+        };
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let pipe = metadata.file_type().is_fifo() || metadata.file_type().is_char_device();
+        let exposed = !pipe && metadata.mode() & 0o077 != 0;
+        // One more than allowed, and a line end: enough to tell a too long line from one that just fits.
+        let limit = MAX_PASSPHRASE_BYTES + 3;
+        let mut content = Zeroizing::new(Vec::with_capacity(limit));
+        file.take(limit as u64).read_to_end(&mut content).map_err(failed)?;
+        let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let origin = format!("the first line of {}", path.display());
+        let passphrase = Self::checked(Zeroizing::new(line.to_vec()), &origin)?;
+        Ok(PassphraseFile { passphrase, exposed })
+    }
+
+    fn checked(bytes: Zeroizing<Vec<u8>>, what: &str) -> Result<Self, ApiError> {
+        if bytes.is_empty() {
+            return Err(ApiError::new(ErrorKind::BadPassphrase, format!("{what} is empty"))
+                .hint("an empty passphrase would protect nothing: use several words"));
+        }
+        if bytes.len() > MAX_PASSPHRASE_BYTES {
+            return Err(ApiError::new(
+                ErrorKind::BadPassphrase,
+                format!("{what} is longer than {MAX_PASSPHRASE_BYTES} bytes"),
+            )
+            .hint("is this the right file?"));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// `store.key`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    v: u32,
+    kdf: String,
+    m_kib: u32,
+    t: u32,
+    p: u32,
+    salt: String,
+    nonce: String,
+    wrapped: String,
+}
+
+/// Makes a new store key and writes it, wrapped, to the account's directory. Takes about a tenth of a second.
+///
+/// # Errors
+/// [`ErrorKind::Failed`] when an account is already there or the system has no randomness; [`ErrorKind::Storage`].
+pub fn create(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
+    if home.has_account() {
+        return Err(ApiError::new(
+            ErrorKind::Failed,
+            format!("there is already an account in {}", home.path().display()),
+        )
+        .hint("choose another directory with --home"));
+    }
+    let mut key = StoreKey([0; KEY_BYTES]);
+    let mut salt = [0; SALT_BYTES];
+    let mut nonce = [0; NONCE_BYTES];
+    for bytes in [&mut key.0[..], &mut salt[..], &mut nonce[..]] {
+        getrandom::fill(bytes).map_err(|error| {
+            ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}"))
+        })?;
+    }
+    let mut file = KeyFile {
+        v: KEY_FILE_VERSION,
+        kdf: "argon2id".to_owned(),
+        m_kib: ARGON2_MEMORY_KIB,
+        t: ARGON2_PASSES,
+        p: ARGON2_LANES,
+        salt: hex::encode(salt),
+        nonce: hex::encode(nonce),
+        wrapped: String::new(),
+    };
+    let cipher = wrapping_cipher(&file, &salt, passphrase)?;
+    let wrapped = cipher
+        .encrypt(&nonce.into(), Payload { msg: key.as_bytes(), aad: &file.bound(&salt) })
+        .map_err(|_| ApiError::new(ErrorKind::Failed, "the store's key cannot be wrapped"))?;
+    file.wrapped = hex::encode(wrapped);
+    let json = serde_json::to_vec(&file)
+        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("store.key cannot be written: {error}")))?;
+    home.create()?;
+    home.write_private(&home.store_key(), &json)?;
+    Ok(key)
+}
+
+/// Opens the store's key. Takes about a tenth of a second: keep it off the threads that serve others.
+///
+/// # Errors
+/// [`ErrorKind::NoAccount`], [`ErrorKind::BadPassphrase`], [`ErrorKind::DamagedStore`] when `store.key` is missing or not one.
+pub fn unlock(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
+    home.require_account()?;
+    unwrap_key(home, passphrase)
+}
+
+fn unwrap_key(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
+    let path = home.store_key();
+    let damaged = |what: &str| {
+        ApiError::new(ErrorKind::DamagedStore, format!("{} is damaged: {what}", path.display()))
+            .hint("put the file back from a copy; without it the store cannot be opened")
+    };
+    let mut content = Vec::new();
+    File::open(&path).and_then(|file| file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut content)).map_err(
+        |error| match error.kind() {
+            std::io::ErrorKind::NotFound => damaged("it is missing"),
+            _ => storage_error("read", &path, &error),
+        },
+    )?;
+    if content.len() as u64 > MAX_KEY_FILE_BYTES {
+        return Err(damaged("it is too long"));
+    }
+    let file: KeyFile = serde_json::from_slice(&content).map_err(|_| damaged("it is not a key file"))?;
+    if file.v != KEY_FILE_VERSION || file.kdf != "argon2id" {
+        return Err(ApiError::new(
+            ErrorKind::DamagedStore,
+            format!("{} is from a newer program (version {}, {:?})", path.display(), file.v, file.kdf),
+        )
+        .hint("install the newest subrosa"));
+    }
+    let in_bounds = (MIN_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&file.m_kib)
+        && (1..=MAX_PASSES).contains(&file.t)
+        && (1..=MAX_LANES).contains(&file.p);
+    if !in_bounds {
+        return Err(damaged("its cost parameters are out of bounds"));
+    }
+    let salt: [u8; SALT_BYTES] = decode(&file.salt).ok_or_else(|| damaged("its salt is not one"))?;
+    let nonce: [u8; NONCE_BYTES] = decode(&file.nonce).ok_or_else(|| damaged("its nonce is not one"))?;
+    let wrapped: [u8; KEY_BYTES + 16] = decode(&file.wrapped).ok_or_else(|| damaged("its wrapped key is not one"))?;
+
+    let cipher = wrapping_cipher(&file, &salt, passphrase)?;
+    let key = cipher
+        .decrypt(&nonce.into(), Payload { msg: &wrapped, aad: &file.bound(&salt) })
+        .map(Zeroizing::new)
+        .map_err(|_| {
+            ApiError::new(
+                ErrorKind::BadPassphrase,
+                format!("the passphrase does not open the account in {}", home.path().display()),
+            )
+            .hint("check the passphrase and the directory (--passphrase-file, --home)")
+        })?;
+    let mut store_key = StoreKey([0; KEY_BYTES]);
+    store_key.0.copy_from_slice(&key);
+    Ok(store_key)
+}
+
+impl KeyFile {
+    /// The authenticated part: a file with changed parameters does not open.
+    fn bound(&self, salt: &[u8; SALT_BYTES]) -> Vec<u8> {
+        let mut bound = WRAP_LABEL.to_vec();
+        for number in [self.v, self.m_kib, self.t, self.p] {
+            bound.extend_from_slice(&number.to_be_bytes());
+        }
+        bound.extend_from_slice(salt);
+        bound
+    }
+}
+
+fn wrapping_cipher(file: &KeyFile, salt: &[u8; SALT_BYTES], passphrase: &Passphrase) -> Result<Aes256Gcm, ApiError> {
+    let failed = |error: argon2::Error| {
+        ApiError::new(ErrorKind::Failed, format!("the passphrase cannot be hashed: {error}"))
+            .hint(format!("it takes {} MiB of memory", file.m_kib / 1024))
+    };
+    let params = Params::new(file.m_kib, file.t, file.p, Some(KEY_BYTES)).map_err(failed)?;
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(&passphrase.0, salt, &mut key[..])
+        .map_err(failed)?;
+    Aes256Gcm::new_from_slice(&key[..])
+        .map_err(|_| ApiError::new(ErrorKind::Failed, "the wrapping key has the wrong length"))
+}
+
+fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn typed(text: &str) -> Passphrase {
+        Passphrase::typed(Zeroizing::new(text.to_owned())).unwrap()
+    }
+
+    fn refused<T>(result: Result<T, ApiError>) -> ApiError {
+        match result {
+            Ok(_) => panic!("was accepted"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn only_the_right_passphrase_opens_the_key() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::at(place.path());
+        let made = create(&home, &typed("correct horse")).unwrap();
+        home.write_private(&home.account_file(), b"{}").unwrap();
+        let opened = unlock(&home, &typed("correct horse")).unwrap();
+        assert_eq!(made.as_bytes(), opened.as_bytes());
+        assert_ne!(opened.as_bytes(), &[0; 32]);
+
+        let error = refused(unlock(&home, &typed("correct  horse")));
+        assert_eq!(error.code, ErrorKind::BadPassphrase);
+        assert!(error.hint.is_some());
+        let error = refused(create(&home, &typed("another")));
+        assert_eq!(error.code, ErrorKind::Failed, "an account's key is never overwritten");
+    }
+
+    #[test]
+    fn the_key_file_says_nothing_and_hostile_ones_are_refused_quickly() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::at(place.path());
+        let made = create(&home, &typed("correct horse")).unwrap();
+        home.write_private(&home.account_file(), b"{}").unwrap();
+        let content = std::fs::read_to_string(home.store_key()).unwrap();
+        assert!(!content.contains(&hex::encode(made.as_bytes())));
+        let file: serde_json::Value = serde_json::from_str(&content).unwrap();
+
+        let change = |field: &str, value: serde_json::Value| {
+            let mut changed = file.clone();
+            changed[field] = value;
+            std::fs::write(home.store_key(), changed.to_string()).unwrap();
+            refused(unlock(&home, &typed("correct horse"))).code
+        };
+        assert_eq!(change("m_kib", u32::MAX.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("m_kib", 8.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("t", u32::MAX.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("t", 0.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("p", 255.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("salt", "00".into()), ErrorKind::DamagedStore);
+        assert_eq!(change("nonce", "zz".into()), ErrorKind::DamagedStore);
+        assert_eq!(change("wrapped", "00".into()), ErrorKind::DamagedStore);
+        assert_eq!(change("v", 2.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("extra", 1.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("t", 1.into()), ErrorKind::BadPassphrase, "parameters are authenticated");
+        for content in ["", "{}", &"x".repeat(100_000)] {
+            std::fs::write(home.store_key(), content).unwrap();
+            assert_eq!(refused(unlock(&home, &typed("correct horse"))).code, ErrorKind::DamagedStore);
+        }
+        std::fs::remove_file(home.store_key()).unwrap();
+        assert_eq!(refused(unlock(&home, &typed("correct horse"))).code, ErrorKind::DamagedStore);
+    }
+
+    #[test]
+    fn without_an_account_nothing_is_opened() {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(refused(unlock(&Home::at(place.path()), &typed("x"))).code, ErrorKind::NoAccount);
+    }
+
+    #[test]
+    fn a_passphrase_file_gives_its_first_line() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("pass");
+        let read = |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            Passphrase::from_file(&path)
+        };
+        for content in [&b"open sesame"[..], b"open sesame\n", b"open sesame\r\n", b"open sesame\nsecond line\n"] {
+            assert_eq!(&read(content).ok().unwrap().passphrase.0[..], b"open sesame");
+        }
+        assert_eq!(&read(b" spaces stay \n").ok().unwrap().passphrase.0[..], b" spaces stay ");
+        for content in [&b""[..], b"\n", b"\r\nsecond"] {
+            assert_eq!(refused(read(content)).code, ErrorKind::BadPassphrase);
+        }
+        assert!(read(&[b'x'; MAX_PASSPHRASE_BYTES]).is_ok());
+        assert_eq!(refused(read(&[b'x'; MAX_PASSPHRASE_BYTES + 1])).code, ErrorKind::BadPassphrase);
+        assert_eq!(refused(read(&[b'x'; 1_000_000])).code, ErrorKind::BadPassphrase);
+        assert_eq!(refused(Passphrase::from_file(&place.path().join("missing"))).code, ErrorKind::BadPassphrase);
+    }
+
+    #[test]
+    fn a_passphrase_file_that_others_can_read_is_reported() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("pass");
+        std::fs::write(&path, "secret\n").unwrap();
+        for (mode, exposed) in [(0o600, false), (0o400, false), (0o640, true), (0o644, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Passphrase::from_file(&path).ok().unwrap().exposed, exposed, "{mode:o}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The engine's private socket: JSON-RPC 2.0, one object a line, methods and types those of [`crate::Client`].
+//!
+//! [`server`] answers for the process that runs the engine; [`client`] makes a [`crate::Client`] of a
+//! connection. Anything that can write a line to a unix socket can drive an account this way.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::home::Home;
+
+mod client;
+mod line;
+mod server;
+
+pub use client::SocketCaller;
+pub use server::{bind, serve};
+
+/// Longest request: the longest text with every byte escaped (`\u0000`), and room for the other fields.
+pub const MAX_REQUEST_BYTES: usize = crate::limits::MAX_TEXT_BYTES * 6 + 16 * 1024;
+
+/// Longest answer a client believes: the longest page of history with every byte escaped. It only stops a confused peer
+/// from filling the memory: the engine runs as the same user.
+pub const MAX_ANSWER_BYTES: usize = crate::limits::MAX_HISTORY_PAGE as usize * MAX_REQUEST_BYTES;
+
+/// Connections at once: more processes of one person than this are a runaway script.
+pub const MAX_CONNECTIONS: usize = 128;
+
+/// Calls a connection may have open. At the bound its next line is read when one is answered: the writer waits, nothing is lost.
+pub const MAX_IN_FLIGHT: usize = 256;
+
+/// Answers waiting for a connection's writer; with [`WRITE_TIMEOUT`] the bound on what a reader that stopped can hold.
+const ANSWER_QUEUE: usize = 16;
+
+/// A client that takes nothing for so long is gone or stuck; its connection is closed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client that closed its writing side (`printf … | nc -N`) still gets what it asked for, but a call that waits longer
+/// than this is given up: it cannot be told from a client that went away.
+const HALF_CLOSED_LINGER: Duration = Duration::from_secs(30);
+
+/// Wait after a connection could not be accepted (no descriptors left): long enough not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// JSON-RPC error codes: the specification's, and ours for an [`crate::ApiError`], which then is the error's `data`.
+mod code {
+    pub(super) const PARSE: i64 = -32_700;
+    pub(super) const INVALID_REQUEST: i64 = -32_600;
+    pub(super) const METHOD_NOT_FOUND: i64 = -32_601;
+    pub(super) const INVALID_PARAMS: i64 = -32_602;
+    pub(super) const API: i64 = -32_000;
+}
+
+/// A name for the socket that fits the system's bound (about 107 bytes), however deep the directory is.
+///
+/// On Linux a long path is reached through the opened directory: `/proc/self/fd/N/engine.sock`.
+struct SocketPath {
+    path: PathBuf,
+    /// Keeps the descriptor in `path` valid.
+    _directory: Option<File>,
+}
+
+/// Longest path every unix takes: `sun_path` has 104 bytes on macOS and the BSDs, 108 on Linux, one is the end mark.
+const MAX_SOCKET_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+impl SocketPath {
+    fn of(home: &Home) -> io::Result<Self> {
+        let path = home.engine_socket();
+        if path.as_os_str().len() <= MAX_SOCKET_PATH {
+            return Ok(Self { path, _directory: None });
+        }
+        Self::through_descriptor(home, &path)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn through_descriptor(home: &Home, path: &Path) -> io::Result<Self> {
+        use std::os::fd::AsRawFd as _;
+        let directory = File::open(home.path())?;
+        let name = path.file_name().unwrap_or_default();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+        Ok(Self { path, _directory: Some(directory) })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn through_descriptor(_home: &Home, path: &Path) -> io::Result<Self> {
+        let reason = format!(
+            "{} is longer than the {MAX_SOCKET_PATH} bytes this system allows for a socket: use a shorter --home",
+            path.display()
+        );
+        Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
+    }
+}
+
+#[cfg(test)]
+mod tests;
