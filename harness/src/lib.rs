@@ -1,1 +1,17 @@
-//! placeholder
+//! Fault tests and measurements that drive the real programs from outside.
+//!
+//! Nothing here looks into an engine or a relay while it runs: the programs are started as
+//! processes, spoken to over their command line, their standard output and the account's socket,
+//! and killed. What was promised and what was shown is kept in a [`journal`] outside the databases
+//! under test. `docs/reliability.md` and `docs/performance.md` say how to run it and what came out.
+
+pub mod account;
+pub mod exposure;
+pub mod journal;
+pub mod keeper;
+pub mod kills;
+pub mod power_cut;
+pub mod programs;
+pub mod proxy;
+pub mod rpc;
+pub mod stream;

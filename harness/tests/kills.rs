@@ -1,0 +1,35 @@
+//! The short form of the kill harness (`docs/reliability.md` has the long one's result): every crash
+//! point in every process that has it, and kills at random moments, while messages flow both ways.
+// A test says what it expects by unwrapping it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::time::Duration;
+
+use subrosa_harness::kills::{Config, run};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_accepted_is_lost_or_shown_twice_whatever_dies() {
+    let root = tempfile::tempdir().unwrap();
+    let config = Config {
+        messages: 80,
+        random_kills: 6,
+        rounds: 1,
+        seed: rand::random(),
+        longest_pause_ms: 100,
+        settle: Duration::from_secs(60),
+    };
+    println!("seed {}", config.seed);
+    let outcome = run(&config, root.path()).await;
+    let failures = match &outcome {
+        Ok(report) => report.failures(),
+        Err(error) => vec![format!("{error:#}")],
+    };
+    if !failures.is_empty() {
+        let kept = root.keep();
+        panic!("seed {}, everything kept in {}: {failures:#?}", config.seed, kept.display());
+    }
+    let report = outcome.unwrap();
+    assert!(report.verdict.accepted >= 80);
+    assert_eq!(report.random_kills.values().sum::<u32>(), 6);
+    println!("{report:#?}");
+}
