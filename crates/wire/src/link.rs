@@ -2,7 +2,7 @@
 //!
 //! `subrosa://HOST:PORT/#BASE64URL`. The part behind `#` is
 //! version u8=1 ‖ flags u8 ‖ account id (32) ‖ list version u32 ‖ contact token (16)
-//! ‖ [pin (32)] ‖ [registration token (16)] ‖ checksum (4).
+//! ‖ handle length u8 ‖ handle ‖ [pin (32)] ‖ [registration token (16)] ‖ checksum (4).
 //! Flags: 1 = plaintext relay (loopback only), 2 = pin present, 4 = registration token present.
 //! The checksum is the start of SHA-256 over authority and all bytes before it: it tells a
 //! mistyped or cut link from a wrong one; it is no authentication.
@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::{AccountId, ContactToken, RegistrationToken, limits::MAX_AUTHORITY_BYTES};
+use crate::{AccountId, ContactToken, Handle, RegistrationToken, limits::MAX_AUTHORITY_BYTES};
 
 const VERSION: u8 = 1;
 const PLAINTEXT: u8 = 1;
@@ -34,6 +34,8 @@ pub struct ContactLink {
     pub pin: Option<[u8; 32]>,
     /// Who invites.
     pub account: AccountId,
+    /// What the inviter is called at their relay: the name to begin with.
+    pub handle: Handle,
     /// Version of the inviter's device list when the link was made: older ones are refused.
     pub list_version: u32,
     /// One use.
@@ -98,6 +100,9 @@ impl fmt::Display for ContactLink {
         payload.extend_from_slice(&self.account.0);
         payload.extend_from_slice(&self.list_version.to_be_bytes());
         payload.extend_from_slice(self.token.as_bytes());
+        let handle = self.handle.as_str().as_bytes();
+        payload.push(u8::try_from(handle.len()).map_err(|_| fmt::Error)?);
+        payload.extend_from_slice(handle);
         if let Some(pin) = &self.pin {
             payload[1] |= PIN;
             payload.extend_from_slice(pin);
@@ -141,6 +146,11 @@ impl FromStr for ContactLink {
         let account = AccountId(take(&mut bytes)?);
         let list_version = u32::from_be_bytes(take(&mut bytes)?);
         let token = ContactToken::new(take(&mut bytes)?);
+        let [handle_len] = take(&mut bytes)?;
+        let (handle, rest) = bytes.split_at_checked(usize::from(handle_len)).ok_or(LinkError::Damaged)?;
+        bytes = rest;
+        let handle =
+            str::from_utf8(handle).ok().and_then(|handle| handle.parse().ok()).ok_or(LinkError::Damaged)?;
         let pin = if flags & PIN == 0 { None } else { Some(take(&mut bytes)?) };
         let registration =
             if flags & REGISTRATION == 0 { None } else { Some(RegistrationToken::new(take(&mut bytes)?)) };
@@ -156,7 +166,7 @@ impl FromStr for ContactLink {
         if scheme == "http" && !is_loopback(&relay) {
             return Err(LinkError::Plaintext);
         }
-        Ok(Self { relay, pin, account, list_version, token, registration })
+        Ok(Self { relay, pin, account, handle, list_version, token, registration })
     }
 }
 
@@ -170,6 +180,7 @@ mod tests {
             relay: Url::parse(relay).unwrap(),
             pin: None,
             account: AccountId([3; 32]),
+            handle: "alice".parse().unwrap(),
             list_version: 7,
             token: ContactToken::new([9; 16]),
             registration: None,
