@@ -24,17 +24,13 @@ impl AccountKeyPair {
     /// # Errors
     /// If the operating system's generator fails.
     pub fn generate() -> Result<Self, RandomnessError> {
-        Ok(Self {
-            pair: Ed25519KeyPair::generate(&mut Os)?,
-        })
+        Ok(Self { pair: Ed25519KeyPair::generate(&mut Os)? })
     }
 
     /// From the 32-byte Ed25519 seed ([`Self::seed`]).
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self {
-            pair: Ed25519KeyPair::from_seed(seed),
-        }
+        Self { pair: Ed25519KeyPair::from_seed(seed) }
     }
 
     /// The 32-byte Ed25519 seed, for storage.
@@ -91,10 +87,7 @@ impl AccountRecord {
     /// ([`crate::RecoveryKey::commitment`]).
     #[must_use]
     pub fn new(key: AccountKey, recovery_commitment: [u8; 32]) -> Self {
-        Self {
-            key,
-            recovery_commitment,
-        }
+        Self { key, recovery_commitment }
     }
 
     /// version u8 = 1 ‖ account key (32) ‖ recovery commitment (32).
@@ -118,20 +111,13 @@ impl AccountRecord {
         let recovery_commitment = reader.array()?;
         reader.finish()?;
         let key = AccountKey::from_bytes(key).map_err(|_| DecodeError::BadKey)?;
-        Ok(Self {
-            key,
-            recovery_commitment,
-        })
+        Ok(Self { key, recovery_commitment })
     }
 
     /// The account id: SHA-256("Subrosa account id v1" ‖ account key ‖ recovery commitment).
     #[must_use]
     pub fn id(&self) -> [u8; 32] {
-        sha256(&[
-            labels::ACCOUNT_ID,
-            self.key.as_bytes(),
-            &self.recovery_commitment,
-        ])
+        sha256(&[labels::ACCOUNT_ID, self.key.as_bytes(), &self.recovery_commitment])
     }
 
     /// The account key.

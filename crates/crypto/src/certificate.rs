@@ -46,12 +46,7 @@ impl DeviceCertificate {
             identity.as_bytes(),
             &list_version.to_be_bytes(),
         ]);
-        Self {
-            number,
-            identity: *identity,
-            list_version,
-            signature,
-        }
+        Self { number, identity: *identity, list_version, signature }
     }
 
     /// device number u32 ‖ identity key (32) ‖ list version u32 ‖ signature (64).
@@ -89,12 +84,7 @@ impl DeviceCertificate {
             return Err(DecodeError::BadField("list version"));
         }
         let identity = IdentityKey::from_bytes(identity).map_err(|_| DecodeError::BadKey)?;
-        Ok(Self {
-            number,
-            identity,
-            list_version,
-            signature,
-        })
+        Ok(Self { number, identity, list_version, signature })
     }
 
     /// Checks that the account of `record` signed this certificate.
@@ -117,10 +107,7 @@ impl DeviceCertificate {
                 &self.signature,
             )
             .map_err(|_| CertificateError::BadSignature)?;
-        Ok(VerifiedCertificate {
-            account,
-            certificate: *self,
-        })
+        Ok(VerifiedCertificate { account, certificate: *self })
     }
 
     /// The device number, counted from 1. A claim until verified.
@@ -153,19 +140,13 @@ pub struct VerifiedCertificate {
 impl VerifiedCertificate {
     /// For certificates that were verified as part of a device list.
     pub(crate) fn of_verified_list(account: [u8; 32], certificate: DeviceCertificate) -> Self {
-        Self {
-            account,
-            certificate,
-        }
+        Self { account, certificate }
     }
 
     /// Account id and device number.
     #[must_use]
     pub fn address(&self) -> PartyAddress {
-        PartyAddress {
-            account: self.account,
-            device: self.certificate.number,
-        }
+        PartyAddress { account: self.account, device: self.certificate.number }
     }
 
     /// The device's identity key.

@@ -50,10 +50,7 @@ impl Curve25519KeyPair {
 
     /// From a stored pair, without the scalar multiplication.
     pub(crate) fn from_parts(secret: &[u8; 32], public: Curve25519PublicKey) -> Self {
-        Self {
-            secret: StaticSecret::from(*secret),
-            public,
-        }
+        Self { secret: StaticSecret::from(*secret), public }
     }
 
     /// The 32 secret bytes.
@@ -69,16 +66,9 @@ impl Curve25519KeyPair {
     }
 
     /// The agreement with `remote`; refuses a result of zero.
-    pub(crate) fn diffie_hellman(
-        &self,
-        remote: &Curve25519PublicKey,
-    ) -> Result<SharedSecret, NotContributory> {
+    pub(crate) fn diffie_hellman(&self, remote: &Curve25519PublicKey) -> Result<SharedSecret, NotContributory> {
         let shared = self.secret.diffie_hellman(&PublicKey::from(remote.0));
-        if shared.was_contributory() {
-            Ok(Zeroizing::new(shared.to_bytes()))
-        } else {
-            Err(NotContributory)
-        }
+        if shared.was_contributory() { Ok(Zeroizing::new(shared.to_bytes())) } else { Err(NotContributory) }
     }
 }
 
@@ -104,8 +94,7 @@ impl Curve25519PublicKey {
             return Err(KeyError::NotCanonical);
         }
         // 8 times a point of small order is the identity, u = 0, on the curve and on its twist.
-        let times_eight =
-            MontgomeryPoint(*bytes).mul_bits_be([true, false, false, false].into_iter());
+        let times_eight = MontgomeryPoint(*bytes).mul_bits_be([true, false, false, false].into_iter());
         if times_eight.to_bytes() == [0; 32] {
             return Err(KeyError::SmallOrder);
         }

@@ -73,13 +73,7 @@ impl DeviceList {
         mut devices: Vec<DeviceCertificate>,
     ) -> Result<Self, DeviceListError> {
         devices.sort_by_key(DeviceCertificate::number);
-        let mut list = Self {
-            account: record.id(),
-            version,
-            issued_ms,
-            devices,
-            signature: [0; 64],
-        };
+        let mut list = Self { account: record.id(), version, issued_ms, devices, signature: [0; 64] };
         // Before signing, so that nothing inconsistent is ever signed.
         list.check_consistency()?;
         list.signature = key.sign(&[labels::DEVICE_LIST, &list.signed_bytes()]);
@@ -90,24 +84,17 @@ impl DeviceList {
         if self.devices.is_empty() || self.devices.len() > MAX_DEVICES {
             return Err(DeviceListError::DeviceCount);
         }
-        let ascending = self
-            .devices
-            .windows(2)
-            .all(|pair| pair[0].number() < pair[1].number());
-        let distinct_keys = self.devices.iter().enumerate().all(|(i, device)| {
-            self.devices[..i]
-                .iter()
-                .all(|earlier| earlier.identity() != device.identity())
-        });
-        let not_newer = self
+        let ascending = self.devices.windows(2).all(|pair| pair[0].number() < pair[1].number());
+        let distinct_keys = self
             .devices
             .iter()
-            .all(|device| device.list_version() <= self.version);
-        if self.version >= 1 && ascending && distinct_keys && not_newer {
-            Ok(())
-        } else {
-            Err(DeviceListError::Inconsistent)
-        }
+            .enumerate()
+            .all(|(i, device)| self.devices[..i].iter().all(|earlier| earlier.identity() != device.identity()));
+        let in_range = self
+            .devices
+            .iter()
+            .all(|device| device.number() >= 1 && (1..=self.version).contains(&device.list_version()));
+        if ascending && distinct_keys && in_range { Ok(()) } else { Err(DeviceListError::Inconsistent) }
     }
 
     /// Reads a list without checking signatures.
@@ -127,18 +114,10 @@ impl DeviceList {
         if count == 0 || count > MAX_DEVICES {
             return Err(DecodeError::BadField("device count"));
         }
-        let devices = (0..count)
-            .map(|_| DeviceCertificate::read(&mut reader))
-            .collect::<Result<Vec<_>, _>>()?;
+        let devices = (0..count).map(|_| DeviceCertificate::read(&mut reader)).collect::<Result<Vec<_>, _>>()?;
         let signature = reader.array()?;
         reader.finish()?;
-        Ok(UnverifiedDeviceList(Self {
-            account,
-            version,
-            issued_ms,
-            devices,
-            signature,
-        }))
+        Ok(UnverifiedDeviceList(Self { account, version, issued_ms, devices, signature }))
     }
 
     fn signed_bytes(&self) -> Vec<u8> {
@@ -196,16 +175,13 @@ impl DeviceList {
 
     /// The devices as verified certificates (they were checked together with the list).
     pub fn verified_devices(&self) -> impl Iterator<Item = VerifiedCertificate> + '_ {
-        self.devices
-            .iter()
-            .map(|device| VerifiedCertificate::of_verified_list(self.account, *device))
+        self.devices.iter().map(|device| VerifiedCertificate::of_verified_list(self.account, *device))
     }
 
     /// The device with this number, if it is in the list.
     #[must_use]
     pub fn device(&self, number: u32) -> Option<VerifiedCertificate> {
-        self.verified_devices()
-            .find(|device| device.address().device == number)
+        self.verified_devices().find(|device| device.address().device == number)
     }
 
     /// How this list relates to the one already known.
@@ -235,15 +211,10 @@ impl UnverifiedDeviceList {
         record
             .account_key()
             .0
-            .verify(
-                &[labels::DEVICE_LIST, &list.signed_bytes()],
-                &list.signature,
-            )
+            .verify(&[labels::DEVICE_LIST, &list.signed_bytes()], &list.signature)
             .map_err(|_| DeviceListError::BadSignature)?;
         for device in &list.devices {
-            device
-                .verify(record)
-                .map_err(|_| DeviceListError::BadSignature)?;
+            device.verify(record).map_err(|_| DeviceListError::BadSignature)?;
         }
         Ok(list)
     }

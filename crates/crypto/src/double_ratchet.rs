@@ -4,7 +4,7 @@
 //! return the next state beside their result, and `decrypt` makes it only after the tag
 //! verified. A refused message costs at most one Diffie-Hellman and [`MAX_JUMP`] HMACs.
 //!
-//! As section 8 of the specification allows, a new sending key pair is made when the next
+//! As section 8.5 of the specification allows, a new sending key pair is made when the next
 //! message is sent, not when the peer's key arrives: between the two no private ratchet key
 //! exists, and an unexpected new ratchet key is refused without any work.
 
@@ -116,12 +116,7 @@ impl DoubleRatchet {
         entropy: &mut impl Entropy,
     ) -> Result<Self, StartError> {
         let (root, chain) = Self::start_chain(&RootKey::new(shared), remote, 0, entropy)?;
-        Ok(Self {
-            root,
-            sending: Sending::Active(chain),
-            receiving: None,
-            skipped: SkippedKeys::default(),
-        })
+        Ok(Self { root, sending: Sending::Active(chain), receiving: None, skipped: SkippedKeys::default() })
     }
 
     fn start_chain(
@@ -131,16 +126,9 @@ impl DoubleRatchet {
         entropy: &mut impl Entropy,
     ) -> Result<(RootKey, SendingChain), StartError> {
         let ratchet = Curve25519KeyPair::generate_from(entropy).map_err(StartError::Randomness)?;
-        let shared = ratchet
-            .diffie_hellman(remote)
-            .map_err(|_| StartError::BadKey)?;
+        let shared = ratchet.diffie_hellman(remote).map_err(|_| StartError::BadKey)?;
         let (root, key) = root.step(&shared);
-        let chain = SendingChain {
-            ratchet,
-            key,
-            next: 0,
-            previous,
-        };
+        let chain = SendingChain { ratchet, key, next: 0, previous };
         Ok((root, chain))
     }
 
@@ -152,49 +140,29 @@ impl DoubleRatchet {
         message: &RatchetMessage<'_>,
         aad: &[u8],
     ) -> Result<(Self, Zeroizing<Vec<u8>>), DecryptError> {
-        let (next, plaintext) = Self::receive_new_chain(
-            &RootKey::new(shared),
-            own,
-            0,
-            None,
-            &SkippedKeys::default(),
-            message,
-            aad,
-        )?;
-        Ok((next, plaintext))
+        Self::receive_new_chain(&RootKey::new(shared), own, 0, None, &SkippedKeys::default(), message, aad)
     }
 
     /// The header and key of the next message, and the state after it.
-    pub(crate) fn sending_step(
-        &self,
-        entropy: &mut impl Entropy,
-    ) -> Result<(Self, Header, MessageKey), EncryptError> {
+    pub(crate) fn sending_step(&self, entropy: &mut impl Entropy) -> Result<(Self, Header, MessageKey), EncryptError> {
         let (root, chain) = match &self.sending {
             Sending::Active(chain) => (self.root.clone(), chain.clone()),
             Sending::Inactive { previous } => {
                 let receiving = self.receiving.as_ref().ok_or(EncryptError::BadState)?;
-                Self::start_chain(&self.root, &receiving.remote, *previous, entropy).map_err(
-                    |error| match error {
-                        StartError::Randomness(error) => EncryptError::Randomness(error),
-                        StartError::BadKey => EncryptError::BadState,
-                    },
-                )?
+                Self::start_chain(&self.root, &receiving.remote, *previous, entropy).map_err(|error| match error {
+                    StartError::Randomness(error) => EncryptError::Randomness(error),
+                    StartError::BadKey => EncryptError::BadState,
+                })?
             }
         };
-        let header = Header {
-            ratchet_key: *chain.ratchet.public().as_bytes(),
-            previous: chain.previous,
-            number: chain.next,
-        };
+        let header =
+            Header { ratchet_key: *chain.ratchet.public().as_bytes(), previous: chain.previous, number: chain.next };
         let message_key = chain.key.message_key();
         let next = Self {
             root,
             sending: Sending::Active(SendingChain {
                 key: chain.key.next(),
-                next: chain
-                    .next
-                    .checked_add(1)
-                    .ok_or(EncryptError::ChainExhausted)?,
+                next: chain.next.checked_add(1).ok_or(EncryptError::ChainExhausted)?,
                 ..chain
             }),
             receiving: self.receiving.clone(),
@@ -219,10 +187,7 @@ impl DoubleRatchet {
         match self.skipped.find(&header.ratchet_key, header.number) {
             Lookup::Found(key) => {
                 let plaintext = open(&key, message, aad)?;
-                let next = Self {
-                    skipped: self.skipped.without(&header.ratchet_key, header.number),
-                    ..self.clone()
-                };
+                let next = Self { skipped: self.skipped.without(&header.ratchet_key, header.number), ..self.clone() };
                 Ok((next, plaintext))
             }
             Lookup::Gone => Err(DecryptError::KeyGone),
@@ -263,11 +228,7 @@ impl DoubleRatchet {
         let next = Self {
             root: self.root.clone(),
             sending: self.sending.clone(),
-            receiving: Some(ReceivingChain {
-                remote: chain.remote,
-                key: key.next(),
-                next: next_number,
-            }),
+            receiving: Some(ReceivingChain { remote: chain.remote, key: key.next(), next: next_number }),
             skipped,
         };
         Ok((next, plaintext))
@@ -286,36 +247,23 @@ impl DoubleRatchet {
     ) -> Result<(Self, Zeroizing<Vec<u8>>), DecryptError> {
         let header = &message.header;
         // The peer's previous chain has at least the messages we read of it.
-        let unread = header
-            .previous
-            .checked_sub(ended.map_or(0, |chain| chain.next))
-            .ok_or(DecryptError::BadHeader)?;
+        let unread = header.previous.checked_sub(ended.map_or(0, |chain| chain.next)).ok_or(DecryptError::BadHeader)?;
         if ended.is_none() && header.previous != 0 {
             return Err(DecryptError::BadHeader);
         }
         if u64::from(unread) + u64::from(header.number) > u64::from(MAX_JUMP) {
             return Err(DecryptError::JumpTooFar);
         }
-        let remote = Curve25519PublicKey::from_bytes(&header.ratchet_key)
-            .map_err(|_| DecryptError::BadHeader)?;
-        let shared = own
-            .diffie_hellman(&remote)
-            .map_err(|_| DecryptError::BadHeader)?;
+        let remote = Curve25519PublicKey::from_bytes(&header.ratchet_key).map_err(|_| DecryptError::BadHeader)?;
+        let shared = own.diffie_hellman(&remote).map_err(|_| DecryptError::BadHeader)?;
         let (root, key) = root.step(&shared);
-        let fresh = ReceivingChain {
-            remote,
-            key,
-            next: 0,
-        };
+        let fresh = ReceivingChain { remote, key, next: 0 };
         let key = fresh.key_at(header.number);
         let plaintext = open(&key.message_key(), message, aad)?;
 
         let mut skipped = skipped.clone();
         if let Some(ended) = ended {
-            skipped.add(
-                ended.remote.as_bytes(),
-                ended.skipped_until(header.previous),
-            );
+            skipped.add(ended.remote.as_bytes(), ended.skipped_until(header.previous));
         }
         skipped.add(remote.as_bytes(), fresh.skipped_until(header.number));
         let next = Self {
@@ -333,12 +281,6 @@ impl DoubleRatchet {
     }
 }
 
-fn open(
-    key: &MessageKey,
-    message: &RatchetMessage<'_>,
-    aad: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
-    key.aead_key(message.salt)
-        .open(aad, message.sealed)
-        .map_err(|_| DecryptError::Forged)
+fn open(key: &MessageKey, message: &RatchetMessage<'_>, aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+    key.aead_key(message.salt).open(aad, message.sealed).map_err(|_| DecryptError::Forged)
 }

@@ -34,9 +34,7 @@ impl Ed25519KeyPair {
     }
 
     pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
-        Self {
-            signing: SigningKey::from_bytes(seed),
-        }
+        Self { signing: SigningKey::from_bytes(seed) }
     }
 
     pub(crate) fn seed(&self) -> Zeroizing<[u8; 32]> {
@@ -44,9 +42,7 @@ impl Ed25519KeyPair {
     }
 
     pub(crate) fn public(&self) -> Ed25519PublicKey {
-        Ed25519PublicKey {
-            verifying: self.signing.verifying_key(),
-        }
+        Ed25519PublicKey { verifying: self.signing.verifying_key() }
     }
 
     /// Signs the concatenation of `parts`.
@@ -85,9 +81,7 @@ impl Ed25519PublicKey {
 
     /// Verifies a signature over the concatenation of `parts`.
     pub(crate) fn verify(&self, parts: &[&[u8]], signature: &[u8; 64]) -> Result<(), BadSignature> {
-        self.verifying
-            .verify_strict(&parts.concat(), &Signature::from_bytes(signature))
-            .map_err(|_| BadSignature)
+        self.verifying.verify_strict(&parts.concat(), &Signature::from_bytes(signature)).map_err(|_| BadSignature)
     }
 
     /// The X25519 image: u = (1 + y) / (1 - y). Never of small order, since the point is not.

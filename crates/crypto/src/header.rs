@@ -48,20 +48,12 @@ impl<'a> RatchetMessage<'a> {
     pub(crate) fn decode(message: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(message);
         reader.version(VERSION)?;
-        let header = Header {
-            ratchet_key: reader.array()?,
-            previous: reader.u32()?,
-            number: reader.u32()?,
-        };
+        let header = Header { ratchet_key: reader.array()?, previous: reader.u32()?, number: reader.u32()? };
         let salt = reader.array_ref()?;
         let sealed = reader.rest();
         if sealed.len() < TAG_LEN {
             return Err(DecodeError::TooShort);
         }
-        Ok(Self {
-            header,
-            salt,
-            sealed,
-        })
+        Ok(Self { header, salt, sealed })
     }
 }

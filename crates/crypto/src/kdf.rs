@@ -70,9 +70,7 @@ impl AeadKey {
         let mut plaintext = Zeroizing::new(ciphertext.to_vec());
         let (cipher, nonce) = self.parts();
         let tag: &Tag = tag.into();
-        cipher
-            .decrypt_inout_detached(&nonce, aad, plaintext.as_mut_slice().into(), tag)
-            .map_err(|_| BadTag)?;
+        cipher.decrypt_inout_detached(&nonce, aad, plaintext.as_mut_slice().into(), tag).map_err(|_| BadTag)?;
         Ok(plaintext)
     }
 }

@@ -44,6 +44,12 @@ impl KemUse {
     }
 }
 
+/// The result of an encapsulation.
+pub(crate) struct Encapsulated {
+    pub(crate) ciphertext: Box<[u8; KEM_CIPHERTEXT_LEN]>,
+    pub(crate) secret: Zeroizing<[u8; 32]>,
+}
+
 /// An encapsulation key whose coefficients were checked (FIPS 203 section 7.2).
 #[derive(Clone)]
 pub(crate) struct KemPublicKey(Box<MlKem1024PublicKey>);
@@ -58,15 +64,12 @@ impl KemPublicKey {
         self.0.as_slice()
     }
 
-    /// A fresh secret and its ciphertext.
-    pub(crate) fn encapsulate(
-        &self,
-        entropy: &mut impl Entropy,
-    ) -> Result<(Box<[u8; KEM_CIPHERTEXT_LEN]>, Zeroizing<[u8; 32]>), RandomnessError> {
+    /// A fresh secret, and the ciphertext that carries it.
+    pub(crate) fn encapsulate(&self, entropy: &mut impl Entropy) -> Result<Encapsulated, RandomnessError> {
         let mut randomness = entropy.array::<32>()?;
         let (ciphertext, secret) = mlkem1024::encapsulate(&self.0, randomness);
         randomness.zeroize();
-        Ok((Box::new(*ciphertext.as_slice()), Zeroizing::new(secret)))
+        Ok(Encapsulated { ciphertext: Box::new(*ciphertext.as_slice()), secret: Zeroizing::new(secret) })
     }
 }
 
@@ -85,10 +88,7 @@ impl KemKeyPair {
     pub(crate) fn from_seed(seed: &[u8; KEM_SEED_LEN]) -> Self {
         let (mut secret, public) = mlkem1024::generate_key_pair(*seed).into_parts();
         secret[0..KEM_SECRET_LEN].zeroize();
-        Self {
-            seed: Zeroizing::new(*seed),
-            public: KemPublicKey(Box::new(public)),
-        }
+        Self { seed: Zeroizing::new(*seed), public: KemPublicKey(Box::new(public)) }
     }
 
     pub(crate) fn seed(&self) -> &[u8; KEM_SEED_LEN] {
@@ -103,10 +103,7 @@ impl KemKeyPair {
     /// unrelated secret (implicit rejection), so the first message then fails to verify.
     pub(crate) fn decapsulate(&self, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Zeroizing<[u8; 32]> {
         let (mut secret, _) = mlkem1024::generate_key_pair(*self.seed).into_parts();
-        let shared = Zeroizing::new(mlkem1024::decapsulate(
-            &secret,
-            &MlKem1024Ciphertext::from(ciphertext),
-        ));
+        let shared = Zeroizing::new(mlkem1024::decapsulate(&secret, &MlKem1024Ciphertext::from(ciphertext)));
         secret[0..KEM_SECRET_LEN].zeroize();
         shared
     }

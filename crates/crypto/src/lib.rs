@@ -57,24 +57,15 @@ pub use ed25519::KeyError;
 pub use header::MESSAGE_OVERHEAD;
 pub use kem::KemUse;
 pub use padding::BUCKETS;
-pub use prekeys::{
-    BundleError, KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair,
-};
+pub use prekeys::{BundleError, KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};
 pub use randomness::RandomnessError;
 pub use recovery::{RecoveryKey, RecoveryWordsError};
 pub use safety_number::{SafetyNumber, safety_number};
 pub use seal::{
-    OpenError, SealError, SealTarget, SealedContent, SealedEnvelope, max_message_len,
-    max_plaintext_len, open, seal,
+    OpenError, SealError, SealTarget, SealedContent, SealedEnvelope, max_message_len, max_plaintext_len, open, seal,
 };
-pub use session::{
-    AcceptError, Ciphertext, DecryptError, EncryptError, MessageKind, Plaintext, Session,
-    SetupError,
-};
+pub use session::{AcceptError, Ciphertext, DecryptError, EncryptError, MessageKind, Plaintext, Session, SetupError};
 pub use session_bytes::SerializedSession;
 pub use setup_header::{SETUP_HEADER_LEN, SetupHeader};
 pub use skipped_keys::{MAX_CHAINS, MAX_SKIPPED};
 pub use step::Step;
-
-#[cfg(test)]
-mod tests;

@@ -19,8 +19,7 @@ use crate::x3dh::{Input, SALT, initiator_input, responder_input};
 const IDENTITY_TYPE: u8 = 1;
 
 /// Bytes of a session's associated data.
-pub(crate) const ASSOCIATED_DATA_LEN: usize =
-    labels::SESSION.len() + 2 * (1 + 32 + ADDRESS_LEN) + 4 + 5 + 4 + 1 + 32;
+pub(crate) const ASSOCIATED_DATA_LEN: usize = labels::SESSION.len() + 2 * (1 + 32 + ADDRESS_LEN) + 4 + 5 + 4 + 1 + 32;
 
 /// What both sides know after a set-up.
 pub(crate) struct Agreed {
@@ -88,10 +87,7 @@ pub(crate) fn initiate(
     entropy: &mut impl Entropy,
 ) -> Result<(Agreed, SetupHeader), AgreeError> {
     let base = Curve25519KeyPair::generate_from(entropy).map_err(AgreeError::Randomness)?;
-    let (ciphertext, kem_secret) = bundle
-        .kem_key
-        .encapsulate(entropy)
-        .map_err(AgreeError::Randomness)?;
+    let encapsulated = bundle.kem_key.encapsulate(entropy).map_err(AgreeError::Randomness)?;
     let input = initiator_input(
         local,
         &base,
@@ -105,19 +101,13 @@ pub(crate) fn initiate(
         one_time_id: bundle.one_time.map(|(id, _)| id),
         kem_id: bundle.kem_id,
         kem_use: bundle.kem_use,
-        kem_ciphertext: ciphertext,
+        kem_ciphertext: encapsulated.ciphertext,
     };
     let agreed = Agreed {
-        shared: derive(input, &kem_secret),
+        shared: derive(input, &encapsulated.secret),
         associated_data: associated_data(
-            &Side {
-                identity: &local.public(),
-                address: local_address,
-            },
-            &Side {
-                identity: &bundle.identity,
-                address: &bundle.address,
-            },
+            &Side { identity: &local.public(), address: local_address },
+            &Side { identity: &bundle.identity, address: &bundle.address },
             &header,
             bundle.kem_key.as_bytes(),
         ),
@@ -146,10 +136,7 @@ pub(crate) fn accept(
         shared: derive(input, &kem_secret),
         associated_data: associated_data(
             remote,
-            &Side {
-                identity: &local.public(),
-                address: local_address,
-            },
+            &Side { identity: &local.public(), address: local_address },
             header,
             kem.public().as_bytes(),
         ),

@@ -82,15 +82,8 @@ impl SignedPrekeyPair {
     /// If the operating system's generator fails.
     pub fn generate(id: u32, identity: &IdentityKeyPair) -> Result<Self, RandomnessError> {
         let pair = Curve25519KeyPair::generate_from(&mut Os)?;
-        let signature = identity.sign(&signed_prekey_parts(
-            &id.to_be_bytes(),
-            pair.public().as_bytes(),
-        ));
-        Ok(Self {
-            id,
-            pair,
-            signature,
-        })
+        let signature = identity.sign(&signed_prekey_parts(&id.to_be_bytes(), pair.public().as_bytes()));
+        Ok(Self { id, pair, signature })
     }
 
     /// id u32 ‖ X25519 public key (32) ‖ signature (64).
@@ -120,11 +113,7 @@ impl SignedPrekeyPair {
         let pair = Curve25519KeyPair::from_secret(reader.array_ref()?);
         let signature = reader.array()?;
         reader.finish()?;
-        Ok(Self {
-            id,
-            pair,
-            signature,
-        })
+        Ok(Self { id, pair, signature })
     }
 
     /// The prekey's id.
@@ -147,10 +136,7 @@ impl OneTimePrekeyPair {
     /// # Errors
     /// If the operating system's generator fails.
     pub fn generate(id: u32) -> Result<Self, RandomnessError> {
-        Ok(Self {
-            id,
-            pair: Curve25519KeyPair::generate_from(&mut Os)?,
-        })
+        Ok(Self { id, pair: Curve25519KeyPair::generate_from(&mut Os)? })
     }
 
     /// id u32 ‖ X25519 public key (32).
@@ -200,24 +186,11 @@ impl KemPrekeyPair {
     ///
     /// # Errors
     /// If the operating system's generator fails.
-    pub fn generate(
-        id: u32,
-        identity: &IdentityKeyPair,
-        kem_use: KemUse,
-    ) -> Result<Self, RandomnessError> {
+    pub fn generate(id: u32, identity: &IdentityKeyPair, kem_use: KemUse) -> Result<Self, RandomnessError> {
         let pair = KemKeyPair::generate(&mut Os)?;
-        let signature = identity.sign(&[
-            labels::KEM_PREKEY,
-            &[kem_use.to_byte()],
-            &id.to_be_bytes(),
-            pair.public().as_bytes(),
-        ]);
-        Ok(Self {
-            id,
-            kem_use,
-            pair,
-            signature,
-        })
+        let signature =
+            identity.sign(&[labels::KEM_PREKEY, &[kem_use.to_byte()], &id.to_be_bytes(), pair.public().as_bytes()]);
+        Ok(Self { id, kem_use, pair, signature })
     }
 
     /// id u32 ‖ ML-KEM-1024 encapsulation key (1568) ‖ signature (64).
@@ -233,12 +206,7 @@ impl KemPrekeyPair {
     /// version u8 = 1 ‖ id u32 ‖ use u8 ‖ seed (64) ‖ signature (64), for the client's store.
     #[must_use]
     pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
-        secret_bytes(
-            self.id,
-            &[self.kem_use.to_byte()],
-            self.pair.seed(),
-            &self.signature,
-        )
+        secret_bytes(self.id, &[self.kem_use.to_byte()], self.pair.seed(), &self.signature)
     }
 
     /// The opposite of [`Self::to_secret_bytes`].
@@ -249,17 +217,11 @@ impl KemPrekeyPair {
         let mut reader = Reader::new(bytes);
         reader.version(SECRET_VERSION)?;
         let id = reader.u32()?;
-        let kem_use =
-            KemUse::from_byte(reader.u8()?).ok_or(DecodeError::BadField("KEM prekey use"))?;
+        let kem_use = KemUse::from_byte(reader.u8()?).ok_or(DecodeError::BadField("KEM prekey use"))?;
         let seed = reader.array_ref::<KEM_SEED_LEN>()?;
         let signature = reader.array()?;
         reader.finish()?;
-        Ok(Self {
-            id,
-            kem_use,
-            pair: KemKeyPair::from_seed(seed),
-            signature,
-        })
+        Ok(Self { id, kem_use, pair: KemKeyPair::from_seed(seed), signature })
     }
 
     /// The prekey's id.
@@ -347,10 +309,7 @@ impl PrekeyBundle {
         let signature = reader.array_ref()?;
         reader.finish()?;
         identity
-            .verify(
-                &[labels::KEM_PREKEY, &[kem_use.to_byte()], &kem_id, kem_key],
-                signature,
-            )
+            .verify(&[labels::KEM_PREKEY, &[kem_use.to_byte()], &kem_id, kem_key], signature)
             .map_err(|_| BundleError::BadKemSignature)?;
         let kem_key = KemPublicKey::from_bytes(kem_key).ok_or(BundleError::BadKey)?;
 

@@ -37,9 +37,7 @@ impl RecoveryKey {
     /// # Errors
     /// If the operating system's generator fails.
     pub fn generate() -> Result<Self, RandomnessError> {
-        Ok(Self {
-            seed: Zeroizing::new(Os.array()?),
-        })
+        Ok(Self { seed: Zeroizing::new(Os.array()?) })
     }
 
     /// The 24 words, separated by single spaces.
@@ -72,8 +70,8 @@ impl RecoveryKey {
             plain.extend(word.chars().map(|c| c.to_ascii_lowercase()));
             plain.push(' ');
         }
-        let mut mnemonic = Mnemonic::parse_in_normalized(Language::English, plain.trim_end())
-            .map_err(|error| match error {
+        let mut mnemonic =
+            Mnemonic::parse_in_normalized(Language::English, plain.trim_end()).map_err(|error| match error {
                 bip39::Error::UnknownWord(index) => RecoveryWordsError::UnknownWord(index + 1),
                 bip39::Error::BadWordCount(_) => RecoveryWordsError::WordCount,
                 _ => RecoveryWordsError::Checksum,

@@ -32,26 +32,16 @@ pub fn safety_number(a: (&[u8; 32], &AccountKey), b: (&[u8; 32], &AccountKey)) -
     qr[0] = QR_VERSION;
     qr[1..33].copy_from_slice(&sides[0][..32]);
     qr[33..].copy_from_slice(&sides[1][..32]);
-    SafetyNumber {
-        digits: format!("{}{}", digits(&sides[0]), digits(&sides[1])),
-        qr,
-    }
+    SafetyNumber { digits: format!("{}{}", digits(&sides[0]), digits(&sides[1])), qr }
 }
 
 /// SHA-512(0x0000 ‖ key ‖ id ‖ key), then 5,199 times SHA-512(hash ‖ key).
 fn fingerprint(id: &[u8; 32], key: &AccountKey) -> [u8; 64] {
     let key = key.as_bytes();
-    let mut hash = Sha512::new()
-        .chain_update(HASH_VERSION)
-        .chain_update(key)
-        .chain_update(id)
-        .chain_update(key)
-        .finalize();
+    let mut hash =
+        Sha512::new().chain_update(HASH_VERSION).chain_update(key).chain_update(id).chain_update(key).finalize();
     for _ in 1..ROUNDS {
-        hash = Sha512::new()
-            .chain_update(hash)
-            .chain_update(key)
-            .finalize();
+        hash = Sha512::new().chain_update(hash).chain_update(key).finalize();
     }
     hash.into()
 }
@@ -61,9 +51,7 @@ fn digits(fingerprint: &[u8; 64]) -> String {
     fingerprint[..30]
         .chunks_exact(5)
         .map(|chunk| {
-            let number = chunk
-                .iter()
-                .fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+            let number = chunk.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
             format!("{:05}", number % 100_000)
         })
         .collect()

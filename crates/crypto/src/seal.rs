@@ -118,21 +118,13 @@ impl SealedContent {
     /// Content with a message of [`MessageKind::Setup`].
     #[must_use]
     pub fn setup(record: AccountRecord, certificate: DeviceCertificate, message: Vec<u8>) -> Self {
-        Self {
-            sender: Sender::Setup(record),
-            certificate,
-            message,
-        }
+        Self { sender: Sender::Setup(record), certificate, message }
     }
 
     /// Content with a message of [`MessageKind::Session`].
     #[must_use]
     pub fn session(account: [u8; 32], certificate: DeviceCertificate, message: Vec<u8>) -> Self {
-        Self {
-            sender: Sender::Session(account),
-            certificate,
-            message,
-        }
+        Self { sender: Sender::Session(account), certificate, message }
     }
 
     /// What kind of message this is.
@@ -178,6 +170,12 @@ impl SealedContent {
         &self.message
     }
 
+    /// The message, without a copy.
+    #[must_use]
+    pub fn into_message(self) -> Vec<u8> {
+        self.message
+    }
+
     fn encoded_len(&self) -> usize {
         let record = self.record().map_or(0, |_| AccountRecord::LEN);
         CONTENT_PREFIX_LEN + record + self.message.len()
@@ -199,8 +197,7 @@ impl SealedContent {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         reader.version(CONTENT_VERSION)?;
-        let kind =
-            MessageKind::from_byte(reader.u8()?).ok_or(DecodeError::BadField("message kind"))?;
+        let kind = MessageKind::from_byte(reader.u8()?).ok_or(DecodeError::BadField("message kind"))?;
         let account = reader.array()?;
         let certificate = DeviceCertificate::read(&mut reader)?;
         let sender = match kind {
@@ -213,27 +210,14 @@ impl SealedContent {
                 Sender::Setup(record)
             }
         };
-        Ok(Self {
-            sender,
-            certificate,
-            message: reader.rest().to_vec(),
-        })
+        Ok(Self { sender, certificate, message: reader.rest().to_vec() })
     }
 }
 
 /// key ‖ nonce = HKDF(E, DH, label ‖ account id ‖ device number ‖ identity key, 44): a head
 /// opens only for the device and the name it was made for.
-fn head_key(
-    ephemeral: &[u8; 32],
-    shared: &SharedSecret,
-    address: &PartyAddress,
-    identity: &IdentityKey,
-) -> AeadKey {
-    AeadKey::new(hkdf(
-        ephemeral,
-        shared.as_ref(),
-        &[labels::SEAL_HEAD, &address.to_bytes(), identity.as_bytes()],
-    ))
+fn head_key(ephemeral: &[u8; 32], shared: &SharedSecret, address: &PartyAddress, identity: &IdentityKey) -> AeadKey {
+    AeadKey::new(hkdf(ephemeral, shared.as_ref(), &[labels::SEAL_HEAD, &address.to_bytes(), identity.as_bytes()]))
 }
 
 /// key (32) ‖ nonce (12) ‖ commitment (32) = HKDF(E, body key, label, 76). AES-GCM does not
@@ -251,10 +235,7 @@ fn body_key(ephemeral: &[u8; 32], body_key: &[u8; 32]) -> (AeadKey, [u8; 32]) {
 ///
 /// # Errors
 /// [`SealError`].
-pub fn seal(
-    targets: &[SealTarget<'_>],
-    content: &SealedContent,
-) -> Result<SealedEnvelope, SealError> {
+pub fn seal(targets: &[SealTarget<'_>], content: &SealedContent) -> Result<SealedEnvelope, SealError> {
     seal_from(targets, content, &mut Os)
 }
 
@@ -283,9 +264,7 @@ pub(crate) fn seal_from(
     let heads = targets
         .iter()
         .map(|target| {
-            let shared = ephemeral_pair
-                .diffie_hellman(&target.identity.agreement())
-                .map_err(|_| SealError::BadKey)?;
+            let shared = ephemeral_pair.diffie_hellman(&target.identity.agreement()).map_err(|_| SealError::BadKey)?;
             let key = head_key(&ephemeral, &shared, &target.address, target.identity);
             // Exact capacity: the body key is encrypted in place.
             let mut head = Vec::with_capacity(HEAD_LEN);
@@ -322,12 +301,8 @@ pub fn open(
     let ephemeral = reader.array_ref()?;
     let commitment = reader.array_ref::<32>()?;
     let sealed = reader.rest();
-    let ephemeral_key =
-        Curve25519PublicKey::from_bytes(ephemeral).map_err(|_| DecodeError::BadKey)?;
-    let shared = local
-        .agreement()
-        .diffie_hellman(&ephemeral_key)
-        .map_err(|_| DecodeError::BadKey)?;
+    let ephemeral_key = Curve25519PublicKey::from_bytes(ephemeral).map_err(|_| DecodeError::BadKey)?;
+    let shared = local.agreement().diffie_hellman(&ephemeral_key).map_err(|_| DecodeError::BadKey)?;
     let opened = head_key(ephemeral, &shared, address, &local.public())
         .open(&[], head)
         .map_err(|_| OpenError::NotForThisDevice)?;
@@ -337,9 +312,7 @@ pub fn open(
     if !bool::from(expected.ct_eq(commitment)) {
         return Err(OpenError::NotForThisDevice);
     }
-    let mut content = key
-        .open(&body[..PREFIX_LEN], sealed)
-        .map_err(|_| OpenError::NotForThisDevice)?;
+    let mut content = key.open(&body[..PREFIX_LEN], sealed).map_err(|_| OpenError::NotForThisDevice)?;
     unpad(&mut content).ok_or(DecodeError::BadField("padding"))?;
     Ok(SealedContent::decode(&content)?)
 }

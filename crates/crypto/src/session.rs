@@ -151,14 +151,12 @@ impl Session {
         bundle: &PrekeyBundle,
         entropy: &mut impl Entropy,
     ) -> Result<Self, SetupError> {
-        let (agreed, header) = pqxdh::initiate(local, local_address, bundle, entropy).map_err(
-            |error| match error {
-                AgreeError::Randomness(error) => SetupError::Randomness(error),
-                AgreeError::NotContributory => SetupError::BadKey,
-            },
-        )?;
-        let ratchet = DoubleRatchet::initiate(&agreed.shared, &bundle.signed_key, entropy)
-            .map_err(|error| match error {
+        let (agreed, header) = pqxdh::initiate(local, local_address, bundle, entropy).map_err(|error| match error {
+            AgreeError::Randomness(error) => SetupError::Randomness(error),
+            AgreeError::NotContributory => SetupError::BadKey,
+        })?;
+        let ratchet =
+            DoubleRatchet::initiate(&agreed.shared, &bundle.signed_key, entropy).map_err(|error| match error {
                 StartError::Randomness(error) => SetupError::Randomness(error),
                 StartError::BadKey => SetupError::BadKey,
             })?;
@@ -198,20 +196,12 @@ impl Session {
         if !named {
             return Err(AcceptError::OtherPrekeys);
         }
-        let remote_side = Side {
-            identity: remote.identity(),
-            address: &remote.address(),
-        };
+        let remote_side = Side { identity: remote.identity(), address: &remote.address() };
         let agreed = pqxdh::accept(local, local_address, &remote_side, prekeys, &header)
             .map_err(|NotContributory| AcceptError::BadKey)?;
         let parsed = RatchetMessage::decode(ratchet_message)?;
-        let aad = aad(
-            &agreed.associated_data,
-            &ratchet_message[..HEADER_LEN],
-            Some(&message[..SETUP_HEADER_LEN]),
-        );
-        let (ratchet, plaintext) =
-            DoubleRatchet::accept(&agreed.shared, prekeys.signed.pair(), &parsed, &aad)?;
+        let aad = aad(&agreed.associated_data, &ratchet_message[..HEADER_LEN], Some(&message[..SETUP_HEADER_LEN]));
+        let (ratchet, plaintext) = DoubleRatchet::accept(&agreed.shared, prekeys.signed.pair(), &parsed, &aad)?;
         let session = Self {
             fixed: Arc::new(Fixed {
                 id: header.session_id(),
@@ -262,11 +252,7 @@ impl Session {
         if !message_key.aead_key(&salt).seal(&aad, &mut message, from) {
             return Err(EncryptError::TooLong);
         }
-        let session = Self {
-            fixed: Arc::clone(&self.fixed),
-            setup: self.setup.clone(),
-            ratchet,
-        };
+        let session = Self { fixed: Arc::clone(&self.fixed), setup: self.setup.clone(), ratchet };
         Ok(Step::new(session, Ciphertext { kind, message }))
     }
 
@@ -275,11 +261,7 @@ impl Session {
     /// # Errors
     /// [`DecryptError`]; a refused message changes nothing and costs at most one
     /// Diffie-Hellman and [`crate::MAX_JUMP`] HMACs.
-    pub fn decrypt(
-        &self,
-        kind: MessageKind,
-        message: &[u8],
-    ) -> Result<Step<Plaintext>, DecryptError> {
+    pub fn decrypt(&self, kind: MessageKind, message: &[u8]) -> Result<Step<Plaintext>, DecryptError> {
         let (setup, ratchet_message) = match kind {
             MessageKind::Session => (None, message),
             MessageKind::Setup => {
@@ -292,11 +274,7 @@ impl Session {
             }
         };
         let parsed = RatchetMessage::decode(ratchet_message)?;
-        let aad = aad(
-            &self.fixed.associated_data,
-            &ratchet_message[..HEADER_LEN],
-            setup,
-        );
+        let aad = aad(&self.fixed.associated_data, &ratchet_message[..HEADER_LEN], setup);
         let (ratchet, plaintext) = self.ratchet.decrypt(&parsed, &aad)?;
         let session = Self {
             fixed: Arc::clone(&self.fixed),

@@ -34,11 +34,7 @@ impl SerializedSession {
     }
 
     pub(crate) fn of(session: &Session) -> Self {
-        let Session {
-            fixed,
-            setup,
-            ratchet,
-        } = session;
+        let Session { fixed, setup, ratchet } = session;
         // Never too small: growing would leave a copy of the secrets behind.
         let capacity = 512
             + ASSOCIATED_DATA_LEN
@@ -97,10 +93,7 @@ pub(crate) fn deserialize(bytes: &[u8]) -> Result<Session, DecodeError> {
     reader.version(VERSION)?;
     let initiator = flag(&mut reader, "role")?;
     let id = reader.array()?;
-    let peer = PartyAddress {
-        account: reader.array()?,
-        device: reader.u32()?,
-    };
+    let peer = PartyAddress { account: reader.array()?, device: reader.u32()? };
     let associated_data = reader.take(ASSOCIATED_DATA_LEN)?.to_vec();
     let setup = if flag(&mut reader, "set-up header")? {
         let setup = reader.take(SETUP_HEADER_LEN)?;
@@ -120,16 +113,7 @@ pub(crate) fn deserialize(bytes: &[u8]) -> Result<Session, DecodeError> {
     if ratchet.receiving.is_none() && (!initiator || setup.is_none()) {
         return Err(DecodeError::BadField("receiving chain"));
     }
-    Ok(Session {
-        fixed: Arc::new(Fixed {
-            id,
-            initiator,
-            peer,
-            associated_data,
-        }),
-        setup,
-        ratchet,
-    })
+    Ok(Session { fixed: Arc::new(Fixed { id, initiator, peer, associated_data }), setup, ratchet })
 }
 
 fn flag(reader: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeError> {
@@ -151,9 +135,7 @@ fn sending(reader: &mut Reader<'_>) -> Result<Sending, DecodeError> {
             previous: reader.u32()?,
         }))
     } else {
-        Ok(Sending::Inactive {
-            previous: reader.u32()?,
-        })
+        Ok(Sending::Inactive { previous: reader.u32()? })
     }
 }
 

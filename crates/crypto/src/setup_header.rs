@@ -50,20 +50,11 @@ impl SetupHeader {
         let signed_id = reader.u32()?;
         let one_time_id = reader.optional_u32("one-time prekey")?;
         let kem_id = reader.u32()?;
-        let kem_use =
-            KemUse::from_byte(reader.u8()?).ok_or(DecodeError::BadField("KEM prekey use"))?;
+        let kem_use = KemUse::from_byte(reader.u8()?).ok_or(DecodeError::BadField("KEM prekey use"))?;
         let kem_ciphertext = Box::new(reader.array()?);
         reader.finish()?;
-        let base_key =
-            Curve25519PublicKey::from_bytes(base_key).map_err(|_| DecodeError::BadKey)?;
-        Ok(Self {
-            base_key,
-            signed_id,
-            one_time_id,
-            kem_id,
-            kem_use,
-            kem_ciphertext,
-        })
+        let base_key = Curve25519PublicKey::from_bytes(base_key).map_err(|_| DecodeError::BadKey)?;
+        Ok(Self { base_key, signed_id, one_time_id, kem_id, kem_use, kem_ciphertext })
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

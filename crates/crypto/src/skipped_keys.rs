@@ -63,10 +63,7 @@ impl SkippedKeys {
         match self.chains.iter_mut().rev().find(|c| c.remote == *remote) {
             Some(_) if keys.is_empty() => {}
             Some(chain) => Arc::make_mut(chain).keys.extend(keys),
-            None => self.chains.push(Arc::new(SkippedChain {
-                remote: *remote,
-                keys,
-            })),
+            None => self.chains.push(Arc::new(SkippedChain { remote: *remote, keys })),
         }
         let surplus_chains = self.chains.len().saturating_sub(MAX_CHAINS);
         self.chains.drain(..surplus_chains);

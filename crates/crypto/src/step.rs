@@ -32,10 +32,7 @@ impl<T> Step<T> {
     ///
     /// # Errors
     /// Whatever `persist` returns; then the old session is still the current one.
-    pub fn commit<E>(
-        self,
-        persist: impl FnOnce(&SerializedSession) -> Result<(), E>,
-    ) -> Result<(Session, T), E> {
+    pub fn commit<E>(self, persist: impl FnOnce(&SerializedSession) -> Result<(), E>) -> Result<(Session, T), E> {
         persist(&self.session.serialize())?;
         Ok((self.session, self.output))
     }
