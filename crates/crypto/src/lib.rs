@@ -26,6 +26,8 @@ mod ed25519;
 mod header;
 mod kdf;
 mod kem;
+#[cfg(test)]
+mod known_answers;
 mod labels;
 mod message_key;
 mod padding;
