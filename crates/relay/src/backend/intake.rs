@@ -1,0 +1,276 @@
+//! Submissions: permission, device list, quota, and the rows, in one transaction.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+use subrosa_wire::{
+    AccountId, CapabilityHash, ErrorCode,
+    limits::{MAX_PENDING_REQUESTS, MAX_TOKEN_SUBMITS},
+    submit::{EnvelopeClass, Refusal},
+};
+use subtle::ConstantTimeEq;
+
+use super::{
+    Batch, Embedded, Intake, IntakeItem, ItemOutcome, Permission, Quotas, Receipt, StoreError, mailbox::sql_int,
+};
+use crate::{
+    clock::now_ms,
+    limits::{MAX_STALE_LIST_BYTES, REQUESTS_FULL_RETRY_S, UNAVAILABLE_RETRY_S},
+};
+
+/// What the checks need of an account.
+pub(super) struct AccountRow {
+    pub(super) id: i64,
+    pub(super) list_version: u32,
+    delivery_key: Option<[u8; 32]>,
+    previous_key: Option<[u8; 32]>,
+    previous_until_ms: i64,
+}
+
+pub(super) fn account_row(db: &Connection, account: &AccountId) -> rusqlite::Result<Option<AccountRow>> {
+    db.prepare_cached(
+        "SELECT id, list_version, delivery_key, previous_key, previous_until_ms FROM account WHERE account = ?1",
+    )?
+    .query_row([account.0.as_slice()], |row| {
+        Ok(AccountRow {
+            id: row.get(0)?,
+            list_version: row.get(1)?,
+            delivery_key: row.get(2)?,
+            previous_key: row.get(3)?,
+            previous_until_ms: row.get(4)?,
+        })
+    })
+    .optional()
+}
+
+fn same(stored: Option<&[u8; 32]>, shown: &CapabilityHash) -> bool {
+    stored.is_some_and(|stored| stored.ct_eq(&shown.0).into())
+}
+
+/// Whether a delivery key is one of the account's.
+pub(super) fn delivery_key_fits(account: &AccountRow, key: &CapabilityHash, now_ms: u64) -> bool {
+    let current = same(account.delivery_key.as_ref(), key);
+    let previous = same(account.previous_key.as_ref(), key) && account.previous_until_ms > sql_int(now_ms);
+    current || previous
+}
+
+/// A contact token that is alive and not bound to somebody else.
+pub(super) struct TokenRow {
+    pub(super) bound: bool,
+    pub(super) submits: u32,
+    pub(super) prekeys: u32,
+}
+
+/// Looks a token up for the holder of `binding`.
+pub(super) fn token_row(
+    db: &Connection,
+    account: i64,
+    token: &CapabilityHash,
+    binding: &CapabilityHash,
+    now_ms: u64,
+) -> rusqlite::Result<Result<TokenRow, ErrorCode>> {
+    let found: Option<(Option<[u8; 32]>, TokenRow)> = db
+        .prepare_cached(
+            "SELECT binding, submits, prekeys FROM contact_token
+             WHERE account = ?1 AND hash = ?2 AND expires_ms > ?3",
+        )?
+        .query_row(params![account, token.0.as_slice(), sql_int(now_ms)], |row| {
+            let binding: Option<[u8; 32]> = row.get(0)?;
+            Ok((binding, TokenRow { bound: binding.is_some(), submits: row.get(1)?, prekeys: row.get(2)? }))
+        })
+        .optional()?;
+    Ok(match found {
+        None => Err(ErrorCode::CapabilityRefused),
+        Some((Some(bound), _)) if !same(Some(&bound), binding) => Err(ErrorCode::TokenUsed),
+        Some((_, row)) => Ok(row),
+    })
+}
+
+/// One submission inside the transaction.
+struct Intaking<'a> {
+    db: &'a Connection,
+    batch: &'a Batch,
+    quotas: Quotas,
+    now_ms: u64,
+    /// Row numbers of the bodies that at least one item was stored with.
+    bodies: HashMap<usize, i64>,
+    /// Bytes of device lists in the answer so far.
+    list_bytes: usize,
+}
+
+impl Intaking<'_> {
+    fn item(&mut self, item: &IntakeItem) -> rusqlite::Result<ItemOutcome> {
+        let account = account_row(self.db, &item.device.account)?;
+        let device = match &account {
+            None => None,
+            Some(account) => self.device(account.id, item.device.device)?,
+        };
+        if let Some((device, ..)) = device
+            && self.is_known(device, item)?
+        {
+            return Ok(ItemOutcome::Repeat);
+        }
+        let Some(account) = account else { return Ok(unknown_account(item.permission)) };
+        if let Some(refusal) = self.permission(&account, item)? {
+            return Ok(refusal);
+        }
+        let Some((device, last_seq, rows, bytes)) = device.filter(|_| item.list_version >= account.list_version) else {
+            return self.stale(account.id);
+        };
+        if item.class == EnvelopeClass::Ephemeral {
+            return Ok(ItemOutcome::HandOn);
+        }
+        let size = self.batch.bodies.get(item.body).map_or(0, Bytes::len) as u64;
+        if rows >= self.quotas.rows || bytes.saturating_add(size) > self.quotas.bytes {
+            return Ok(ItemOutcome::Full);
+        }
+        let lane = item.permission == Permission::Request;
+        if lane && self.requests_waiting(device)? >= MAX_PENDING_REQUESTS {
+            let refusal = Refusal { code: ErrorCode::QuotaExceeded, retry_after_s: REQUESTS_FULL_RETRY_S };
+            return Ok(ItemOutcome::Refused(refusal));
+        }
+        self.use_token(account.id, item)?;
+        let seq = last_seq + 1;
+        self.store(device, seq, item, size, lane)?;
+        Ok(ItemOutcome::Stored(seq))
+    }
+
+    /// Row, last number, waiting rows and bytes of a device on the list.
+    fn device(&self, account: i64, number: u32) -> rusqlite::Result<Option<(i64, u64, u64, u64)>> {
+        self.db
+            .prepare_cached(
+                "SELECT id, last_seq, waiting_rows, waiting_bytes FROM device WHERE account = ?1 AND number = ?2",
+            )?
+            .query_row(params![account, number], |row| {
+                let count = |column| Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
+                Ok((row.get(0)?, count(1)?, count(2)?, count(3)?))
+            })
+            .optional()
+    }
+
+    fn is_known(&self, device: i64, item: &IntakeItem) -> rusqlite::Result<bool> {
+        self.db
+            .prepare_cached("SELECT 1 FROM mailbox WHERE device = ?1 AND env_id = ?2")?
+            .exists(params![device, item.id.0.as_slice()])
+    }
+
+    /// `None`: permitted.
+    fn permission(&self, account: &AccountRow, item: &IntakeItem) -> rusqlite::Result<Option<ItemOutcome>> {
+        let refused = |code| Some(ItemOutcome::Refused(Refusal::never(code)));
+        Ok(match &item.permission {
+            Permission::Request => None,
+            Permission::RequestRefused(refusal) => Some(ItemOutcome::Refused(*refusal)),
+            Permission::Missing => refused(ErrorCode::CapabilityRefused),
+            Permission::DeliveryKey(key) if delivery_key_fits(account, key, self.now_ms) => None,
+            Permission::DeliveryKey(_) => refused(ErrorCode::CapabilityRefused),
+            Permission::ContactToken(token, binding) => {
+                match token_row(self.db, account.id, token, binding, self.now_ms)? {
+                    Err(code) => refused(code),
+                    Ok(row) if row.submits >= MAX_TOKEN_SUBMITS => refused(ErrorCode::QuotaExceeded),
+                    // What is never stored binds nothing, so it cannot be the first use.
+                    Ok(row) if item.class == EnvelopeClass::Ephemeral && !row.bound => {
+                        refused(ErrorCode::CapabilityRefused)
+                    }
+                    Ok(_) => None,
+                }
+            }
+        })
+    }
+
+    fn use_token(&self, account: i64, item: &IntakeItem) -> rusqlite::Result<()> {
+        if let Permission::ContactToken(token, binding) = &item.permission {
+            self.db
+                .prepare_cached(
+                    "UPDATE contact_token SET submits = submits + 1, binding = coalesce(binding, ?3)
+                     WHERE account = ?1 AND hash = ?2",
+                )?
+                .execute(params![account, token.0.as_slice(), binding.0.as_slice()])?;
+        }
+        Ok(())
+    }
+
+    fn stale(&mut self, account: i64) -> rusqlite::Result<ItemOutcome> {
+        let list: Vec<u8> =
+            self.db.prepare_cached("SELECT list FROM account WHERE id = ?1")?.query_row([account], |row| row.get(0))?;
+        self.list_bytes += list.len();
+        Ok(if self.list_bytes > MAX_STALE_LIST_BYTES {
+            // The reply is as large as it may get: the sender asks again for the rest.
+            ItemOutcome::Refused(Refusal { code: ErrorCode::Unavailable, retry_after_s: UNAVAILABLE_RETRY_S })
+        } else {
+            ItemOutcome::StaleDevices(list.into())
+        })
+    }
+
+    fn requests_waiting(&self, device: i64) -> rusqlite::Result<usize> {
+        let count: i64 = self
+            .db
+            .prepare_cached("SELECT count(*) FROM mailbox WHERE device = ?1 AND lane = 1")?
+            .query_row([device], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    fn body(&mut self, index: usize) -> rusqlite::Result<i64> {
+        if let Some(row) = self.bodies.get(&index) {
+            self.db.prepare_cached("UPDATE body SET refs = refs + 1 WHERE id = ?1")?.execute([row])?;
+            return Ok(*row);
+        }
+        let bytes: &[u8] = self.batch.bodies.get(index).map_or(&[], |bytes| bytes);
+        let row = self.db.prepare_cached("INSERT INTO body (refs, bytes) VALUES (1, ?1)")?.insert([bytes])?;
+        self.bodies.insert(index, row);
+        Ok(row)
+    }
+
+    fn store(&mut self, device: i64, seq: u64, item: &IntakeItem, size: u64, lane: bool) -> rusqlite::Result<()> {
+        let body = self.body(item.body)?;
+        self.db
+            .prepare_cached(
+                "INSERT INTO mailbox (device, seq, env_id, head, body, size, received_ms, expires_ms, lane)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                device,
+                sql_int(seq),
+                item.id.0.as_slice(),
+                item.head.as_slice(),
+                body,
+                sql_int(size),
+                sql_int(self.now_ms),
+                sql_int(item.expires_ms),
+                lane
+            ])?;
+        self.db
+            .prepare_cached(
+                "UPDATE device SET last_seq = ?2, waiting_rows = waiting_rows + 1, waiting_bytes = waiting_bytes + ?3
+                 WHERE id = ?1",
+            )?
+            .execute(params![device, sql_int(seq), sql_int(size)])?;
+        Ok(())
+    }
+}
+
+/// The same answer as a wrong capability, so that nobody learns which accounts exist. In the
+/// request lane the sender has named itself, and handles are resolved openly anyway.
+fn unknown_account(permission: Permission) -> ItemOutcome {
+    ItemOutcome::Refused(match permission {
+        Permission::Request => Refusal::never(ErrorCode::NotFound),
+        Permission::RequestRefused(refusal) => refusal,
+        _ => Refusal::never(ErrorCode::CapabilityRefused),
+    })
+}
+
+impl Intake for Embedded {
+    async fn submit(&self, batch: Batch) -> Result<Receipt, StoreError> {
+        let (quotas, bytes) = (self.quotas, batch.body_bytes());
+        let change = move |db: &Connection| {
+            let mut intaking =
+                Intaking { db, batch: &batch, quotas, now_ms: now_ms(), bodies: HashMap::new(), list_bytes: 0 };
+            let mut outcomes = Vec::with_capacity(batch.items.len());
+            for item in &batch.items {
+                outcomes.push(intaking.item(item)?);
+            }
+            Ok(outcomes)
+        };
+        Ok(Receipt(self.writer.enqueue(change, Some(bytes)).await?))
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading, acknowledging and expiring rows of mailboxes.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+use subrosa_wire::{
+    AccountId, DeviceAddress, Seq,
+    mailbox::{PrekeyCount, Push},
+    submit::EnvelopeClass,
+};
+
+use super::{Embedded, Mailbox, MailboxState, Page, StoreError};
+use crate::{clock::now_ms, limits::PAGE_BYTES};
+
+/// Expired rows deleted in one operation, so that others get into the same commit.
+const EXPIRE_ROWS: u32 = 500;
+
+/// The row number of a device.
+pub(super) fn device_row(db: &Connection, device: &DeviceAddress) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached(
+        "SELECT device.id FROM device JOIN account ON account.id = device.account
+         WHERE account.account = ?1 AND device.number = ?2",
+    )?
+    .query_row(params![device.account.0.as_slice(), device.device], |row| row.get(0))
+    .optional()
+}
+
+/// One-time prekeys left for a device row.
+pub(super) fn prekey_count(db: &Connection, device: i64) -> rusqlite::Result<PrekeyCount> {
+    db.prepare_cached(
+        "SELECT (SELECT count(*) FROM prekey WHERE device = ?1 AND kind = 1),
+                (SELECT count(*) FROM prekey WHERE device = ?1 AND kind = 2)",
+    )?
+    .query_row([device], |row| Ok(PrekeyCount { one_time_ec: row.get(0)?, one_time_kem: row.get(1)? }))
+}
+
+/// SQLite integers are signed; our counters never come near the sign.
+pub(super) fn sql_int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+/// Takes one reference off a body; the last one deletes it.
+fn release_body(db: &Connection, body: i64) -> rusqlite::Result<()> {
+    if db.prepare_cached("DELETE FROM body WHERE id = ?1 AND refs <= 1")?.execute([body])? == 0 {
+        db.prepare_cached("UPDATE body SET refs = refs - 1 WHERE id = ?1")?.execute([body])?;
+    }
+    Ok(())
+}
+
+/// Deletes rows of a device up to a number, with the bodies that nobody else needs.
+pub(super) fn delete_upto(db: &Connection, device: i64, upto: Seq) -> rusqlite::Result<()> {
+    let gone: Vec<(i64, i64)> = db
+        .prepare_cached("DELETE FROM mailbox WHERE device = ?1 AND seq <= ?2 RETURNING body, size")?
+        .query_map(params![device, sql_int(upto)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    forget(db, device, &gone)
+}
+
+fn forget(db: &Connection, device: i64, gone: &[(i64, i64)]) -> rusqlite::Result<()> {
+    for (body, _) in gone {
+        release_body(db, *body)?;
+    }
+    if !gone.is_empty() {
+        let bytes: i64 = gone.iter().map(|(_, size)| size).sum();
+        db.prepare_cached(
+            "UPDATE device SET waiting_rows = waiting_rows - ?2, waiting_bytes = waiting_bytes - ?3 WHERE id = ?1",
+        )?
+        .execute(params![device, sql_int(gone.len() as u64), bytes])?;
+    }
+    Ok(())
+}
+
+fn ack(db: &Connection, device: &DeviceAddress, upto: Seq) -> rusqlite::Result<()> {
+    let Some(row) = device_row(db, device)? else { return Ok(()) };
+    // Never beyond what was ever given out, never backwards.
+    let moved = db
+        .prepare_cached("UPDATE device SET acked = min(?2, last_seq) WHERE id = ?1 AND acked < min(?2, last_seq)")?
+        .execute(params![row, sql_int(upto)])?;
+    if moved > 0 { delete_upto(db, row, upto) } else { Ok(()) }
+}
+
+/// Deletes some expired rows and tokens; gives how many rows.
+fn expire(db: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
+    db.prepare_cached(
+        "DELETE FROM contact_token WHERE (account, hash) IN
+         (SELECT account, hash FROM contact_token WHERE expires_ms <= ?1 LIMIT ?2)",
+    )?
+    .execute(params![sql_int(now_ms), EXPIRE_ROWS])?;
+    let rows: Vec<(i64, i64, i64)> = db
+        .prepare_cached(
+            "DELETE FROM mailbox WHERE (device, seq) IN
+             (SELECT device, seq FROM mailbox WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)
+             RETURNING device, body, size",
+        )?
+        .query_map(params![sql_int(now_ms), EXPIRE_ROWS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (device, body, size) in &rows {
+        forget(db, *device, &[(*body, *size)])?;
+    }
+    Ok(rows.len())
+}
+
+fn read(db: &Connection, device: &DeviceAddress, after: Seq, max_rows: usize, now_ms: u64) -> rusqlite::Result<Page> {
+    let Some(row) = device_row(db, device)? else { return Ok(Page::default()) };
+    let mut statement = db.prepare_cached(
+        "SELECT mailbox.seq, mailbox.head, body.bytes, mailbox.received_ms
+         FROM mailbox JOIN body ON body.id = mailbox.body
+         WHERE mailbox.device = ?1 AND mailbox.seq > ?2 AND mailbox.expires_ms > ?3
+         ORDER BY mailbox.seq LIMIT ?4",
+    )?;
+    let mut found = statement.query(params![row, sql_int(after), sql_int(now_ms), sql_int(max_rows as u64)])?;
+    let mut page = Page::default();
+    let mut bytes = 0;
+    while let Some(row) = found.next()? {
+        let push = Push {
+            seq: number(row, 0)?,
+            class: EnvelopeClass::Durable,
+            head: Bytes::from(row.get::<_, Vec<u8>>(1)?),
+            body: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+            received_ms: number(row, 3)?,
+        };
+        bytes += push.body.len();
+        page.rows.push(push);
+        if page.rows.len() >= max_rows || bytes >= PAGE_BYTES {
+            page.more = true;
+            break;
+        }
+    }
+    Ok(page)
+}
+
+impl Mailbox for Embedded {
+    async fn state(&self, device: DeviceAddress) -> Result<Option<MailboxState>, StoreError> {
+        let epoch = self.epoch;
+        self.readers
+            .read(move |db| {
+                let Some(row) = device_row(db, &device)? else { return Ok(None) };
+                let (identity, acked) = db
+                    .prepare_cached("SELECT identity, acked FROM device WHERE id = ?1")?
+                    .query_row([row], |row| Ok((row.get::<_, [u8; 32]>(0)?, number(row, 1)?)))?;
+                Ok(Some(MailboxState { epoch, identity, acked, prekeys: prekey_count(db, row)? }))
+            })
+            .await
+    }
+
+    async fn read(&self, device: DeviceAddress, after: Seq, max_rows: usize) -> Result<Page, StoreError> {
+        let now = now_ms();
+        self.readers.read(move |db| read(db, &device, after, max_rows, now)).await
+    }
+
+    async fn ack(&self, device: DeviceAddress, upto: Seq) -> Result<(), StoreError> {
+        self.writer.change(move |db| Ok(ack(db, &device, upto)?)).await
+    }
+
+    async fn expire(&self, now_ms: u64) -> Result<(), StoreError> {
+        loop {
+            let deleted = self.writer.change(move |db| Ok(expire(db, now_ms)?)).await?;
+            if deleted < EXPIRE_ROWS as usize {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Reads an account id column.
+pub(super) fn account_id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<AccountId> {
+    row.get::<_, [u8; 32]>(column).map(AccountId)
+}

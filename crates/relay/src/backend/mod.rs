@@ -1,0 +1,335 @@
+//! The traits behind which a relay stores things, and the embedded back end: one SQLite database.
+//!
+//! Nothing outside this module knows which back end it has. Every `Ok` of a change means: durable.
+
+mod directory;
+mod intake;
+mod mailbox;
+mod readers;
+mod schema;
+mod writer;
+
+use std::{future::Future, sync::Arc};
+
+use bytes::Bytes;
+use subrosa_wire::{
+    AccountId, Capability, CapabilityHash, DeviceAddress, EnvelopeId, ErrorCode, Handle, MailboxEpoch, Seq,
+    http::{ACCOUNT_RECORD_BYTES, Devices, Prekeys},
+    limits::HEAD_BYTES,
+    mailbox::{PrekeyCount, PrekeyUpload, Push},
+    submit::{EnvelopeClass, Refusal, Submit},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    config::{Config, RelayError},
+    identity::DeviceList,
+    limits::UNAVAILABLE_RETRY_S,
+};
+
+pub(crate) use schema::lock_data_dir;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The rules say no; nothing was changed.
+    #[error("{}", .0.code)]
+    Refused(Refusal),
+    /// Nothing can be stored now: the disk is full or failing, or the relay is stopping. Nothing was changed.
+    #[error("cannot store now: {0}")]
+    Unavailable(String),
+}
+
+impl StoreError {
+    /// A refusal that no waiting mends.
+    pub(crate) const fn refused(code: ErrorCode) -> Self {
+        Self::Refused(Refusal::never(code))
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => *refusal,
+            Self::Unavailable(_) => Refusal { code: ErrorCode::Unavailable, retry_after_s: UNAVAILABLE_RETRY_S },
+        }
+    }
+}
+
+/// A new account; every signature in it has been verified.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// 65 bytes.
+    pub record: [u8; ACCOUNT_RECORD_BYTES],
+    /// The wanted alias.
+    pub handle: Handle,
+    /// As it came.
+    pub list_bytes: Bytes,
+    /// As it was read.
+    pub list: DeviceList,
+}
+
+/// Keys taken for a new session.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// For the asker.
+    pub prekeys: Prekeys,
+    /// What is left, if one-time keys were taken and the device should refill.
+    pub low: Option<PrekeyCount>,
+}
+
+/// Accounts, device lists, prekeys and capabilities.
+pub trait Directory: Send + Sync + 'static {
+    /// Adds an account. The same content again succeeds again.
+    fn register(&self, registration: Registration) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// The account with this handle.
+    fn resolve(&self, handle: Handle) -> impl Future<Output = Result<Option<AccountId>, StoreError>> + Send;
+    /// Record and newest list of an account.
+    fn devices(&self, account: AccountId) -> impl Future<Output = Result<Option<Devices>, StoreError>> + Send;
+    /// The identity key of a device that is on its account's list.
+    fn identity(&self, device: DeviceAddress) -> impl Future<Output = Result<Option<[u8; 32]>, StoreError>> + Send;
+    /// Replaces the list by a newer, verified one. Gives the devices that are no longer what they
+    /// were: their mailbox and prekeys are gone, their sessions must end.
+    fn put_device_list(
+        &self,
+        list_bytes: Bytes,
+        list: DeviceList,
+    ) -> impl Future<Output = Result<Vec<DeviceAddress>, StoreError>> + Send;
+    /// Adds or replaces prekeys of a device.
+    fn put_prekeys(
+        &self,
+        device: DeviceAddress,
+        upload: PrekeyUpload,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Takes keys to start a session with a device: one-time keys only against a capability, each key once.
+    fn take_prekeys(
+        &self,
+        device: DeviceAddress,
+        capability: Option<Capability>,
+    ) -> impl Future<Output = Result<Taken, StoreError>> + Send;
+    /// Sets the account's delivery key, and its predecessor with the time (ms since 1970) until which that is honoured.
+    fn set_delivery_keys(
+        &self,
+        account: AccountId,
+        current: CapabilityHash,
+        previous: Option<(CapabilityHash, u64)>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Adds a contact token.
+    fn put_contact_token(
+        &self,
+        account: AccountId,
+        token: CapabilityHash,
+        expires_ms: u64,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Removes a contact token, if it is there.
+    fn remove_contact_token(
+        &self,
+        account: AccountId,
+        token: CapabilityHash,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What stands in for the sender's permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// SHA-256 of a delivery key.
+    DeliveryKey(CapabilityHash),
+    /// SHA-256 of a contact token and of its binding.
+    ContactToken(CapabilityHash, CapabilityHash),
+    /// None was given.
+    Missing,
+    /// The request lane: the sender is authenticated and within its limits.
+    Request,
+    /// The request lane beyond its limits: only repeats of what is known are accepted.
+    RequestRefused(Refusal),
+}
+
+impl Permission {
+    /// What an anonymous item shows.
+    pub(crate) fn of(capability: Option<&Capability>) -> Self {
+        match capability {
+            None => Self::Missing,
+            Some(Capability::DeliveryKey(key)) => Self::DeliveryKey(key.hash()),
+            Some(Capability::ContactToken { token, binding }) => Self::ContactToken(token.hash(), binding.hash()),
+        }
+    }
+}
+
+/// One envelope to be stored.
+#[derive(Debug, Clone)]
+pub struct IntakeItem {
+    /// Where it goes.
+    pub device: DeviceAddress,
+    /// Hash over device, head and body.
+    pub id: EnvelopeId,
+    /// What allows it.
+    pub permission: Permission,
+    /// Durable or ephemeral.
+    pub class: EnvelopeClass,
+    /// When it expires, milliseconds since 1970.
+    pub expires_ms: u64,
+    /// The wrapped body key.
+    pub head: [u8; HEAD_BYTES],
+    /// Index of its body.
+    pub body: usize,
+    /// The receiver's list version as the sender knows it.
+    pub list_version: u32,
+}
+
+/// Envelopes that are stored in one durable transaction.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Sealed bodies.
+    pub bodies: Vec<Bytes>,
+    /// At least one; every body index is valid.
+    pub items: Vec<IntakeItem>,
+}
+
+impl Batch {
+    /// Hashes what has to be hashed, so that the store only compares. `permission` decides
+    /// from an item's capability what allows it.
+    pub(crate) fn new(submit: Submit, now_ms: u64, permission: impl Fn(Option<&Capability>) -> Permission) -> Self {
+        let max_expiry_s = subrosa_wire::limits::MAX_EXPIRY.as_secs();
+        let items = submit
+            .items
+            .iter()
+            .map(|item| {
+                let expiry_s = match item.expiry_s {
+                    0 => max_expiry_s,
+                    wanted => u64::from(wanted).min(max_expiry_s),
+                };
+                let body: &[u8] = submit.bodies.get(item.body_ref).map_or(&[], |body| body);
+                IntakeItem {
+                    device: item.device,
+                    id: EnvelopeId::of(&item.device, &item.head, body),
+                    permission: permission(item.capability.as_ref()),
+                    class: item.class,
+                    expires_ms: now_ms.saturating_add(expiry_s * 1_000),
+                    head: item.head,
+                    body: item.body_ref,
+                    list_version: item.list_version,
+                }
+            })
+            .collect();
+        Self { bodies: submit.bodies, items }
+    }
+
+    /// Bytes of all bodies.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.bodies.iter().map(Bytes::len).sum()
+    }
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemOutcome {
+    /// Stored under this number.
+    Stored(Seq),
+    /// Already waiting.
+    Repeat,
+    /// Ephemeral and permitted: to be handed to the device's session, if there is one.
+    HandOn,
+    /// The receiver's list is newer, or the device is not on it.
+    StaleDevices(Bytes),
+    /// The mailbox is full.
+    Full,
+    /// Not permitted.
+    Refused(Refusal),
+}
+
+/// The outcome of a submission that is on its way to the disk.
+#[derive(Debug)]
+pub struct Receipt(pub(crate) oneshot::Receiver<Result<Vec<ItemOutcome>, StoreError>>);
+
+impl Receipt {
+    /// One outcome for each item; `Ok` means durable.
+    ///
+    /// # Errors
+    /// Nothing of the submission was stored.
+    pub async fn outcome(self) -> Result<Vec<ItemOutcome>, StoreError> {
+        self.0.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store has stopped".to_owned())))
+    }
+}
+
+/// Takes submissions.
+pub trait Intake: Send + Sync + 'static {
+    /// Queues a submission. Submissions are committed in the order in which this returned, and
+    /// not at all if the future is dropped before.
+    fn submit(&self, batch: Batch) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
+}
+
+/// What a new session starts from.
+#[derive(Debug, Clone, Copy)]
+pub struct MailboxState {
+    /// Names this life of the store.
+    pub epoch: MailboxEpoch,
+    /// The identity key on the account's list now.
+    pub identity: [u8; 32],
+    /// Highest acknowledged number.
+    pub acked: Seq,
+    /// One-time prekeys left.
+    pub prekeys: PrekeyCount,
+}
+
+/// Rows of a mailbox in the order of their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// In `Seq` order.
+    pub rows: Vec<Push>,
+    /// Whether there may be more behind them.
+    pub more: bool,
+}
+
+/// Envelopes that wait for a device.
+pub trait Mailbox: Send + Sync + 'static {
+    /// Where a session starts; `None` if the device is on no list.
+    fn state(&self, device: DeviceAddress) -> impl Future<Output = Result<Option<MailboxState>, StoreError>> + Send;
+    /// At most `max_rows` rows behind `after`.
+    fn read(
+        &self,
+        device: DeviceAddress,
+        after: Seq,
+        max_rows: usize,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send;
+    /// Deletes everything up to `upto`: monotone, repeatable, durable when it returns.
+    fn ack(&self, device: DeviceAddress, upto: Seq) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Deletes what has expired by `now_ms`.
+    fn expire(&self, now_ms: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Everything a relay stores.
+pub trait Store: Directory + Intake + Mailbox {}
+impl<T: Directory + Intake + Mailbox> Store for T {}
+
+/// The back end of a single process: one SQLite database in the data directory.
+#[derive(Clone)]
+pub struct Embedded {
+    writer: writer::Writer,
+    readers: Arc<readers::Readers>,
+    quotas: Quotas,
+    epoch: MailboxEpoch,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Quotas {
+    rows: u64,
+    bytes: u64,
+}
+
+/// Resolves when the embedded store has stopped: with the reason if it stopped by itself.
+pub(crate) type StoreStopped = oneshot::Receiver<Result<(), String>>;
+
+impl Embedded {
+    /// Opens or creates the database and starts its threads. Blocks on the disk.
+    ///
+    /// # Errors
+    /// A damaged, foreign or newer database, or a directory that cannot be used.
+    pub(crate) fn open(config: &Config) -> Result<(Self, StoreStopped), RelayError> {
+        let path = config.data_dir.join(schema::FILE_NAME);
+        let (db, epoch) = schema::open(&path, config.synchronous, config.max_database_pages)?;
+        let readers = readers::Readers::open(&path)?;
+        let (writer, stopped) = writer::Writer::start(db, &path)?;
+        let quotas = Quotas { rows: config.max_mailbox_rows, bytes: config.max_mailbox_bytes };
+        Ok((Self { writer, readers: Arc::new(readers), quotas, epoch }, stopped))
+    }
+}

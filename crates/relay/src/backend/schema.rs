@@ -1,0 +1,239 @@
+//! The tables of `relay.db`, and opening it: refuses what is damaged, foreign or newer.
+//!
+//! No column anywhere says who sent an envelope; capabilities are stored as SHA-256 only.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use subrosa_wire::MailboxEpoch;
+
+use crate::config::{RelayError, Synchronous};
+
+/// The database in the data directory.
+pub(crate) const FILE_NAME: &str = "relay.db";
+/// Held while a relay has the directory open.
+const LOCK_NAME: &str = "relay.lock";
+
+/// "SbRl": tells our database from any other SQLite file.
+const APPLICATION_ID: i64 = 0x5362_526c;
+/// Schema version of this build.
+const SCHEMA_VERSION: i64 = 1;
+/// Above this size the whole-file check at start is left out: it would delay a restart by seconds.
+const QUICK_CHECK_MAX_BYTES: u64 = 512 * 1024 * 1024;
+/// Waiting for the checkpointer's short locks, never for another relay.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Page cache of the writer, KiB: the upper levels of all trees and a burst of leaves.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+/// Every statement of the relay stays prepared.
+const STATEMENTS: usize = 64;
+
+const SCHEMA: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY,
+    account BLOB NOT NULL UNIQUE,
+    record BLOB NOT NULL,
+    handle TEXT NOT NULL UNIQUE,
+    list BLOB NOT NULL,
+    list_version INTEGER NOT NULL,
+    created_day INTEGER NOT NULL,
+    seq_floor INTEGER NOT NULL DEFAULT 0,   -- no device added later starts below it
+    delivery_key BLOB,                      -- SHA-256
+    previous_key BLOB,                      -- SHA-256
+    previous_until_ms INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY,
+    account INTEGER NOT NULL REFERENCES account(id),
+    number INTEGER NOT NULL,
+    identity BLOB NOT NULL,
+    last_seq INTEGER NOT NULL,              -- counter: a number is never given twice
+    acked INTEGER NOT NULL DEFAULT 0,
+    waiting_rows INTEGER NOT NULL DEFAULT 0,
+    waiting_bytes INTEGER NOT NULL DEFAULT 0,
+    signed_prekey BLOB,
+    last_resort_kem BLOB,
+    UNIQUE (account, number)
+);
+
+CREATE TABLE prekey (
+    device INTEGER NOT NULL REFERENCES device(id),
+    kind INTEGER NOT NULL,                  -- 1 EC, 2 KEM
+    key_id INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (device, kind, key_id)
+) WITHOUT ROWID;
+
+CREATE TABLE contact_token (
+    account INTEGER NOT NULL REFERENCES account(id),
+    hash BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    binding BLOB,                           -- SHA-256 of the first joiner's binding
+    submits INTEGER NOT NULL DEFAULT 0,
+    prekeys INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, hash)
+) WITHOUT ROWID;
+
+CREATE TABLE body (
+    id INTEGER PRIMARY KEY,
+    refs INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+);
+
+CREATE TABLE mailbox (
+    device INTEGER NOT NULL REFERENCES device(id),
+    seq INTEGER NOT NULL,
+    env_id BLOB NOT NULL,
+    head BLOB NOT NULL,
+    body INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    lane INTEGER NOT NULL,                  -- 1: came by the request lane
+    PRIMARY KEY (device, seq)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX mailbox_envelope ON mailbox (device, env_id);
+CREATE INDEX mailbox_expiry ON mailbox (expires_ms);
+CREATE INDEX mailbox_lane ON mailbox (device) WHERE lane = 1;
+CREATE INDEX contact_token_expiry ON contact_token (expires_ms);
+";
+
+/// Makes the data directory (owner only) and locks it for this process.
+pub(crate) fn lock_data_dir(dir: &Path) -> Result<File, RelayError> {
+    let failed = |source| RelayError::DataDir { path: dir.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(dir.join(LOCK_NAME))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RelayError::Locked(dir.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Turns what SQLite says while opening into advice.
+fn explain(path: &Path, error: rusqlite::Error) -> RelayError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            RelayError::Damaged { path: path.to_owned(), detail: error.to_string() }
+        }
+        _ => RelayError::DataDir { path: path.to_owned(), source: std::io::Error::other(error) },
+    }
+}
+
+/// Opens the database for writing, creating it if there is none, and reads its mailbox epoch.
+pub(super) fn open(
+    path: &Path,
+    synchronous: Synchronous,
+    max_pages: Option<u32>,
+) -> Result<(Connection, MailboxEpoch), RelayError> {
+    let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    prepare(path, size, synchronous, max_pages)
+}
+
+fn prepare(
+    path: &Path,
+    size: u64,
+    synchronous: Synchronous,
+    max_pages: Option<u32>,
+) -> Result<(Connection, MailboxEpoch), RelayError> {
+    let sql = |error| explain(path, error);
+    let mut db = Connection::open(path).map_err(sql)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
+    if size > 0 {
+        check(&db, path, size)?;
+    }
+    db.pragma_update(None, "journal_mode", "WAL").map_err(sql)?;
+    let level = match synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Off => "OFF",
+    };
+    db.pragma_update(None, "synchronous", level).map_err(sql)?;
+    db.pragma_update(None, "foreign_keys", true).map_err(sql)?;
+    // Delivered ciphertext is overwritten where that costs no extra write.
+    db.pragma_update(None, "secure_delete", "FAST").map_err(sql)?;
+    // Checkpoints are made beside the writer, not inside its commits (`writer.rs`).
+    db.pragma_update(None, "wal_autocheckpoint", 0).map_err(sql)?;
+    db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(sql)?;
+    if let Some(pages) = max_pages {
+        db.pragma_update(None, "max_page_count", pages).map_err(sql)?;
+    }
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    create(&mut db).map_err(sql)?;
+    let epoch: Option<Vec<u8>> =
+        db.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0)).optional().map_err(sql)?;
+    let epoch = epoch.and_then(|bytes| MailboxEpoch::from_slice(&bytes).ok()).ok_or_else(|| RelayError::Damaged {
+        path: path.to_owned(),
+        detail: "the mailbox epoch is missing".to_owned(),
+    })?;
+    Ok((db, epoch))
+}
+
+/// Ours, not newer, and whole?
+fn check(db: &Connection, path: &Path, size: u64) -> Result<(), RelayError> {
+    let sql = |error| explain(path, error);
+    let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql);
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
+    if pragma("application_id")? != APPLICATION_ID && tables > 0 {
+        return Err(RelayError::ForeignDatabase(path.to_owned()));
+    }
+    let found = pragma("user_version")?;
+    if found > SCHEMA_VERSION {
+        return Err(RelayError::NewerSchema { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    if size > QUICK_CHECK_MAX_BYTES {
+        tracing::info!("database is large: the check of the whole file is left out");
+        return Ok(());
+    }
+    let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sql)?;
+    if verdict != "ok" {
+        return Err(RelayError::Damaged { path: path.to_owned(), detail: verdict.replace('\n', " ") });
+    }
+    Ok(())
+}
+
+/// Creates the tables in one transaction; a database that has them is left alone.
+fn create(db: &mut Connection) -> rusqlite::Result<()> {
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let mut epoch = [0; MailboxEpoch::LEN];
+    getrandom::fill(&mut epoch).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let transaction = db.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute("INSERT INTO meta (key, value) VALUES ('epoch', ?1)", [epoch.as_slice()])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+/// A connection that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, RelayError> {
+    let sql = |error| explain(path, error);
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(sql)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
+}
+
+/// A connection that only moves the log into the database.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, RelayError> {
+    let sql = |error| explain(path, error);
+    let db = Connection::open(path).map_err(sql)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
+    Ok(db)
+}

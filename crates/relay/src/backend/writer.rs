@@ -1,0 +1,307 @@
+//! The one thread that changes the database, and the one that checkpoints it.
+//!
+//! Group commit without a timer: take what is queued, `BEGIN IMMEDIATE`, apply all, `COMMIT` (one
+//! fsync), then answer all. Each operation runs in its own savepoint, so one that fails takes no
+//! other with it. If the commit itself fails (disk full), nothing is half done: the operations are
+//! tried again one by one, so that what frees space (acknowledgements) still gets through.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+};
+
+use rusqlite::{Connection, ErrorCode};
+use subrosa_crash_point::{CrashPoint, crash_point};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{StoreError, StoreStopped, schema};
+use crate::{config::RelayError, limits::INTAKE_KIB};
+
+/// Operations waiting for the writer: two full commits. Beyond it callers wait, sockets stop being read.
+const QUEUE: usize = 2_048;
+/// Operations of one commit: bounds how long the first of them waits for the last.
+const MAX_BATCH: usize = 1_024;
+/// Pages of the log after which the checkpointer is asked to move them: 4 MiB.
+const CHECKPOINT_PAGES: u64 = 1_000;
+/// Pages of the log (256 MiB) beyond which the writer checkpoints itself: without writers a
+/// checkpoint finishes, and the log starts again at its beginning.
+const FORCED_CHECKPOINT_PAGES: u64 = 64_000;
+
+/// What an operation may fail with inside the transaction.
+#[derive(Debug)]
+pub(super) enum OpError {
+    /// The rules say no.
+    Refused(StoreError),
+    /// The database says no.
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for OpError {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// What becomes of an operation's savepoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Applied {
+    Keep,
+    /// Refused half way: what it changed is undone.
+    Undo,
+}
+
+/// A queued change. It may be applied more than once (after a failed commit), but is answered once.
+trait Operation: Send {
+    fn apply(&mut self, db: &Connection) -> Result<Applied, rusqlite::Error>;
+    /// `failure`: the transaction did not become durable.
+    fn answer(self: Box<Self>, failure: Option<&StoreError>);
+    fn is_submission(&self) -> bool;
+}
+
+struct Change<T, F> {
+    change: F,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+    submission: bool,
+    /// Bytes of the intake budget; given back when the operation is answered.
+    _budget: Option<OwnedSemaphorePermit>,
+}
+
+impl<T, F> Operation for Change<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<T, OpError> + Send,
+{
+    fn apply(&mut self, db: &Connection) -> Result<Applied, rusqlite::Error> {
+        match (self.change)(db) {
+            Ok(value) => {
+                self.result = Some(Ok(value));
+                Ok(Applied::Keep)
+            }
+            Err(OpError::Refused(refusal)) => {
+                self.result = Some(Err(refusal));
+                Ok(Applied::Undo)
+            }
+            Err(OpError::Sql(error)) => {
+                self.result = Some(Err(unavailable(&error)));
+                Err(error)
+            }
+        }
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
+        let missing = || Err(StoreError::Unavailable("the operation was not applied".to_owned()));
+        let result = match failure {
+            Some(failure) => Err(failure.clone()),
+            None => self.result.unwrap_or_else(missing),
+        };
+        // Nobody may be waiting any more; the change stands or falls without them.
+        let _ = self.reply.send(result);
+    }
+
+    fn is_submission(&self) -> bool {
+        self.submission
+    }
+}
+
+fn unavailable(error: &rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+/// Whether the database itself is broken, so that going on could only make it worse.
+fn is_fatal(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// The queue to the writer thread.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Operation>>,
+    budget: Arc<Semaphore>,
+}
+
+impl Writer {
+    /// Starts writer and checkpointer. The receiver resolves when the writer has ended; the
+    /// writer ends when every [`Writer`] is dropped and the queue is empty.
+    pub(super) fn start(db: Connection, path: &Path) -> Result<(Self, StoreStopped), RelayError> {
+        let (queue, operations) = mpsc::channel(QUEUE);
+        let (ended, stopped) = oneshot::channel();
+        let log_pages = Arc::new(AtomicU64::new(0));
+        let checkpointer = start_checkpointer(path, Arc::clone(&log_pages))?;
+        thread::Builder::new().name("relay-writer".to_owned()).spawn(move || {
+            let result = Loop { db, operations, checkpointer, log_pages }.run();
+            let _ = ended.send(result);
+        })?;
+        Ok((Self { queue, budget: Arc::new(Semaphore::new(INTAKE_KIB)) }, stopped))
+    }
+
+    /// Queues a change; the receiver gets its result once it is durable.
+    pub(super) async fn enqueue<T, F>(
+        &self,
+        change: F,
+        submission_bytes: Option<usize>,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, OpError> + Send + 'static,
+    {
+        let stopped = || StoreError::Unavailable("the store has stopped".to_owned());
+        let budget = match submission_bytes {
+            None => None,
+            Some(bytes) => {
+                let kib = u32::try_from(bytes.div_ceil(1024).clamp(1, INTAKE_KIB)).unwrap_or(1);
+                Some(Arc::clone(&self.budget).acquire_many_owned(kib).await.map_err(|_| stopped())?)
+            }
+        };
+        let (reply, result) = oneshot::channel();
+        let submission = submission_bytes.is_some();
+        let change = Change { change, result: None, reply, submission, _budget: budget };
+        self.queue.send(Box::new(change)).await.map_err(|_| stopped())?;
+        Ok(result)
+    }
+
+    /// Makes a change and waits until it is durable.
+    pub(super) async fn change<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, OpError> + Send + 'static,
+    {
+        let result = self.enqueue(change, None).await?;
+        result.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store has stopped".to_owned())))
+    }
+}
+
+struct Loop {
+    db: Connection,
+    operations: mpsc::Receiver<Box<dyn Operation>>,
+    checkpointer: SyncSender<()>,
+    log_pages: Arc<AtomicU64>,
+}
+
+impl Loop {
+    fn run(mut self) -> Result<(), String> {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        let mut changes = 0;
+        while self.operations.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+            self.commit(std::mem::take(&mut batch))?;
+            let total = self.db.total_changes();
+            if total.saturating_sub(changes) >= CHECKPOINT_PAGES {
+                changes = total;
+                self.checkpoint()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits a batch and answers it.
+    fn commit(&self, mut batch: Vec<Box<dyn Operation>>) -> Result<(), String> {
+        match self.transaction(&mut batch) {
+            Ok(()) => {
+                if batch.iter().any(|operation| operation.is_submission()) {
+                    crash_point(CrashPoint::RelayAfterCommit);
+                }
+                batch.into_iter().for_each(|operation| operation.answer(None));
+                return Ok(());
+            }
+            Err(error) if is_fatal(&error) => return Err(fail(batch, &error)),
+            Err(error) if batch.len() == 1 => {
+                tracing::warn!(%error, "a change could not be committed");
+                batch.into_iter().for_each(|operation| operation.answer(Some(&unavailable(&error))));
+                return Ok(());
+            }
+            Err(error) => tracing::warn!(%error, operations = batch.len(), "a commit failed, trying one by one"),
+        }
+        batch.into_iter().try_for_each(|operation| self.commit(vec![operation]))
+    }
+
+    /// One transaction over all operations. On an error nothing of it is in the database.
+    fn transaction(&self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<()> {
+        let result = self.apply_all(batch);
+        if result.is_err() && !self.db.is_autocommit() {
+            // If even the rollback fails, the next BEGIN fails too and says so.
+            let _ = self.db.execute_batch("ROLLBACK");
+        }
+        result
+    }
+
+    fn apply_all(&self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<()> {
+        self.cached("BEGIN IMMEDIATE")?;
+        for operation in batch.iter_mut() {
+            self.cached("SAVEPOINT operation")?;
+            let applied = match operation.apply(&self.db) {
+                Ok(applied) => applied,
+                // SQLite itself may have rolled the whole transaction back, or the file is broken.
+                Err(error) if self.db.is_autocommit() || is_fatal(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "a change failed");
+                    Applied::Undo
+                }
+            };
+            if applied == Applied::Undo {
+                self.cached("ROLLBACK TO operation")?;
+            }
+            self.cached("RELEASE operation")?;
+        }
+        self.cached("COMMIT")
+    }
+
+    fn cached(&self, sql: &str) -> rusqlite::Result<()> {
+        self.db.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+
+    fn checkpoint(&self) -> Result<(), String> {
+        if self.log_pages.load(Ordering::Relaxed) >= FORCED_CHECKPOINT_PAGES {
+            match passive_checkpoint(&self.db) {
+                Ok(pages) => self.log_pages.store(pages, Ordering::Relaxed),
+                Err(error) if is_fatal(&error) => return Err(error.to_string()),
+                Err(error) => tracing::warn!(%error, "the log could not be checkpointed"),
+            }
+        }
+        match self.checkpointer.try_send(()) {
+            // Full: it is at it already.
+            Ok(()) | Err(TrySendError::Full(())) => Ok(()),
+            Err(TrySendError::Disconnected(())) => Err("the checkpoint thread has ended".to_owned()),
+        }
+    }
+}
+
+/// Answers everybody before the relay ends.
+fn fail(batch: Vec<Box<dyn Operation>>, error: &rusqlite::Error) -> String {
+    batch.into_iter().for_each(|operation| operation.answer(Some(&unavailable(error))));
+    error.to_string()
+}
+
+/// Moves what can be moved without waiting for anybody; gives the pages that the log still holds.
+fn passive_checkpoint(db: &Connection) -> rusqlite::Result<u64> {
+    let (pages, moved): (i64, i64) =
+        db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+    // A log that was moved completely is overwritten from its beginning by the next commit.
+    Ok(if moved >= pages { 0 } else { u64::try_from(pages).unwrap_or(0) })
+}
+
+/// The checkpoint's fsyncs happen on this thread and connection, so that no commit waits for them.
+fn start_checkpointer(path: &Path, log_pages: Arc<AtomicU64>) -> Result<SyncSender<()>, RelayError> {
+    let db = schema::open_checkpointer(path)?;
+    let (wanted, requests) = sync_channel::<()>(1);
+    thread::Builder::new().name("relay-checkpoint".to_owned()).spawn(move || {
+        while requests.recv().is_ok() {
+            match passive_checkpoint(&db) {
+                Ok(pages) => log_pages.store(pages, Ordering::Relaxed),
+                // A full disk: the log keeps everything until there is space.
+                Err(error) => tracing::warn!(%error, "checkpointing failed"),
+            }
+        }
+    })?;
+    Ok(wanted)
+}

@@ -1,0 +1,146 @@
+//! What a relay is told when it starts, and why it may refuse to.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use subrosa_wire::limits;
+use url::Url;
+
+use crate::limits::{MAX_CONNECTIONS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, RESYNC_INTERVAL, RateLimits};
+
+/// How far a commit goes before a sender reads "accepted".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// The commit is synced to the disk first: survives a power cut.
+    #[default]
+    Full,
+    /// The commit is left to the operating system. Only for the test which proves that
+    /// [`Synchronous::Full`] matters; no argument and no release build selects it.
+    Off,
+}
+
+impl Synchronous {
+    /// [`Synchronous::Full`], or in a development build what `SUBROSA_RELAY_SYNCHRONOUS=OFF` asks for.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        if cfg!(debug_assertions) && std::env::var_os("SUBROSA_RELAY_SYNCHRONOUS").is_some_and(|value| value == "OFF") {
+            Self::Off
+        } else {
+            Self::Full
+        }
+    }
+}
+
+/// Settings of one relay. [`Config::new`] has the values of production; tests shorten times and quotas.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where `relay.db` and the lock file lie. Created if missing, readable by its owner only.
+    pub data_dir: PathBuf,
+    /// How clients reach the relay, if not by the listener's loopback address.
+    pub public_url: Option<Url>,
+    /// A TLS proxy stands in front: listening off loopback is allowed, and the last
+    /// `X-Forwarded-For` entry is the client's address.
+    pub behind_proxy: bool,
+    /// Durability of a commit.
+    pub synchronous: Synchronous,
+    /// A socket that has not authenticated (or said hello) by then is closed.
+    pub handshake_timeout: Duration,
+    /// A socket that was silent this long is closed.
+    pub silence_timeout: Duration,
+    /// A session reads its mailbox at least this often, so that a lost wake costs seconds, not messages.
+    pub resync_interval: Duration,
+    /// Connections served at once.
+    pub max_connections: usize,
+    /// Envelopes that may wait for one device.
+    pub max_mailbox_rows: u64,
+    /// Bytes that may wait for one device.
+    pub max_mailbox_bytes: u64,
+    /// Rates of the anonymous calls.
+    pub rates: RateLimits,
+    /// Largest size of the database in pages of 4 KiB; `None` = the disk's size. Storing is
+    /// refused beyond it, reading and acknowledging go on.
+    pub max_database_pages: Option<u32>,
+}
+
+impl Config {
+    /// The settings of production for a data directory.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            public_url: None,
+            behind_proxy: false,
+            synchronous: Synchronous::from_environment(),
+            handshake_timeout: limits::HANDSHAKE_TIMEOUT,
+            silence_timeout: limits::SILENCE_TIMEOUT,
+            resync_interval: RESYNC_INTERVAL,
+            max_connections: MAX_CONNECTIONS,
+            max_mailbox_rows: MAX_MAILBOX_ROWS,
+            max_mailbox_bytes: MAX_MAILBOX_BYTES,
+            rates: RateLimits::default(),
+            max_database_pages: None,
+        }
+    }
+}
+
+/// Why a relay does not start, or stopped by itself. Each text names cause and fix.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The data directory cannot be made or used.
+    #[error("cannot use the data directory {path}: {source}. Check that it exists, is writable and has space")]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another relay has this directory open.
+    #[error(
+        "another relay already uses the data directory {0}: stop that one first, or give this one its own with --data"
+    )]
+    Locked(PathBuf),
+    /// The database is not readable as one.
+    #[error(
+        "the database {path} is damaged ({detail}). The relay does not start with it, so nothing more is lost: \
+         move {path} and the files beside it that begin with its name away and restore them from a backup, \
+         or start with an empty data directory (accounts then have to register again)"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        detail: String,
+    },
+    /// The file is a SQLite database of something else.
+    #[error("{0} is a database, but not of a Subrosa relay: choose another directory with --data")]
+    ForeignDatabase(PathBuf),
+    /// Written by a newer relay.
+    #[error(
+        "the database {path} has schema version {found}, this relay knows versions up to {known}: \
+         start the newer relay that wrote it, or restore a backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Listening where others can reach it, without TLS in front.
+    #[error(
+        "refusing to listen on {0}: this relay speaks no TLS itself. Listen on 127.0.0.1, or put a TLS proxy in \
+         front and say so with --behind-proxy and --public-url https://YOUR-NAME/"
+    )]
+    ExposedWithoutProxy(SocketAddr),
+    /// The public URL is not one that clients would accept.
+    #[error("the public URL {0} must be https://HOST[:PORT]/ (http:// only for this machine), without path or query")]
+    PublicUrl(Url),
+    /// The listener or a thread failed.
+    #[error("the system refused what the relay needs to serve: {0}")]
+    System(#[from] std::io::Error),
+    /// The store stopped while serving.
+    #[error(
+        "the relay's store stopped: {0}. Everything accepted so far is on disk; look at the disk and start the relay again"
+    )]
+    Store(String),
+}

@@ -1,0 +1,104 @@
+//! What a device asks on its authenticated socket: prekeys, lists, capabilities, the request lane.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use subrosa_wire::{
+    AccountId, DeviceAddress, ErrorCode,
+    limits::{MAX_PREVIOUS_KEY_VALIDITY, MAX_TOKEN_EXPIRY},
+    mailbox::{MailboxRequest, RequestOutcome},
+    submit::{EnvelopeClass, Refusal, Submit, SubmitResult},
+};
+
+use crate::{
+    backend::{Batch, ItemOutcome, Permission, Store, StoreError},
+    clock::now_ms,
+    identity::{AccountRecord, DeviceList},
+    router::Router,
+    server::Shared,
+    submit::result_of,
+};
+
+/// Does what a device asks of its own account.
+pub(crate) async fn answer<B: Store, R: Router>(
+    shared: &Shared<B, R>,
+    device: DeviceAddress,
+    request: MailboxRequest,
+) -> Result<RequestOutcome, Refusal> {
+    let account = device.account;
+    let store = &shared.store;
+    let done = match request {
+        MailboxRequest::PutPrekeys(upload) => store.put_prekeys(device, upload).await,
+        MailboxRequest::PutDeviceList(list) => put_device_list(shared, account, list).await,
+        MailboxRequest::SetDeliveryKeys { current, previous, previous_valid_s } => {
+            let valid_s = u64::from(previous_valid_s).min(MAX_PREVIOUS_KEY_VALIDITY.as_secs());
+            let until = now_ms().saturating_add(valid_s * 1_000);
+            store.set_delivery_keys(account, current, previous.map(|hash| (hash, until))).await
+        }
+        MailboxRequest::PutContactToken { token, expiry_s } => {
+            let longest = MAX_TOKEN_EXPIRY.as_secs();
+            let lives_s = if expiry_s == 0 { longest } else { u64::from(expiry_s).min(longest) };
+            store.put_contact_token(account, token, now_ms().saturating_add(lives_s * 1_000)).await
+        }
+        MailboxRequest::RemoveContactToken(token) => store.remove_contact_token(account, token).await,
+        MailboxRequest::SubmitRequest(submit) => {
+            return submit_request(shared, account, submit).await.map(RequestOutcome::Submit);
+        }
+    };
+    done.map(|()| RequestOutcome::Done).map_err(|error| error.refusal())
+}
+
+async fn put_device_list<B: Store, R: Router>(
+    shared: &Shared<B, R>,
+    account: AccountId,
+    bytes: Bytes,
+) -> Result<(), StoreError> {
+    let invalid = || StoreError::refused(ErrorCode::InvalidSignature);
+    let held = shared.store.devices(account).await?.ok_or_else(|| StoreError::refused(ErrorCode::NotFound))?;
+    let record = AccountRecord::parse(&held.account_record).map_err(|_| invalid())?;
+    let list = DeviceList::parse(&bytes, &record).map_err(|_| invalid())?;
+    for gone in shared.store.put_device_list(bytes, list).await? {
+        shared.router.remove(gone).await;
+    }
+    Ok(())
+}
+
+/// The request lane: one account's devices, no capability, nothing ephemeral.
+async fn submit_request<B: Store, R: Router>(
+    shared: &Shared<B, R>,
+    sender: AccountId,
+    submit: Submit,
+) -> Result<Vec<SubmitResult>, Refusal> {
+    let malformed = Refusal::never(ErrorCode::Malformed);
+    let receiver = submit.items.first().ok_or(malformed)?.device.account;
+    let fits = submit.items.iter().all(|item| {
+        item.device.account == receiver && item.capability.is_none() && item.class == EnvelopeClass::Durable
+    });
+    if !fits {
+        return Err(malformed);
+    }
+    let admitted = shared.lane.admit(sender, receiver, Instant::now());
+    let permission = admitted.map_or_else(Permission::RequestRefused, |()| Permission::Request);
+    let devices: Vec<DeviceAddress> = submit.items.iter().map(|item| item.device).collect();
+    let batch = Batch::new(submit, now_ms(), |_| permission);
+    let outcome = match shared.store.submit(batch).await {
+        Ok(receipt) => receipt.outcome().await,
+        Err(error) => Err(error),
+    };
+    let stored: Vec<_> = outcome
+        .iter()
+        .flatten()
+        .zip(&devices)
+        .filter_map(|(outcome, device)| match outcome {
+            ItemOutcome::Stored(seq) => Some((*device, *seq)),
+            _ => None,
+        })
+        .collect();
+    if admitted.is_ok() {
+        shared.lane.stored(sender, receiver, stored.clone(), Instant::now());
+    }
+    for (device, _) in stored {
+        shared.router.wake(device).await;
+    }
+    outcome.map(|outcomes| outcomes.into_iter().map(result_of).collect()).map_err(|error| error.refusal())
+}

@@ -1,0 +1,382 @@
+//! The session of one device on `/v1/mailbox`: claim, read, push, acknowledge, again.
+//!
+//! One task, one `select!` loop. It reads its mailbox when it is woken, when there is room in the
+//! window again, and on a timer: what is in the mailbox is the truth, a wake is only a hint.
+
+use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
+
+use subrosa_crash_point::{CrashPoint, crash_point};
+use subrosa_wire::{
+    DeviceAddress, ErrorCode, Seq,
+    limits::MAX_UNACKED,
+    mailbox::{MailboxClientFrame, MailboxServerFrame},
+    submit::Refusal,
+};
+use tokio::time::{Duration, Instant};
+
+use crate::{
+    backend::{MailboxState, Store, StoreError},
+    clock::now_ms,
+    handshake::{Proven, Rejected, handshake},
+    limits::{PAGE_ROWS, UNAVAILABLE_RETRY_S},
+    requests,
+    router::{Claim, News, Router},
+    server::{Shared, limits},
+    socket::{
+        CLOSE_DISPLACED, CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED,
+        FrameSocket, Gone, Incoming, MessageSocket,
+    },
+};
+
+/// Serves one socket of `/v1/mailbox` from its first frame to its end.
+pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S) {
+    let mut socket = FrameSocket(socket);
+    let shaking = tokio::time::timeout(shared.config.handshake_timeout, handshake(&shared, &mut socket));
+    let proven = tokio::select! {
+        () = shared.stopping.cancelled() => return go_away(&shared, &mut socket).await,
+        proven = shaking => proven.unwrap_or(Err(Rejected { refusal: None, close: CLOSE_POLICY })),
+    };
+    let rejected = match proven {
+        Ok(proven) => match claimed(&shared, &mut socket, proven).await {
+            Ok(()) => return,
+            Err(rejected) => rejected,
+        },
+        Err(rejected) => rejected,
+    };
+    end(&mut socket, rejected).await;
+}
+
+/// Tells the peer why, as far as there is something to tell.
+async fn end<S: MessageSocket>(socket: &mut FrameSocket<S>, rejected: Rejected) {
+    if let Some(refusal) = rejected.refusal
+        && socket.send(MailboxServerFrame::Error(refusal).encode()).await.is_err()
+    {
+        return;
+    }
+    socket.close(rejected.close, "").await;
+}
+
+/// A frame above the limit, or no frame. The library tells both by an error only; the limit is the likely one.
+pub(crate) fn unreadable() -> Rejected {
+    Rejected { refusal: Some(Refusal::never(ErrorCode::TooLarge)), close: CLOSE_TOO_LARGE }
+}
+
+async fn go_away<S: MessageSocket, B: Store, R: Router>(shared: &Shared<B, R>, socket: &mut FrameSocket<S>) {
+    let frame = MailboxServerFrame::GoAway { retry_after_ms: shared.go_away_ms() };
+    if socket.send(frame.encode()).await.is_ok() {
+        socket.close(CLOSE_RESTART, "the relay restarts").await;
+    }
+}
+
+/// Claims the device, serves it, and gives the claim back.
+async fn claimed<S: MessageSocket, B: Store, R: Router>(
+    shared: &Arc<Shared<B, R>>,
+    socket: &mut FrameSocket<S>,
+    proven: Proven,
+) -> Result<(), Rejected> {
+    let claim = shared.router.claim(proven.device).await;
+    let connection = claim.connection;
+    let served = match start(shared, socket, proven).await {
+        Ok(state) => {
+            let mut session = Session::new(Arc::clone(shared), socket, proven.device, claim, &state);
+            let ended = session.run().await;
+            // What the client acknowledged last must not come again just because it hung up.
+            session.save_acked().await;
+            session.finish(ended).await;
+            Ok(())
+        }
+        Err(rejected) => Err(rejected),
+    };
+    shared.router.release(proven.device, connection).await;
+    served
+}
+
+/// Loads where the mailbox stands and says `Ready`.
+async fn start<S: MessageSocket, B: Store, R: Router>(
+    shared: &Shared<B, R>,
+    socket: &mut FrameSocket<S>,
+    proven: Proven,
+) -> Result<MailboxState, Rejected> {
+    let state = shared
+        .store
+        .state(proven.device)
+        .await
+        .map_err(|error| Rejected { refusal: Some(error.refusal()), close: CLOSE_RESTART })?;
+    // Looked at again after the claim: a list that removed the device meanwhile found no session to end.
+    let state = state
+        .filter(|state| state.identity == proven.identity)
+        .ok_or(Rejected { refusal: Some(Refusal::never(ErrorCode::AuthenticationFailed)), close: CLOSE_POLICY })?;
+    let ready = MailboxServerFrame::Ready {
+        epoch: state.epoch,
+        acked: state.acked,
+        server_time_ms: now_ms(),
+        limits: limits(),
+        prekeys: state.prekeys,
+    };
+    socket.send(ready.encode()).await?;
+    Ok(state)
+}
+
+/// Why a running session ends.
+enum Ended {
+    /// The peer hung up or stopped reading.
+    Gone,
+    /// The relay stops.
+    Stopping,
+    Displaced,
+    Rejected(Rejected),
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+type Saving = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+struct Session<'a, S, B, R> {
+    shared: Arc<Shared<B, R>>,
+    socket: &'a mut FrameSocket<S>,
+    device: DeviceAddress,
+    claim: Claim,
+    /// Highest number pushed on this socket.
+    pushed: Seq,
+    /// Numbers pushed and not acknowledged, ascending.
+    unacked: VecDeque<Seq>,
+    /// Highest number the client has acknowledged on this socket or before.
+    acked: Seq,
+    /// Highest acknowledgement on disk.
+    saved: Seq,
+    /// An acknowledgement on its way to the disk, and its number.
+    saving: Option<(Seq, Saving)>,
+    /// When a failed acknowledgement is tried again.
+    save_again: Option<Instant>,
+    /// There may be rows behind `pushed`.
+    behind: bool,
+    /// `CaughtUp` has been said: once a session, when the mailbox is first seen empty behind `pushed`.
+    caught_up: bool,
+    last_heard: Instant,
+    next_resync: Instant,
+}
+
+impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
+    fn new(
+        shared: Arc<Shared<B, R>>,
+        socket: &'a mut FrameSocket<S>,
+        device: DeviceAddress,
+        claim: Claim,
+        state: &MailboxState,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            next_resync: now + jittered(shared.config.resync_interval),
+            shared,
+            socket,
+            device,
+            claim,
+            pushed: state.acked,
+            unacked: VecDeque::new(),
+            acked: state.acked,
+            saved: state.acked,
+            saving: None,
+            save_again: None,
+            behind: true,
+            caught_up: false,
+            last_heard: now,
+        }
+    }
+
+    async fn run(&mut self) -> Ended {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            self.start_saving();
+            let can_push = self.behind && self.unacked.len() < MAX_UNACKED;
+            let deadline = self.deadline();
+            let saving = async {
+                match &mut self.saving {
+                    Some((_, saving)) => saving.await,
+                    None => std::future::pending().await,
+                }
+            };
+            let step = tokio::select! {
+                biased;
+                () = shared.stopping.cancelled() => Err(Ended::Stopping),
+                news = self.claim.inbox.news() => self.hear(news).await,
+                result = saving => {
+                    self.finish_saving(result);
+                    Ok(())
+                }
+                incoming = self.socket.receive() => self.receive(incoming).await,
+                () = std::future::ready(()), if can_push => self.push_page().await,
+                () = tokio::time::sleep_until(deadline) => self.on_deadline(),
+            };
+            if let Err(ended) = step {
+                return ended;
+            }
+        }
+    }
+
+    /// The nearest of: silence, a look into the mailbox, a failed acknowledgement.
+    fn deadline(&self) -> Instant {
+        let silence = self.last_heard + self.shared.config.silence_timeout;
+        let nearest = silence.min(self.next_resync);
+        self.save_again.map_or(nearest, |again| nearest.min(again))
+    }
+
+    fn on_deadline(&mut self) -> Result<(), Ended> {
+        let now = Instant::now();
+        if now >= self.last_heard + self.shared.config.silence_timeout {
+            return Err(Ended::Rejected(Rejected { refusal: None, close: CLOSE_POLICY }));
+        }
+        if now >= self.next_resync {
+            self.next_resync = now + jittered(self.shared.config.resync_interval);
+            self.behind = true;
+        }
+        if self.save_again.is_some_and(|again| now >= again) {
+            self.save_again = None;
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, news: News) -> Result<(), Ended> {
+        if news.removed {
+            let refusal = Some(Refusal::never(ErrorCode::AuthenticationFailed));
+            return Err(Ended::Rejected(Rejected { refusal, close: CLOSE_POLICY }));
+        }
+        if news.displaced {
+            return Err(Ended::Displaced);
+        }
+        self.behind |= news.wake;
+        if let Some(count) = news.prekeys_low {
+            self.socket.send(MailboxServerFrame::PrekeysLow(count).encode()).await?;
+        }
+        if !news.ephemeral.is_empty() {
+            let frames = news.ephemeral.into_iter().map(|push| MailboxServerFrame::Push(push).encode());
+            self.socket.send_all(frames).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, incoming: Incoming) -> Result<(), Ended> {
+        let malformed = |close| {
+            let refusal = Some(Refusal::never(ErrorCode::Malformed));
+            Err(Ended::Rejected(Rejected { refusal, close }))
+        };
+        self.last_heard = Instant::now();
+        let bytes = match incoming {
+            Incoming::Frame(bytes) => bytes,
+            Incoming::Alive => return Ok(()),
+            Incoming::Text => return malformed(CLOSE_UNSUPPORTED),
+            Incoming::Unreadable => return Err(Ended::Rejected(unreadable())),
+            Incoming::Closed => return Err(Ended::Gone),
+        };
+        match MailboxClientFrame::decode(bytes) {
+            Ok(MailboxClientFrame::Ping) => self.socket.send(MailboxServerFrame::Pong.encode()).await?,
+            Ok(MailboxClientFrame::Ack(upto)) => self.acknowledge(upto),
+            Ok(MailboxClientFrame::Request { id, op }) => {
+                let result = requests::answer(&self.shared, self.device, op).await;
+                self.socket.send(MailboxServerFrame::Response { id, result }.encode()).await?;
+            }
+            Ok(MailboxClientFrame::Hello(_) | MailboxClientFrame::Auth { .. }) | Err(_) => {
+                return malformed(CLOSE_PROTOCOL);
+            }
+        }
+        Ok(())
+    }
+
+    /// Cumulative and monotone; what was not pushed on this socket cannot be acknowledged on it.
+    fn acknowledge(&mut self, upto: Seq) {
+        let upto = upto.min(self.pushed);
+        if upto <= self.acked {
+            return;
+        }
+        self.acked = upto;
+        while self.unacked.front().is_some_and(|seq| *seq <= upto) {
+            self.unacked.pop_front();
+        }
+        if self.unacked.is_empty() {
+            // An idle session keeps no buffer.
+            self.unacked = VecDeque::new();
+        }
+    }
+
+    fn start_saving(&mut self) {
+        if self.saving.is_some() || self.save_again.is_some() || self.acked <= self.saved {
+            return;
+        }
+        let (shared, device, upto) = (Arc::clone(&self.shared), self.device, self.acked);
+        self.saving = Some((upto, Box::pin(async move { shared.store.ack(device, upto).await })));
+    }
+
+    fn finish_saving(&mut self, result: Result<(), StoreError>) {
+        let Some((upto, _)) = self.saving.take() else { return };
+        match result {
+            Ok(()) => {
+                self.saved = upto;
+                self.shared.lane.acknowledged(self.device, upto);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an acknowledgement could not be stored, trying again");
+                self.save_again = Some(Instant::now() + Duration::from_secs(UNAVAILABLE_RETRY_S.into()));
+            }
+        }
+    }
+
+    async fn save_acked(&mut self) {
+        if let Some((_, saving)) = &mut self.saving {
+            let result = saving.await;
+            self.finish_saving(result);
+        }
+        self.save_again = None;
+        self.start_saving();
+        if let Some((_, saving)) = &mut self.saving {
+            let result = saving.await;
+            self.finish_saving(result);
+        }
+    }
+
+    /// Pushes what fits into the window, at most one page.
+    async fn push_page(&mut self) -> Result<(), Ended> {
+        let room = MAX_UNACKED.saturating_sub(self.unacked.len()).min(PAGE_ROWS);
+        let page = match self.shared.store.read(self.device, self.pushed, room).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "a mailbox could not be read, trying again later");
+                self.behind = false;
+                return Ok(());
+            }
+        };
+        self.behind = page.more;
+        if let Some(last) = page.rows.last() {
+            self.pushed = last.seq;
+            self.unacked.extend(page.rows.iter().map(|push| push.seq));
+            let frames = page.rows.into_iter().map(|push| MailboxServerFrame::Push(push).encode());
+            self.socket.send_all(frames).await?;
+            crash_point(CrashPoint::RelayAfterPush);
+        }
+        if !self.behind && !self.caught_up {
+            self.caught_up = true;
+            self.socket.send(MailboxServerFrame::CaughtUp.encode()).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, ended: Ended) {
+        match ended {
+            Ended::Gone => self.socket.close(CLOSE_NORMAL, "").await,
+            Ended::Stopping => go_away(&self.shared, self.socket).await,
+            Ended::Displaced => {
+                if self.socket.send(MailboxServerFrame::Displaced.encode()).await.is_ok() {
+                    self.socket.close(CLOSE_DISPLACED, "connected elsewhere").await;
+                }
+            }
+            Ended::Rejected(rejected) => end(self.socket, rejected).await,
+        }
+    }
+}
+
+/// Up to a tenth longer, so that sessions that began together do not read together for ever.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::random_range(1.0..1.1))
+}
