@@ -12,6 +12,7 @@ pub mod home;
 pub mod keys;
 pub mod limits;
 pub mod lock;
+pub mod net;
 pub mod rpc;
 
 pub use api::{ApiError, ErrorKind};

@@ -1,0 +1,296 @@
+//! The device's own mailbox (PROTOCOL.md 2 and 4): one authenticated `/v1/mailbox` socket, kept open
+//! and reopened, its envelopes handed on in order.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use subrosa_wire::{
+    DeviceAddress, MailboxEpoch, Seq,
+    mailbox::{MailboxRequest, PrekeyCount, Push, RequestOutcome},
+    submit::Limits,
+};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Backoff, NetError, RelayEndpoint,
+    acks::Acks,
+    backoff::jitter,
+    calls::Reply,
+    session::{End, log_in},
+    timing::Timing,
+    waiting::Waiting,
+};
+
+/// Requests waiting to be taken by the task.
+const REQUEST_QUEUE: usize = 32;
+
+/// Says who we are and signs a relay's challenge. The key stays behind it.
+pub trait MailboxSigner: Send + Sync + 'static {
+    /// The device that logs in.
+    fn device(&self) -> DeviceAddress;
+    /// Ed25519 over label, authority, pin, nonce and device (`docs/protocol.md`, relay authentication).
+    fn sign(&self, authority: &str, pin: Option<&[u8; 32]>, nonce: &[u8; 32]) -> [u8; 64];
+}
+
+/// What happens to the mailbox, in order.
+#[derive(Debug, Clone)]
+pub enum MailboxEvent {
+    /// A connection is tried.
+    Connecting,
+    /// Logged in, mailbox claimed; pushes follow.
+    Ready {
+        /// A new one means: count from 0 again.
+        epoch: MailboxEpoch,
+        /// Highest `Seq` the relay knows as acknowledged.
+        acked: Seq,
+        /// The relay's clock, milliseconds since 1970.
+        server_time_ms: u64,
+        /// The relay's limits.
+        limits: Limits,
+        /// One-time prekeys left at the relay.
+        prekeys: PrekeyCount,
+    },
+    /// 1 to 64 envelopes in the order of the mailbox.
+    Pushed(Vec<Push>),
+    /// All that was waiting has been pushed and acknowledged.
+    CaughtUp,
+    /// Time to refill.
+    PrekeysLow(PrekeyCount),
+    /// Another process of this device took over; nothing more happens until [`MailboxHandle::reconnect_now`].
+    Displaced,
+    /// Not connected.
+    Offline {
+        /// Why.
+        error: NetError,
+        /// When the next try comes.
+        retry_in: Duration,
+    },
+}
+
+/// Drives a mailbox connection. When the last one is dropped, the connection ends.
+#[derive(Clone)]
+pub struct MailboxHandle {
+    requests: mpsc::Sender<Request>,
+    shared: Arc<Shared>,
+    endpoint: RelayEndpoint,
+    patience: Duration,
+}
+
+impl fmt::Debug for MailboxHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailboxHandle").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// What the handles and the task share.
+pub(super) struct Shared {
+    pub(super) acks: Arc<Acks>,
+    pub(super) reconnect: Notify,
+    pub(super) stop: CancellationToken,
+    done: CancellationToken,
+}
+
+pub(super) struct Request {
+    pub(super) op: MailboxRequest,
+    pub(super) reply: Reply<RequestOutcome>,
+}
+
+impl MailboxHandle {
+    /// Everything up to `upto` is committed here. Returns at once; the newest value goes out, before
+    /// anything else, in this session or (same epoch) the next.
+    pub fn ack(&self, upto: Seq) {
+        self.shared.acks.set(upto);
+    }
+
+    /// Asks the relay; every request ends, by an answer or an error.
+    ///
+    /// # Errors
+    /// [`NetError::Refused`] with the relay's code; while there is no connection, at once why there is
+    /// none; [`NetError::Timeout`]; [`NetError::Closed`] when the connection ends before the answer or
+    /// the task has ended.
+    pub async fn request(&self, op: MailboxRequest) -> Result<RequestOutcome, NetError> {
+        let (reply, answer) = oneshot::channel();
+        let work = async {
+            self.requests.send(Request { op, reply }).await.map_err(|_| NetError::Closed)?;
+            answer.await.unwrap_or(Err(NetError::Closed))
+        };
+        timeout(self.patience, work)
+            .await
+            .unwrap_or_else(|_| Err(NetError::timeout(&self.endpoint, "a request", self.patience)))
+    }
+
+    /// Ends a wait between tries, and the standstill after [`MailboxEvent::Displaced`]. With a
+    /// connection it only asks the relay for a sign of life.
+    pub fn reconnect_now(&self) {
+        self.shared.reconnect.notify_one();
+    }
+
+    /// Ends the connection: the newest [`MailboxHandle::ack`] still goes out, the socket is closed
+    /// properly, then this returns. Requests in flight fail.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        self.shared.done.cancelled().await;
+    }
+}
+
+/// Starts the task that keeps the mailbox connection. Events come in order through `events`, which is
+/// bounded: while it is full the task takes at most one window of envelopes more and then stops reading.
+///
+/// Must be called within a tokio runtime. The task ends with [`MailboxHandle::shutdown`], with the
+/// last handle, or with the receiver of `events`.
+pub fn connect(
+    endpoint: RelayEndpoint,
+    signer: Arc<dyn MailboxSigner>,
+    events: mpsc::Sender<MailboxEvent>,
+) -> MailboxHandle {
+    connect_with(endpoint, signer, events, Timing::default())
+}
+
+pub(super) fn connect_with(
+    endpoint: RelayEndpoint,
+    signer: Arc<dyn MailboxSigner>,
+    events: mpsc::Sender<MailboxEvent>,
+    timing: Timing,
+) -> MailboxHandle {
+    let (requests, queue) = mpsc::channel(REQUEST_QUEUE);
+    let shared = Arc::new(Shared {
+        acks: Arc::default(),
+        reconnect: Notify::new(),
+        stop: CancellationToken::new(),
+        done: CancellationToken::new(),
+    });
+    let task = Task {
+        endpoint: endpoint.clone(),
+        signer,
+        events,
+        requests: queue,
+        shared: shared.clone(),
+        timing,
+        waiting: Waiting::default(),
+        backoff: Backoff::new(timing.retry_first, timing.retry_max),
+        good_session: false,
+        offline_because: NetError::Closed,
+    };
+    tokio::spawn(task.run());
+    MailboxHandle { requests, shared, endpoint, patience: timing.call }
+}
+
+/// The task was told to end, or nobody is left to work for.
+struct Stopped;
+
+/// The task that keeps the connection.
+pub(super) struct Task {
+    pub(super) endpoint: RelayEndpoint,
+    signer: Arc<dyn MailboxSigner>,
+    pub(super) events: mpsc::Sender<MailboxEvent>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) timing: Timing,
+    pub(super) waiting: Waiting,
+    backoff: Backoff,
+    /// This session served its purpose: the failure after it starts with the first wait again.
+    pub(super) good_session: bool,
+    /// What requests are told while there is no connection.
+    offline_because: NetError,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let _done = self.shared.done.clone().drop_guard();
+        // Ends only by `Stopped`.
+        while self.cycle().await.is_ok() {}
+    }
+
+    /// One connection, from the try to the end of the wait after it.
+    async fn cycle(&mut self) -> Result<(), Stopped> {
+        self.emit(MailboxEvent::Connecting).await?;
+        let handshake = log_in(self.endpoint.clone(), self.signer.clone(), self.timing);
+        let outcome = match self.meanwhile(handshake).await? {
+            Ok((reader, writer, ready)) => {
+                let began = Instant::now();
+                self.good_session = false;
+                let outcome = self.session(reader, writer, ready).await;
+                // A relay that breaks the protocol was no good one, however long it kept it.
+                let good = self.good_session || began.elapsed() >= self.timing.good_session;
+                if good && !matches!(outcome, Err(NetError::Protocol { .. })) {
+                    self.backoff.reset();
+                }
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(End::Stopped) => Err(Stopped),
+            Ok(End::Displaced) => {
+                tracing::info!("mailbox taken over by another process");
+                self.offline_because = NetError::Closed;
+                self.emit(MailboxEvent::Displaced).await?;
+                let shared = self.shared.clone();
+                self.meanwhile(shared.reconnect.notified()).await
+            }
+            Err(error) => {
+                let retry_in = self.retry_in(&error);
+                tracing::debug!(%error, ?retry_in, "mailbox offline");
+                self.offline_because = error.clone();
+                self.emit(MailboxEvent::Offline { error, retry_in }).await?;
+                let shared = self.shared.clone();
+                let wait = async {
+                    tokio::select! {
+                        () = sleep(retry_in) => {}
+                        () = shared.reconnect.notified() => {}
+                    }
+                };
+                self.meanwhile(wait).await
+            }
+        }
+    }
+
+    fn retry_in(&mut self, error: &NetError) -> Duration {
+        if !error.is_transient() {
+            return self.timing.refused_retry;
+        }
+        match error.retry_after() {
+            // The hint is the same for all clients of the relay: spread over as long again.
+            Some(hint) => {
+                let hint = hint.min(self.timing.retry_max);
+                hint + jitter(hint)
+            }
+            None => self.backoff.next_wait(),
+        }
+    }
+
+    /// Does `work` while there is no connection: requests fail at once.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shared.stop.cancelled() => return Err(Stopped),
+                () = self.events.closed() => return Err(Stopped),
+                request = self.requests.recv() => match request {
+                    Some(request) => {
+                        let _ = request.reply.send(Err(self.offline_because.clone()));
+                    }
+                    None => return Err(Stopped),
+                },
+                done = &mut work => return Ok(done),
+            }
+        }
+    }
+
+    /// Hands the engine all that waits, then `event`.
+    async fn emit(&mut self, event: MailboxEvent) -> Result<(), Stopped> {
+        self.waiting.push(event);
+        while !self.waiting.is_empty() {
+            let room = self.events.clone().reserve_owned();
+            let permit = self.meanwhile(room).await?.map_err(|_| Stopped)?;
+            if let Some(event) = self.waiting.pop() {
+                permit.send(event);
+            }
+        }
+        Ok(())
+    }
+}

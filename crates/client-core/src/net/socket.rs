@@ -1,0 +1,212 @@
+//! A WebSocket to a relay: opened with small buffers, read and written at the same time.
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
+    tungstenite::{Message, protocol::WebSocketConfig},
+};
+
+use super::{
+    NetError, RelayEndpoint,
+    backoff::jitter,
+    error::{DNS, io_cause},
+    timing::Timing,
+    tls,
+};
+
+/// Bytes read at once. The library's default (128 KiB, zeroed on each read) costs more than it saves.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Bytes that may wait in the socket besides the frame being written: control frames.
+const WRITE_SLACK_BYTES: usize = 16 * 1024;
+
+/// Frames waiting to be written, besides one for each call in flight: handshake and pings.
+pub(super) const WRITE_QUEUE_SLACK: usize = 8;
+
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What was read.
+pub(super) enum Incoming {
+    /// A binary message, at most as long as the limit given to [`open`].
+    Frame(Bytes),
+    /// A sign of life without content.
+    Alive,
+}
+
+/// The reading half.
+pub(super) struct Reader {
+    relay: RelayEndpoint,
+    stream: SplitStream<Stream>,
+}
+
+/// The writing half.
+pub(super) struct Writer {
+    relay: RelayEndpoint,
+    sink: SplitSink<Stream, Message>,
+    timeout: Duration,
+}
+
+/// Connects and upgrades; the whole takes at most [`Timing::connect`].
+///
+/// # Errors
+/// [`NetError::Unreachable`], [`NetError::Timeout`], or [`NetError::Protocol`] when something else answers.
+pub(super) async fn open(
+    relay: &RelayEndpoint,
+    path: &str,
+    max_frame: usize,
+    timing: &Timing,
+) -> Result<(Reader, Writer), NetError> {
+    tls::check_pin(relay)?;
+    let stream = timeout(timing.connect, upgrade(relay, path, max_frame))
+        .await
+        .map_err(|_| NetError::timeout(relay, "the connection", timing.connect))??;
+    let (sink, stream) = stream.split();
+    Ok((Reader { relay: relay.clone(), stream }, Writer { relay: relay.clone(), sink, timeout: timing.write }))
+}
+
+async fn upgrade(relay: &RelayEndpoint, path: &str, max_frame: usize) -> Result<Stream, NetError> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(max_frame + WRITE_SLACK_BYTES)
+        .max_message_size(Some(max_frame))
+        .max_frame_size(Some(max_frame));
+    let connector = if relay.is_tls() {
+        let tls = tls::config().map_err(|_| NetError::unreachable(relay, "TLS cannot be set up on this computer"))?;
+        Connector::Rustls(tls)
+    } else {
+        Connector::Plain
+    };
+    let tcp = tcp(relay).await?;
+    let (stream, _) = client_async_tls_with_config(relay.websocket(path), tcp, Some(config), Some(connector))
+        .await
+        .map_err(|error| NetError::connecting(relay, &error))?;
+    Ok(stream)
+}
+
+/// Tries the host's addresses one after the other; the last failure is the one told.
+async fn tcp(relay: &RelayEndpoint) -> Result<TcpStream, NetError> {
+    let addresses = tokio::net::lookup_host(relay.authority()).await.map_err(|_| NetError::unreachable(relay, DNS))?;
+    let mut failure = NetError::unreachable(relay, DNS);
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Frames are small and wait for answers: Nagle's delay would only add latency.
+                // A socket that cannot be told so still works.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => failure = NetError::unreachable(relay, io_cause(&error)),
+        }
+    }
+    Err(failure)
+}
+
+impl Reader {
+    /// The next message. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`] at the end; [`NetError::Protocol`] for text, oversized or broken frames.
+    pub(super) async fn next(&mut self) -> Result<Incoming, NetError> {
+        match self.stream.next().await {
+            Some(Ok(Message::Binary(bytes))) => Ok(Incoming::Frame(bytes)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Incoming::Alive),
+            Some(Ok(Message::Close(_))) | None => Err(NetError::Closed),
+            Some(Ok(Message::Text(_) | Message::Frame(_))) => {
+                Err(NetError::protocol(&self.relay, "a text where a frame should be"))
+            }
+            Some(Err(error)) => Err(NetError::broken(&self.relay, &error)),
+        }
+    }
+
+    /// The next frame, for a handshake.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    pub(super) async fn frame(&mut self) -> Result<Bytes, NetError> {
+        loop {
+            if let Incoming::Frame(bytes) = self.next().await? {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// Reads and drops until the other side has closed.
+    pub(super) async fn drain(&mut self) {
+        while self.next().await.is_ok() {}
+    }
+}
+
+/// Where a [`Writer`] gets its frames from.
+pub(super) trait Source: Send {
+    /// The next frame; `None` when the socket is to be closed. Called when the one before is written.
+    fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
+}
+
+impl Writer {
+    /// Writes one frame.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`], or [`NetError::Timeout`] when the other side does not read.
+    pub(super) async fn send(&mut self, frame: Bytes) -> Result<(), NetError> {
+        match timeout(self.timeout, self.sink.send(Message::Binary(frame))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(NetError::broken(&self.relay, &error)),
+            Err(_) => Err(NetError::timeout(&self.relay, "sending", self.timeout)),
+        }
+    }
+
+    /// Writes what `source` gives until it ends, then says goodbye.
+    ///
+    /// # Errors
+    /// As [`Writer::send`].
+    pub(super) async fn pump(mut self, mut source: impl Source) -> Result<(), NetError> {
+        while let Some(frame) = source.next().await {
+            self.send(frame).await?;
+        }
+        // The goodbye is a courtesy: a socket that is already gone is closed as well.
+        let _ = timeout(self.timeout, self.sink.close()).await;
+        Ok(())
+    }
+}
+
+/// Pings of ours, and how long the other side has been silent.
+pub(super) struct Liveness {
+    pings: Interval,
+    heard: Instant,
+    silence: Duration,
+}
+
+impl Liveness {
+    pub(super) fn new(timing: &Timing) -> Self {
+        // The first one comes early by chance: a relay's clients must not ping in step after its restart.
+        let mut pings = interval_at(Instant::now() + jitter(timing.ping), timing.ping);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { pings, heard: Instant::now(), silence: timing.silence }
+    }
+
+    /// Something was read (or we did not listen).
+    pub(super) fn heard(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// Time to ping. Cancel-safe.
+    pub(super) async fn ping_due(&mut self) {
+        self.pings.tick().await;
+    }
+
+    /// When the socket counts as dead.
+    pub(super) fn deadline(&self) -> Instant {
+        self.heard + self.silence
+    }
+}

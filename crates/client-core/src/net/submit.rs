@@ -1,0 +1,338 @@
+//! Anonymous submissions (PROTOCOL.md 2 and 3): one `/v1/submit` socket for each relay that is
+//! written to, opened when needed and closed when idle.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use subrosa_wire::{
+    ErrorCode,
+    limits::{MAX_SUBMIT_FRAME_BYTES, MAX_SUBMIT_ITEMS, VERSIONS},
+    submit::{Refusal, Submit, SubmitClientFrame, SubmitResult, SubmitServerFrame},
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, timeout},
+};
+
+use super::{
+    NetError, RelayEndpoint,
+    calls::{Calls, Reply, until},
+    socket::{self, Incoming, Liveness, Reader, Source, WRITE_QUEUE_SLACK, Writer},
+    timing::Timing,
+};
+
+/// Relays with a socket of ours at once. An account's contacts live on a handful; the least recently
+/// used socket makes room.
+const MAX_RELAYS: usize = 32;
+
+/// Submissions in flight on one socket: hides the round trip without queueing a relay's whole second.
+const MAX_CALLS_PER_RELAY: usize = 16;
+
+/// Submissions waiting or in flight on all sockets: with at most 512 KiB each, memory stays bounded.
+const MAX_CALLS: usize = 128;
+
+/// Submissions waiting for their turn on one socket; beyond it callers wait in [`Submitter::submit`].
+const LANE_QUEUE: usize = 16;
+
+/// Submits to any relay, anonymously: no socket of it ever authenticates.
+#[derive(Debug, Clone)]
+pub struct Submitter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    lanes: Mutex<HashMap<RelayEndpoint, LaneEntry>>,
+    slots: Semaphore,
+    timing: Timing,
+}
+
+#[derive(Debug)]
+struct LaneEntry {
+    calls: mpsc::Sender<Call>,
+    used: Instant,
+}
+
+#[derive(Debug)]
+struct Call {
+    submit: Submit,
+    reply: Reply<Vec<SubmitResult>>,
+}
+
+impl Default for Submitter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Submitter {
+    /// A submitter without sockets.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_timing(Timing::default())
+    }
+
+    pub(super) fn with_timing(timing: Timing) -> Self {
+        let shared = Shared { lanes: Mutex::default(), slots: Semaphore::new(MAX_CALLS), timing };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Submits and waits for one result for each item, in the items' order.
+    ///
+    /// Repeating a submission is safe: a relay stores an envelope once.
+    ///
+    /// # Errors
+    /// [`NetError::Refused`] when the relay refuses the whole; otherwise why nothing is known about
+    /// it, and whether a retry of the same bytes makes sense ([`NetError::is_transient`]).
+    pub async fn submit(&self, relay: &RelayEndpoint, submit: &Submit) -> Result<Vec<SubmitResult>, NetError> {
+        if submit.items.is_empty() {
+            return Err(NetError::Refused(Refusal::never(ErrorCode::Malformed)));
+        }
+        if submit.items.len() > MAX_SUBMIT_ITEMS {
+            return Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge)));
+        }
+        let timing = &self.shared.timing;
+        // Every step has its own, shorter limit; this one bounds waiting for a free place.
+        let patience = timing.connect + timing.handshake + timing.call * 2;
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let call = Call { submit: submit.clone(), reply };
+        let work = async {
+            let _slot = self.shared.slots.acquire().await.map_err(|_| NetError::Closed)?;
+            self.lane(relay).send(call).await.map_err(|_| NetError::Closed)?;
+            answer.await.unwrap_or(Err(NetError::Closed))
+        };
+        timeout(patience, work).await.unwrap_or_else(|_| Err(NetError::timeout(relay, "a submission", patience)))
+    }
+
+    /// The queue of the relay's socket task; starts one if there is none.
+    fn lane(&self, relay: &RelayEndpoint) -> mpsc::Sender<Call> {
+        let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = lanes.get_mut(relay).filter(|entry| !entry.calls.is_closed()) {
+            entry.used = Instant::now();
+            return entry.calls.clone();
+        }
+        if lanes.len() >= MAX_RELAYS {
+            let oldest = lanes.iter().min_by_key(|(_, entry)| entry.used).map(|(relay, _)| relay.clone());
+            // Its task finishes the calls in flight, then closes: it only loses its place here.
+            oldest.map(|relay| lanes.remove(&relay));
+        }
+        let (calls, queue) = mpsc::channel(LANE_QUEUE);
+        let lane =
+            Lane { relay: relay.clone(), queue, open: Calls::new(), away_until: None, timing: self.shared.timing };
+        tokio::spawn(lane.run());
+        lanes.insert(relay.clone(), LaneEntry { calls: calls.clone(), used: Instant::now() });
+        calls
+    }
+}
+
+/// The task of one relay's submit socket. It lives as long as somebody holds its queue.
+struct Lane {
+    relay: RelayEndpoint,
+    queue: mpsc::Receiver<Call>,
+    /// Calls in flight; the expected number of results.
+    open: Calls<usize, Vec<SubmitResult>>,
+    /// The relay asked to be left alone until then.
+    away_until: Option<Instant>,
+    timing: Timing,
+}
+
+/// Frames of a submit socket, in order.
+struct Frames(mpsc::Receiver<Bytes>);
+
+impl Source for Frames {
+    async fn next(&mut self) -> Option<Bytes> {
+        self.0.recv().await
+    }
+}
+
+impl Lane {
+    async fn run(mut self) {
+        while let Some(call) = self.queue.recv().await {
+            if let Some(error) = self.away() {
+                let _ = call.reply.send(Err(error));
+                continue;
+            }
+            let Some(frame) = self.begin(call) else { continue };
+            match self.connect().await {
+                Ok((reader, writer)) => {
+                    if let Err(error) = self.session(reader, writer, frame).await {
+                        tracing::debug!(%error, "submit socket ended");
+                        self.open.fail_all(&error);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "submit socket not opened");
+                    self.open.fail_all(&error);
+                    // Whoever waited for this connection shares its fate; the outbox has the patience.
+                    while let Ok(call) = self.queue.try_recv() {
+                        let _ = call.reply.send(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The error of calls to a relay that asked to be left alone, while it lasts.
+    fn away(&mut self) -> Option<NetError> {
+        let left = self.away_until?.checked_duration_since(Instant::now());
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) => Some(NetError::going_away(left)),
+            None => {
+                self.away_until = None;
+                None
+            }
+        }
+    }
+
+    /// Gives the call an id; its frame, or `None` if it was answered here.
+    fn begin(&mut self, call: Call) -> Option<Bytes> {
+        if call.reply.is_closed() {
+            return None;
+        }
+        let items = call.submit.items.len();
+        let frame = SubmitClientFrame::Submit { id: self.open.next_id(), submit: call.submit }.encode();
+        if frame.len() > MAX_SUBMIT_FRAME_BYTES {
+            let _ = call.reply.send(Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge))));
+            return None;
+        }
+        self.open.begin(items, call.reply);
+        Some(frame)
+    }
+
+    async fn connect(&mut self) -> Result<(Reader, Writer), NetError> {
+        let (mut reader, mut writer) =
+            socket::open(&self.relay, "/v1/submit", MAX_SUBMIT_FRAME_BYTES, &self.timing).await?;
+        let welcome = async {
+            writer.send(SubmitClientFrame::Hello(VERSIONS.to_vec()).encode()).await?;
+            let frame = reader.frame().await?;
+            match SubmitServerFrame::decode(frame).map_err(|error| NetError::wire(&self.relay, &error))? {
+                SubmitServerFrame::Welcome { version, .. } if VERSIONS.contains(&version) => Ok(()),
+                SubmitServerFrame::Welcome { .. } => Err(NetError::NewerRelay),
+                SubmitServerFrame::Error(refusal) => Err(NetError::refused(refusal)),
+                SubmitServerFrame::GoAway { retry_after_ms } => {
+                    let hint = Duration::from_millis(retry_after_ms.into()).min(self.timing.retry_max);
+                    self.away_until = Some(Instant::now() + hint);
+                    Err(NetError::going_away(hint))
+                }
+                SubmitServerFrame::Reply { .. } | SubmitServerFrame::Pong => {
+                    Err(NetError::protocol(&self.relay, "a frame before the welcome"))
+                }
+            }
+        };
+        timeout(self.timing.handshake, welcome)
+            .await
+            .unwrap_or_else(|_| Err(NetError::timeout(&self.relay, "the welcome", self.timing.handshake)))?;
+        Ok((reader, writer))
+    }
+
+    /// One socket from its first call to its end; Ok when it was closed for want of use.
+    async fn session(&mut self, mut reader: Reader, writer: Writer, first: Bytes) -> Result<(), NetError> {
+        let (frames, queue) = mpsc::channel(MAX_CALLS_PER_RELAY + WRITE_QUEUE_SLACK);
+        let pump = writer.pump(Frames(queue));
+        tokio::pin!(pump);
+        let send = |frame| frames.try_send(frame).map_err(|_| NetError::Closed);
+        send(first)?;
+        let mut live = Liveness::new(&self.timing);
+        let mut used = Instant::now();
+        // After a GoAway: why, and until when replies are still waited for.
+        let mut leaving: Option<(NetError, Instant)> = None;
+        // Nobody holds the queue any more.
+        let mut orphaned = false;
+        loop {
+            let idle = self.open.is_empty();
+            match &leaving {
+                Some((error, _)) if idle => return Err(error.clone()),
+                None if idle && orphaned => break,
+                _ => {}
+            }
+            // Reading comes last: a relay that floods frames must not keep the limits from being noticed.
+            tokio::select! {
+                biased;
+                result = &mut pump => return Err(result.err().unwrap_or(NetError::Closed)),
+                () = until(Some(live.deadline())) => {
+                    return Err(NetError::timeout(&self.relay, "a sign of life", self.timing.silence));
+                }
+                () = until(self.open.deadline(self.timing.call)) => {
+                    return Err(NetError::timeout(&self.relay, "a submission", self.timing.call));
+                }
+                () = until(leaving.as_ref().map(|(_, deadline)| *deadline)) => {
+                    return Err(leaving.map_or(NetError::Closed, |(error, _)| error));
+                }
+                () = until(Some(used + self.timing.idle)), if idle => break,
+                () = live.ping_due() => {
+                    // A full queue is a sign of life enough: what waits in it is answered too.
+                    let _ = send(SubmitClientFrame::Ping.encode());
+                }
+                call = self.queue.recv(),
+                    if !orphaned && leaving.is_none() && self.open.len() < MAX_CALLS_PER_RELAY =>
+                {
+                    used = Instant::now();
+                    match call {
+                        Some(call) => {
+                            if let Some(frame) = self.begin(call) {
+                                send(frame)?;
+                            }
+                        }
+                        None => orphaned = true,
+                    }
+                }
+                incoming = reader.next() => {
+                    let bytes = match (incoming, &leaving) {
+                        (Ok(Incoming::Frame(bytes)), _) => bytes,
+                        (Ok(Incoming::Alive), _) => {
+                            live.heard();
+                            continue;
+                        }
+                        (Err(_), Some((error, _))) => return Err(error.clone()),
+                        (Err(NetError::Closed), None) if idle => return Ok(()),
+                        (Err(error), None) => return Err(error),
+                    };
+                    live.heard();
+                    let in_flight = self.open.len();
+                    if let Some(hint) = self.handle(bytes)? {
+                        let now = Instant::now();
+                        self.away_until = Some(now + hint);
+                        leaving = Some((NetError::going_away(hint), now + self.timing.grace));
+                    }
+                    if self.open.len() < in_flight {
+                        used = Instant::now();
+                    }
+                }
+            }
+        }
+        // Nothing is in flight: say goodbye, but nobody waits for it longer than a moment.
+        drop(frames);
+        let _ = timeout(self.timing.close, futures_util::future::join(&mut pump, reader.drain())).await;
+        Ok(())
+    }
+
+    /// A frame of a standing socket; the wait of a GoAway.
+    fn handle(&mut self, bytes: Bytes) -> Result<Option<Duration>, NetError> {
+        match SubmitServerFrame::decode(bytes).map_err(|error| NetError::wire(&self.relay, &error))? {
+            SubmitServerFrame::Reply { id, result } => {
+                let Some((items, reply)) = self.open.answered(id) else {
+                    return Err(NetError::protocol(&self.relay, "an answer to a call that was not made"));
+                };
+                let wrong = matches!(&result, Ok(results) if results.len() != items);
+                let outcome = if wrong {
+                    Err(NetError::protocol(&self.relay, "another number of results than of items"))
+                } else {
+                    result.map_err(NetError::Refused)
+                };
+                let _ = reply.send(outcome.clone());
+                // Replies to others on such a socket are not worth more.
+                if wrong { outcome.map(|_| None) } else { Ok(None) }
+            }
+            SubmitServerFrame::Pong => Ok(None),
+            SubmitServerFrame::GoAway { retry_after_ms } => {
+                Ok(Some(Duration::from_millis(retry_after_ms.into()).min(self.timing.retry_max)))
+            }
+            SubmitServerFrame::Error(refusal) => Err(NetError::refused(refusal)),
+            SubmitServerFrame::Welcome { .. } => Err(NetError::protocol(&self.relay, "a second welcome")),
+        }
+    }
+}
