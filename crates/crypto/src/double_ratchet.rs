@@ -8,6 +8,8 @@
 //! message is sent, not when the peer's key arrives: between the two no private ratchet key
 //! exists, and an unexpected new ratchet key is refused without any work.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use crate::chain_key::ChainKey;
@@ -83,7 +85,7 @@ pub(crate) enum Sending {
 /// Our current chain.
 #[derive(Clone)]
 pub(crate) struct SendingChain {
-    pub(crate) ratchet: Curve25519KeyPair,
+    pub(crate) ratchet: Arc<Curve25519KeyPair>,
     pub(crate) key: ChainKey,
     /// The number of the next message.
     pub(crate) next: u32,
@@ -95,9 +97,9 @@ pub(crate) struct SendingChain {
 #[derive(Clone)]
 pub(crate) struct DoubleRatchet {
     pub(crate) root: RootKey,
-    pub(crate) sending: Sending,
+    pub(crate) sending: Arc<Sending>,
     pub(crate) receiving: Option<ReceivingChain>,
-    pub(crate) skipped: SkippedKeys,
+    pub(crate) skipped: Arc<SkippedKeys>,
 }
 
 /// The peer's key is of small order.
@@ -116,7 +118,7 @@ impl DoubleRatchet {
         entropy: &mut impl Entropy,
     ) -> Result<Self, StartError> {
         let (root, chain) = Self::start_chain(&RootKey::new(shared), remote, 0, entropy)?;
-        Ok(Self { root, sending: Sending::Active(chain), receiving: None, skipped: SkippedKeys::default() })
+        Ok(Self { root, sending: Arc::new(Sending::Active(chain)), receiving: None, skipped: Arc::default() })
     }
 
     fn start_chain(
@@ -128,7 +130,7 @@ impl DoubleRatchet {
         let ratchet = Curve25519KeyPair::generate_from(entropy).map_err(StartError::Randomness)?;
         let shared = ratchet.diffie_hellman(remote).map_err(|_| StartError::BadKey)?;
         let (root, key) = root.step(&shared);
-        let chain = SendingChain { ratchet, key, next: 0, previous };
+        let chain = SendingChain { ratchet: Arc::new(ratchet), key, next: 0, previous };
         Ok((root, chain))
     }
 
@@ -145,7 +147,7 @@ impl DoubleRatchet {
 
     /// The header and key of the next message, and the state after it.
     pub(crate) fn sending_step(&self, entropy: &mut impl Entropy) -> Result<(Self, Header, MessageKey), EncryptError> {
-        let (root, chain) = match &self.sending {
+        let (root, chain) = match &*self.sending {
             Sending::Active(chain) => (self.root.clone(), chain.clone()),
             Sending::Inactive { previous } => {
                 let receiving = self.receiving.as_ref().ok_or(EncryptError::BadState)?;
@@ -157,14 +159,14 @@ impl DoubleRatchet {
         };
         let header =
             Header { ratchet_key: *chain.ratchet.public().as_bytes(), previous: chain.previous, number: chain.next };
-        let message_key = chain.key.message_key();
+        let (message_key, key) = chain.key.step();
         let next = Self {
             root,
-            sending: Sending::Active(SendingChain {
-                key: chain.key.next(),
+            sending: Arc::new(Sending::Active(SendingChain {
+                key,
                 next: chain.next.checked_add(1).ok_or(EncryptError::ChainExhausted)?,
                 ..chain
-            }),
+            })),
             receiving: self.receiving.clone(),
             skipped: self.skipped.clone(),
         };
@@ -187,12 +189,15 @@ impl DoubleRatchet {
         match self.skipped.find(&header.ratchet_key, header.number) {
             Lookup::Found(key) => {
                 let plaintext = open(&key, message, aad)?;
-                let next = Self { skipped: self.skipped.without(&header.ratchet_key, header.number), ..self.clone() };
+                let next = Self {
+                    skipped: Arc::new(self.skipped.without(&header.ratchet_key, header.number)),
+                    ..self.clone()
+                };
                 Ok((next, plaintext))
             }
             Lookup::Gone => Err(DecryptError::KeyGone),
             Lookup::UnknownChain => {
-                let Sending::Active(sending) = &self.sending else {
+                let Sending::Active(sending) = &*self.sending else {
                     // The peer makes a new ratchet key only after it received ours.
                     return Err(DecryptError::BadHeader);
                 };
@@ -220,15 +225,18 @@ impl DoubleRatchet {
             return Err(DecryptError::JumpTooFar);
         }
         let next_number = number.checked_add(1).ok_or(DecryptError::BadHeader)?;
-        let key = chain.key_at(number);
-        let plaintext = open(&key.message_key(), message, aad)?;
+        let (message_key, key) = chain.key_at(number).step();
+        let plaintext = open(&message_key, message, aad)?;
 
-        let mut skipped = self.skipped.clone();
-        skipped.add(chain.remote.as_bytes(), chain.skipped_until(number));
+        let mut skipped = Arc::clone(&self.skipped);
+        let keys = chain.skipped_until(number);
+        if skipped.would_change(chain.remote.as_bytes(), &keys) {
+            Arc::make_mut(&mut skipped).add(chain.remote.as_bytes(), keys);
+        }
         let next = Self {
             root: self.root.clone(),
             sending: self.sending.clone(),
-            receiving: Some(ReceivingChain { remote: chain.remote, key: key.next(), next: next_number }),
+            receiving: Some(ReceivingChain { remote: chain.remote, key, next: next_number }),
             skipped,
         };
         Ok((next, plaintext))
@@ -258,8 +266,8 @@ impl DoubleRatchet {
         let shared = own.diffie_hellman(&remote).map_err(|_| DecryptError::BadHeader)?;
         let (root, key) = root.step(&shared);
         let fresh = ReceivingChain { remote, key, next: 0 };
-        let key = fresh.key_at(header.number);
-        let plaintext = open(&key.message_key(), message, aad)?;
+        let (message_key, key) = fresh.key_at(header.number).step();
+        let plaintext = open(&message_key, message, aad)?;
 
         let mut skipped = skipped.clone();
         if let Some(ended) = ended {
@@ -268,14 +276,14 @@ impl DoubleRatchet {
         skipped.add(remote.as_bytes(), fresh.skipped_until(header.number));
         let next = Self {
             root,
-            sending: Sending::Inactive { previous: sent },
+            sending: Arc::new(Sending::Inactive { previous: sent }),
             receiving: Some(ReceivingChain {
                 remote,
-                key: key.next(),
+                key,
                 // At most MAX_JUMP + 1.
                 next: header.number + 1,
             }),
-            skipped,
+            skipped: Arc::new(skipped),
         };
         Ok((next, plaintext))
     }

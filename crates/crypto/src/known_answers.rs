@@ -74,7 +74,9 @@ fn hkdf_sha256() {
 #[test]
 fn chain_step() {
     let chain = ChainKey::new(&[7; 32]);
-    assert_eq!(*chain.message_key().as_bytes(), bytes(CHAIN_MESSAGE_KEY));
+    let (message_key, next) = chain.step();
+    assert_eq!(*message_key.as_bytes(), bytes(CHAIN_MESSAGE_KEY));
+    assert_eq!(*next.as_bytes(), bytes(CHAIN_NEXT));
     assert_eq!(*chain.next().as_bytes(), bytes(CHAIN_NEXT));
 }
 

@@ -29,8 +29,9 @@ impl ReceivingChain {
         let mut keys = Vec::with_capacity(end.saturating_sub(self.next) as usize);
         let mut key = self.key.clone();
         for number in self.next..end {
-            keys.push((number, key.message_key()));
-            key = key.next();
+            let (message_key, next) = key.step();
+            keys.push((number, message_key));
+            key = next;
         }
         keys
     }

@@ -1,6 +1,8 @@
 //! The root key: HKDF-SHA-256 with the root as salt and a Diffie-Hellman result as input
 //! (Double Ratchet, revision 3, section 7.2).
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use crate::chain_key::ChainKey;
@@ -8,13 +10,13 @@ use crate::curve25519::SharedSecret;
 use crate::kdf::hkdf;
 use crate::labels;
 
-/// A root key. Boxed, so that moves leave no bytes behind.
+/// A root key. Shared rather than copied: a clone is cheap and a move leaves no bytes behind.
 #[derive(Clone)]
-pub(crate) struct RootKey(Box<Zeroizing<[u8; 32]>>);
+pub(crate) struct RootKey(Arc<Zeroizing<[u8; 32]>>);
 
 impl RootKey {
     pub(crate) fn new(bytes: &[u8; 32]) -> Self {
-        Self(Box::new(Zeroizing::new(*bytes)))
+        Self(Arc::new(Zeroizing::new(*bytes)))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {

@@ -50,7 +50,7 @@ impl SerializedSession {
         out.push(u8::from(setup.is_some()));
         out.extend_from_slice(setup.as_deref().map(Vec::as_slice).unwrap_or_default());
         out.extend_from_slice(ratchet.root.as_bytes());
-        match &ratchet.sending {
+        match &*ratchet.sending {
             Sending::Inactive { previous } => {
                 out.push(0);
                 out.extend_from_slice(&previous.to_be_bytes());
@@ -104,9 +104,9 @@ pub(crate) fn deserialize(bytes: &[u8]) -> Result<Session, DecodeError> {
     };
     let ratchet = DoubleRatchet {
         root: RootKey::new(reader.array_ref()?),
-        sending: sending(&mut reader)?,
+        sending: Arc::new(sending(&mut reader)?),
         receiving: receiving(&mut reader)?,
-        skipped: skipped(&mut reader)?,
+        skipped: Arc::new(skipped(&mut reader)?),
     };
     reader.finish()?;
     // A side without a receiving chain can only be an initiator that was not answered.
@@ -129,7 +129,7 @@ fn sending(reader: &mut Reader<'_>) -> Result<Sending, DecodeError> {
         let secret = reader.array_ref()?;
         let public = Curve25519PublicKey::trusted(reader.array()?);
         Ok(Sending::Active(SendingChain {
-            ratchet: Curve25519KeyPair::from_parts(secret, public),
+            ratchet: Arc::new(Curve25519KeyPair::from_parts(secret, public)),
             key: ChainKey::new(reader.array_ref()?),
             next: reader.u32()?,
             previous: reader.u32()?,

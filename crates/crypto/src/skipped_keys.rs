@@ -57,6 +57,11 @@ impl SkippedKeys {
         next
     }
 
+    /// Whether [`Self::add`] would change anything.
+    pub(crate) fn would_change(&self, remote: &[u8; 32], keys: &[(u32, MessageKey)]) -> bool {
+        !keys.is_empty() || self.chains.iter().rev().all(|c| c.remote != *remote)
+    }
+
     /// Adds keys, higher than those already there, to the chain of `remote`, which becomes the
     /// newest if it was unknown; then drops what is over the limits, oldest first.
     pub(crate) fn add(&mut self, remote: &[u8; 32], keys: Vec<(u32, MessageKey)>) {
