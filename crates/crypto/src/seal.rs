@@ -316,3 +316,90 @@ pub fn open(
     unpad(&mut content).ok_or(DecodeError::BadField("padding"))?;
     Ok(SealedContent::decode(&content)?)
 }
+
+#[cfg(test)]
+mod tests {
+    //! What only a malicious sealer can make: it knows the keys and computes good tags.
+
+    use super::*;
+    use crate::account::AccountKeyPair;
+
+    const EPHEMERAL: [u8; 32] = [3; 32];
+    const SECRET: [u8; 32] = [4; 32];
+
+    struct Receiver {
+        identity: IdentityKeyPair,
+        address: PartyAddress,
+    }
+
+    impl Receiver {
+        fn new() -> Self {
+            Self {
+                identity: IdentityKeyPair::from_seed(&[1; 32]),
+                address: PartyAddress { account: [2; 32], device: 1 },
+            }
+        }
+
+        /// Seals any bytes under good tags, with `commitment` altered.
+        fn open_crafted(&self, padded: &[u8], flip: u8) -> Result<SealedContent, OpenError> {
+            let pair = Curve25519KeyPair::from_secret(&EPHEMERAL);
+            let ephemeral = *pair.public().as_bytes();
+            let (key, mut commitment) = body_key(&ephemeral, &SECRET);
+            commitment[0] ^= flip;
+            let mut body = [&[BODY_VERSION][..], &ephemeral, &commitment].concat();
+            let aad = body.clone();
+            body.extend_from_slice(padded);
+            body.resize(512 - TAG_LEN, 0);
+            assert!(key.seal(&aad, &mut body, PREFIX_LEN));
+            let shared = pair.diffie_hellman(&self.identity.public().agreement()).unwrap();
+            let mut head = SECRET.to_vec();
+            assert!(head_key(&ephemeral, &shared, &self.address, &self.identity.public()).seal(&[], &mut head, 0));
+            open(&self.identity, &self.address, &head, &body)
+        }
+    }
+
+    fn good_content() -> Vec<u8> {
+        let account = AccountKeyPair::from_seed(&[5; 32]);
+        let record = AccountRecord::new(account.public(), [6; 32]);
+        let identity = IdentityKeyPair::from_seed(&[7; 32]).public();
+        let certificate = DeviceCertificate::issue(&account, &record.id(), 1, &identity, 1);
+        let mut bytes = Vec::new();
+        SealedContent::setup(record, certificate, vec![9; 10]).encode_to(&mut bytes);
+        bytes.push(0x80);
+        bytes
+    }
+
+    #[test]
+    fn a_body_that_does_not_commit_to_its_key_is_refused() {
+        let receiver = Receiver::new();
+        assert!(receiver.open_crafted(&good_content(), 0).is_ok());
+        let refused = receiver.open_crafted(&good_content(), 1);
+        assert_eq!(refused.unwrap_err(), OpenError::NotForThisDevice);
+    }
+
+    #[test]
+    fn malformed_content_under_a_good_tag_is_refused() {
+        let receiver = Receiver::new();
+        let malformed = |padded: &[u8]| match receiver.open_crafted(padded, 0) {
+            Err(OpenError::Malformed(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(malformed(&[]), DecodeError::BadField("padding"));
+        assert_eq!(malformed(&[1, 2, 3]), DecodeError::BadField("padding"));
+        assert_eq!(malformed(&[0x80]), DecodeError::TooShort);
+        assert_eq!(malformed(&[2, 0x80]), DecodeError::UnknownVersion(2));
+        for (position, error) in [
+            (1, DecodeError::BadField("message kind")),
+            // The account id is not that of the record.
+            (2, DecodeError::BadField("account id")),
+            (38, DecodeError::BadKey),
+        ] {
+            let mut content = good_content();
+            match error {
+                DecodeError::BadKey => content[position..position + 32].fill(0xff),
+                _ => content[position] ^= 0x40,
+            }
+            assert_eq!(malformed(&content), error);
+        }
+    }
+}
