@@ -137,3 +137,14 @@ fn odd_sizes_and_bad_keys_are_refused_before_any_work() {
         assert_eq!(open(head, &body), OpenError::Malformed(DecodeError::BadKey));
     }
 }
+
+/// The numbers that docs/protocol.md section 6 names.
+#[test]
+fn limits_are_those_of_the_protocol_text() {
+    assert_eq!(BUCKETS, [512, 1024, 2304, 4096, 8192, 16_384, 32_768, 65_536]);
+    assert_eq!(SETUP_HEADER_LEN, 1615);
+    assert_eq!(MESSAGE_OVERHEAD, 73);
+    assert_eq!(max_plaintext_len(MessageKind::Session), 65_243);
+    assert_eq!(max_plaintext_len(MessageKind::Setup), 63_563);
+    assert_eq!(BUCKETS[7] - max_plaintext_len(MessageKind::Session), BUCKETS[0] - 219);
+}
