@@ -5,15 +5,21 @@
 //! or disk: state flows one way, from the engine's events.
 #![deny(missing_docs)]
 
+pub mod account;
 pub mod api;
 pub mod clean;
 pub mod client;
+mod content;
+mod engine;
 pub mod home;
 pub mod keys;
 pub mod limits;
 pub mod lock;
 pub mod net;
+mod receipts;
 pub mod rpc;
+mod store;
 
 pub use api::{ApiError, ErrorKind};
 pub use client::{Client, Remote, RemoteCall, dispatch};
+pub use engine::{DeviceRequest, Engine, Provision};

@@ -51,7 +51,7 @@ impl Backoff {
 }
 
 /// Evenly drawn between nothing (or a few milliseconds) and `bound`.
-pub(super) fn jitter(bound: Duration) -> Duration {
+pub(crate) fn jitter(bound: Duration) -> Duration {
     bound.mul_f64(rand::random::<f64>()).max(RETRY_FLOOR)
 }
 

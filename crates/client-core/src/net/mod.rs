@@ -27,6 +27,7 @@ mod waiting;
 mod tests;
 
 pub use backoff::Backoff;
+pub(crate) use backoff::jitter;
 pub use endpoint::RelayEndpoint;
 pub use error::NetError;
 pub use http::Http;

@@ -1,0 +1,213 @@
+//! Making an account, and making another device of one.
+
+use serde::Serialize;
+use subrosa_crypto::{
+    AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, RandomnessError, RecoveryKey,
+};
+use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, Handle, RegistrationToken, http::Register};
+use url::Url;
+
+use crate::{
+    api::{AccountInfo, ApiError, ErrorKind},
+    content::ContactSync,
+    engine::{DeviceRequest, Provision, account_view, now_ms},
+    home::Home,
+    keys::{self, Passphrase, StoreKey},
+    lock::{EngineLock, LockAttempt},
+    net::{Http, NetError, RelayEndpoint},
+    store::{self, account::Own},
+};
+
+/// What `init` needs.
+#[derive(Debug, Clone)]
+pub struct InitParams {
+    /// Where the account is to live.
+    pub relay: Url,
+    /// SHA-256 of the relay's key, when it is self-signed.
+    pub pin: Option<[u8; 32]>,
+    /// The wanted handle.
+    pub handle: String,
+    /// For a relay with closed registration.
+    pub registration: Option<RegistrationToken>,
+}
+
+/// Public facts beside the store, readable without the passphrase. Version 1.
+#[derive(Debug, Serialize)]
+struct AccountFile<'a> {
+    v: u32,
+    id: &'a str,
+    name: &'a str,
+    relay: &'a str,
+    device: u32,
+}
+
+/// How often a registration whose answer was lost is repeated: repeating it is harmless.
+const REGISTER_TRIES: u32 = 3;
+
+fn no_randomness(error: RandomnessError) -> ApiError {
+    ApiError::new(ErrorKind::Failed, error.to_string())
+}
+
+/// Makes an account and registers it. `recovery` gets the 24 recovery words before anything is final; they are
+/// never seen again. If anything fails, nothing is left behind.
+///
+/// # Errors
+/// An account exists here, the handle is not valid or taken, the relay is not reached or refuses, `recovery` fails.
+pub async fn init(
+    home: &Home,
+    params: InitParams,
+    passphrase: &Passphrase,
+    recovery: impl FnOnce(&str) -> Result<(), ApiError>,
+) -> Result<AccountInfo, ApiError> {
+    let handle: Handle = params.handle.parse().map_err(|error: subrosa_wire::WireError| {
+        ApiError::new(ErrorKind::Usage, format!("{:?} is no valid name: {error}", params.handle))
+    })?;
+    let relay = RelayEndpoint::new(params.relay, params.pin).map_err(|error| error.to_api())?;
+    let _lock = claim(home)?;
+
+    let account_key = AccountKeyPair::generate().map_err(no_randomness)?;
+    let recovery_key = RecoveryKey::generate().map_err(no_randomness)?;
+    let record = AccountRecord::new(account_key.public(), recovery_key.commitment());
+    let identity = IdentityKeyPair::generate().map_err(no_randomness)?;
+    let certificate = DeviceCertificate::issue(&account_key, &record.id(), 1, &identity.public(), 1);
+    let list = DeviceList::issue(&account_key, &record, 1, now_ms(), vec![certificate])
+        .map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
+    let mut delivery_key = [0; 16];
+    getrandom::fill(&mut delivery_key).map_err(|_| no_randomness(RandomnessError))?;
+    let own = Own {
+        address: DeviceAddress { account: AccountId(record.id()), device: 1 },
+        record,
+        account_key: Some(account_key),
+        identity,
+        handle: handle.as_str().to_owned(),
+        relay: relay.url().clone(),
+        pin: params.pin,
+        list,
+        delivery_key: DeliveryKey::new(delivery_key),
+    };
+    let undo = UndoFiles(home);
+    let made = async {
+        let key = keys::create(home, passphrase)?;
+        make_store(home, &key, &own, &[])?;
+        recovery(&recovery_key.words())?;
+        register(&relay, &own, handle, params.registration).await?;
+        publish(home, &own)
+    };
+    match made.await {
+        Ok(info) => {
+            std::mem::forget(undo);
+            Ok(info)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the directory of another device from what the first device gave.
+///
+/// # Errors
+/// An account exists here, the provision is another device's, or the store cannot be written.
+pub fn init_linked(
+    home: &Home,
+    request: DeviceRequest,
+    provision: &Provision,
+    passphrase: &Passphrase,
+) -> Result<AccountInfo, ApiError> {
+    let _lock = claim(home)?;
+    let own = request.become_device(provision)?;
+    let undo = UndoFiles(home);
+    let key = keys::create(home, passphrase)?;
+    make_store(home, &key, &own, &provision.contacts)?;
+    let info = publish(home, &own)?;
+    std::mem::forget(undo);
+    Ok(info)
+}
+
+/// The directory is ours to fill.
+fn claim(home: &Home) -> Result<EngineLock, ApiError> {
+    if home.has_account() {
+        return Err(ApiError::new(ErrorKind::Usage, format!("{} holds an account already", home.path().display()))
+            .hint("choose another directory with --home, or SUBROSA_HOME"));
+    }
+    home.create()?;
+    match EngineLock::attempt(home, "init")? {
+        LockAttempt::Held(lock) => Ok(lock),
+        LockAttempt::Taken(_) => {
+            Err(ApiError::new(ErrorKind::AccountBusy, "another process is making an account here"))
+        }
+    }
+}
+
+/// Until `account.json` stands, an account is not there: what lies around is removed.
+struct UndoFiles<'a>(&'a Home);
+
+impl Drop for UndoFiles<'_> {
+    fn drop(&mut self) {
+        remove_leftovers(self.0);
+    }
+}
+
+fn remove_leftovers(home: &Home) {
+    let store = home.store();
+    let beside = |suffix: &str| {
+        let mut name = store.clone().into_os_string();
+        name.push(suffix);
+        std::path::PathBuf::from(name)
+    };
+    for file in [home.store_key(), beside("-wal"), beside("-shm"), store.clone()] {
+        // What is not there need not be removed.
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+fn make_store(home: &Home, key: &StoreKey, own: &Own, contacts: &[ContactSync]) -> Result<(), ApiError> {
+    let mut db = store::open(&home.store(), key.as_bytes(), true)?;
+    let transaction = db.transaction().map_err(store::StoreError::from)?;
+    store::account::create(&transaction, own, now_ms())?;
+    transaction.commit().map_err(store::StoreError::from)?;
+    crate::engine::first_state(db, contacts)
+}
+
+async fn register(
+    relay: &RelayEndpoint,
+    own: &Own,
+    handle: Handle,
+    registration_token: Option<RegistrationToken>,
+) -> Result<(), ApiError> {
+    let http = Http::new().map_err(|error| error.to_api())?;
+    let call = Register {
+        account_record: own.record.encode(),
+        device_list: own.list.encode().into(),
+        authority: relay.authority().to_owned(),
+        pin: own.pin,
+        proof: own.identity.sign_registration(
+            relay.authority(),
+            own.pin.as_ref(),
+            handle.as_str(),
+            &own.address.account.0,
+            &own.list.hash(),
+        ),
+        handle,
+        registration_token,
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match http.call(relay, &call).await {
+            Ok(_) => return Ok(()),
+            // The relay may have done it: only repeating tells.
+            Err(NetError::Timeout { .. } | NetError::Closed) if tries < REGISTER_TRIES => {}
+            Err(error) => return Err(error.to_api()),
+        }
+    }
+}
+
+/// Writes `account.json`: from now on the account is there.
+fn publish(home: &Home, own: &Own) -> Result<AccountInfo, ApiError> {
+    let info = account_view(own, &home.path().display().to_string());
+    let file = AccountFile { v: 1, id: &info.id, name: &info.name, relay: &info.relay, device: info.device };
+    let mut json =
+        serde_json::to_vec_pretty(&file).map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
+    json.push(b'\n');
+    home.write_private(&home.account_file(), &json)?;
+    Ok(info)
+}

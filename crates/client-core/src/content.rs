@@ -1,0 +1,193 @@
+//! The schema of message contents: what devices say to each other inside the ratchet.
+//!
+//! Contents come from other people: everything is checked here before the engine acts on it.
+
+use prost::Message as _;
+use subrosa_wire::{AccountId, DeliveryKey, MessageId};
+use url::Url;
+
+use crate::limits::{MAX_RECEIPT_IDS, MAX_TEXT_BYTES};
+
+/// The generated protobuf messages.
+pub(crate) mod proto {
+    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+    include!(concat!(env!("OUT_DIR"), "/subrosa.content.v1.rs"));
+}
+
+pub(crate) use proto::{
+    ContactSync, Content, Hello, Introduction, ReadSync, Receipt, Text, Transcript,
+    content::Body,
+    receipt::{Item as ReceiptItem, Status as ReceiptStatus},
+};
+
+/// Version of the schema.
+pub(crate) const CONTENT_VERSION: u32 = 1;
+
+/// Longest claimed relay URL or handle that is looked at.
+const MAX_CLAIM_BYTES: usize = 300;
+
+/// Why a decrypted content is not acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a decrypted content breaks the schema: {0}")]
+pub(crate) struct ContentError(&'static str);
+
+/// What an introduction says, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedIntroduction {
+    pub(crate) handle: String,
+    pub(crate) relay: Url,
+    pub(crate) pin: Option<[u8; 32]>,
+    pub(crate) delivery_key: DeliveryKey,
+    pub(crate) contact_token: Option<[u8; 16]>,
+}
+
+/// A content whose fixed fields are checked; the body may be of a type this program does not know (`None`).
+#[derive(Debug)]
+pub(crate) struct CheckedContent {
+    pub(crate) message_id: MessageId,
+    pub(crate) clock: u64,
+    pub(crate) sent_ms: u64,
+    pub(crate) list_version: u32,
+    pub(crate) list_hash: [u8; 32],
+    pub(crate) introduction: Option<CheckedIntroduction>,
+    pub(crate) body: Option<Body>,
+}
+
+fn exact<const N: usize>(bytes: &[u8], field: &'static str) -> Result<[u8; N], ContentError> {
+    bytes.try_into().map_err(|_| ContentError(field))
+}
+
+fn optional<const N: usize>(bytes: &[u8], field: &'static str) -> Result<Option<[u8; N]>, ContentError> {
+    if bytes.is_empty() { Ok(None) } else { exact(bytes, field).map(Some) }
+}
+
+/// A relay address that somebody else claims: only schemes and hosts that a client would connect to.
+pub(crate) fn checked_relay(text: &str) -> Option<Url> {
+    if text.len() > MAX_CLAIM_BYTES {
+        return None;
+    }
+    let url = Url::parse(text).ok()?;
+    let plain = url.scheme() == "http" && subrosa_wire::link::is_loopback(&url);
+    (plain || url.scheme() == "https").then_some(url)
+}
+
+impl CheckedIntroduction {
+    fn check(value: &Introduction) -> Result<Self, ContentError> {
+        if value.handle.len() > MAX_CLAIM_BYTES {
+            return Err(ContentError("handle"));
+        }
+        Ok(Self {
+            handle: value.handle.clone(),
+            relay: checked_relay(&value.relay).ok_or(ContentError("relay"))?,
+            pin: optional(&value.pin, "pin")?,
+            delivery_key: DeliveryKey::new(exact(&value.delivery_key, "delivery key")?),
+            contact_token: optional(&value.contact_token, "contact token")?,
+        })
+    }
+}
+
+/// Decodes a decrypted content and checks every field that the engine will use.
+pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
+    let content = Content::decode(bytes).map_err(|_| ContentError("not a content"))?;
+    if content.version != CONTENT_VERSION {
+        return Err(ContentError("version"));
+    }
+    match &content.body {
+        Some(Body::Text(text)) if text.text.is_empty() || text.text.len() > MAX_TEXT_BYTES => {
+            return Err(ContentError("text length"));
+        }
+        Some(Body::Receipt(receipt))
+            if (receipt.items.len() > MAX_RECEIPT_IDS
+                || receipt.items.iter().any(|item| item.message_id.len() != 16)) =>
+        {
+            return Err(ContentError("receipt"));
+        }
+        Some(Body::Transcript(transcript)) => {
+            exact::<32>(&transcript.peer, "peer")?;
+            exact::<16>(&transcript.message_id, "message id")?;
+            if transcript.text.is_empty() || transcript.text.len() > MAX_TEXT_BYTES {
+                return Err(ContentError("text length"));
+            }
+        }
+        Some(Body::ReadSync(sync))
+            if (sync.message_ids.len() > MAX_RECEIPT_IDS || sync.message_ids.iter().any(|id| id.len() != 16)) =>
+        {
+            return Err(ContentError("read sync"));
+        }
+        _ => {}
+    }
+    Ok(CheckedContent {
+        message_id: MessageId(exact(&content.message_id, "message id")?),
+        clock: content.clock,
+        sent_ms: content.sent_ms,
+        list_version: content.list_version,
+        list_hash: exact(&content.list_hash, "list hash")?,
+        introduction: content.introduction.as_ref().map(CheckedIntroduction::check).transpose()?,
+        body: content.body,
+    })
+}
+
+/// Ids of a receipt or read sync whose lengths [`decode`] has checked.
+pub(crate) fn message_ids<'a>(ids: impl Iterator<Item = &'a Vec<u8>>) -> Vec<MessageId> {
+    ids.filter_map(|id| MessageId::from_slice(id).ok()).collect()
+}
+
+/// The peer of a transcript that [`decode`] has checked.
+pub(crate) fn account_id(bytes: &[u8]) -> Option<AccountId> {
+    AccountId::from_slice(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(body: Option<Body>) -> Content {
+        Content {
+            version: CONTENT_VERSION,
+            message_id: vec![1; 16],
+            clock: 1,
+            sent_ms: 2,
+            list_version: 1,
+            list_hash: vec![3; 32],
+            introduction: None,
+            body,
+        }
+    }
+
+    #[test]
+    fn contents_that_break_the_schema_are_refused() {
+        let text = |len: usize| Some(Body::Text(Text { text: "x".repeat(len) }));
+        assert!(decode(&content(text(1)).encode_to_vec()).is_ok());
+        assert!(decode(&content(text(0)).encode_to_vec()).is_err());
+        assert!(decode(&content(text(MAX_TEXT_BYTES + 1)).encode_to_vec()).is_err());
+        assert!(decode(b"\xff\xff").is_err());
+        let item = ReceiptItem { message_id: vec![1; 15], ts_ms: 1 };
+        let receipt = Receipt { status: 0, items: vec![item] };
+        assert!(decode(&content(Some(Body::Receipt(receipt))).encode_to_vec()).is_err());
+        let mut short_hash = content(text(1));
+        short_hash.list_hash.pop();
+        assert!(decode(&short_hash.encode_to_vec()).is_err());
+    }
+
+    #[test]
+    fn an_introduction_may_not_point_at_plaintext_elsewhere() {
+        let mut value = content(None);
+        value.introduction = Some(Introduction {
+            handle: "bob".into(),
+            relay: "http://192.0.2.7/".into(),
+            pin: vec![],
+            delivery_key: vec![1; 16],
+            contact_token: vec![],
+        });
+        assert!(decode(&value.encode_to_vec()).is_err());
+        if let Some(introduction) = &mut value.introduction {
+            introduction.relay = "https://192.0.2.7/".into();
+        }
+        assert!(decode(&value.encode_to_vec()).is_ok());
+    }
+
+    #[test]
+    fn a_body_of_an_unknown_type_is_kept_apart_from_damage() {
+        assert!(decode(&content(None).encode_to_vec()).is_ok_and(|checked| checked.body.is_none()));
+    }
+}

@@ -1,0 +1,228 @@
+//! What a verified content does: store a message, move a tick, meet a person, follow another device of ours.
+
+use subrosa_crypto::{AccountRecord, DeviceList};
+use subrosa_wire::{AccountId, DeliveryKey, MessageId};
+
+use super::{core::Change, queries, receiving::Sender};
+use crate::{
+    api::{ApiError, ContactState, Event, MessageStatus, ReceiptEvent},
+    content::{self, Body, CheckedContent, ContactSync, Receipt, ReceiptStatus, Transcript},
+    limits::MAX_CLOCK_JUMP,
+    store::{
+        self,
+        contacts::{self, ContactRow, state_from_number},
+        envelopes::Outcome,
+        messages::MessageRow,
+    },
+};
+
+impl Change<'_> {
+    /// Applies a content whose sender is verified. `raw` is kept if the body's type is unknown.
+    pub(super) fn apply(
+        &mut self,
+        sender: &mut Sender,
+        content: CheckedContent,
+        raw: &[u8],
+        received_ms: u64,
+    ) -> Result<Outcome, ApiError> {
+        if sender.own {
+            return self.apply_own(content);
+        }
+        let mut contact = match sender.contact.take() {
+            Some(mut contact) => {
+                if let Some(introduction) = &content.introduction {
+                    self.meet_again(&mut contact, introduction)?;
+                }
+                contact
+            }
+            None => match self.meet_stranger(&sender.record, &content)? {
+                Some(contact) => contact,
+                None => return Ok(Outcome::Junk),
+            },
+        };
+        if contact.introduced && !contact.answered {
+            contact.answered = true;
+            contacts::put(self.db, &contact)?;
+        }
+        let account = contact.account;
+        let clock = content.clock.min(contact.clock.saturating_add(MAX_CLOCK_JUMP));
+        contacts::touch(self.db, &account, clock, Some(self.now_ms))?;
+        match content.body {
+            Some(Body::Text(text)) => {
+                let message = self.incoming(&contact, content.message_id, clock, content.sent_ms, received_ms);
+                self.store_incoming(&contact, MessageRow { body: text.text, ..message })
+            }
+            Some(Body::Receipt(receipt)) => self.apply_receipt(&account, &receipt),
+            // An introduction only, and that is applied already.
+            Some(Body::Hello(_)) => Ok(Outcome::Applied),
+            // These are for our own devices only.
+            Some(Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_)) => Ok(Outcome::Junk),
+            None => {
+                let message = self.incoming(&contact, content.message_id, clock, content.sent_ms, received_ms);
+                self.store_incoming(&contact, MessageRow { raw: Some(raw.to_vec()), ..message })
+            }
+        }
+    }
+
+    fn meet_stranger(
+        &mut self,
+        record: &AccountRecord,
+        content: &CheckedContent,
+    ) -> Result<Option<ContactRow>, ApiError> {
+        match &content.introduction {
+            Some(introduction) => self.meet(record, introduction),
+            None => Ok(None),
+        }
+    }
+
+    fn incoming(&self, contact: &ContactRow, id: MessageId, clock: u64, sent_ms: u64, received_ms: u64) -> MessageRow {
+        // Shown time = min(claimed, received); the relay's clock may be off, ours bounds it too.
+        let received_ms = if received_ms == 0 { self.now_ms } else { received_ms.min(self.now_ms) };
+        MessageRow {
+            id,
+            chat: contact.account,
+            sender: contact.account,
+            outgoing: false,
+            clock,
+            shown_ms: sent_ms.min(received_ms),
+            body: String::new(),
+            raw: None,
+            status: None,
+            error: None,
+            unread: true,
+        }
+    }
+
+    fn store_incoming(&mut self, contact: &ContactRow, message: MessageRow) -> Result<Outcome, ApiError> {
+        if !store::messages::insert(self.db, &message)? {
+            return Ok(Outcome::Duplicate);
+        }
+        self.receipt_for(contact, &message.id, MessageStatus::Delivered)?;
+        let view = queries::message_view(self.own, &contact.name, &message);
+        self.event(&Event::Message(view))?;
+        Ok(Outcome::Stored)
+    }
+
+    /// Only for messages that exist, are ours and went to this person.
+    fn apply_receipt(&mut self, by: &AccountId, receipt: &Receipt) -> Result<Outcome, ApiError> {
+        let status = match ReceiptStatus::try_from(receipt.status) {
+            Ok(ReceiptStatus::Delivered) => MessageStatus::Delivered,
+            Ok(ReceiptStatus::Read) => MessageStatus::Read,
+            Err(_) => return Ok(Outcome::Junk),
+        };
+        for item in &receipt.items {
+            let Ok(id) = MessageId::from_slice(&item.message_id) else { continue };
+            let Some(message) = store::messages::get(self.db, &id)? else { continue };
+            if !message.outgoing || message.chat != *by {
+                continue;
+            }
+            let ts_ms = item.ts_ms.min(self.now_ms);
+            store::messages::add_receipt(self.db, &id, by, status, ts_ms)?;
+            if store::messages::move_status(self.db, &message, status, None)? {
+                self.event(&Event::Receipt(ReceiptEvent {
+                    cursor: None,
+                    id: id.to_string(),
+                    chat: message.chat.to_string(),
+                    by: by.to_string(),
+                    status,
+                    ts_ms,
+                }))?;
+            }
+        }
+        Ok(Outcome::Applied)
+    }
+
+    /// From another device of this account.
+    fn apply_own(&mut self, content: CheckedContent) -> Result<Outcome, ApiError> {
+        match content.body {
+            Some(Body::Transcript(transcript)) => self.apply_transcript(transcript),
+            Some(Body::ContactSync(sync)) => self.apply_contact_sync(&sync),
+            Some(Body::ReadSync(sync)) => {
+                for id in content::message_ids(sync.message_ids.iter()) {
+                    store::messages::set_read(self.db, &id)?;
+                }
+                Ok(Outcome::Applied)
+            }
+            _ => Ok(Outcome::Junk),
+        }
+    }
+
+    /// Another device of ours sent this.
+    fn apply_transcript(&mut self, transcript: Transcript) -> Result<Outcome, ApiError> {
+        let (Some(peer), Ok(id)) =
+            (content::account_id(&transcript.peer), MessageId::from_slice(&transcript.message_id))
+        else {
+            return Ok(Outcome::Junk);
+        };
+        let Some(contact) = contacts::get(self.db, &peer)? else { return Ok(Outcome::Junk) };
+        let message = MessageRow {
+            id,
+            chat: peer,
+            sender: self.own.address.account,
+            outgoing: true,
+            clock: transcript.clock.min(contact.clock.saturating_add(MAX_CLOCK_JUMP)),
+            shown_ms: transcript.sent_ms.min(self.now_ms),
+            body: transcript.text,
+            raw: None,
+            // The sending device knows better; receipts reach every device of ours.
+            status: Some(MessageStatus::Sent),
+            error: None,
+            unread: false,
+        };
+        if !store::messages::insert(self.db, &message)? {
+            return Ok(Outcome::Duplicate);
+        }
+        contacts::touch(self.db, &peer, message.clock, None)?;
+        let view = queries::message_view(self.own, &contact.name, &message);
+        self.event(&Event::Message(view))?;
+        Ok(Outcome::Stored)
+    }
+
+    /// Another device of ours met or changed a contact.
+    pub(super) fn apply_contact_sync(&mut self, sync: &ContactSync) -> Result<Outcome, ApiError> {
+        let record = AccountRecord::decode(&sync.account_record).ok();
+        let (Some(record), Some(relay), Some(state)) =
+            (record, content::checked_relay(&sync.relay), state_from_number(sync.state))
+        else {
+            return Ok(Outcome::Junk);
+        };
+        let account = AccountId(record.id());
+        if account == self.own.address.account {
+            return Ok(Outcome::Junk);
+        }
+        let list = DeviceList::decode(&sync.device_list).ok().and_then(|list| list.verify(&record).ok());
+        let mut contact = match contacts::get(self.db, &account)? {
+            Some(contact) => contact,
+            None => self.synced_contact(&record, &sync.handle, relay.clone())?,
+        };
+        let newer = |list: &DeviceList| contact.list.as_ref().is_none_or(|known| known.version() < list.version());
+        if let Some(list) = list.filter(newer) {
+            contact.list = Some(list);
+            contact.list_stale = false;
+        }
+        contact.relay = relay;
+        contact.pin = <[u8; 32]>::try_from(sync.pin.as_slice()).ok();
+        if let Ok(key) = DeliveryKey::from_slice(&sync.delivery_key) {
+            contact.delivery_key = Some(key);
+        }
+        // A state never falls back: an older sync may come after a newer one.
+        if contact.state != ContactState::Ok {
+            contact.state = state;
+        }
+        if sync.verified && !contact.verified {
+            contact.verified = true;
+            contact.verified_ms = Some(self.now_ms);
+        }
+        contact.origin.clone_from(&sync.origin);
+        contact.answered |= sync.answered;
+        self.put_contact(&contact)?;
+        if contact.state == ContactState::Ok {
+            for message in store::messages::unread_up_to(self.db, &account, None)? {
+                self.receipt_for(&contact, &message.id, MessageStatus::Delivered)?;
+            }
+        }
+        store::outbox::wake(self.db, &account)?;
+        self.wake_outbox();
+        Ok(Outcome::Applied)
+    }
+}

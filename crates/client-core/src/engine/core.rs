@@ -1,0 +1,253 @@
+//! The core: the one owner of the account's state.
+//!
+//! It lives on a thread of its own and runs one command after another; each change is one
+//! transaction. Network tasks and interfaces reach it through [`CoreHandle`] and never share state
+//! with it. Inside a change, [`Change`] is all there is: the transaction, who we are, and what to
+//! wake once it is committed.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::TransactionBehavior;
+use subrosa_crypto::PartyAddress;
+use subrosa_wire::{AccountId, DeviceAddress};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::{
+    api::{ApiError, EngineOwner, ErrorKind, Event},
+    limits::CORE_QUEUE,
+    store::{self, Db, account::Own},
+};
+
+/// Milliseconds since 1970. A clock before 1970 counts as 1970.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// An address as the crypto crate wants it.
+pub(crate) const fn party(address: &DeviceAddress) -> PartyAddress {
+    PartyAddress { account: address.account.0, device: address.device }
+}
+
+/// The opposite of [`party`].
+pub(crate) const fn address(party: &PartyAddress) -> DeviceAddress {
+    DeviceAddress { account: AccountId(party.account), device: party.device }
+}
+
+/// What tasks wait for. Signals only: whoever wakes looks at the state itself.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// Newest event cursor.
+    pub(crate) events: watch::Sender<u64>,
+    /// Something in the outbox may go.
+    pub(crate) outbox: Notify,
+    /// A relay task waits.
+    pub(crate) tasks: Notify,
+    /// Receipts wait to be gathered.
+    pub(crate) receipts: Notify,
+    /// Counts changes of the outbox, for `flush`.
+    pub(crate) progress: watch::Sender<u64>,
+}
+
+impl Signals {
+    pub(super) fn new() -> Self {
+        Self {
+            events: watch::Sender::new(0),
+            outbox: Notify::new(),
+            tasks: Notify::new(),
+            receipts: Notify::new(),
+            progress: watch::Sender::new(0),
+        }
+    }
+}
+
+/// The account's state.
+pub(crate) struct Core {
+    pub(super) db: Db,
+    pub(super) own: Own,
+    pub(super) owner: EngineOwner,
+    pub(super) data_dir: String,
+    /// Receivers whose oldest rows are on their way.
+    pub(super) busy: HashSet<AccountId>,
+    /// The relay's clock minus ours.
+    pub(super) clock_off_ms: i64,
+    pub(super) signals: Arc<Signals>,
+}
+
+/// One transaction and what it will wake.
+pub(crate) struct Change<'a> {
+    pub(crate) db: &'a Db,
+    pub(crate) own: &'a Own,
+    pub(crate) now_ms: u64,
+    newest_event: Option<u64>,
+    wake_outbox: bool,
+    wake_tasks: bool,
+    wake_receipts: bool,
+    reload_own: bool,
+}
+
+impl Change<'_> {
+    /// Appends an event; interfaces see it after the commit.
+    pub(crate) fn event(&mut self, event: &Event) -> Result<(), ApiError> {
+        self.newest_event = Some(store::events::append(self.db, event)?);
+        Ok(())
+    }
+
+    /// Something in the outbox may go.
+    pub(crate) const fn wake_outbox(&mut self) {
+        self.wake_outbox = true;
+    }
+
+    /// Receipts wait.
+    pub(crate) const fn wake_receipts(&mut self) {
+        self.wake_receipts = true;
+    }
+
+    /// The account row changed.
+    pub(crate) const fn reload_own(&mut self) {
+        self.reload_own = true;
+    }
+
+    /// Queues a request to the own relay, in the same transaction as the change it belongs to.
+    pub(crate) fn relay_task(&mut self, request: subrosa_wire::mailbox::MailboxRequest) -> Result<i64, ApiError> {
+        let frame = subrosa_wire::mailbox::MailboxClientFrame::Request { id: 0, op: request };
+        self.wake_tasks = true;
+        Ok(store::tasks::put(self.db, &frame.encode())?)
+    }
+
+    /// Our party address.
+    pub(crate) const fn own_party(&self) -> PartyAddress {
+        party(&self.own.address)
+    }
+}
+
+/// What a committed change wakes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wakes {
+    newest_event: Option<u64>,
+    outbox: bool,
+    tasks: bool,
+    receipts: bool,
+}
+
+impl Core {
+    pub(super) fn new(db: Db, owner: EngineOwner, data_dir: String, signals: Arc<Signals>) -> Result<Self, ApiError> {
+        let own = store::account::load(&db)?;
+        Ok(Self { db, own, owner, data_dir, busy: HashSet::new(), clock_off_ms: 0, signals })
+    }
+
+    /// Runs one change in one transaction. An error rolls everything back.
+    pub(crate) fn change<R>(&mut self, f: impl FnOnce(&mut Change<'_>) -> Result<R, ApiError>) -> Result<R, ApiError> {
+        let (result, wakes) = self.change_quietly(f)?;
+        self.publish(wakes);
+        Ok(result)
+    }
+
+    /// As [`Core::change`], but nobody is woken yet: for receiving, where the acknowledgement goes first.
+    pub(crate) fn change_quietly<R>(
+        &mut self,
+        f: impl FnOnce(&mut Change<'_>) -> Result<R, ApiError>,
+    ) -> Result<(R, Wakes), ApiError> {
+        let transaction =
+            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store::StoreError::from)?;
+        let mut change = Change {
+            db: &transaction,
+            own: &self.own,
+            now_ms: now_ms(),
+            newest_event: None,
+            wake_outbox: false,
+            wake_tasks: false,
+            wake_receipts: false,
+            reload_own: false,
+        };
+        let result = f(&mut change)?;
+        let wakes = Wakes {
+            newest_event: change.newest_event,
+            outbox: change.wake_outbox,
+            tasks: change.wake_tasks,
+            receipts: change.wake_receipts,
+        };
+        let reload = change.reload_own;
+        transaction.commit().map_err(store::StoreError::from)?;
+        if reload {
+            self.own = store::account::load(&self.db)?;
+        }
+        Ok((result, wakes))
+    }
+
+    /// Wakes whoever waits for what a change brought.
+    pub(crate) fn publish(&self, wakes: Wakes) {
+        if let Some(cursor) = wakes.newest_event {
+            self.signals.events.send_modify(|newest| *newest = (*newest).max(cursor));
+        }
+        if wakes.outbox {
+            self.signals.outbox.notify_one();
+        }
+        if wakes.tasks {
+            self.signals.tasks.notify_one();
+        }
+        if wakes.receipts {
+            self.signals.receipts.notify_one();
+        }
+        self.signals.progress.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+type Work = Box<dyn FnOnce(&mut Core) + Send>;
+
+enum Command {
+    Run(Work),
+    /// Close the store; whoever comes later is told that the engine has stopped.
+    Stop,
+}
+
+/// Sends commands to the core's thread.
+#[derive(Clone)]
+pub(crate) struct CoreHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl CoreHandle {
+    /// Starts the core's thread. It ends at [`CoreHandle::stop`] or when the last handle is dropped; `ended` fires then, after the
+    /// store is closed.
+    pub(super) fn start(mut core: Core) -> Result<(Self, oneshot::Receiver<()>), ApiError> {
+        let (commands, mut queue) = mpsc::channel::<Command>(CORE_QUEUE);
+        let (ending, ended) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("subrosa-core".into())
+            .spawn(move || {
+                while let Some(Command::Run(work)) = queue.blocking_recv() {
+                    work(&mut core);
+                }
+                drop(core);
+                let _ = ending.send(());
+            })
+            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("no thread for the engine: {error}")))?;
+        Ok((Self { commands }, ended))
+    }
+
+    /// Runs `f` on the core and returns its result.
+    pub(crate) async fn run<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Core) -> Result<R, ApiError> + Send + 'static,
+    ) -> Result<R, ApiError> {
+        let gone = || ApiError::new(ErrorKind::EngineGone, "the engine has stopped");
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |core| {
+            // A caller that has gone away does not want the answer; the change stands.
+            let _ = reply.send(f(core));
+        });
+        self.commands.send(Command::Run(work)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+    /// Ends the core's thread after the commands before this one.
+    pub(super) async fn stop(&self) {
+        // A closed queue means that it has ended already.
+        let _ = self.commands.send(Command::Stop).await;
+    }
+}

@@ -1,0 +1,270 @@
+//! The outbox at work: for each receiver one batch in flight, first-in first-out.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use subrosa_wire::{
+    AccountId, DeviceAddress, ErrorCode,
+    http::{GetDevices, TakePrekeys},
+    mailbox::{MailboxRequest, RequestOutcome},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    core::{Core, CoreHandle, Signals, now_ms},
+    sealing::{Batch, Prepared, Route},
+};
+use crate::{
+    api::{ApiError, ErrorKind},
+    net::{Http, MailboxHandle, NetError, RelayEndpoint, Submitter},
+    store,
+};
+
+/// Receivers served at once: enough to hide round trips, few enough to stay small.
+const MAX_CONCURRENT: usize = 16;
+
+/// Steps (fetch list, fetch bundles, submit) of one receiver before others get a turn; lists that change
+/// faster than this are somebody's game.
+const MAX_STEPS: usize = 8;
+
+/// The outbox looks again after this long even if nothing woke it.
+const IDLE_LOOK: Duration = Duration::from_secs(30);
+
+/// After a fault of our own (full disk) nothing is tried for this long.
+const FAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Carries the outbox's batches to relays.
+pub(crate) struct Dispatcher {
+    pub(crate) core: CoreHandle,
+    pub(crate) http: Http,
+    pub(crate) submitter: Submitter,
+    pub(crate) handle: MailboxHandle,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    /// Contacts whose device lists are being fetched.
+    pub(crate) refreshing: Mutex<HashSet<AccountId>>,
+}
+
+impl Core {
+    /// Receivers whose oldest row may go now (they are busy from here on), and when the next one may.
+    fn due(&mut self) -> Result<(Vec<AccountId>, Option<u64>), ApiError> {
+        let now = now_ms();
+        let mut due = Vec::new();
+        let mut next: Option<u64> = None;
+        for (target, next_ms) in store::outbox::targets(&self.db)? {
+            if self.busy.contains(&target) {
+                continue;
+            }
+            if next_ms <= now {
+                if self.busy.len() < MAX_CONCURRENT {
+                    self.busy.insert(target);
+                    due.push(target);
+                }
+            } else {
+                next = Some(next.map_or(next_ms, |earliest| earliest.min(next_ms)));
+            }
+        }
+        Ok((due, next))
+    }
+
+    /// Nothing more to do for this receiver now.
+    fn release(&mut self, target: &AccountId) {
+        self.busy.remove(target);
+        self.signals.progress.send_modify(|count| *count = count.wrapping_add(1));
+        self.signals.outbox.notify_one();
+    }
+
+    /// Whether everything that can go has gone.
+    pub(crate) fn is_idle(&mut self) -> Result<bool, ApiError> {
+        let now = now_ms();
+        let due = store::outbox::targets(&self.db)?.iter().any(|(_, next_ms)| *next_ms <= now);
+        Ok(!due && self.busy.is_empty() && !store::messages::has_pending_receipts(&self.db)?)
+    }
+
+    /// Where to ask for a contact's devices.
+    fn route_to(&mut self, account: &AccountId) -> Result<Option<Route>, ApiError> {
+        let contact = store::contacts::get(&self.db, account)?;
+        Ok(contact.map(|contact| Route { capability: contact.capability(), relay: contact.relay, pin: contact.pin }))
+    }
+}
+
+impl Dispatcher {
+    /// Runs until `stop`.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let (due, next_ms) = match self.core.run(Core::due).await {
+                Ok(due) => due,
+                Err(error) => {
+                    if self.stop.is_cancelled() {
+                        return;
+                    }
+                    tracing::error!(%error, "the outbox cannot be read");
+                    tokio::time::sleep(FAULT_PAUSE).await;
+                    continue;
+                }
+            };
+            for target in due {
+                let this = Arc::clone(&self);
+                self.tracker.spawn(async move {
+                    tokio::select! {
+                        () = this.stop.cancelled() => {}
+                        () = this.serve(target) => {}
+                    }
+                });
+            }
+            let pause = next_ms
+                .map_or(IDLE_LOOK, |next| Duration::from_millis(next.saturating_sub(now_ms()).max(1)).min(IDLE_LOOK));
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.signals.outbox.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn serve(&self, target: AccountId) {
+        if let Err(error) = self.steps(target).await {
+            tracing::error!(%error, "a batch could not be prepared");
+            tokio::time::sleep(FAULT_PAUSE).await;
+            // If even this fails the row stays as it is and is tried again.
+            let _ = self.core.run(move |core| core.postpone(target, &error, None)).await;
+        }
+        let _ = self
+            .core
+            .run(move |core| {
+                core.release(&target);
+                Ok(())
+            })
+            .await;
+    }
+
+    async fn steps(&self, target: AccountId) -> Result<(), ApiError> {
+        for _ in 0..MAX_STEPS {
+            let step = match self.core.run(move |core| core.prepare(target)).await? {
+                Prepared::Nothing => return Ok(()),
+                Prepared::NeedDevices(route) => self.fetch_devices(target, &route).await,
+                Prepared::NeedBundles(route, devices) => self.fetch_bundles(&route, devices).await,
+                Prepared::Ready(batch) => match self.submit(&batch).await {
+                    Ok(results) => {
+                        self.core.run(move |core| core.finish(target, &batch, &results)).await?;
+                        return Ok(());
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match step {
+                Ok(()) => {}
+                Err(Failure::Fault(error)) => return Err(error),
+                Err(Failure::Net(error)) => {
+                    let api = error.to_api();
+                    if error.is_transient() {
+                        let after = error.retry_after().map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
+                        self.core.run(move |core| core.postpone(target, &api, after)).await?;
+                    } else {
+                        self.core.run(move |core| core.give_up(target, &api)).await?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn submit(&self, batch: &Batch) -> Result<Vec<subrosa_wire::submit::SubmitResult>, Failure> {
+        if batch.route.capability.is_some() {
+            let relay = endpoint(&batch.route)?;
+            return Ok(self.submitter.submit(&relay, &batch.submit).await?);
+        }
+        match self.handle.request(MailboxRequest::SubmitRequest(batch.submit.clone())).await? {
+            RequestOutcome::Submit(results) if results.len() == batch.submit.items.len() => Ok(results),
+            _ => Err(Failure::Net(NetError::Closed)),
+        }
+    }
+
+    async fn fetch_devices(&self, account: AccountId, route: &Route) -> Result<(), Failure> {
+        let relay = endpoint(route)?;
+        let devices = self.http.call(&relay, &GetDevices { account }).await?;
+        self.core.run(move |core| core.change(|change| change.learn_list(&account, &devices.device_list))).await?;
+        Ok(())
+    }
+
+    async fn fetch_bundles(&self, route: &Route, devices: Vec<DeviceAddress>) -> Result<(), Failure> {
+        let relay = endpoint(route)?;
+        for device in devices {
+            let call = TakePrekeys { device, capability: route.capability.clone() };
+            let prekeys = match self.http.call(&relay, &call).await {
+                Ok(prekeys) => prekeys,
+                // A spent or changed capability still lets a session start, with last-resort keys; whether we
+                // may write is for the submission to find out.
+                Err(NetError::Refused(refusal))
+                    if refusal.code == ErrorCode::CapabilityRefused && route.capability.is_some() =>
+                {
+                    self.http.call(&relay, &TakePrekeys { device, capability: None }).await?
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let started = self.core.run(move |core| core.start_session(device, &prekeys)).await;
+            match started {
+                Err(error) if error.code == ErrorKind::IdentityChanged => {
+                    let account = device.account;
+                    self.core
+                        .run(move |core| core.change(|change| change.hold_account(&account, &error.message)))
+                        .await?;
+                    return Ok(());
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches a contact's device list in the background, once at a time.
+    pub(crate) fn refresh(self: &Arc<Self>, account: AccountId) {
+        let fresh = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
+        if !fresh {
+            return;
+        }
+        let this = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let fetch = async {
+                if let Ok(Some(route)) = this.core.run(move |core| core.route_to(&account)).await {
+                    // If it fails the list stays marked: the next send fetches it.
+                    let _ = this.fetch_devices(account, &route).await;
+                }
+            };
+            tokio::select! {
+                () = this.stop.cancelled() => {}
+                () = fetch => {}
+            }
+            this.refreshing.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
+        });
+    }
+}
+
+/// Why a step did not succeed.
+enum Failure {
+    /// The network or a relay.
+    Net(NetError),
+    /// Ourselves.
+    Fault(ApiError),
+}
+
+impl From<NetError> for Failure {
+    fn from(error: NetError) -> Self {
+        Self::Net(error)
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Fault(error)
+    }
+}
+
+fn endpoint(route: &Route) -> Result<RelayEndpoint, NetError> {
+    RelayEndpoint::new(route.relay.clone(), route.pin)
+}

@@ -1,0 +1,47 @@
+//! Network errors in the words that interfaces show.
+
+use subrosa_wire::ErrorCode;
+
+use crate::{
+    api::{ApiError, ErrorKind},
+    net::NetError,
+};
+
+impl NetError {
+    /// Kind (and so the exit code), cause and fix.
+    #[must_use]
+    pub fn to_api(&self) -> ApiError {
+        let (kind, hint) = match self {
+            Self::Address { .. } => (ErrorKind::Usage, "give the relay's URL, e.g. https://relay.example.org"),
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Closed => (
+                ErrorKind::RelayUnreachable,
+                "check the address and your connection; what is queued is sent when the relay is reached",
+            ),
+            Self::Protocol { .. } => (
+                ErrorKind::RelayUnreachable,
+                "is this address a Subrosa relay? a captive network can also answer in its place",
+            ),
+            Self::NewerRelay => (ErrorKind::Failed, "update subrosa, or ask the relay's host to update"),
+            Self::Refused(refusal) => match refusal.code {
+                ErrorCode::RateLimited | ErrorCode::QuotaExceeded => (ErrorKind::RateLimited, "try again later"),
+                ErrorCode::Unavailable => (ErrorKind::RelayUnreachable, "the relay is busy or full: try again later"),
+                ErrorCode::NotFound => (ErrorKind::NotFound, "check the name"),
+                ErrorCode::HandleTaken => (ErrorKind::Refused, "choose another --name"),
+                ErrorCode::HandleInvalid => {
+                    (ErrorKind::Usage, "a name has 3 to 32 of a-z 0-9 . _ - and begins and ends with a letter or digit")
+                }
+                ErrorCode::WrongRelay => {
+                    (ErrorKind::Refused, "the relay knows itself by another address: use the one its host gave you")
+                }
+                ErrorCode::RegistrationClosed => {
+                    (ErrorKind::Refused, "ask the relay's host for an invitation, or choose another relay")
+                }
+                ErrorCode::CapabilityRefused | ErrorCode::TokenUsed => {
+                    (ErrorKind::LinkUsed, "ask for a new contact link: each works once")
+                }
+                _ => (ErrorKind::Refused, "this relay does not accept what was asked"),
+            },
+        };
+        ApiError::new(kind, self.to_string()).hint(hint)
+    }
+}

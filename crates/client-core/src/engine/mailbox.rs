@@ -1,0 +1,182 @@
+//! The tasks at our own mailbox: commit what is pushed, acknowledge, tell the interfaces; and carry
+//! requests that must not be lost to the relay.
+
+use std::{sync::Arc, time::Duration};
+
+use subrosa_crash_point::{CrashPoint, crash_point};
+use subrosa_crypto::{IdentityKeyPair, PartyAddress};
+use subrosa_wire::DeviceAddress;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    core::{CoreHandle, Signals, address},
+    dispatch::Dispatcher,
+};
+use crate::{
+    api::{ApiError, Connection},
+    net::{MailboxEvent, MailboxHandle, MailboxSigner},
+};
+
+/// A failed commit (full disk) is tried again after this long: the relay pushes the same envelopes again.
+const STORAGE_RETRY: Duration = Duration::from_secs(1);
+
+/// How the connection to the own relay stands.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkState {
+    pub(crate) connection: Connection,
+    pub(crate) error: Option<ApiError>,
+    /// Everything that waited when this connection began is committed.
+    pub(crate) caught_up: bool,
+    /// Attempts that failed since the start.
+    pub(crate) failures: u64,
+}
+
+impl LinkState {
+    pub(crate) const fn new() -> Self {
+        Self { connection: Connection::Connecting, error: None, caught_up: false, failures: 0 }
+    }
+}
+
+/// Signs the relay's challenges.
+pub(crate) struct Signer {
+    pub(crate) identity: IdentityKeyPair,
+    pub(crate) address: PartyAddress,
+}
+
+impl MailboxSigner for Signer {
+    fn device(&self) -> DeviceAddress {
+        address(&self.address)
+    }
+
+    fn sign(&self, authority: &str, pin: Option<&[u8; 32]>, nonce: &[u8; 32]) -> [u8; 64] {
+        self.identity.sign_relay_auth(authority, pin, nonce, &self.address)
+    }
+}
+
+/// Everything the mailbox tasks need.
+pub(crate) struct Mailbox {
+    pub(crate) core: CoreHandle,
+    pub(crate) handle: MailboxHandle,
+    pub(crate) link: watch::Sender<LinkState>,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+}
+
+impl Mailbox {
+    /// Follows the mailbox until `stop`.
+    pub(crate) async fn follow(self: Arc<Self>, mut events: mpsc::Receiver<MailboxEvent>, stop: CancellationToken) {
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return,
+                event = events.recv() => match event {
+                    Some(event) => event,
+                    None => return,
+                },
+            };
+            if let Err(error) = self.handle_event(event).await {
+                tracing::error!(%error, "the store cannot be written");
+                self.link.send_modify(|link| {
+                    link.error = Some(error);
+                    link.failures += 1;
+                });
+                tokio::time::sleep(STORAGE_RETRY).await;
+                // What was not committed is not acknowledged: a new session pushes it again.
+                self.handle.reconnect_now();
+            }
+        }
+    }
+
+    async fn handle_event(&self, event: MailboxEvent) -> Result<(), ApiError> {
+        match event {
+            MailboxEvent::Connecting => self.link.send_modify(|link| {
+                link.connection = Connection::Connecting;
+                link.caught_up = false;
+            }),
+            MailboxEvent::Ready { epoch, acked, server_time_ms, prekeys, .. } => {
+                self.core.run(move |core| core.ready(epoch, acked, server_time_ms, prekeys)).await?;
+                self.link.send_modify(|link| {
+                    link.connection = Connection::Online;
+                    link.error = None;
+                });
+                self.signals.tasks.notify_one();
+            }
+            MailboxEvent::Pushed(pushes) => {
+                let received = self.core.run(move |core| core.receive(&pushes)).await?;
+                crash_point(CrashPoint::ClientAfterCommit);
+                if let Some(acked) = received.acked {
+                    self.handle.ack(acked);
+                }
+                crash_point(CrashPoint::ClientAfterAck);
+                let wakes = received.wakes;
+                self.core
+                    .run(move |core| {
+                        core.publish(wakes);
+                        Ok(())
+                    })
+                    .await?;
+                for account in received.stale_contacts {
+                    self.dispatcher.refresh(account);
+                }
+            }
+            MailboxEvent::CaughtUp => {
+                self.core.run(super::core::Core::caught_up).await?;
+                self.link.send_modify(|link| link.caught_up = true);
+            }
+            MailboxEvent::PrekeysLow(left) => self.core.run(move |core| core.refill(left)).await?,
+            MailboxEvent::Displaced => self.link.send_modify(|link| {
+                link.connection = Connection::Displaced;
+                link.caught_up = false;
+                link.failures += 1;
+                link.error = Some(
+                    ApiError::new(crate::ErrorKind::AccountBusy, "this account also runs elsewhere")
+                        .hint("stop the other one: a copied directory cannot be used twice at once"),
+                );
+            }),
+            MailboxEvent::Offline { error, .. } => self.link.send_modify(|link| {
+                link.connection = Connection::Offline;
+                link.caught_up = false;
+                link.failures += 1;
+                link.error = Some(error.to_api());
+            }),
+        }
+        Ok(())
+    }
+
+    /// Carries queued requests to the relay, in order, whenever it is reached.
+    pub(crate) async fn carry_tasks(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.signals.tasks.notified() => {}
+            }
+            loop {
+                let next = match self.core.run(super::core::Core::first_task).await {
+                    Ok(Some(next)) => next,
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::error!(%error, "relay tasks cannot be read");
+                        break;
+                    }
+                };
+                let (id, request) = next;
+                let outcome = tokio::select! {
+                    () = stop.cancelled() => return,
+                    outcome = self.handle.request(request) => outcome,
+                };
+                let done = match outcome {
+                    Ok(_) => self.core.run(move |core| core.task_done(id)).await,
+                    // The next Ready wakes this task again.
+                    Err(error) if error.is_transient() => break,
+                    Err(error) => {
+                        let reason = error.to_string();
+                        self.core.run(move |core| core.task_refused(id, &reason)).await
+                    }
+                };
+                if done.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}

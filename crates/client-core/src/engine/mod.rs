@@ -1,0 +1,568 @@
+//! The engine: the one process part that holds an account's ratchets.
+//!
+//! ```text
+//! interfaces ── Client ──► Engine ──► core (one thread, one writer: the store)
+//!                            │           ▲   ▲
+//!              own mailbox ──┴─ mailbox ─┘   └─ dispatcher ── relays (anonymous)
+//! ```
+//! Commands go to the core, events come out of its event table. The network tasks hold no state of
+//! their own that a crash could lose.
+
+mod contents;
+mod core;
+mod dispatch;
+mod faults;
+mod mailbox;
+mod people;
+mod queries;
+mod receiving;
+mod sealing;
+mod sending;
+mod siblings;
+mod upkeep;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use subrosa_crypto::AccountRecord;
+use subrosa_wire::{
+    AccountId, Capability, ContactLink, DeviceAddress, ErrorCode, Handle, TokenBinding,
+    http::{Devices, GetDevices, Resolve, TakePrekeys},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    core::{Core, CoreHandle, Signals, party},
+    dispatch::Dispatcher,
+    mailbox::{LinkState, Mailbox, Signer},
+    sending::{parse_id, random_id},
+};
+use crate::{
+    api::{
+        AccountInfo, ApiError, Chats, ChatsParams, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind,
+        EventPage, EventsParams, History, HistoryParams, Identity, InfoParams, Invite, InviteParams, JoinParams,
+        MessageStatus, NoParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, SendParams, Sent,
+        Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+    },
+    client::Client,
+    content::ContactSync,
+    home::Home,
+    keys::StoreKey,
+    limits::{MAX_WAIT, RECEIPT_COALESCE},
+    net::{Http, MailboxEvent, MailboxHandle, RelayEndpoint, Submitter, connect},
+    receipts, store,
+};
+
+pub use self::siblings::{DeviceRequest, Provision};
+pub(crate) use self::{core::now_ms, queries::account_view};
+
+/// Events of the mailbox socket waiting for the engine: a few batches of pushes; beyond it the socket is not read.
+const MAILBOX_QUEUE: usize = 8;
+
+/// A link must be at the relay within this time, or it is not handed out.
+const LINK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often what is too old is looked for.
+const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// A running engine. Clones share it; [`Engine::shutdown`] ends it.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: CoreHandle,
+    http: Http,
+    handle: MailboxHandle,
+    link: watch::Receiver<LinkState>,
+    signals: Arc<Signals>,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+    store_closed: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Engine {
+    /// Opens the store and starts working: connects to the own relay, carries on with the outbox.
+    /// The caller holds the account's lock.
+    ///
+    /// # Errors
+    /// The store does not open (wrong key, damaged, newer), or the account's relay address is not valid.
+    pub async fn start(home: &Home, key: StoreKey, owner: EngineOwner) -> Result<Self, ApiError> {
+        home.require_account()?;
+        let path = home.store();
+        let data_dir = home.path().display().to_string();
+        let signals = Arc::new(Signals::new());
+        let core_signals = Arc::clone(&signals);
+        let core = tokio::task::spawn_blocking(move || {
+            let db = store::open(&path, key.as_bytes(), false)?;
+            let newest = store::events::newest(&db)?;
+            core_signals.events.send_replace(newest);
+            Core::new(db, owner, data_dir, core_signals)
+        })
+        .await
+        .map_err(|_| ApiError::new(ErrorKind::Failed, "the store could not be opened"))??;
+        let signer = Signer {
+            identity: subrosa_crypto::IdentityKeyPair::from_seed(&core.own.identity.seed()),
+            address: party(&core.own.address),
+        };
+        let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
+        let http = Http::new().map_err(|error| error.to_api())?;
+        let (core, store_closed) = CoreHandle::start(core)?;
+
+        let stop = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let (events, mailbox_events) = mpsc::channel::<MailboxEvent>(MAILBOX_QUEUE);
+        let handle = connect(relay, Arc::new(signer), events);
+        let (link_sender, link) = watch::channel(LinkState::new());
+        let dispatcher = Arc::new(Dispatcher {
+            core: core.clone(),
+            http: http.clone(),
+            submitter: Submitter::new(),
+            handle: handle.clone(),
+            signals: Arc::clone(&signals),
+            tracker: tracker.clone(),
+            stop: stop.clone(),
+            refreshing: Mutex::new(HashSet::new()),
+        });
+        let mailbox = Arc::new(Mailbox {
+            core: core.clone(),
+            handle: handle.clone(),
+            link: link_sender,
+            signals: Arc::clone(&signals),
+            dispatcher: Arc::clone(&dispatcher),
+        });
+        tracker.spawn(Arc::clone(&mailbox).follow(mailbox_events, stop.clone()));
+        tracker.spawn(mailbox.carry_tasks(stop.clone()));
+        tracker.spawn(dispatcher.run());
+        tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
+        tracker.spawn(upkeep(core.clone(), stop.clone()));
+        let store_closed = Mutex::new(Some(store_closed));
+        Ok(Self { inner: Arc::new(Inner { core, http, handle, link, signals, stop, tracker, store_closed }) })
+    }
+
+    /// Ends the engine: a pending acknowledgement goes out, the store is closed. Nothing is lost that a
+    /// later start would not carry on with.
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        inner.stop.cancel();
+        inner.tracker.close();
+        inner.tracker.wait().await;
+        inner.handle.shutdown().await;
+        let closed = inner.store_closed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        inner.core.stop().await;
+        if let Some(closed) = closed {
+            let _ = closed.await;
+        }
+    }
+
+    /// Looks at the state again and again, each time something changed, until `look` finds what it wants.
+    async fn wait_for<T: Send + 'static>(
+        &self,
+        timeout_ms: u64,
+        mut changed: watch::Receiver<u64>,
+        look: impl FnMut(&mut Core) -> Result<Option<T>, ApiError> + Clone + Send + 'static,
+    ) -> Result<Option<T>, ApiError> {
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms).min(MAX_WAIT);
+        loop {
+            changed.mark_unchanged();
+            if let Some(found) = self.inner.core.run(look.clone()).await? {
+                return Ok(Some(found));
+            }
+            match timeout_at(deadline, changed.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(ApiError::new(ErrorKind::EngineGone, "the engine has stopped")),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Finds a person by what was typed; a handle nobody here knows is asked from the own relay.
+    async fn person(&self, who: String) -> Result<AccountId, ApiError> {
+        let core = &self.inner.core;
+        let asked = who.clone();
+        let (known, own, relay) = core
+            .run(move |core| {
+                let known = people::find(&core.db, &asked)?.map(|contact| contact.account);
+                let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
+                Ok((known, (core.own.address.account, core.own.handle.clone()), relay))
+            })
+            .await?;
+        if let Some(account) = known {
+            return Ok(account);
+        }
+        let Ok(handle) = who.parse::<Handle>() else { return Err(people::not_found(&who)) };
+        let own_error = || {
+            ApiError::new(ErrorKind::Usage, "this is your own name").hint("notes to yourself come with a later version")
+        };
+        if handle.as_str() == own.1 {
+            return Err(own_error());
+        }
+        let resolved = match self.inner.http.call(&relay, &Resolve { handle: handle.clone() }).await {
+            Ok(resolved) => resolved,
+            Err(error) if is_not_found(&error) => {
+                return Err(ApiError::new(
+                    ErrorKind::NotFound,
+                    format!(
+                        "no contact is named {handle:?}, and nobody at {relay} has that handle",
+                        handle = handle.as_str()
+                    ),
+                )
+                .hint(
+                    "`subrosa contact list` shows your contacts; people on other relays are reached by a contact link",
+                ));
+            }
+            Err(error) => return Err(error.to_api()),
+        };
+        if resolved.account == own.0 {
+            return Err(own_error());
+        }
+        let (record, devices) = self.devices(&relay, resolved.account).await?;
+        core.run(move |core| core.change(|change| change.add_requested(handle.as_str(), &record, &devices.device_list)))
+            .await
+    }
+
+    /// An account's record and list from a relay; the record must be the account's.
+    async fn devices(&self, relay: &RelayEndpoint, account: AccountId) -> Result<(AccountRecord, Devices), ApiError> {
+        let devices = self.inner.http.call(relay, &GetDevices { account }).await.map_err(|error| error.to_api())?;
+        let record = AccountRecord::decode(&devices.account_record).ok().filter(|record| record.id() == account.0);
+        let record = record.ok_or_else(|| {
+            ApiError::new(ErrorKind::IdentityChanged, format!("{relay} gave another account than the one asked for"))
+                .hint("do not trust this relay; get a new contact link over another channel")
+        })?;
+        Ok((record, devices))
+    }
+
+    async fn make_link(&self, params: InviteParams) -> Result<Invite, ApiError> {
+        let core = &self.inner.core;
+        let (link, token, expires_ms, task) = core
+            .run(move |core| {
+                let (token, expires_ms, task) = core.new_link(params.ttl_s)?;
+                let handle = core.own.handle.parse().map_err(|_| store::StoreError::Damaged("account row"))?;
+                let link = ContactLink {
+                    relay: core.own.relay.clone(),
+                    pin: core.own.pin,
+                    account: core.own.address.account,
+                    handle,
+                    list_version: core.own.list.version(),
+                    token: token.clone(),
+                    registration: None,
+                };
+                Ok((link, token, expires_ms, task))
+            })
+            .await?;
+        let failures = self.inner.link.borrow().failures;
+        let registered = async {
+            let mut link = self.inner.link.clone();
+            let mut progress = self.inner.signals.progress.subscribe();
+            loop {
+                if !core.run(move |core| Ok(store::tasks::waits(&core.db, task)?)).await? {
+                    return Ok(());
+                }
+                let failed = {
+                    let state = link.borrow_and_update();
+                    let failed = state.failures > failures || state.connection == Connection::Offline;
+                    failed.then(|| state.error.clone().unwrap_or_else(unreachable))
+                };
+                if let Some(error) = failed {
+                    return Err(error);
+                }
+                tokio::select! {
+                    _ = link.changed() => {}
+                    _ = progress.changed() => {}
+                }
+            }
+        };
+        let registered = timeout(LINK_TIMEOUT, registered).await.unwrap_or_else(|_| Err(unreachable()));
+        if let Err(error) = registered {
+            core.run(move |core| core.withdraw_link(&token, task)).await?;
+            return Err(error);
+        }
+        Ok(Invite { link: link.to_string(), expires_ms })
+    }
+
+    async fn use_link(&self, params: JoinParams) -> Result<Contact, ApiError> {
+        let link: ContactLink = params.link.parse().map_err(|error: subrosa_wire::LinkError| {
+            ApiError::new(ErrorKind::Usage, error.to_string()).hint("paste the whole link, in quotes")
+        })?;
+        let core = &self.inner.core;
+        let account = link.account;
+        let (own, known) = core
+            .run(move |core| {
+                let known = store::contacts::get(&core.db, &account)?
+                    .filter(|contact| contact.state == crate::api::ContactState::Ok && contact.verified);
+                Ok((core.own.address.account, known.map(|contact| people::view(&contact))))
+            })
+            .await?;
+        if own == account {
+            return Err(ApiError::new(ErrorKind::Usage, "this is your own link")
+                .hint("give it to the person who is to write to you"));
+        }
+        if let Some(contact) = known {
+            return Ok(contact);
+        }
+        let relay = RelayEndpoint::new(link.relay.clone(), link.pin).map_err(|error| error.to_api())?;
+        let (record, devices) = self.devices(&relay, account).await?;
+        let binding = TokenBinding::new(random_id()?);
+        // Taking a bundle proves that the link still works, before anything is stored.
+        let device = subrosa_crypto::DeviceList::decode(&devices.device_list)
+            .ok()
+            .and_then(|list| list.verify(&record).ok())
+            .and_then(|list| list.devices().first().map(subrosa_crypto::DeviceCertificate::number))
+            .map(|device| DeviceAddress { account, device });
+        let capability = Capability::ContactToken { token: link.token.clone(), binding: binding.clone() };
+        let mut bundle = None;
+        if let Some(device) = device {
+            let call = TakePrekeys { device, capability: Some(capability) };
+            let prekeys = self.inner.http.call(&relay, &call).await.map_err(|error| link_error(&error))?;
+            bundle = Some((device, prekeys));
+        }
+        core.run(move |core| {
+            let contact = core.change(|change| change.join(&link, &record, &devices.device_list, binding))?;
+            if let Some((device, prekeys)) = bundle
+                && store::sessions::current(&core.db, &device)?.is_none()
+            {
+                core.start_session(device, &prekeys)?;
+            }
+            Ok(contact)
+        })
+        .await
+    }
+}
+
+/// What a new store holds from the first moment: prekeys and keys for the relay, and the contacts that another
+/// device of the account knows.
+pub(crate) fn first_state(db: store::Db, contacts: &[ContactSync]) -> Result<(), ApiError> {
+    let owner = EngineOwner { pid: std::process::id(), kind: "init".into() };
+    let mut core = Core::new(db, owner, String::new(), Arc::new(Signals::new()))?;
+    core.change(|change| {
+        change.publish_all()?;
+        for contact in contacts {
+            change.apply_contact_sync(contact)?;
+        }
+        Ok(())
+    })
+}
+
+fn unreachable() -> ApiError {
+    ApiError::new(ErrorKind::RelayUnreachable, "your relay is not reached").hint("`subrosa status` says why")
+}
+
+fn is_not_found(error: &crate::net::NetError) -> bool {
+    matches!(error, crate::net::NetError::Refused(refusal) if refusal.code == ErrorCode::NotFound)
+}
+
+/// What a refusal of a link's token means.
+fn link_error(error: &crate::net::NetError) -> ApiError {
+    match error {
+        crate::net::NetError::Refused(refusal)
+            if matches!(refusal.code, ErrorCode::CapabilityRefused | ErrorCode::TokenUsed) =>
+        {
+            let what = if refusal.code == ErrorCode::TokenUsed {
+                "this contact link was already used by somebody else"
+            } else {
+                "this contact link was already used, has expired or was withdrawn"
+            };
+            ApiError::new(ErrorKind::LinkUsed, what).hint("ask for a new one: each works once")
+        }
+        other => other.to_api(),
+    }
+}
+
+async fn gather_receipts(core: CoreHandle, signals: Arc<Signals>, stop: CancellationToken) {
+    // Receipts of a life that was cut short go first.
+    signals.receipts.notify_one();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = signals.receipts.notified() => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RECEIPT_COALESCE) => {}
+        }
+        if let Err(error) = core.run(Core::gather_receipts).await {
+            tracing::error!(%error, "receipts could not be queued");
+        }
+    }
+}
+
+async fn upkeep(core: CoreHandle, stop: CancellationToken) {
+    loop {
+        if let Err(error) = core.run(Core::forget_old).await {
+            tracing::error!(%error, "old things could not be forgotten");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(UPKEEP_EVERY) => {}
+        }
+    }
+}
+
+impl Client for Engine {
+    fn account(&self, _params: NoParams) -> BoxFuture<'_, Result<AccountInfo, ApiError>> {
+        Box::pin(self.inner.core.run(|core| Ok(core.account_info())))
+    }
+
+    fn status(&self, _params: NoParams) -> BoxFuture<'_, Result<Status, ApiError>> {
+        let link = self.inner.link.borrow().clone();
+        Box::pin(self.inner.core.run(move |core| core.status(link.connection, link.error.map(|error| error.message))))
+    }
+
+    fn invite(&self, params: InviteParams) -> BoxFuture<'_, Result<Invite, ApiError>> {
+        Box::pin(self.make_link(params))
+    }
+
+    fn join(&self, params: JoinParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
+        Box::pin(self.use_link(params))
+    }
+
+    fn contact_list(&self, _params: NoParams) -> BoxFuture<'_, Result<Contacts, ApiError>> {
+        Box::pin(self.inner.core.run(|core| core.contact_list()))
+    }
+
+    fn contact_show(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.contact_show(&params.who)))
+    }
+
+    fn contact_accept(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| {
+            let account = core.contact_row(&params.who)?.account;
+            core.change(|change| change.accept(&account))
+        }))
+    }
+
+    fn verify(&self, params: VerifyParams) -> BoxFuture<'_, Result<Identity, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.verify(&params.who, params.number.as_deref())))
+    }
+
+    fn send(&self, params: SendParams) -> BoxFuture<'_, Result<Sent, ApiError>> {
+        Box::pin(async move {
+            sending::check_text(&params.body)?;
+            let id = match params.id {
+                Some(id) => parse_id(&id)?,
+                None => subrosa_wire::MessageId(random_id()?),
+            };
+            let account = self.person(params.to).await?;
+            let sent = self.inner.core.run(move |core| core.send(account, params.body, id)).await?;
+            subrosa_crash_point::crash_point(subrosa_crash_point::CrashPoint::AfterIntent);
+            Ok(sent)
+        })
+    }
+
+    fn wait(&self, params: WaitParams) -> BoxFuture<'_, Result<Sent, ApiError>> {
+        Box::pin(async move {
+            if !matches!(params.status, MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Read) {
+                return Err(ApiError::new(ErrorKind::Usage, "wait for sent, delivered or read"));
+            }
+            let core = &self.inner.core;
+            let changed = self.inner.signals.events.subscribe();
+            let id = params.id.clone();
+            let look = move |core: &mut Core| {
+                let sent = core.waited(&id)?;
+                let over = matches!(sent.status, MessageStatus::Failed | MessageStatus::Expired);
+                Ok((over || receipts::reached(sent.status, params.status)).then_some(sent))
+            };
+            match self.wait_for(params.timeout_ms, changed, look).await? {
+                Some(sent) => Ok(sent),
+                None => core.run(move |core| core.waited(&params.id)).await,
+            }
+        })
+    }
+
+    fn drain(&self, params: TimeoutParams) -> BoxFuture<'_, Result<Waited, ApiError>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + Duration::from_millis(params.timeout_ms).min(MAX_WAIT);
+            let mut link = self.inner.link.clone();
+            let before = link.borrow().failures;
+            let first = link.borrow().connection;
+            if matches!(first, Connection::Offline) {
+                self.inner.handle.reconnect_now();
+            }
+            loop {
+                let state = link.borrow_and_update().clone();
+                if state.caught_up {
+                    return Ok(Waited { done: true, error: None });
+                }
+                if state.connection == Connection::Displaced || state.failures > before {
+                    return Ok(Waited { done: false, error: state.error.map(|error| error.message) });
+                }
+                match timeout_at(deadline, link.changed()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(ApiError::new(ErrorKind::EngineGone, "the engine has stopped")),
+                    Err(_) => {
+                        return Ok(Waited { done: false, error: state.error.map(|error| error.message) });
+                    }
+                }
+            }
+        })
+    }
+
+    fn flush(&self, params: TimeoutParams) -> BoxFuture<'_, Result<Waited, ApiError>> {
+        Box::pin(async move {
+            let core = &self.inner.core;
+            core.run(Core::gather_receipts).await?;
+            let changed = self.inner.signals.progress.subscribe();
+            let look = |core: &mut Core| Ok(core.is_idle()?.then_some(()));
+            let done = self.wait_for(params.timeout_ms, changed, look).await?.is_some();
+            Ok(Waited { done, error: None })
+        })
+    }
+
+    fn events(&self, params: EventsParams) -> BoxFuture<'_, Result<EventPage, ApiError>> {
+        Box::pin(async move {
+            let core = &self.inner.core;
+            let changed = self.inner.signals.events.subscribe();
+            let first = core.run(move |core| core.events(&params)).await?;
+            if !first.events.is_empty() || params.wait_ms == 0 {
+                return Ok(first);
+            }
+            let params = EventsParams { since: Some(first.cursor), ..params };
+            let look = move |core: &mut Core| {
+                let page = core.events(&params)?;
+                Ok((!page.events.is_empty()).then_some(page))
+            };
+            Ok(self.wait_for(params.wait_ms, changed, look).await?.unwrap_or(first))
+        })
+    }
+
+    fn receive(&self, params: ReceiveParams) -> BoxFuture<'_, Result<Received, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.receive_after(&params)))
+    }
+
+    fn receive_commit(&self, params: ReceiveCommitParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| {
+            core.receive_commit(params.consumer.as_deref(), params.cursor)?;
+            Ok(Done::default())
+        }))
+    }
+
+    fn chats(&self, params: ChatsParams) -> BoxFuture<'_, Result<Chats, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.chats(params)))
+    }
+
+    fn history(&self, params: HistoryParams) -> BoxFuture<'_, Result<History, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.history(&params)))
+    }
+
+    fn info(&self, params: InfoParams) -> BoxFuture<'_, Result<Receipts, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.receipts(&params.id)))
+    }
+
+    fn read(&self, params: ReadParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| {
+            let (chat, upto) = core.read_target(&params.what)?;
+            let count = core.read(chat, upto)?;
+            let id = upto.map_or_else(|| chat.to_string(), |id| id.to_string());
+            Ok(Done { id: Some(id), count })
+        }))
+    }
+}

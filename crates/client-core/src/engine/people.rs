@@ -1,0 +1,449 @@
+//! Contacts: finding them by what a person types, adding them, learning their device lists.
+
+use bytes::Bytes;
+use subrosa_crypto::{AccountRecord, DeviceList, Freshness, safety_number};
+use subrosa_wire::{AccountId, ContactLink, TokenBinding};
+use url::Url;
+
+use super::core::{Change, Core};
+use crate::{
+    api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
+    clean::clean_line,
+    content::{Body, CheckedIntroduction, Hello},
+    store::{
+        self, Db,
+        contacts::{self, ContactRow},
+    },
+};
+
+/// Longest shown name: longer claims are cut.
+const MAX_NAME_CHARS: usize = 40;
+
+/// The view of a contact.
+pub(crate) fn view(contact: &ContactRow) -> Contact {
+    Contact {
+        id: contact.account.to_string(),
+        name: contact.name.clone(),
+        state: contact.state,
+        verified: contact.verified,
+        origin: contact.origin.clone(),
+        relay: contact.relay.to_string(),
+        devices: contact.list.as_ref().map_or(0, |list| u32::try_from(list.devices().len()).unwrap_or(u32::MAX)),
+        last_seen_ms: contact.last_seen_ms,
+        since_ms: contact.since_ms,
+    }
+}
+
+/// An error that says whom it did not find.
+pub(crate) fn not_found(who: &str) -> ApiError {
+    ApiError::new(ErrorKind::NotFound, format!("no contact or chat named {:?}", clean_line(who)))
+        .hint("`subrosa contact list` shows everybody; `subrosa join LINK` adds somebody")
+}
+
+/// Finds one contact by name, handle, id or the beginning of an id.
+pub(crate) fn find(db: &Db, who: &str) -> Result<Option<ContactRow>, ApiError> {
+    let mut found = contacts::find(db, who)?;
+    if found.len() > 1 {
+        let names: Vec<_> =
+            found.iter().map(|contact| format!("{} ({})", contact.name, &contact.account.to_string()[..12])).collect();
+        return Err(ApiError::new(ErrorKind::Usage, format!("{who:?} fits several contacts: {}", names.join(", ")))
+            .hint("use the beginning of the id"));
+    }
+    Ok(found.pop())
+}
+
+/// A name to show for a claimed handle: cleaned, cut, and never one that another contact already has.
+fn free_name(db: &Db, claimed: &str, account: &AccountId) -> Result<String, ApiError> {
+    let id = account.to_string();
+    let cleaned: String = clean_line(claimed).chars().take(MAX_NAME_CHARS).collect();
+    let base = if cleaned.trim().is_empty() { id[..8].to_owned() } else { cleaned.trim().to_owned() };
+    if contacts::name_taken(db, &base, account)? { Ok(format!("{base}~{}", &id[..8])) } else { Ok(base) }
+}
+
+/// A new contact with what is known at first.
+fn fresh(record: AccountRecord, name: String, relay: Url, state: ContactState, now_ms: u64) -> ContactRow {
+    ContactRow {
+        account: AccountId(record.id()),
+        record,
+        list: None,
+        list_stale: true,
+        held: None,
+        handle: name.clone(),
+        name,
+        relay,
+        pin: None,
+        state,
+        verified: false,
+        verified_ms: None,
+        origin: String::new(),
+        delivery_key: None,
+        token: None,
+        requested: false,
+        introduced: false,
+        answered: false,
+        clock: 0,
+        since_ms: now_ms,
+        last_seen_ms: None,
+    }
+}
+
+/// What came of comparing a list with the one we know.
+enum Learned {
+    Adopted { new_devices: Vec<u32> },
+    Unchanged,
+    Held(String),
+}
+
+fn compare(contact: &ContactRow, bytes: &[u8]) -> Learned {
+    let verified = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&contact.record).ok());
+    let Some(list) = verified else {
+        return Learned::Held("their relay gave a device list whose signature does not verify".into());
+    };
+    let Some(known) = &contact.list else {
+        return Learned::Adopted { new_devices: Vec::new() };
+    };
+    match list.compare(known.version(), &known.hash()) {
+        Freshness::Same => Learned::Unchanged,
+        Freshness::Newer => Learned::Adopted {
+            new_devices: list
+                .devices()
+                .iter()
+                .filter(|device| !known.devices().iter().any(|old| old.identity() == device.identity()))
+                .map(subrosa_crypto::DeviceCertificate::number)
+                .collect(),
+        },
+        Freshness::Older => Learned::Held("their relay gave an older device list than the one known here".into()),
+        Freshness::Conflict => Learned::Held("two different device lists of the same version exist".into()),
+    }
+}
+
+impl Change<'_> {
+    /// Stores a contact and tells the interfaces.
+    pub(crate) fn put_contact(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
+        contacts::put(self.db, contact)?;
+        self.event(&Event::Contact(ContactEvent { cursor: None, contact: view(contact) }))
+    }
+
+    /// A line for the person.
+    pub(crate) fn notice(&mut self, code: &str, text: String, chat: Option<&AccountId>) -> Result<(), ApiError> {
+        let notice = Notice {
+            cursor: None,
+            code: code.to_owned(),
+            text,
+            chat: chat.map(ToString::to_string),
+            ts_ms: self.now_ms,
+        };
+        self.event(&Event::Notice(notice))
+    }
+
+    /// Takes over a device list if it is newer and valid; stops sending otherwise (PROTOCOL.md 1).
+    pub(crate) fn learn_list(&mut self, account: &AccountId, bytes: &[u8]) -> Result<(), ApiError> {
+        let Some(mut contact) = contacts::get(self.db, account)? else { return Ok(()) };
+        match compare(&contact, bytes) {
+            Learned::Adopted { new_devices } => {
+                contact.list = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&contact.record).ok());
+                contact.list_stale = false;
+                contact.held = None;
+                self.put_contact(&contact)?;
+                for number in new_devices {
+                    let text = format!("{} uses a new device (number {number})", contact.name);
+                    self.notice("new_device", text, Some(account))?;
+                }
+                self.sync_contact(&contact)?;
+            }
+            Learned::Unchanged => {
+                contact.list_stale = false;
+                contact.held = None;
+                contacts::put(self.db, &contact)?;
+            }
+            Learned::Held(reason) => self.hold(&mut contact, &reason)?,
+        }
+        self.wake_outbox();
+        Ok(())
+    }
+
+    /// Stops sending to a contact until the person decides.
+    pub(crate) fn hold(&mut self, contact: &mut ContactRow, reason: &str) -> Result<(), ApiError> {
+        if contact.held.is_none() {
+            contact.held = Some(reason.to_owned());
+            contact.list_stale = true;
+            contacts::put(self.db, contact)?;
+            let text = format!("sending to {} has stopped: {reason}", contact.name);
+            self.notice("sending_stopped", text, Some(&contact.account))?;
+        }
+        Ok(())
+    }
+
+    /// As [`Change::hold`], by id.
+    pub(crate) fn hold_account(&mut self, account: &AccountId, reason: &str) -> Result<(), ApiError> {
+        match contacts::get(self.db, account)? {
+            Some(mut contact) => self.hold(&mut contact, reason),
+            None => Ok(()),
+        }
+    }
+
+    /// The person behind a contact link, checked against what their relay says.
+    pub(crate) fn join(
+        &mut self,
+        link: &ContactLink,
+        record: &AccountRecord,
+        list: &Bytes,
+        binding: TokenBinding,
+    ) -> Result<Contact, ApiError> {
+        let account = AccountId(record.id());
+        let known = contacts::get(self.db, &account)?;
+        if let Some(contact) = &known
+            && contact.state == ContactState::Ok
+            && contact.verified
+        {
+            // Opening a link of somebody who is a contact already changes nothing.
+            return Ok(view(contact));
+        }
+        let verified = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok());
+        let list = verified.filter(|list| list.version() >= link.list_version).ok_or_else(|| {
+            ApiError::new(
+                ErrorKind::IdentityChanged,
+                "the relay's device list does not fit the link: it is older or not valid",
+            )
+            .hint("ask for a new link over a channel you trust; tell them that their relay gave a wrong list")
+        })?;
+        let mut contact = match known {
+            Some(contact) => contact,
+            None => {
+                let name = free_name(self.db, link.handle.as_str(), &account)?;
+                fresh(*record, name, link.relay.clone(), ContactState::Requested, self.now_ms)
+            }
+        };
+        if contact.list.as_ref().is_none_or(|known| known.version() < list.version()) {
+            contact.list = Some(list);
+        }
+        contact.list_stale = false;
+        contact.relay = link.relay.clone();
+        contact.pin = link.pin;
+        contact.verified = true;
+        contact.verified_ms = Some(self.now_ms);
+        contact.origin = "you opened their link".into();
+        if contact.state == ContactState::Request {
+            contact.state = ContactState::Ok;
+        }
+        contact.token = Some((link.token.clone(), binding));
+        contact.answered = false;
+        self.put_contact(&contact)?;
+        self.queue(&account, None, Body::Hello(Hello {}))?;
+        self.sync_contact(&contact)?;
+        Ok(view(&contact))
+    }
+
+    /// Somebody found by handle at the own relay; our first message to them is a request.
+    pub(crate) fn add_requested(
+        &mut self,
+        handle: &str,
+        record: &AccountRecord,
+        list: &Bytes,
+    ) -> Result<AccountId, ApiError> {
+        let account = AccountId(record.id());
+        if contacts::get(self.db, &account)?.is_some() {
+            return Ok(account);
+        }
+        let mut contact = fresh(
+            *record,
+            free_name(self.db, handle, &account)?,
+            self.own.relay.clone(),
+            ContactState::Requested,
+            self.now_ms,
+        );
+        contact.pin = self.own.pin;
+        contact.handle = handle.to_owned();
+        contact.origin = "found by handle".into();
+        contact.list = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok());
+        if contact.list.is_none() {
+            return Err(ApiError::new(
+                ErrorKind::IdentityChanged,
+                "the relay gave a device list whose signature does not verify",
+            )
+            .hint("nothing was sent; get a contact link from them instead"));
+        }
+        contact.list_stale = false;
+        self.put_contact(&contact)?;
+        self.sync_contact(&contact)?;
+        Ok(account)
+    }
+
+    /// Accepts a request, or lets sending go on after a refused list.
+    pub(crate) fn accept(&mut self, account: &AccountId) -> Result<Contact, ApiError> {
+        let mut contact = contacts::get(self.db, account)?.ok_or_else(|| not_found(&account.to_string()))?;
+        if contact.held.take().is_some() {
+            contact.list_stale = true;
+            store::outbox::wake(self.db, account)?;
+            self.wake_outbox();
+        }
+        if contact.state == ContactState::Request {
+            contact.state = ContactState::Ok;
+            self.put_contact(&contact)?;
+            self.queue(account, None, Body::Hello(Hello {}))?;
+            // What they already wrote is delivered now that they may know.
+            for message in store::messages::unread_up_to(self.db, account, None)? {
+                self.receipt_for(&contact, &message.id, crate::api::MessageStatus::Delivered)?;
+            }
+            self.sync_contact(&contact)?;
+        } else {
+            contacts::put(self.db, &contact)?;
+        }
+        Ok(view(&contact))
+    }
+
+    /// Somebody unknown introduces themselves. `None`: not to be listened to.
+    pub(crate) fn meet(
+        &mut self,
+        record: &AccountRecord,
+        introduction: &CheckedIntroduction,
+    ) -> Result<Option<ContactRow>, ApiError> {
+        let account = AccountId(record.id());
+        let name = free_name(self.db, &introduction.handle, &account)?;
+        let mut contact = fresh(*record, name, introduction.relay.clone(), ContactState::Request, self.now_ms);
+        contact.handle = clean_line(&introduction.handle).chars().take(MAX_NAME_CHARS).collect();
+        contact.pin = introduction.pin;
+        contact.delivery_key = Some(introduction.delivery_key.clone());
+        contact.origin = "wrote to your handle".into();
+        if let Some(token) = introduction.contact_token {
+            match self.use_invite(&token, &account)? {
+                Some(origin) => {
+                    contact.state = ContactState::Ok;
+                    contact.origin = origin;
+                }
+                // Another device of ours may have made the link; its contact sync settles it.
+                None if self.own.list.devices().len() > 1 => contact.origin = "used a contact link".into(),
+                None => return Ok(None),
+            }
+        }
+        self.put_contact(&contact)?;
+        if contact.state == ContactState::Ok {
+            self.queue(&account, None, Body::Hello(Hello {}))?;
+            self.sync_contact(&contact)?;
+        }
+        Ok(Some(contact))
+    }
+
+    /// A known contact introduces themselves (again): where to reach them, and whether they accept us.
+    pub(crate) fn meet_again(
+        &mut self,
+        contact: &mut ContactRow,
+        introduction: &CheckedIntroduction,
+    ) -> Result<(), ApiError> {
+        let joined = match introduction.contact_token {
+            Some(token) => self.use_invite(&token, &contact.account)?,
+            None => None,
+        };
+        let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone(), contact.handle.clone());
+        contact.delivery_key = Some(introduction.delivery_key.clone());
+        contact.relay = introduction.relay.clone();
+        contact.pin = introduction.pin;
+        // Their key serves from now on; the token was for reaching them before it.
+        contact.token = None;
+        match contact.state {
+            // Their introduction to somebody who asked is the answer.
+            ContactState::Requested => contact.state = ContactState::Ok,
+            ContactState::Request if joined.is_some() => contact.state = ContactState::Ok,
+            _ => {}
+        }
+        if let Some(origin) = joined {
+            contact.origin = origin;
+            self.queue(&contact.account, None, Body::Hello(Hello {}))?;
+        }
+        let unnamed = contact.name == contact.account.to_string()[..8];
+        if unnamed {
+            contact.name = free_name(self.db, &introduction.handle, &contact.account)?;
+            contact.handle = clean_line(&introduction.handle).chars().take(MAX_NAME_CHARS).collect();
+        }
+        let after = (contact.state, contact.delivery_key.clone(), contact.relay.clone(), contact.handle.clone());
+        if before != after {
+            self.put_contact(contact)?;
+            self.sync_contact(contact)?;
+            // Rows that waited for a key or an answer may go.
+            store::outbox::wake(self.db, &contact.account)?;
+            self.wake_outbox();
+        }
+        Ok(())
+    }
+
+    /// Our own list changed on another device.
+    pub(crate) fn learn_own_list(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
+        let Some(list) = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&self.own.record).ok()) else {
+            return self.notice("device_list_refused", "our relay gave a device list that is not ours".into(), None);
+        };
+        if list.version() > self.own.list.version() {
+            store::account::set_list(self.db, &list)?;
+            self.reload_own();
+            self.wake_outbox();
+        }
+        Ok(())
+    }
+
+    /// A contact that another device of ours told us about.
+    pub(crate) fn synced_contact(
+        &mut self,
+        record: &AccountRecord,
+        handle: &str,
+        relay: Url,
+    ) -> Result<ContactRow, ApiError> {
+        let account = AccountId(record.id());
+        let name = free_name(self.db, handle, &account)?;
+        Ok(fresh(*record, name, relay, ContactState::Requested, self.now_ms))
+    }
+
+    /// Uses up one of our links; says in words which one. `None`: unknown, expired or used by somebody else.
+    fn use_invite(&mut self, token: &[u8; 16], account: &AccountId) -> Result<Option<String>, ApiError> {
+        let Some(invite) = store::invites::get(self.db, token)? else { return Ok(None) };
+        if invite.used || invite.expires_ms <= self.now_ms {
+            return Ok(None);
+        }
+        store::invites::set_used(self.db, token, account)?;
+        let hash = subrosa_wire::ContactToken::new(*token).hash();
+        self.relay_task(subrosa_wire::mailbox::MailboxRequest::RemoveContactToken(hash))?;
+        Ok(Some(format!("joined with your link of {}", local_minute(invite.created_ms))))
+    }
+}
+
+/// `2026-11-24 09:41`, in the time zone of this machine.
+fn local_minute(ms: u64) -> String {
+    i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map(|time| time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default()
+}
+
+impl Core {
+    /// Safety number of a contact; compares it when one is given.
+    pub(crate) fn verify(&mut self, who: &str, number: Option<&str>) -> Result<Identity, ApiError> {
+        self.change(|change| {
+            let mut contact = find(change.db, who)?.ok_or_else(|| not_found(who))?;
+            let own = (&change.own.address.account.0, change.own.record.account_key());
+            let theirs = (&contact.account.0, contact.record.account_key());
+            let safety = safety_number(own, theirs);
+            if let Some(number) = number {
+                if !safety.matches_digits(number) {
+                    return Err(ApiError::new(
+                        ErrorKind::IdentityChanged,
+                        format!("the safety number does not match the one of {}", contact.name),
+                    )
+                    .hint("do not trust this contact before you compared again, both reading from the screen"));
+                }
+                if !contact.verified {
+                    contact.verified = true;
+                    contact.verified_ms = Some(change.now_ms);
+                    change.put_contact(&contact)?;
+                    change.sync_contact(&contact)?;
+                }
+            }
+            Ok(Identity {
+                id: contact.account.to_string(),
+                name: contact.name.clone(),
+                safety_number: safety.groups().collect::<Vec<_>>().join(" "),
+                safety_qr: hex::encode(safety.qr_bytes()),
+                verified: contact.verified,
+                changed_ms: contact.verified_ms,
+            })
+        })
+    }
+}

@@ -1,0 +1,264 @@
+//! Questions about what is stored: chats, history, receipts, status. Nothing here changes anything.
+
+use subrosa_wire::{AccountId, MessageId};
+
+use super::{
+    core::Core,
+    people::{self, not_found},
+    sending::{parse_id, sent_view},
+};
+use crate::{
+    api::{
+        AccountInfo, ApiError, Chat, ChatKind, Chats, ChatsParams, Connection, Contact, ContactState, Contacts,
+        ErrorKind, EventPage, EventsParams, History, HistoryParams, Message, MessageStatus, Person, ReceiptTime,
+        Receipts, ReceiveParams, Received, Sent, Status,
+    },
+    limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE, MAX_HISTORY_PAGE},
+    store::{self, account::Own, contacts, contacts::ContactRow, messages::MessageRow},
+};
+
+/// The consumer of `receive` without a name.
+const DEFAULT_CONSUMER: &str = "cli";
+
+/// Longest consumer name.
+const MAX_CONSUMER_BYTES: usize = 64;
+
+/// Default page of history.
+const HISTORY_PAGE: u32 = 50;
+
+/// A message as interfaces see it. `peer_name` is the contact's shown name.
+pub(crate) fn message_view(own: &Own, peer_name: &str, message: &MessageRow) -> Message {
+    let from = if message.outgoing {
+        Person { id: own.address.account.to_string(), name: own.handle.clone() }
+    } else {
+        Person { id: message.sender.to_string(), name: peer_name.to_owned() }
+    };
+    let body = if message.raw.is_some() { "update to read this".to_owned() } else { message.body.clone() };
+    Message {
+        cursor: None,
+        id: message.id.to_string(),
+        chat: message.chat.to_string(),
+        chat_kind: ChatKind::Direct,
+        from,
+        outgoing: message.outgoing,
+        ts_ms: message.shown_ms,
+        body,
+        status: message.status,
+        unread: (!message.outgoing).then_some(message.unread),
+        unknown: message.raw.is_some(),
+    }
+}
+
+/// First 16 bytes of SHA-256 of the account key, in groups of four.
+pub(crate) fn fingerprint(own: &Own) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(own.record.account_key().as_bytes());
+    digest[..16].chunks(2).map(hex::encode).collect::<Vec<_>>().join(" ")
+}
+
+/// The account as interfaces see it.
+pub(crate) fn account_view(own: &Own, data_dir: &str) -> AccountInfo {
+    AccountInfo {
+        id: own.address.account.to_string(),
+        name: own.handle.clone(),
+        relay: own.relay.to_string(),
+        fingerprint: fingerprint(own),
+        data_dir: data_dir.to_owned(),
+        device: own.address.device,
+    }
+}
+
+impl Core {
+    pub(crate) fn account_info(&self) -> AccountInfo {
+        account_view(&self.own, &self.data_dir)
+    }
+
+    /// Everything about the state but the connection, which the mailbox task knows.
+    pub(crate) fn status(&self, relay: Connection, error: Option<String>) -> Result<Status, ApiError> {
+        let requests = contacts::all(&self.db)?.iter().filter(|contact| contact.state == ContactState::Request).count();
+        let off = self.clock_off_ms;
+        Ok(Status {
+            relay,
+            relay_url: self.own.relay.to_string(),
+            error,
+            outbox: store::outbox::message_count(&self.db)?,
+            unread: store::messages::unread_count(&self.db, None)?,
+            requests: u64::try_from(requests).unwrap_or(u64::MAX),
+            engine: self.owner.clone(),
+            last_sync_ms: store::account::last_sync(&self.db)?,
+            clock_off_ms: (off.abs() > CLOCK_TOLERANCE_MS).then_some(off),
+        })
+    }
+
+    pub(crate) fn contact_list(&self) -> Result<Contacts, ApiError> {
+        Ok(Contacts { contacts: contacts::all(&self.db)?.iter().map(people::view).collect() })
+    }
+
+    pub(crate) fn contact_show(&self, who: &str) -> Result<Contact, ApiError> {
+        Ok(people::view(&self.contact_row(who)?))
+    }
+
+    pub(crate) fn contact_row(&self, who: &str) -> Result<ContactRow, ApiError> {
+        people::find(&self.db, who)?.ok_or_else(|| not_found(who))
+    }
+
+    pub(crate) fn chats(&self, params: ChatsParams) -> Result<Chats, ApiError> {
+        let mut chats = Vec::new();
+        for contact in contacts::all(&self.db)? {
+            let unread = store::messages::unread_count(&self.db, Some(&contact.account))?;
+            if params.unread && unread == 0 {
+                continue;
+            }
+            let last = store::messages::page(&self.db, &contact.account, None, 0, 1)?.pop();
+            let newest_ms = last.as_ref().map_or(contact.since_ms, |message| message.shown_ms);
+            let chat = Chat {
+                id: contact.account.to_string(),
+                kind: ChatKind::Direct,
+                name: contact.name.clone(),
+                state: contact.state,
+                unread,
+                last: last.map(|message| message_view(&self.own, &contact.name, &message)),
+            };
+            chats.push((newest_ms, chat));
+        }
+        chats.sort_by(|(a, _), (b, _)| b.cmp(a));
+        Ok(Chats { chats: chats.into_iter().map(|(_, chat)| chat).collect() })
+    }
+
+    pub(crate) fn history(&self, params: &HistoryParams) -> Result<History, ApiError> {
+        let contact = self.contact_row(&params.chat)?;
+        let before = match &params.before {
+            None => None,
+            Some(id) => {
+                let id = parse_id(id)?;
+                let message = store::messages::get(&self.db, &id)?.filter(|message| message.chat == contact.account);
+                Some(message.ok_or_else(|| {
+                    ApiError::new(ErrorKind::NotFound, format!("no message {id} in the chat with {}", contact.name))
+                })?)
+            }
+        };
+        let limit = params.limit.unwrap_or(HISTORY_PAGE).min(MAX_HISTORY_PAGE);
+        let mut messages =
+            store::messages::page(&self.db, &contact.account, before.as_ref(), params.since_ms.unwrap_or(0), limit)?;
+        messages.reverse();
+        Ok(History {
+            messages: messages.iter().map(|message| message_view(&self.own, &contact.name, message)).collect(),
+        })
+    }
+
+    /// A message by id or the beginning of one.
+    pub(crate) fn message_row(&self, id: &str) -> Result<MessageRow, ApiError> {
+        /// As for contacts: a shorter beginning would hit by accident.
+        const MIN_PREFIX: usize = 8;
+        let missing = || {
+            ApiError::new(ErrorKind::NotFound, format!("no message with the id {id:?}"))
+                .hint("`subrosa history CHAT --json` shows the ids")
+        };
+        let plain = id.len() >= MIN_PREFIX && id.len() <= 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !plain {
+            return Err(missing());
+        }
+        let mut found = store::messages::find(&self.db, &id.to_ascii_lowercase())?;
+        if found.len() > 1 {
+            return Err(
+                ApiError::new(ErrorKind::Usage, format!("{id:?} begins several message ids")).hint("give more of it")
+            );
+        }
+        found.pop().ok_or_else(missing)
+    }
+
+    pub(crate) fn receipts(&self, id: &str) -> Result<Receipts, ApiError> {
+        let message = self.message_row(id)?;
+        let status = message.status.ok_or_else(|| {
+            ApiError::new(ErrorKind::Usage, "this message was written by somebody else: receipts are about your own")
+        })?;
+        let mut view = Receipts {
+            id: message.id.to_string(),
+            chat: message.chat.to_string(),
+            status,
+            total: 1,
+            queued_ms: message.shown_ms,
+            sent: Vec::new(),
+            delivered: Vec::new(),
+            read: Vec::new(),
+            error: sent_view(&self.db, &message)?.results.into_iter().find_map(|result| result.error),
+        };
+        for (account, status, ts_ms) in store::messages::receipts_of(&self.db, &message.id)? {
+            let name = contacts::get(&self.db, &account)?.map_or_else(String::new, |contact| contact.name);
+            let time = ReceiptTime { by: account.to_string(), name, ts_ms };
+            match status {
+                MessageStatus::Sent => view.sent.push(time),
+                MessageStatus::Delivered => view.delivered.push(time),
+                MessageStatus::Read => view.read.push(time),
+                _ => {}
+            }
+        }
+        // Who opened it has it, also when that receipt came first or was lost.
+        for read in &view.read {
+            if !view.delivered.iter().any(|delivered| delivered.by == read.by) {
+                view.delivered.push(read.clone());
+            }
+        }
+        Ok(view)
+    }
+
+    pub(crate) fn events(&self, params: &EventsParams) -> Result<EventPage, ApiError> {
+        let newest = store::events::newest(&self.db)?;
+        let since = params.since.unwrap_or(newest);
+        if since > newest {
+            return Err(ApiError::new(
+                ErrorKind::Usage,
+                format!("the cursor {since} lies in the future: the newest event is {newest}"),
+            )
+            .hint("cursors belong to one account's directory; start with --since 0 to see everything"));
+        }
+        let max = params.max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
+        let events = store::events::after(&self.db, since, max, false)?;
+        let cursor = events.last().and_then(crate::api::Event::cursor).unwrap_or(since);
+        Ok(EventPage { events, cursor })
+    }
+
+    pub(crate) fn receive_after(&self, params: &ReceiveParams) -> Result<Received, ApiError> {
+        let since = store::events::consumer(&self.db, consumer_name(params.consumer.as_deref())?)?;
+        let max = params.max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
+        let events = store::events::after(&self.db, since, max, true)?;
+        let cursor = events.last().and_then(crate::api::Event::cursor).unwrap_or(since);
+        let messages = events
+            .into_iter()
+            .filter_map(|event| match event {
+                crate::api::Event::Message(message) => Some(message),
+                _ => None,
+            })
+            .collect();
+        Ok(Received { messages, cursor })
+    }
+
+    pub(crate) fn receive_commit(&mut self, consumer: Option<&str>, cursor: u64) -> Result<(), ApiError> {
+        let name = consumer_name(consumer)?.to_owned();
+        self.change(|change| Ok(store::events::set_consumer(change.db, &name, cursor)?))
+    }
+
+    /// What `read WHAT` means: a chat, or a message in one.
+    pub(crate) fn read_target(&self, what: &str) -> Result<(AccountId, Option<MessageId>), ApiError> {
+        if let Some(contact) = people::find(&self.db, what)? {
+            return Ok((contact.account, None));
+        }
+        match self.message_row(what) {
+            Ok(message) => Ok((message.chat, Some(message.id))),
+            Err(_) => Err(not_found(what)),
+        }
+    }
+
+    /// For `wait`: where a message stands.
+    pub(crate) fn waited(&self, id: &str) -> Result<Sent, ApiError> {
+        self.sent(&parse_id(id)?)
+    }
+}
+
+fn consumer_name(name: Option<&str>) -> Result<&str, ApiError> {
+    let name = name.unwrap_or(DEFAULT_CONSUMER);
+    if name.is_empty() || name.len() > MAX_CONSUMER_BYTES {
+        return Err(ApiError::new(ErrorKind::Usage, "a consumer's name has 1 to 64 bytes"));
+    }
+    Ok(name)
+}

@@ -1,0 +1,262 @@
+//! Receiving: a batch of pushes becomes one transaction.
+//!
+//! Each envelope ends as stored, applied, quarantined, duplicate or junk (PROTOCOL.md 4); all five are
+//! committed with the new `Seq`, so that nothing unreadable blocks the window. Ratchet state, message
+//! and the intent to send a receipt are one transaction; the acknowledgement comes after it.
+
+use bytes::Bytes;
+use subrosa_crypto::{
+    AccountRecord, KemPrekeyPair, KemUse, MessageKind, OneTimePrekeyPair, Plaintext, ResponderPrekeys, SealedContent,
+    Session, SetupHeader, SignedPrekeyPair, VerifiedCertificate, open,
+};
+use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, Seq, mailbox::Push};
+
+use super::core::{Change, Core, Wakes, address};
+use crate::{
+    api::{ApiError, ContactState},
+    content,
+    store::{
+        self, contacts,
+        contacts::ContactRow,
+        envelopes::{self, Outcome},
+        prekeys::{self, PrekeyKind},
+        sessions,
+    },
+};
+
+/// What a batch of pushes brought.
+pub(crate) struct ReceivedBatch {
+    /// Acknowledge up to here.
+    pub(crate) acked: Option<Seq>,
+    /// To be published after the acknowledgement.
+    pub(crate) wakes: Wakes,
+    /// Contacts that announced a newer device list.
+    pub(crate) stale_contacts: Vec<AccountId>,
+}
+
+/// Who sent an envelope, verified: their certificate by their account, their account by its id.
+pub(crate) struct Sender {
+    pub(crate) device: DeviceAddress,
+    pub(crate) record: AccountRecord,
+    /// `None`: another device of ours, or somebody unknown.
+    pub(crate) contact: Option<ContactRow>,
+    pub(crate) own: bool,
+}
+
+/// Why an envelope could not be decrypted.
+enum Undecryptable {
+    /// Nothing anybody could mend.
+    Junk,
+    /// From a verified device, but no session of ours fits.
+    NoSession(&'static str),
+}
+
+impl Core {
+    /// Commits a batch of pushes.
+    pub(crate) fn receive(&mut self, pushes: &[Push]) -> Result<ReceivedBatch, ApiError> {
+        let ((acked, stale_contacts), wakes) = self.change_quietly(|change| {
+            let mut stale = Vec::new();
+            for push in pushes {
+                let id = EnvelopeId::of(&change.own.address, &push.head, &push.body);
+                let outcome = if envelopes::known(change.db, &id)? {
+                    Outcome::Duplicate
+                } else {
+                    change.envelope(&id, &push.head, &push.body, push.received_ms, &mut stale)?
+                };
+                // Counted, never answered: telling a sender why would help an attacker.
+                tracing::debug!(?outcome, "envelope");
+                if outcome != Outcome::Duplicate {
+                    envelopes::put(change.db, &id, outcome, change.now_ms)?;
+                }
+            }
+            let acked = pushes.iter().map(|push| push.seq).max().filter(|seq| *seq > 0);
+            if let Some(acked) = acked {
+                store::account::set_acked(change.db, acked)?;
+            }
+            Ok((acked, stale))
+        })?;
+        Ok(ReceivedBatch { acked, wakes, stale_contacts })
+    }
+}
+
+impl Change<'_> {
+    fn envelope(
+        &mut self,
+        id: &EnvelopeId,
+        head: &Bytes,
+        body: &Bytes,
+        received_ms: u64,
+        stale: &mut Vec<AccountId>,
+    ) -> Result<Outcome, ApiError> {
+        let Ok(sealed) = open(&self.own.identity, &self.own_party(), head, body) else { return Ok(Outcome::Junk) };
+        let Some((mut sender, certificate)) = self.identify(&sealed)? else { return Ok(Outcome::Junk) };
+        let plaintext = match self.decrypt(&sender, &certificate, &sealed)? {
+            Ok(plaintext) => plaintext,
+            Err(Undecryptable::Junk) => return Ok(Outcome::Junk),
+            Err(Undecryptable::NoSession(reason)) => {
+                // Only for people we know: strangers do not fill the quarantine.
+                if sender.contact.is_none() && !sender.own {
+                    return Ok(Outcome::Junk);
+                }
+                envelopes::quarantine(self.db, id, &sender.device, (head, body), reason, self.now_ms)?;
+                return Ok(Outcome::Quarantined);
+            }
+        };
+        // The ratchet message verified with associated data that binds both accounts, devices and
+        // identities: from here on the sender is no longer a hint.
+        let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
+        if let Some(contact) = &mut sender.contact {
+            let (version, hash) = contact.list.as_ref().map_or((0, [0; 32]), |list| (list.version(), list.hash()));
+            if content.list_version == version && content.list_hash != hash {
+                self.hold(contact, "two different device lists of the same version exist")?;
+            } else if content.list_version > version && !contact.list_stale {
+                contact.list_stale = true;
+                contacts::put(self.db, contact)?;
+            }
+            if contact.list_stale {
+                stale.push(contact.account);
+            }
+        }
+        self.apply(&mut sender, content, plaintext.as_bytes(), received_ms)
+    }
+
+    /// Who claims to have sent this, if the claim holds together: record, certificate, and what we know.
+    fn identify(&self, sealed: &SealedContent) -> Result<Option<(Sender, VerifiedCertificate)>, ApiError> {
+        let device = address(&sealed.sender_hint());
+        if device == self.own.address {
+            return Ok(None);
+        }
+        let own = device.account == self.own.address.account;
+        let contact = if own { None } else { contacts::get(self.db, &device.account)? };
+        if contact.as_ref().is_some_and(|contact| contact.state == ContactState::Blocked) {
+            return Ok(None);
+        }
+        let record = match (&contact, own) {
+            (_, true) => self.own.record,
+            (Some(contact), _) => contact.record,
+            // The record's id is the sender's: a record certifies itself.
+            (None, _) => match sealed.record() {
+                Some(record) => *record,
+                None => return Ok(None),
+            },
+        };
+        let Ok(certificate) = sealed.certificate().verify(&record) else { return Ok(None) };
+        let known = if own { Some(&self.own.list) } else { contact.as_ref().and_then(|contact| contact.list.as_ref()) };
+        if let Some(list) = known {
+            let listed = list.device(device.device).is_some_and(|listed| listed.identity() == certificate.identity());
+            // A certificate older than the list that lacks it belongs to a removed device.
+            if !listed && certificate.certificate().list_version() <= list.version() {
+                return Ok(None);
+            }
+        }
+        Ok(Some((Sender { device, record, contact, own }, certificate)))
+    }
+
+    fn decrypt(
+        &self,
+        sender: &Sender,
+        certificate: &VerifiedCertificate,
+        sealed: &SealedContent,
+    ) -> Result<Result<Plaintext, Undecryptable>, ApiError> {
+        match sealed.kind() {
+            MessageKind::Session => self.decrypt_in_any(&sender.device, sealed.message()),
+            MessageKind::Setup => self.decrypt_setup(&sender.device, certificate, sealed.message()),
+        }
+    }
+
+    /// Tries the sessions with a device; the first that verifies is it.
+    fn decrypt_in_any(
+        &self,
+        device: &DeviceAddress,
+        message: &[u8],
+    ) -> Result<Result<Plaintext, Undecryptable>, ApiError> {
+        for row in sessions::with(self.db, device)? {
+            let Ok(step) = row.session.decrypt(MessageKind::Session, message) else { continue };
+            let id = row.session.id();
+            let (_, plaintext) = step.commit(|state| sessions::update(self.db, device, &id, state, self.now_ms))?;
+            if !row.current && self.no_current(device)? {
+                sessions::make_current(self.db, device, &id)?;
+            }
+            return Ok(Ok(plaintext));
+        }
+        Ok(Err(Undecryptable::NoSession("no session decrypts it")))
+    }
+
+    fn no_current(&self, device: &DeviceAddress) -> Result<bool, ApiError> {
+        Ok(sessions::current(self.db, device)?.is_none())
+    }
+
+    /// A message with a set-up header: of a session we know, or of a new one.
+    fn decrypt_setup(
+        &self,
+        device: &DeviceAddress,
+        certificate: &VerifiedCertificate,
+        message: &[u8],
+    ) -> Result<Result<Plaintext, Undecryptable>, ApiError> {
+        let Ok(header) = SetupHeader::peek(message) else { return Ok(Err(Undecryptable::Junk)) };
+        let id = header.session_id();
+        if sessions::ids(self.db, device)?.contains(&id) {
+            for row in sessions::with(self.db, device)?.into_iter().filter(|row| row.session.id() == id) {
+                let Ok(step) = row.session.decrypt(MessageKind::Setup, message) else { continue };
+                let (_, plaintext) = step.commit(|state| sessions::update(self.db, device, &id, state, self.now_ms))?;
+                return Ok(Ok(plaintext));
+            }
+            return Ok(Err(Undecryptable::Junk));
+        }
+        if sessions::base_key_seen(self.db, &id)? {
+            return Ok(Err(Undecryptable::Junk));
+        }
+        let Some(keys) = self.prekeys_for(&header)? else {
+            return Ok(Err(Undecryptable::NoSession("it was made for prekeys that are gone")));
+        };
+        let prekeys = ResponderPrekeys { signed: &keys.signed, one_time: keys.one_time.as_ref(), kem: &keys.kem };
+        let Ok(step) = Session::accept(&self.own.identity, &self.own_party(), certificate, &prekeys, message) else {
+            return Ok(Err(Undecryptable::Junk));
+        };
+        // Both started at once: the smaller id goes on. An answered session of ours gives way: theirs is newer.
+        let current = match sessions::current(self.db, device)? {
+            Some(ours) if ours.is_unanswered() => id < ours.id(),
+            _ => true,
+        };
+        let (_, plaintext) = step.commit(|state| sessions::add(self.db, device, &id, state, current, self.now_ms))?;
+        sessions::remember_base_key(self.db, &id, self.now_ms)?;
+        if let Some(one_time) = header.one_time_prekey_id() {
+            prekeys::delete(self.db, PrekeyKind::OneTimeEc, one_time)?;
+        }
+        if header.kem_use() == KemUse::OneTime {
+            prekeys::delete(self.db, PrekeyKind::OneTimeKem, header.kem_prekey_id())?;
+        }
+        Ok(Ok(plaintext))
+    }
+
+    fn prekeys_for(&self, header: &SetupHeader) -> Result<Option<SetupKeys>, ApiError> {
+        let damaged = |_| store::StoreError::Damaged("prekey");
+        let Some(signed) = prekeys::get(self.db, PrekeyKind::Signed, header.signed_prekey_id())? else {
+            return Ok(None);
+        };
+        let one_time = match header.one_time_prekey_id() {
+            None => None,
+            Some(id) => match prekeys::get(self.db, PrekeyKind::OneTimeEc, id)? {
+                None => return Ok(None),
+                Some(secret) => Some(OneTimePrekeyPair::from_secret_bytes(&secret).map_err(damaged)?),
+            },
+        };
+        let kind = match header.kem_use() {
+            KemUse::OneTime => PrekeyKind::OneTimeKem,
+            KemUse::LastResort => PrekeyKind::LastResortKem,
+        };
+        let Some(kem) = prekeys::get(self.db, kind, header.kem_prekey_id())? else { return Ok(None) };
+        Ok(Some(SetupKeys {
+            signed: SignedPrekeyPair::from_secret_bytes(&signed).map_err(damaged)?,
+            one_time,
+            kem: KemPrekeyPair::from_secret_bytes(&kem).map_err(damaged)?,
+        }))
+    }
+}
+
+/// The secrets a set-up header asks for.
+struct SetupKeys {
+    signed: SignedPrekeyPair,
+    one_time: Option<OneTimePrekeyPair>,
+    kem: KemPrekeyPair,
+}

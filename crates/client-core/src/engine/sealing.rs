@@ -1,0 +1,512 @@
+//! From intents to sealed submissions, and what a relay's answer means.
+//!
+//! [`Core::prepare`] takes the oldest rows of one receiver. In one transaction it advances the
+//! ratchets and stores the sealed bytes; only then does a [`Batch`] exist that can leave. Retries send
+//! the stored bytes. Bytes are made anew only for a newer device list.
+
+use bytes::Bytes;
+use prost::Message as _;
+use subrosa_crash_point::{CrashPoint, crash_point};
+use subrosa_crypto::{
+    DeviceList, KemUse, MessageKind, PrekeyBundle, SealTarget, SealedContent, Session, VerifiedCertificate, seal,
+};
+use subrosa_wire::{
+    AccountId, Capability, DeviceAddress, ErrorCode,
+    http::Prekeys,
+    limits::{MAX_SUBMIT_BODIES, MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_ITEMS},
+    link::authority,
+    submit::{EnvelopeClass, Submit, SubmitItem, SubmitResult},
+};
+use url::Url;
+
+use super::core::{Change, Core, address};
+use crate::{
+    api::{ApiError, ErrorKind, MessageStatus},
+    content::{Content, Introduction},
+    limits::{MAX_BATCH, RETRY_FIRST, RETRY_MAX},
+    net::jitter,
+    store::{
+        self, contacts,
+        contacts::ContactRow,
+        outbox::{self, OutboxRow},
+    },
+};
+
+/// Rows that wait for a person and not for a clock look again after a day; what they wait for wakes them at once.
+const WAIT_FOR_PERSON_MS: u64 = 24 * 3600 * 1_000;
+
+/// Where and how a receiver is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) relay: Url,
+    pub(crate) pin: Option<[u8; 32]>,
+    /// `None`: the request lane of the own relay.
+    pub(crate) capability: Option<Capability>,
+}
+
+/// What the outbox must do next for one receiver.
+#[derive(Debug)]
+pub(crate) enum Prepared {
+    /// Nothing is due.
+    Nothing,
+    /// The device list must be fetched first.
+    NeedDevices(Route),
+    /// Sessions must be started with these devices first.
+    NeedBundles(Route, Vec<DeviceAddress>),
+    /// Ready to leave.
+    Ready(Batch),
+}
+
+/// A submission on its way.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) route: Route,
+    pub(crate) submit: Submit,
+    rows: Vec<BatchRow>,
+}
+
+#[derive(Debug)]
+struct BatchRow {
+    id: i64,
+    /// One device number for each item, in order.
+    devices: Vec<u32>,
+}
+
+/// A receiver with everything that sealing needs.
+struct Receiver {
+    route: Route,
+    list: DeviceList,
+    devices: Vec<VerifiedCertificate>,
+    contact: Option<ContactRow>,
+}
+
+enum Resolved {
+    Receiver(Box<Receiver>),
+    NeedDevices(Route),
+    Wait(String),
+    Drop,
+}
+
+impl Change<'_> {
+    fn resolve_receiver(&mut self, target: &AccountId) -> Result<Resolved, ApiError> {
+        if *target == self.own.address.account {
+            let devices: Vec<_> = self
+                .own
+                .list
+                .verified_devices()
+                .filter(|device| device.address().device != self.own.address.device)
+                .collect();
+            if devices.is_empty() {
+                return Ok(Resolved::Drop);
+            }
+            return Ok(Resolved::Receiver(Box::new(Receiver {
+                route: Route {
+                    relay: self.own.relay.clone(),
+                    pin: self.own.pin,
+                    capability: Some(Capability::DeliveryKey(self.own.delivery_key.clone())),
+                },
+                list: self.own.list.clone(),
+                devices,
+                contact: None,
+            })));
+        }
+        let Some(contact) = contacts::get(self.db, target)? else { return Ok(Resolved::Drop) };
+        if let Some(reason) = &contact.held {
+            return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
+        }
+        let capability = contact.capability();
+        let same_relay = authority(&contact.relay) == authority(&self.own.relay);
+        if capability.is_none() && (contact.requested || !same_relay) {
+            return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
+        }
+        let route = Route { relay: contact.relay.clone(), pin: contact.pin, capability };
+        match &contact.list {
+            Some(list) if !contact.list_stale => Ok(Resolved::Receiver(Box::new(Receiver {
+                route,
+                list: list.clone(),
+                devices: list.verified_devices().collect(),
+                contact: Some(contact),
+            }))),
+            _ => Ok(Resolved::NeedDevices(route)),
+        }
+    }
+
+    /// The content of a row with what is true at the moment of sealing.
+    fn finish_content(&self, row: &OutboxRow, contact: Option<&ContactRow>) -> Result<(Vec<u8>, bool), ApiError> {
+        let mut content =
+            Content::decode(row.content.as_slice()).map_err(|_| store::StoreError::Damaged("outbox row"))?;
+        content.list_version = self.own.list.version();
+        content.list_hash = self.own.list.hash().to_vec();
+        let introduces = contact.is_some_and(|contact| !contact.answered);
+        if let Some(contact) = contact.filter(|_| introduces) {
+            content.introduction = Some(Introduction {
+                handle: self.own.handle.clone(),
+                relay: self.own.relay.to_string(),
+                pin: self.own.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
+                delivery_key: self.own.delivery_key.as_bytes().to_vec(),
+                contact_token: contact.token.as_ref().map(|(token, _)| token.as_bytes().to_vec()).unwrap_or_default(),
+            });
+        }
+        Ok((content.encode_to_vec(), introduces))
+    }
+
+    /// Advances one session and seals the message it makes.
+    fn seal_for(
+        &mut self,
+        device: &VerifiedCertificate,
+        session: &Session,
+        content: &[u8],
+    ) -> Result<([u8; 48], Vec<u8>), ApiError> {
+        let at = address(&device.address());
+        let step = session.encrypt(content).map_err(|error| crypto_error(&error))?;
+        let (_, ciphertext) =
+            step.commit(|state| store::sessions::update(self.db, &at, &session.id(), state, self.now_ms))?;
+        let certificate = *self
+            .own
+            .list
+            .device(self.own.address.device)
+            .ok_or_else(|| {
+                ApiError::new(ErrorKind::Failed, "this device is not on the account's device list any more")
+                    .hint("it was removed from the account: link it again")
+            })?
+            .certificate();
+        let sealed = match ciphertext.kind {
+            MessageKind::Setup => SealedContent::setup(self.own.record, certificate, ciphertext.message),
+            MessageKind::Session => SealedContent::session(self.own.address.account.0, certificate, ciphertext.message),
+        };
+        let target = SealTarget { address: device.address(), identity: device.identity() };
+        let envelope = seal(&[target], &sealed).map_err(|error| crypto_error(&error))?;
+        let head = *envelope.heads.first().ok_or_else(|| ApiError::new(ErrorKind::Failed, "the seal made no head"))?;
+        Ok((head, envelope.body))
+    }
+
+    /// Seals a row for every device that does not have it yet.
+    fn seal_row(&mut self, row: &OutboxRow, receiver: &Receiver) -> Result<Submit, ApiError> {
+        let (content, introduces) = self.finish_content(row, receiver.contact.as_ref())?;
+        let mut submit = Submit { bodies: Vec::new(), items: Vec::new() };
+        for device in &receiver.devices {
+            let at = address(&device.address());
+            if row.done.contains(&at.device) {
+                continue;
+            }
+            let session = store::sessions::current(self.db, &at)?
+                .ok_or_else(|| ApiError::new(ErrorKind::Failed, "a session vanished while sealing"))?;
+            let (head, body) = self.seal_for(device, &session, &content)?;
+            submit.items.push(SubmitItem {
+                device: at,
+                capability: None,
+                class: EnvelopeClass::Durable,
+                expiry_s: 0,
+                head,
+                body_ref: submit.bodies.len(),
+                list_version: receiver.list.version(),
+            });
+            submit.bodies.push(Bytes::from(body));
+        }
+        outbox::set_sealed(self.db, row.id, &submit.encode(), receiver.list.version(), introduces)?;
+        Ok(submit)
+    }
+
+    /// A row's submission: the stored bytes, or new ones.
+    fn row_submit(&mut self, row: &OutboxRow, receiver: &Receiver) -> Result<Submit, ApiError> {
+        match &row.sealed {
+            Some(sealed) if row.sealed_list == Some(receiver.list.version()) => {
+                let mut submit = Submit::decode(sealed).map_err(|_| store::StoreError::Damaged("outbox row"))?;
+                submit.items.retain(|item| !row.done.contains(&item.device.device));
+                Ok(submit)
+            }
+            _ => self.seal_row(row, receiver),
+        }
+    }
+}
+
+fn crypto_error(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorKind::Failed, error.to_string())
+}
+
+impl Core {
+    /// Takes the oldest due rows of a receiver and makes them ready to leave.
+    pub(crate) fn prepare(&mut self, target: AccountId) -> Result<Prepared, ApiError> {
+        let (prepared, sealed) = self.change(|change| {
+            let rows = outbox::first_of(change.db, &target, MAX_BATCH)?;
+            let Some(first) = rows.first() else { return Ok((Prepared::Nothing, false)) };
+            let receiver = match change.resolve_receiver(&target)? {
+                Resolved::Receiver(receiver) => receiver,
+                Resolved::NeedDevices(route) => return Ok((Prepared::NeedDevices(route), false)),
+                Resolved::Wait(reason) => {
+                    let next_ms = change.now_ms.saturating_add(WAIT_FOR_PERSON_MS);
+                    outbox::postpone(change.db, &target, next_ms, first.attempts, &reason)?;
+                    return Ok((Prepared::Nothing, false));
+                }
+                Resolved::Drop => {
+                    for row in &rows {
+                        outbox::delete(change.db, row.id)?;
+                    }
+                    change.wake_outbox();
+                    return Ok((Prepared::Nothing, false));
+                }
+            };
+            let mut missing = Vec::new();
+            for device in &receiver.devices {
+                let at = address(&device.address());
+                if store::sessions::current(change.db, &at)?.is_none() {
+                    missing.push(at);
+                }
+            }
+            let needs_sealing =
+                |row: &OutboxRow| row.sealed.is_none() || row.sealed_list != Some(receiver.list.version());
+            if !missing.is_empty() && rows.iter().any(needs_sealing) {
+                return Ok((Prepared::NeedBundles(receiver.route, missing), false));
+            }
+            // One request is all that the lane carries; everything after it waits for the answer.
+            let lane = receiver.route.capability.is_none();
+            let rows = if lane { &rows[..1] } else { &rows[..] };
+            let mut batch =
+                Batch { route: receiver.route.clone(), submit: Submit { bodies: vec![], items: vec![] }, rows: vec![] };
+            let mut bytes = 0;
+            let mut sealed_any = false;
+            for row in rows {
+                if batch.submit.bodies.len() + receiver.devices.len() > MAX_SUBMIT_BODIES
+                    || batch.submit.items.len() + receiver.devices.len() > MAX_SUBMIT_ITEMS
+                    || (bytes + largest_row(row, &receiver) > MAX_SUBMIT_BODY_BYTES && !batch.rows.is_empty())
+                {
+                    break;
+                }
+                sealed_any |= needs_sealing(row);
+                let submit = change.row_submit(row, &receiver)?;
+                bytes += submit.bodies.iter().map(Bytes::len).sum::<usize>();
+                batch.add(row.id, submit, &receiver.route);
+            }
+            Ok((Prepared::Ready(batch), sealed_any))
+        })?;
+        if sealed {
+            crash_point(CrashPoint::AfterSeal);
+        }
+        Ok(prepared)
+    }
+
+    /// Starts a session with a device from the bundle that its relay gave.
+    pub(crate) fn start_session(&mut self, device: DeviceAddress, prekeys: &Prekeys) -> Result<(), ApiError> {
+        self.change(|change| {
+            let list = if device.account == change.own.address.account {
+                Some(change.own.list.clone())
+            } else {
+                contacts::get(change.db, &device.account)?.and_then(|contact| contact.list)
+            };
+            let certificate = list.and_then(|list| list.device(device.device)).ok_or_else(|| {
+                ApiError::new(ErrorKind::IdentityChanged, "the device is not on its account's list any more")
+            })?;
+            let kem_use = if prekeys.kem_last_resort { KemUse::LastResort } else { KemUse::OneTime };
+            let bundle = PrekeyBundle::verify(
+                &certificate,
+                &prekeys.signed_prekey,
+                prekeys.one_time_ec.as_deref(),
+                &prekeys.kem,
+                kem_use,
+            )
+            .map_err(|error| {
+                ApiError::new(ErrorKind::IdentityChanged, format!("the relay gave keys that are not theirs: {error}"))
+                    .hint("nothing was sent; tell them that their relay is not to be trusted")
+            })?;
+            let session = Session::initiate(&change.own.identity, &change.own_party(), &bundle)
+                .map_err(|error| crypto_error(&error))?;
+            store::sessions::add(change.db, &device, &session.id(), &session.serialize(), true, change.now_ms)?;
+            Ok(())
+        })
+    }
+
+    /// Applies a relay's results, one for each item.
+    pub(crate) fn finish(
+        &mut self,
+        target: AccountId,
+        batch: &Batch,
+        results: &[SubmitResult],
+    ) -> Result<(), ApiError> {
+        self.busy.remove(&target);
+        self.change(|change| {
+            let mut results = results.iter();
+            for row in &batch.rows {
+                let outcomes: Vec<_> = row.devices.iter().zip(results.by_ref()).collect();
+                change.finish_row(&target, row, batch.route.capability.is_none(), &outcomes)?;
+            }
+            change.wake_outbox();
+            Ok(())
+        })
+    }
+
+    /// The batch did not reach the relay, or its answer did not reach us: the same bytes go again later.
+    pub(crate) fn postpone(
+        &mut self,
+        target: AccountId,
+        error: &ApiError,
+        retry_after_ms: Option<u64>,
+    ) -> Result<(), ApiError> {
+        self.busy.remove(&target);
+        self.change(|change| {
+            let Some(first) = outbox::first_of(change.db, &target, 1)?.pop() else { return Ok(()) };
+            let attempts = first.attempts.saturating_add(1);
+            let wait_ms = retry_after_ms.unwrap_or_else(|| backoff_ms(attempts));
+            outbox::postpone(change.db, &target, change.now_ms.saturating_add(wait_ms), attempts, &error.message)?;
+            change.wake_outbox();
+            Ok(())
+        })
+    }
+
+    /// Nothing of this receiver's can ever go by this way: its messages fail with a reason.
+    pub(crate) fn give_up(&mut self, target: AccountId, error: &ApiError) -> Result<(), ApiError> {
+        self.busy.remove(&target);
+        self.change(|change| {
+            for row in outbox::first_of(change.db, &target, MAX_BATCH)? {
+                change.fail_row(&target, row.id, &error.message)?;
+            }
+            change.wake_outbox();
+            Ok(())
+        })
+    }
+}
+
+/// What a row will at most add to a submission.
+fn largest_row(row: &OutboxRow, receiver: &Receiver) -> usize {
+    // Content, introduction, set-up header and seal; the bucket above it is found by the seal.
+    const OVERHEAD: usize = 3 * 1024;
+    let content = row.content.len() + OVERHEAD;
+    let bucket = subrosa_crypto::BUCKETS.into_iter().find(|bucket| *bucket >= content).unwrap_or(65_536);
+    bucket * receiver.devices.len()
+}
+
+/// Exponential backoff with full jitter.
+fn backoff_ms(attempts: u32) -> u64 {
+    let bound = RETRY_FIRST.saturating_mul(1u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX)).min(RETRY_MAX);
+    u64::try_from(jitter(bound).as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Batch {
+    fn add(&mut self, row: i64, submit: Submit, route: &Route) {
+        let offset = self.submit.bodies.len();
+        let devices = submit.items.iter().map(|item| item.device.device).collect();
+        self.submit.bodies.extend(submit.bodies);
+        self.submit.items.extend(submit.items.into_iter().map(|mut item| {
+            item.body_ref += offset;
+            item.capability = route.capability.clone();
+            item
+        }));
+        self.rows.push(BatchRow { id: row, devices });
+    }
+}
+
+impl Change<'_> {
+    fn finish_row(
+        &mut self,
+        target: &AccountId,
+        row: &BatchRow,
+        lane: bool,
+        outcomes: &[(&u32, &SubmitResult)],
+    ) -> Result<(), ApiError> {
+        let Some(stored) = outbox::first_of(self.db, target, MAX_BATCH)?.into_iter().find(|one| one.id == row.id)
+        else {
+            return Ok(());
+        };
+        let mut done = stored.done.clone();
+        let mut stale = None;
+        let mut retry_s = None;
+        let mut refused = None;
+        for (device, result) in outcomes {
+            match result {
+                SubmitResult::Accepted => done.push(**device),
+                SubmitResult::StaleDevices(list) => stale = Some(list),
+                SubmitResult::Full { retry_after_s } => {
+                    retry_s = Some(((*retry_after_s).max(1), "their mailbox is full".to_owned()));
+                }
+                SubmitResult::Refused { code: ErrorCode::RequestPending, .. } => {
+                    self.mark_requested(target)?;
+                    retry_s = Some((3_600, "a request to them is already waiting".to_owned()));
+                }
+                SubmitResult::Refused { code, retry_after_s } if *retry_after_s > 0 => {
+                    retry_s = Some((*retry_after_s, format!("their relay says: {code}")));
+                }
+                SubmitResult::Refused { code, .. } => refused = Some(*code),
+            }
+        }
+        if done.len() > stored.done.len() {
+            self.accepted(target, &stored, lane)?;
+        }
+        if let Some(list) = stale {
+            outbox::unseal(self.db, row.id, &done)?;
+            if *target == self.own.address.account {
+                self.learn_own_list(list)?;
+            } else {
+                self.learn_list(target, list)?;
+            }
+        } else if let Some((seconds, reason)) = retry_s {
+            outbox::set_done(self.db, row.id, &done)?;
+            let next_ms = self.now_ms.saturating_add(u64::from(seconds) * 1_000);
+            outbox::postpone(self.db, target, next_ms, stored.attempts.saturating_add(1), &reason)?;
+        } else if let Some(code) = refused {
+            self.fail_row(target, row.id, &refusal_text(code))?;
+        } else {
+            outbox::delete(self.db, row.id)?;
+        }
+        Ok(())
+    }
+
+    /// A relay has the row on disk for at least one device: that is *sent*.
+    fn accepted(&mut self, target: &AccountId, row: &OutboxRow, lane: bool) -> Result<(), ApiError> {
+        if let Some(id) = row.message {
+            if self.move_status(&id, MessageStatus::Sent, None)? {
+                store::messages::add_receipt(self.db, &id, target, MessageStatus::Sent, self.now_ms)?;
+            }
+            store::messages::set_error(self.db, &id, None)?;
+        }
+        if lane {
+            self.mark_requested(target)?;
+        }
+        if row.introduces
+            && let Some(mut contact) = contacts::get(self.db, target)?
+            && !contact.introduced
+        {
+            contact.introduced = true;
+            contacts::put(self.db, &contact)?;
+        }
+        Ok(())
+    }
+
+    fn mark_requested(&mut self, target: &AccountId) -> Result<(), ApiError> {
+        if let Some(mut contact) = contacts::get(self.db, target)?
+            && !contact.requested
+        {
+            contact.requested = true;
+            contacts::put(self.db, &contact)?;
+        }
+        Ok(())
+    }
+
+    fn fail_row(&mut self, target: &AccountId, row: i64, reason: &str) -> Result<(), ApiError> {
+        let message = outbox::first_of(self.db, target, MAX_BATCH)?
+            .into_iter()
+            .find(|one| one.id == row)
+            .and_then(|one| one.message);
+        outbox::delete(self.db, row)?;
+        match message {
+            Some(id) => {
+                self.move_status(&id, MessageStatus::Failed, Some(reason))?;
+            }
+            None => {
+                let name = contacts::get(self.db, target)?.map_or_else(String::new, |contact| contact.name);
+                self.notice("not_delivered", format!("{name} could not be reached: {reason}"), Some(target))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a refusal means for the person.
+fn refusal_text(code: ErrorCode) -> String {
+    match code {
+        ErrorCode::CapabilityRefused => {
+            "their relay refused it: the link has expired or was withdrawn, or they do not take messages from you"
+                .into()
+        }
+        ErrorCode::TokenUsed => "the contact link was already used by somebody else".into(),
+        other => format!("their relay refused it: {other}"),
+    }
+}

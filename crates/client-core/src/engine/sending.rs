@@ -1,0 +1,311 @@
+//! Intents: what is to be said to whom. Durable before `send` returns, sealed only just before it leaves.
+
+use prost::Message as _;
+use subrosa_crypto::{DeviceList, MessageKind, max_plaintext_len};
+use subrosa_wire::{AccountId, MessageId, limits::MAX_EXPIRY};
+
+use super::{core::Change, core::Core, people};
+use crate::{
+    api::{ApiError, ContactState, ErrorKind, Event, MessageStatus, SendResult, Sent, StateEvent},
+    content::{
+        Body, CONTENT_VERSION, ContactSync, Content, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Text, Transcript,
+    },
+    limits::{MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_TEXT_BYTES},
+    receipts,
+    store::{
+        self,
+        contacts::{self, ContactRow, state_number},
+        messages::MessageRow,
+    },
+};
+
+// The longest text must fit the smallest room that a first message leaves, beside everything else in a content.
+const _: () = assert!(MAX_TEXT_BYTES + 1024 < max_plaintext_len(MessageKind::Setup));
+
+/// 16 random bytes from the operating system.
+pub(crate) fn random_id() -> Result<[u8; 16], ApiError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| {
+        ApiError::new(ErrorKind::Failed, format!("no randomness from the operating system: {error}"))
+    })?;
+    Ok(id)
+}
+
+/// Reads a message id made by a caller.
+pub(crate) fn parse_id(text: &str) -> Result<MessageId, ApiError> {
+    text.parse().map_err(|_| {
+        ApiError::new(ErrorKind::Usage, format!("{text:?} is no message id")).hint("an id has 32 hexadecimal digits")
+    })
+}
+
+/// Refuses texts that no receiver would take.
+pub(crate) fn check_text(text: &str) -> Result<(), ApiError> {
+    if text.is_empty() {
+        return Err(ApiError::new(ErrorKind::Usage, "the message is empty").hint("give the text with -m TEXT"));
+    }
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(ApiError::new(
+            ErrorKind::Usage,
+            format!("the message has {} bytes, the most is {MAX_TEXT_BYTES}", text.len()),
+        )
+        .hint("send it in parts"));
+    }
+    Ok(())
+}
+
+impl Change<'_> {
+    /// Queues a content for all devices of an account.
+    pub(crate) fn queue(
+        &mut self,
+        target: &AccountId,
+        message: Option<(&MessageId, u64)>,
+        body: Body,
+    ) -> Result<(), ApiError> {
+        let (message_id, clock) = match message {
+            Some((id, clock)) => (*id, clock),
+            None => (MessageId(random_id()?), 0),
+        };
+        // Introduction and list version are those of the moment of sealing.
+        let content = Content {
+            version: CONTENT_VERSION,
+            message_id: message_id.0.to_vec(),
+            clock,
+            sent_ms: self.now_ms,
+            list_version: 0,
+            list_hash: Vec::new(),
+            introduction: None,
+            body: Some(body),
+        };
+        let expires_ms = self.now_ms.saturating_add(u64::try_from(MAX_EXPIRY.as_millis()).unwrap_or(u64::MAX));
+        store::outbox::put(
+            self.db,
+            target,
+            message.map(|(id, _)| id),
+            &content.encode_to_vec(),
+            self.now_ms,
+            expires_ms,
+        )?;
+        self.wake_outbox();
+        Ok(())
+    }
+
+    /// Whether this account has other devices that must hear of what happens here.
+    pub(crate) fn has_siblings(&self) -> bool {
+        self.own.list.devices().len() > 1
+    }
+
+    /// Tells our other devices about a contact.
+    pub(crate) fn sync_contact(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
+        if !self.has_siblings() {
+            return Ok(());
+        }
+        let own = self.own.address.account;
+        self.queue(&own, None, Body::ContactSync(contact_sync(contact)))
+    }
+
+    /// Queues a receipt, if this contact may have one.
+    pub(crate) fn receipt_for(
+        &mut self,
+        contact: &ContactRow,
+        message: &MessageId,
+        status: MessageStatus,
+    ) -> Result<(), ApiError> {
+        if contact.state == ContactState::Ok {
+            store::messages::add_pending_receipt(self.db, &contact.account, message, status, self.now_ms)?;
+            self.wake_receipts();
+        }
+        Ok(())
+    }
+
+    /// Moves the status of a message of ours, if the table allows it, and tells the interfaces.
+    pub(crate) fn move_status(
+        &mut self,
+        id: &MessageId,
+        to: MessageStatus,
+        error: Option<&str>,
+    ) -> Result<bool, ApiError> {
+        let Some(message) = store::messages::get(self.db, id)? else { return Ok(false) };
+        if !store::messages::move_status(self.db, &message, to, error)? {
+            return Ok(false);
+        }
+        self.event(&Event::State(StateEvent {
+            cursor: None,
+            id: id.to_string(),
+            chat: message.chat.to_string(),
+            status: to,
+            ts_ms: self.now_ms,
+            error: error.map(ToOwned::to_owned),
+        }))?;
+        Ok(true)
+    }
+}
+
+/// A contact as our other devices learn it.
+pub(crate) fn contact_sync(contact: &ContactRow) -> ContactSync {
+    ContactSync {
+        account_record: contact.record.encode().to_vec(),
+        device_list: contact.list.as_ref().map(DeviceList::encode).unwrap_or_default(),
+        handle: contact.handle.clone(),
+        relay: contact.relay.to_string(),
+        pin: contact.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
+        delivery_key: contact.delivery_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+        state: state_number(contact.state),
+        verified: contact.verified,
+        origin: contact.origin.clone(),
+        answered: contact.answered,
+    }
+}
+
+impl Core {
+    /// Queues a text for a contact, or answers as before if the id is known.
+    pub(crate) fn send(&mut self, account: AccountId, body: String, id: MessageId) -> Result<Sent, ApiError> {
+        check_text(&body)?;
+        self.change(|change| {
+            if let Some(known) = store::messages::get(change.db, &id)? {
+                return sent_view(change.db, &known);
+            }
+            let contact = contacts::get(change.db, &account)?.ok_or_else(|| people::not_found(&account.to_string()))?;
+            match contact.state {
+                ContactState::Ok | ContactState::Requested => {}
+                ContactState::Request => {
+                    return Err(ApiError::new(
+                        ErrorKind::Failed,
+                        format!("{} has asked to write to you and is not accepted yet", contact.name),
+                    )
+                    .hint(format!("`subrosa contact accept {}` accepts them", contact.name)));
+                }
+                ContactState::Blocked => {
+                    return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name)));
+                }
+            }
+            if store::outbox::message_count(change.db)? >= MAX_OUTBOX {
+                return Err(ApiError::new(
+                    ErrorKind::RateLimited,
+                    format!("{MAX_OUTBOX} messages wait in the outbox already"),
+                )
+                .hint("wait until the relay is reached; `subrosa status` shows why it is not"));
+            }
+            let clock = contact.clock.saturating_add(1);
+            let message = MessageRow {
+                id,
+                chat: account,
+                sender: change.own.address.account,
+                outgoing: true,
+                clock,
+                shown_ms: change.now_ms,
+                body: body.clone(),
+                raw: None,
+                status: Some(MessageStatus::Queued),
+                error: None,
+                unread: false,
+            };
+            store::messages::insert(change.db, &message)?;
+            contacts::touch(change.db, &account, clock, None)?;
+            change.queue(&account, Some((&id, clock)), Body::Text(Text { text: body.clone() }))?;
+            if change.has_siblings() {
+                let own = change.own.address.account;
+                let transcript = Transcript {
+                    peer: account.0.to_vec(),
+                    message_id: id.0.to_vec(),
+                    clock,
+                    sent_ms: change.now_ms,
+                    text: body,
+                };
+                change.queue(&own, None, Body::Transcript(transcript))?;
+            }
+            change.event(&Event::State(StateEvent {
+                cursor: None,
+                id: id.to_string(),
+                chat: account.to_string(),
+                status: MessageStatus::Queued,
+                ts_ms: change.now_ms,
+                error: None,
+            }))?;
+            sent_view(change.db, &message)
+        })
+    }
+
+    /// How far a message of ours got.
+    pub(crate) fn sent(&self, id: &MessageId) -> Result<Sent, ApiError> {
+        let message = store::messages::get(&self.db, id)?
+            .filter(|message| message.status.is_some())
+            .ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("no message of yours has the id {id}")))?;
+        sent_view(&self.db, &message)
+    }
+
+    /// Turns gathered receipts into intents.
+    pub(crate) fn gather_receipts(&mut self) -> Result<(), ApiError> {
+        self.change(|change| {
+            while let Some(batch) = store::messages::take_pending_receipts(change.db, MAX_RECEIPT_IDS)? {
+                let status = match batch.status {
+                    MessageStatus::Read => ReceiptStatus::Read,
+                    _ => ReceiptStatus::Delivered,
+                };
+                let items = batch
+                    .items
+                    .into_iter()
+                    .map(|(id, ts_ms)| ReceiptItem { message_id: id.0.to_vec(), ts_ms })
+                    .collect();
+                change.queue(&batch.to, None, Body::Receipt(Receipt { status: status as i32, items }))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Marks a conversation, or everything up to a message in it, as read.
+    pub(crate) fn read(&mut self, chat: AccountId, upto: Option<MessageId>) -> Result<u64, ApiError> {
+        self.change(|change| {
+            let contact = contacts::get(change.db, &chat)?.ok_or_else(|| people::not_found(&chat.to_string()))?;
+            let upto = upto.map(|id| store::messages::get(change.db, &id)).transpose()?.flatten();
+            let unread = store::messages::unread_up_to(change.db, &chat, upto.as_ref())?;
+            for message in &unread {
+                store::messages::set_read(change.db, &message.id)?;
+                change.receipt_for(&contact, &message.id, MessageStatus::Read)?;
+            }
+            if change.has_siblings() {
+                let own = change.own.address.account;
+                for batch in unread.chunks(MAX_RECEIPT_IDS) {
+                    let message_ids = batch.iter().map(|message| message.id.0.to_vec()).collect();
+                    change.queue(&own, None, Body::ReadSync(ReadSync { message_ids }))?;
+                }
+            }
+            Ok(u64::try_from(unread.len()).unwrap_or(u64::MAX))
+        })
+    }
+
+    /// Messages that waited longer than any relay keeps them are not delivered.
+    pub(crate) fn expire_outbox(&mut self) -> Result<(), ApiError> {
+        self.change(|change| {
+            for row in store::outbox::expired(change.db, change.now_ms)? {
+                store::outbox::delete(change.db, row.id)?;
+                if let Some(id) = row.message {
+                    change.move_status(&id, MessageStatus::Expired, Some("not delivered within 30 days"))?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The view of a message of ours for `send` and `wait`.
+pub(crate) fn sent_view(db: &store::Db, message: &MessageRow) -> Result<Sent, ApiError> {
+    let status = message.status.unwrap_or(MessageStatus::Queued);
+    let contact = contacts::get(db, &message.chat)?;
+    let name = contact.map_or_else(String::new, |contact| contact.name);
+    let mut error = message.error.clone();
+    let mut retry_after_s = None;
+    if !receipts::reached(status, MessageStatus::Sent)
+        && let Some((reason, next_ms)) = store::outbox::waiting(db, &message.chat)?
+        && status == MessageStatus::Queued
+    {
+        error = error.or(reason);
+        retry_after_s = error.as_ref().map(|_| next_ms.saturating_sub(super::core::now_ms()).div_ceil(1_000));
+    }
+    Ok(Sent {
+        id: message.id.to_string(),
+        chat: message.chat.to_string(),
+        status,
+        ts_ms: message.shown_ms,
+        results: vec![SendResult { to: message.chat.to_string(), name, status, error, retry_after_s }],
+    })
+}

@@ -1,0 +1,256 @@
+//! What the own relay must know of us, and what must be forgotten in time: prekeys, lists, keys, old ids.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use subrosa_crypto::{KemPrekeyPair, KemUse, OneTimePrekeyPair, RandomnessError, SignedPrekeyPair};
+use subrosa_wire::{
+    ContactToken, MailboxEpoch, Seq,
+    limits::{LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM, MAX_EXPIRY, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM},
+    mailbox::{MailboxClientFrame, MailboxRequest, PrekeyCount, PrekeyUpload},
+};
+
+use super::{
+    core::{Change, Core},
+    sending::random_id,
+};
+use crate::{
+    api::{ApiError, ErrorKind},
+    limits::{LINK_TTL_S, MAX_OPEN_LINKS},
+    store::{
+        self,
+        prekeys::{self, PrekeyKind},
+        sessions,
+    },
+};
+
+/// A signed prekey and a last-resort KEM key serve a week.
+const ROTATE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Replaced ones are kept as long as a first message made for them may wait.
+const KEEP_REPLACED: Duration = Duration::from_secs(37 * 24 * 3600);
+
+/// Envelope ids are kept a day longer than any envelope.
+const KEEP_ENVELOPES: Duration = Duration::from_secs(MAX_EXPIRY.as_secs() + 24 * 3600);
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn no_randomness(error: RandomnessError) -> ApiError {
+    ApiError::new(ErrorKind::Failed, error.to_string())
+}
+
+/// How many keys of each kind to make.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Refill {
+    pub(crate) one_time_ec: usize,
+    pub(crate) one_time_kem: usize,
+    /// Signed prekey and last-resort KEM key.
+    pub(crate) signed: bool,
+    /// The relay drops its one-time stock first.
+    pub(crate) replace: bool,
+}
+
+impl Refill {
+    /// Everything anew.
+    pub(crate) const ALL: Self =
+        Self { one_time_ec: MAX_ONE_TIME_EC, one_time_kem: MAX_ONE_TIME_KEM, signed: true, replace: true };
+}
+
+impl Change<'_> {
+    /// Makes prekeys, keeps their secrets and queues their upload, all in this transaction.
+    pub(crate) fn make_prekeys(&mut self, refill: Refill) -> Result<(), ApiError> {
+        let count = refill.one_time_ec + refill.one_time_kem + if refill.signed { 2 } else { 0 };
+        if count == 0 {
+            return Ok(());
+        }
+        let mut id = store::account::take_prekey_ids(self.db, u32::try_from(count).unwrap_or(u32::MAX))?;
+        let mut next = || {
+            let this = id;
+            id = id.wrapping_add(1);
+            this
+        };
+        let mut upload = PrekeyUpload { replace_one_time: refill.replace, ..PrekeyUpload::default() };
+        let identity = &self.own.identity;
+        for _ in 0..refill.one_time_ec {
+            let key = OneTimePrekeyPair::generate(next()).map_err(no_randomness)?;
+            prekeys::put(self.db, PrekeyKind::OneTimeEc, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            upload.one_time_ec.push(Bytes::copy_from_slice(&key.public_bytes()));
+        }
+        for _ in 0..refill.one_time_kem {
+            let key = KemPrekeyPair::generate(next(), identity, KemUse::OneTime).map_err(no_randomness)?;
+            prekeys::put(self.db, PrekeyKind::OneTimeKem, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            upload.one_time_kem.push(Bytes::from(key.public_bytes()));
+        }
+        if refill.signed {
+            let key = SignedPrekeyPair::generate(next(), identity).map_err(no_randomness)?;
+            prekeys::put(self.db, PrekeyKind::Signed, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            upload.signed_prekey = Some(Bytes::copy_from_slice(&key.public_bytes()));
+            let key = KemPrekeyPair::generate(next(), identity, KemUse::LastResort).map_err(no_randomness)?;
+            prekeys::put(self.db, PrekeyKind::LastResortKem, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            upload.last_resort_kem = Some(Bytes::from(key.public_bytes()));
+        }
+        self.relay_task(MailboxRequest::PutPrekeys(upload))?;
+        Ok(())
+    }
+
+    /// Everything a relay must know of this device.
+    pub(crate) fn publish_all(&mut self) -> Result<(), ApiError> {
+        if self.own.account_key.is_some() {
+            self.relay_task(MailboxRequest::PutDeviceList(Bytes::from(self.own.list.encode())))?;
+        }
+        self.relay_task(MailboxRequest::SetDeliveryKeys {
+            current: self.own.delivery_key.hash(),
+            previous: None,
+            previous_valid_s: 0,
+        })?;
+        self.make_prekeys(Refill::ALL)
+    }
+}
+
+impl Core {
+    /// The mailbox is ours: compare what the relay says with what we hold (PROTOCOL.md 4).
+    pub(crate) fn ready(
+        &mut self,
+        epoch: MailboxEpoch,
+        acked: Seq,
+        server_time_ms: u64,
+        prekeys_left: PrekeyCount,
+    ) -> Result<(), ApiError> {
+        let off = i128::from(server_time_ms) - i128::from(super::core::now_ms());
+        self.clock_off_ms = i64::try_from(off).unwrap_or(i64::MAX);
+        let own_account = self.own.address.account;
+        self.change(|change| {
+            let (known_epoch, own_acked) = store::account::mailbox_state(change.db)?;
+            match known_epoch {
+                Some(known) if known == epoch && acked > own_acked => {
+                    // The relay remembers acknowledgements that this store never gave: the store is an
+                    // old copy. Its ratchets must not go on, its one-time keys may be used up.
+                    sessions::archive_all(change.db)?;
+                    prekeys::forget_one_time(change.db)?;
+                    change.make_prekeys(Refill::ALL)?;
+                    store::account::set_acked(change.db, acked)?;
+                    change.notice(
+                        "restored",
+                        "this account's directory is an older copy: messages received meanwhile are missing here, \
+                         and new sessions are being started"
+                            .into(),
+                        None,
+                    )?;
+                }
+                Some(known) if known == epoch => {}
+                Some(_) => {
+                    // The relay was restored from a backup: it may lack whatever we told it since.
+                    store::account::set_mailbox_epoch(change.db, epoch, 0)?;
+                    change.publish_all()?;
+                }
+                None => store::account::set_mailbox_epoch(change.db, epoch, acked)?,
+            }
+            // Whatever waited because the own relay was away may go.
+            for contact in store::contacts::all(change.db)? {
+                if contact.relay == change.own.relay {
+                    store::outbox::wake(change.db, &contact.account)?;
+                }
+            }
+            store::outbox::wake(change.db, &own_account)?;
+            change.wake_outbox();
+            Ok(())
+        })?;
+        self.refill(prekeys_left)?;
+        self.rotate()
+    }
+
+    /// Refills one-time prekeys when the relay runs low, unless an upload waits already.
+    pub(crate) fn refill(&mut self, left: PrekeyCount) -> Result<(), ApiError> {
+        if store::tasks::count(&self.db)? > 0 {
+            return Ok(());
+        }
+        let missing = |left: u32, low: usize, full: usize| {
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            if left < low { full.saturating_sub(left) } else { 0 }
+        };
+        let refill = Refill {
+            one_time_ec: missing(left.one_time_ec, LOW_ONE_TIME_EC, MAX_ONE_TIME_EC),
+            one_time_kem: missing(left.one_time_kem, LOW_ONE_TIME_KEM, MAX_ONE_TIME_KEM),
+            ..Refill::default()
+        };
+        self.change(|change| change.make_prekeys(refill))
+    }
+
+    fn rotate(&mut self) -> Result<(), ApiError> {
+        self.change(|change| {
+            let newest = prekeys::newest_ms(change.db, PrekeyKind::Signed)?.unwrap_or(0);
+            if newest.saturating_add(millis(ROTATE_AFTER)) < change.now_ms {
+                change.make_prekeys(Refill { signed: true, ..Refill::default() })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Hourly: what is too old goes.
+    pub(crate) fn forget_old(&mut self) -> Result<(), ApiError> {
+        self.expire_outbox()?;
+        self.change(|change| {
+            store::envelopes::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            prekeys::forget_old(change.db, change.now_ms.saturating_sub(millis(KEEP_REPLACED)))?;
+            Ok(())
+        })
+    }
+
+    /// The mailbox is drained.
+    pub(crate) fn caught_up(&mut self) -> Result<(), ApiError> {
+        self.change(|change| Ok(store::account::set_last_sync(change.db, change.now_ms)?))
+    }
+
+    /// The oldest request to the own relay, decoded.
+    pub(crate) fn first_task(&mut self) -> Result<Option<(i64, MailboxRequest)>, ApiError> {
+        let Some((id, bytes)) = store::tasks::first(&self.db)? else { return Ok(None) };
+        match MailboxClientFrame::decode(Bytes::from(bytes)) {
+            Ok(MailboxClientFrame::Request { op, .. }) => Ok(Some((id, op))),
+            _ => Err(store::StoreError::Damaged("relay task").into()),
+        }
+    }
+
+    /// The relay has done it.
+    pub(crate) fn task_done(&mut self, id: i64) -> Result<(), ApiError> {
+        self.change(|change| Ok(store::tasks::delete(change.db, id)?))
+    }
+
+    /// The relay will never do it.
+    pub(crate) fn task_refused(&mut self, id: i64, reason: &str) -> Result<(), ApiError> {
+        self.change(|change| {
+            store::tasks::delete(change.db, id)?;
+            change.notice("relay_refused", format!("our relay refused a request: {reason}"), None)
+        })
+    }
+
+    /// A new contact link: its token, expiry and the task that registers it.
+    pub(crate) fn new_link(&mut self, ttl_s: Option<u32>) -> Result<(ContactToken, u64, i64), ApiError> {
+        let longest = u32::try_from(MAX_EXPIRY.as_secs()).unwrap_or(u32::MAX);
+        let ttl_s = ttl_s.unwrap_or(LINK_TTL_S);
+        if ttl_s == 0 || ttl_s > longest {
+            return Err(ApiError::new(ErrorKind::Usage, "a link lives between one second and 30 days"));
+        }
+        let token = ContactToken::new(random_id()?);
+        self.change(|change| {
+            if store::invites::open_count(change.db, change.now_ms)? >= MAX_OPEN_LINKS {
+                return Err(ApiError::new(ErrorKind::RateLimited, format!("{MAX_OPEN_LINKS} links are open already"))
+                    .hint("wait until some are used or have expired"));
+            }
+            let expires_ms = change.now_ms.saturating_add(u64::from(ttl_s) * 1_000);
+            store::invites::put(change.db, &token, change.now_ms, expires_ms)?;
+            let task = change.relay_task(MailboxRequest::PutContactToken { token: token.hash(), expiry_s: ttl_s })?;
+            Ok((token.clone(), expires_ms, task))
+        })
+    }
+
+    /// A link that the relay never heard of is no link.
+    pub(crate) fn withdraw_link(&mut self, token: &ContactToken, task: i64) -> Result<(), ApiError> {
+        self.change(|change| {
+            store::invites::delete(change.db, token)?;
+            store::tasks::delete(change.db, task)?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! The account row: who we are, what our relay knows of us.
+
+use subrosa_crypto::{AccountKeyPair, AccountRecord, DeviceList, IdentityKeyPair};
+use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, MailboxEpoch, Seq};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{Db, StoreError, array, from_sql, params, to_sql};
+
+/// Everything this device is. Secrets live in the key types.
+pub(crate) struct Own {
+    pub(crate) record: AccountRecord,
+    /// Only in the first device's store.
+    pub(crate) account_key: Option<AccountKeyPair>,
+    pub(crate) address: DeviceAddress,
+    pub(crate) identity: IdentityKeyPair,
+    pub(crate) handle: String,
+    pub(crate) relay: Url,
+    pub(crate) pin: Option<[u8; 32]>,
+    pub(crate) list: DeviceList,
+    pub(crate) delivery_key: DeliveryKey,
+}
+
+/// Writes the row of a new store.
+pub(crate) fn create(db: &Db, own: &Own, now_ms: u64) -> Result<(), StoreError> {
+    let account_seed = own.account_key.as_ref().map(AccountKeyPair::seed);
+    db.execute(
+        "INSERT INTO account (singleton, record, account_seed, device, identity_seed, handle, relay, pin, device_list,
+                              delivery_key, created_ms)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            own.record.encode(),
+            account_seed.as_ref().map(|seed| seed.as_slice()),
+            own.address.device,
+            own.identity.seed().as_slice(),
+            own.handle,
+            own.relay.as_str(),
+            own.pin,
+            own.list.encode(),
+            own.delivery_key.as_bytes(),
+            to_sql(now_ms),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Reads the row.
+pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
+    const WHAT: &str = "account row";
+    let (record, account_seed, device, identity_seed, handle, relay, pin, list, delivery_key) = db.query_row(
+        "SELECT record, account_seed, device, identity_seed, handle, relay, pin, device_list, delivery_key FROM account",
+        [],
+        |row| {
+            Ok((
+                row.get::<_, Vec<u8>>(0)?,
+                row.get::<_, Option<Vec<u8>>>(1)?.map(Zeroizing::new),
+                row.get::<_, u32>(2)?,
+                Zeroizing::new(row.get::<_, Vec<u8>>(3)?),
+                row.get::<_, String>(4)?,
+                row.get::<_, String>(5)?,
+                row.get::<_, Option<Vec<u8>>>(6)?,
+                row.get::<_, Vec<u8>>(7)?,
+                row.get::<_, Vec<u8>>(8)?,
+            ))
+        },
+    )?;
+    let record = AccountRecord::decode(&record).map_err(|_| StoreError::Damaged(WHAT))?;
+    let list = decode_list(&list, &record)?;
+    let account_key = match account_seed {
+        Some(seed) => Some(AccountKeyPair::from_seed(&Zeroizing::new(array(&seed, WHAT)?))),
+        None => None,
+    };
+    Ok(Own {
+        address: DeviceAddress { account: AccountId(record.id()), device },
+        record,
+        account_key,
+        identity: IdentityKeyPair::from_seed(&Zeroizing::new(array(&identity_seed, WHAT)?)),
+        handle,
+        relay: Url::parse(&relay).map_err(|_| StoreError::Damaged(WHAT))?,
+        pin: pin.map(|pin| array(&pin, WHAT)).transpose()?,
+        list,
+        delivery_key: DeliveryKey::new(array(&delivery_key, WHAT)?),
+    })
+}
+
+/// A stored list is verified again when it is read: the file may have been changed.
+pub(crate) fn decode_list(bytes: &[u8], record: &AccountRecord) -> Result<DeviceList, StoreError> {
+    DeviceList::decode(bytes).ok().and_then(|list| list.verify(record).ok()).ok_or(StoreError::Damaged("device list"))
+}
+
+/// Replaces our own device list.
+pub(crate) fn set_list(db: &Db, list: &DeviceList) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET device_list = ?1", params![list.encode()])?;
+    Ok(())
+}
+
+/// Mailbox epoch and highest committed `Seq`.
+pub(crate) fn mailbox_state(db: &Db) -> Result<(Option<MailboxEpoch>, Seq), StoreError> {
+    let (epoch, acked) = db.query_row("SELECT mailbox_epoch, acked FROM account", [], |row| {
+        Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let epoch = epoch.map(|epoch| array(&epoch, "mailbox epoch").map(MailboxEpoch)).transpose()?;
+    Ok((epoch, from_sql(acked)))
+}
+
+/// Starts counting in a mailbox epoch.
+pub(crate) fn set_mailbox_epoch(db: &Db, epoch: MailboxEpoch, acked: Seq) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET mailbox_epoch = ?1, acked = ?2", params![epoch.0, to_sql(acked)])?;
+    Ok(())
+}
+
+/// Everything up to `acked` is committed here.
+pub(crate) fn set_acked(db: &Db, acked: Seq) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE account SET acked = max(acked, ?1)")?.execute(params![to_sql(acked)])?;
+    Ok(())
+}
+
+/// Takes `count` prekey ids; the first is returned.
+pub(crate) fn take_prekey_ids(db: &Db, count: u32) -> Result<u32, StoreError> {
+    let first: u32 = db.query_row("SELECT next_prekey FROM account", [], |row| row.get(0))?;
+    // Ids are 32 bits on the wire; a store that lives long enough to wrap starts again at 1.
+    let next = first.checked_add(count).unwrap_or(1);
+    db.execute("UPDATE account SET next_prekey = ?1", params![next])?;
+    Ok(first)
+}
+
+/// When the mailbox was last drained.
+pub(crate) fn last_sync(db: &Db) -> Result<Option<u64>, StoreError> {
+    let ms: Option<i64> = db.query_row("SELECT last_sync_ms FROM account", [], |row| row.get(0))?;
+    Ok(ms.map(from_sql))
+}
+
+/// The mailbox is drained now.
+pub(crate) fn set_last_sync(db: &Db, now_ms: u64) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET last_sync_ms = ?1", params![to_sql(now_ms)])?;
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Contacts: who they are, where they live, what lets us submit to them.
+
+use rusqlite::Row;
+use subrosa_crypto::{AccountRecord, DeviceList};
+use subrosa_wire::{AccountId, Capability, ContactToken, DeliveryKey, TokenBinding};
+use url::Url;
+
+use super::{Db, OptionalExtension, StoreError, account::decode_list, array, from_sql, params, to_sql};
+use crate::api::ContactState;
+
+/// A row of `contact`.
+pub(crate) struct ContactRow {
+    pub(crate) account: AccountId,
+    pub(crate) record: AccountRecord,
+    /// Newest verified list; `None` until it was fetched.
+    pub(crate) list: Option<DeviceList>,
+    pub(crate) list_stale: bool,
+    pub(crate) held: Option<String>,
+    pub(crate) name: String,
+    pub(crate) handle: String,
+    pub(crate) relay: Url,
+    pub(crate) pin: Option<[u8; 32]>,
+    pub(crate) state: ContactState,
+    pub(crate) verified: bool,
+    pub(crate) verified_ms: Option<u64>,
+    pub(crate) origin: String,
+    pub(crate) delivery_key: Option<DeliveryKey>,
+    pub(crate) token: Option<(ContactToken, TokenBinding)>,
+    pub(crate) requested: bool,
+    pub(crate) introduced: bool,
+    pub(crate) answered: bool,
+    pub(crate) clock: u64,
+    pub(crate) since_ms: u64,
+    pub(crate) last_seen_ms: Option<u64>,
+}
+
+impl ContactRow {
+    /// What lets us submit: their delivery key, or the token of the link we opened.
+    pub(crate) fn capability(&self) -> Option<Capability> {
+        if let Some(key) = &self.delivery_key {
+            return Some(Capability::DeliveryKey(key.clone()));
+        }
+        let (token, binding) = self.token.clone()?;
+        Some(Capability::ContactToken { token, binding })
+    }
+}
+
+/// The number a state has in the store and in a contact sync.
+pub(crate) const fn state_number(state: ContactState) -> u32 {
+    match state {
+        ContactState::Request => 1,
+        ContactState::Requested => 2,
+        ContactState::Ok => 3,
+        ContactState::Blocked => 4,
+    }
+}
+
+/// See [`state_number`].
+pub(crate) const fn state_from_number(number: u32) -> Option<ContactState> {
+    match number {
+        1 => Some(ContactState::Request),
+        2 => Some(ContactState::Requested),
+        3 => Some(ContactState::Ok),
+        4 => Some(ContactState::Blocked),
+        _ => None,
+    }
+}
+
+const COLUMNS: &str = "account, record, device_list, list_stale, held, name, handle, relay, pin, state, verified,
+    verified_ms, origin, delivery_key, token, binding, requested, introduced, answered, clock, since_ms, last_seen_ms";
+
+fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
+    const WHAT: &str = "contact";
+    let record = AccountRecord::decode(&row.get::<_, Vec<u8>>(1)?).map_err(|_| StoreError::Damaged(WHAT))?;
+    let list = match row.get::<_, Option<Vec<u8>>>(2)? {
+        Some(bytes) => Some(decode_list(&bytes, &record)?),
+        None => None,
+    };
+    let token = match (row.get::<_, Option<Vec<u8>>>(14)?, row.get::<_, Option<Vec<u8>>>(15)?) {
+        (Some(token), Some(binding)) => {
+            Some((ContactToken::new(array(&token, WHAT)?), TokenBinding::new(array(&binding, WHAT)?)))
+        }
+        _ => None,
+    };
+    Ok(ContactRow {
+        account: AccountId(array(&row.get::<_, Vec<u8>>(0)?, WHAT)?),
+        record,
+        list,
+        list_stale: row.get(3)?,
+        held: row.get(4)?,
+        name: row.get(5)?,
+        handle: row.get(6)?,
+        relay: Url::parse(&row.get::<_, String>(7)?).map_err(|_| StoreError::Damaged(WHAT))?,
+        pin: row.get::<_, Option<Vec<u8>>>(8)?.map(|pin| array(&pin, WHAT)).transpose()?,
+        state: state_from_number(row.get(9)?).ok_or(StoreError::Damaged(WHAT))?,
+        verified: row.get(10)?,
+        verified_ms: row.get::<_, Option<i64>>(11)?.map(from_sql),
+        origin: row.get(12)?,
+        delivery_key: row
+            .get::<_, Option<Vec<u8>>>(13)?
+            .map(|key| array(&key, WHAT).map(DeliveryKey::new))
+            .transpose()?,
+        token,
+        requested: row.get(16)?,
+        introduced: row.get(17)?,
+        answered: row.get(18)?,
+        clock: from_sql(row.get(19)?),
+        since_ms: from_sql(row.get(20)?),
+        last_seen_ms: row.get::<_, Option<i64>>(21)?.map(from_sql),
+    })
+}
+
+/// One contact.
+pub(crate) fn get(db: &Db, account: &AccountId) -> Result<Option<ContactRow>, StoreError> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM contact WHERE account = ?1"))?
+        .query_and_then(params![account.0], read)?
+        .next()
+        .transpose()
+}
+
+/// All contacts, by name.
+pub(crate) fn all(db: &Db) -> Result<Vec<ContactRow>, StoreError> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM contact ORDER BY name COLLATE NOCASE, account"))?
+        .query_and_then([], read)?
+        .collect()
+}
+
+/// Contacts whose name or handle is `text`, or whose id begins with it (8 characters or more).
+pub(crate) fn find(db: &Db, text: &str) -> Result<Vec<ContactRow>, StoreError> {
+    /// Shorter beginnings of an id would make a mistyped name hit somebody.
+    const MIN_ID_PREFIX: usize = 8;
+    let prefix = (text.len() >= MIN_ID_PREFIX && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .then(|| format!("{}*", text.to_ascii_lowercase()));
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM contact WHERE name = ?1 OR (?2 IS NOT NULL AND lower(hex(account)) GLOB ?2)"
+    ))?
+    .query_and_then(params![text, prefix], read)?
+    .collect()
+}
+
+/// Whether another contact is already shown under this name.
+pub(crate) fn name_taken(db: &Db, name: &str, except: &AccountId) -> Result<bool, StoreError> {
+    let taken = db
+        .query_row(
+            "SELECT 1 FROM contact WHERE name = ?1 COLLATE NOCASE AND account <> ?2",
+            params![name, except.0],
+            |_| Ok(()),
+        )
+        .optional()?;
+    Ok(taken.is_some())
+}
+
+/// Adds a contact, or replaces all but the list of a known one.
+pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
+    let list = contact.list.as_ref();
+    db.execute(
+        "INSERT INTO contact (account, record, device_list, list_version, list_hash, list_stale, held, name, handle,
+             relay, pin, state, verified, verified_ms, origin, delivery_key, token, binding, requested, introduced,
+             answered, clock, since_ms, last_seen_ms)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)
+         ON CONFLICT (account) DO UPDATE SET
+             device_list=excluded.device_list, list_version=excluded.list_version, list_hash=excluded.list_hash,
+             list_stale=excluded.list_stale, held=excluded.held, name=excluded.name, handle=excluded.handle,
+             relay=excluded.relay, pin=excluded.pin, state=excluded.state, verified=excluded.verified,
+             verified_ms=excluded.verified_ms, origin=excluded.origin, delivery_key=excluded.delivery_key,
+             token=excluded.token, binding=excluded.binding, requested=excluded.requested,
+             introduced=excluded.introduced, answered=excluded.answered, clock=excluded.clock,
+             last_seen_ms=excluded.last_seen_ms",
+        params![
+            contact.account.0,
+            contact.record.encode(),
+            list.map(DeviceList::encode),
+            list.map_or(0, DeviceList::version),
+            list.map(DeviceList::hash),
+            contact.list_stale,
+            contact.held,
+            contact.name,
+            contact.handle,
+            contact.relay.as_str(),
+            contact.pin,
+            state_number(contact.state),
+            contact.verified,
+            contact.verified_ms.map(to_sql),
+            contact.origin,
+            contact.delivery_key.as_ref().map(DeliveryKey::as_bytes),
+            contact.token.as_ref().map(|(token, _)| token.as_bytes()),
+            contact.token.as_ref().map(|(_, binding)| binding.as_bytes()),
+            contact.requested,
+            contact.introduced,
+            contact.answered,
+            to_sql(contact.clock),
+            to_sql(contact.since_ms),
+            contact.last_seen_ms.map(to_sql),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Moves the conversation's clock and the time we last heard from them: the hot path of receiving.
+pub(crate) fn touch(db: &Db, account: &AccountId, clock: u64, seen_ms: Option<u64>) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE contact SET clock = max(clock, ?2), last_seen_ms = coalesce(max(coalesce(last_seen_ms, 0), ?3), last_seen_ms)
+         WHERE account = ?1",
+    )?
+    .execute(params![account.0, to_sql(clock), seen_ms.map(to_sql)])?;
+    Ok(())
+}

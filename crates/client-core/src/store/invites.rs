@@ -1,0 +1,56 @@
+//! Contact links we handed out. One-time use is enforced here; the relay's check is only against spam.
+
+use subrosa_wire::{AccountId, ContactToken};
+
+use super::{Db, OptionalExtension, StoreError, from_sql, params, to_sql};
+
+/// An open invitation.
+pub(crate) struct InviteRow {
+    pub(crate) created_ms: u64,
+    pub(crate) expires_ms: u64,
+    pub(crate) used: bool,
+}
+
+/// Adds one.
+pub(crate) fn put(db: &Db, token: &ContactToken, created_ms: u64, expires_ms: u64) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO invite (token, created_ms, expires_ms) VALUES (?1, ?2, ?3)",
+        params![token.as_bytes(), to_sql(created_ms), to_sql(expires_ms)],
+    )?;
+    Ok(())
+}
+
+/// Reads one.
+pub(crate) fn get(db: &Db, token: &[u8; 16]) -> Result<Option<InviteRow>, StoreError> {
+    Ok(db
+        .query_row("SELECT created_ms, expires_ms, used_by FROM invite WHERE token = ?1", params![token], |row| {
+            Ok(InviteRow {
+                created_ms: from_sql(row.get(0)?),
+                expires_ms: from_sql(row.get(1)?),
+                used: row.get::<_, Option<Vec<u8>>>(2)?.is_some(),
+            })
+        })
+        .optional()?)
+}
+
+/// Somebody joined with it.
+pub(crate) fn set_used(db: &Db, token: &[u8; 16], by: &AccountId) -> Result<(), StoreError> {
+    db.execute("UPDATE invite SET used_by = ?2 WHERE token = ?1", params![token, by.0])?;
+    Ok(())
+}
+
+/// Withdraws one that never reached the relay.
+pub(crate) fn delete(db: &Db, token: &ContactToken) -> Result<(), StoreError> {
+    db.execute("DELETE FROM invite WHERE token = ?1", params![token.as_bytes()])?;
+    Ok(())
+}
+
+/// Links that can still be used.
+pub(crate) fn open_count(db: &Db, now_ms: u64) -> Result<u64, StoreError> {
+    let count: i64 = db.query_row(
+        "SELECT count(*) FROM invite WHERE used_by IS NULL AND expires_ms > ?1",
+        params![to_sql(now_ms)],
+        |row| row.get(0),
+    )?;
+    Ok(from_sql(count))
+}

@@ -1,0 +1,111 @@
+//! Double Ratchet sessions: for each device of a peer one current, a few that only decrypt.
+
+use subrosa_crypto::{SerializedSession, Session};
+use subrosa_wire::DeviceAddress;
+
+use super::{Db, StoreError, array, params, to_sql};
+use crate::limits::MAX_SESSIONS;
+
+/// A stored session.
+pub(crate) struct SessionRow {
+    pub(crate) session: Session,
+    pub(crate) current: bool,
+}
+
+/// All sessions with a device, the current one first, then by last use.
+pub(crate) fn with(db: &Db, device: &DeviceAddress) -> Result<Vec<SessionRow>, StoreError> {
+    db.prepare_cached(
+        "SELECT state, current FROM session WHERE account = ?1 AND device = ?2 ORDER BY current DESC, used_ms DESC",
+    )?
+    .query_and_then(params![device.account.0, device.device], |row| {
+        let state: Vec<u8> = row.get(0)?;
+        let state = zeroize::Zeroizing::new(state);
+        Ok(SessionRow {
+            session: Session::deserialize(&state).map_err(|_| StoreError::Damaged("session"))?,
+            current: row.get(1)?,
+        })
+    })?
+    .collect()
+}
+
+/// The session that encrypts for a device.
+pub(crate) fn current(db: &Db, device: &DeviceAddress) -> Result<Option<Session>, StoreError> {
+    Ok(with(db, device)?.into_iter().find(|row| row.current).map(|row| row.session))
+}
+
+/// Stores the new state of a known session.
+pub(crate) fn update(
+    db: &Db,
+    device: &DeviceAddress,
+    id: &[u8; 32],
+    state: &SerializedSession,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let changed = db
+        .prepare_cached("UPDATE session SET state = ?4, used_ms = ?5 WHERE account = ?1 AND device = ?2 AND id = ?3")?
+        .execute(params![device.account.0, device.device, id, state.as_bytes(), to_sql(now_ms)])?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Damaged("session")) }
+}
+
+/// Adds a session; as the current one, all others with the device only decrypt from now on.
+pub(crate) fn add(
+    db: &Db,
+    device: &DeviceAddress,
+    id: &[u8; 32],
+    state: &SerializedSession,
+    current: bool,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    if current {
+        db.execute(
+            "UPDATE session SET current = 0 WHERE account = ?1 AND device = ?2",
+            params![device.account.0, device.device],
+        )?;
+    }
+    db.execute(
+        "INSERT INTO session (account, device, id, state, current, used_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![device.account.0, device.device, id, state.as_bytes(), current, to_sql(now_ms)],
+    )?;
+    db.execute(
+        "DELETE FROM session WHERE account = ?1 AND device = ?2 AND id NOT IN
+             (SELECT id FROM session WHERE account = ?1 AND device = ?2
+              ORDER BY current DESC, used_ms DESC LIMIT ?3)",
+        params![device.account.0, device.device, i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX)],
+    )?;
+    Ok(())
+}
+
+/// The peer answered in this session: it becomes the one that encrypts.
+pub(crate) fn make_current(db: &Db, device: &DeviceAddress, id: &[u8; 32]) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE session SET current = (id = ?3) WHERE account = ?1 AND device = ?2",
+        params![device.account.0, device.device, id],
+    )?;
+    Ok(())
+}
+
+/// After a rollback: every session only decrypts, the next send starts a new one.
+pub(crate) fn archive_all(db: &Db) -> Result<(), StoreError> {
+    db.execute("UPDATE session SET current = 0", [])?;
+    Ok(())
+}
+
+/// Whether somebody already set up a session with this base key.
+pub(crate) fn base_key_seen(db: &Db, hash: &[u8; 32]) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT 1 FROM base_key WHERE hash = ?1")?.exists(params![hash])?)
+}
+
+/// Remembers a base key for ever.
+pub(crate) fn remember_base_key(db: &Db, hash: &[u8; 32], now_ms: u64) -> Result<(), StoreError> {
+    db.execute("INSERT INTO base_key (hash, seen_ms) VALUES (?1, ?2)", params![hash, to_sql(now_ms)])?;
+    Ok(())
+}
+
+/// The id column as bytes of fixed size.
+pub(crate) fn ids(db: &Db, device: &DeviceAddress) -> Result<Vec<[u8; 32]>, StoreError> {
+    db.prepare_cached("SELECT id FROM session WHERE account = ?1 AND device = ?2")?
+        .query_and_then(params![device.account.0, device.device], |row| {
+            array(&row.get::<_, Vec<u8>>(0)?, "session id")
+        })?
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! Several devices of one account, and copies of one device.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
+
+mod support;
+
+use std::path::Path;
+
+use subrosa_client_core::{
+    Client, DeviceRequest,
+    account::init_linked,
+    api::{ContactState, MessageStatus, NoParams},
+    home::Home,
+};
+use support::{Person, TestRelay, pair, passphrase, start};
+
+/// A second installation of a person.
+async fn second_device(person: &Person) -> Person {
+    let dir = tempfile::tempdir().unwrap();
+    let request = DeviceRequest::new().unwrap();
+    let provision = person.engine.authorize_device(request.identity_key()).await.unwrap();
+    let info = init_linked(&Home::at(dir.path()), request, &provision, &passphrase()).unwrap();
+    assert_eq!((info.device, info.id), (2, person.id().await));
+    let engine = start(dir.path()).await;
+    Person { dir, name: person.name.clone(), engine }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_devices_of_one_account_both_get_everything() {
+    let (first, second) = (TestRelay::start().await, TestRelay::start().await);
+    let alice = Person::new(&first, "alice").await;
+    let bob = Person::new(&second, "bob").await;
+    pair(&alice, &bob).await;
+    let phone = second_device(&alice).await;
+
+    // Known before: came with the provision. Bob learns of the device from the relay's answer.
+    let both = bob.send("alice", "for both").await;
+    bob.wait(&both, MessageStatus::Delivered).await;
+    alice.message("for both").await;
+    phone.message("for both").await;
+    bob.notice("new_device").await;
+
+    let from_alice = alice.send("bob", "from the first").await;
+    alice.wait(&from_alice, MessageStatus::Delivered).await;
+    assert!(phone.message("from the first").await.outgoing);
+    let from_phone = phone.send("bob", "from the second").await;
+    phone.wait(&from_phone, MessageStatus::Delivered).await;
+    assert!(alice.message("from the second").await.outgoing);
+    bob.message("from the second").await;
+
+    // Met after the link between the devices: by link on one, by handle on the other.
+    let carol = Person::new(&first, "carol").await;
+    carol.join(&phone.link().await).await;
+    phone.contact_state("carol", ContactState::Ok).await;
+    alice.contact_state("carol", ContactState::Ok).await;
+    let hi = alice.send("carol", "hi from the other device").await;
+    alice.wait(&hi, MessageStatus::Delivered).await;
+    assert!(phone.message("hi from the other device").await.outgoing);
+    let answer = carol.send("alice", "hello both").await;
+    carol.wait(&answer, MessageStatus::Delivered).await;
+    phone.message("hello both").await;
+    alice.message("hello both").await;
+
+    // Read on one device is read on the other.
+    phone.read("bob").await;
+    bob.wait(&both, MessageStatus::Read).await;
+    loop {
+        if alice.engine.chats(Default::default()).await.unwrap().chats.iter().all(|chat| chat.name != "bob" || chat.unread == 0) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(alice.bodies("bob").await, phone.bodies("bob").await);
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_a_directory_is_noticed_and_heals() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let mut bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+    let first = alice.send("bob", "before the copy").await;
+    alice.wait(&first, MessageStatus::Delivered).await;
+
+    bob.engine.shutdown().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_directory(bob.dir.path(), copy.path());
+    bob.restart().await;
+    for text in ["one", "two", "three"] {
+        let sent = alice.send("bob", text).await;
+        alice.wait(&sent, MessageStatus::Delivered).await;
+        let answer = bob.send("alice", text).await;
+        bob.wait(&answer, MessageStatus::Delivered).await;
+    }
+    bob.engine.shutdown().await;
+
+    let restored = Person { engine: start(copy.path()).await, dir: copy, name: "bob".into() };
+    restored.notice("restored").await;
+    // New sessions from the restored side: both directions work again.
+    let again = restored.send("alice", "I am back").await;
+    restored.wait(&again, MessageStatus::Delivered).await;
+    let welcome = alice.send("bob", "welcome").await;
+    alice.wait(&welcome, MessageStatus::Delivered).await;
+    restored.message("welcome").await;
+    assert_eq!(restored.engine.status(NoParams {}).await.unwrap().outbox, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_of_one_device_displaces_the_first() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let drained = alice.engine.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
+    assert!(drained.unwrap().done);
+    let copy = tempfile::tempdir().unwrap();
+    copy_directory(alice.dir.path(), copy.path());
+    let other = start(copy.path()).await;
+    let drained = other.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
+    assert!(drained.unwrap().done);
+    loop {
+        let status = alice.engine.status(NoParams {}).await.unwrap();
+        if status.relay == subrosa_client_core::api::Connection::Displaced {
+            assert!(status.error.unwrap().contains("also runs elsewhere"));
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}

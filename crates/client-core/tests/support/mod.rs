@@ -1,0 +1,193 @@
+//! Real relays on port 0 and real engines in temporary directories.
+#![allow(dead_code, unreachable_pub)] // each test file uses its own part
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use subrosa_client_core::{
+    Client, Engine,
+    account::{InitParams, init},
+    api::{
+        Contact, ContactState, EngineOwner, Event, EventsParams, HistoryParams, InviteParams, JoinParams, Message,
+        MessageStatus, NoParams, Notice, ReadParams, SendParams, Sent, WaitParams, WhoParams,
+    },
+    home::Home,
+    keys::{self, Passphrase},
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use zeroize::Zeroizing;
+
+/// Longer than anything here takes; a test that reaches it has failed.
+pub const PATIENCE_MS: u64 = 20_000;
+
+/// A real relay in this process.
+pub struct TestRelay {
+    pub dir: Arc<TempDir>,
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl TestRelay {
+    pub async fn start() -> Self {
+        Self::serve(Arc::new(tempfile::tempdir().unwrap()), "127.0.0.1:0".parse().unwrap()).await
+    }
+
+    async fn serve(dir: Arc<TempDir>, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let config = subrosa_relay::Config::new(dir.path());
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            subrosa_relay::run(config, listener, shutdown).await.unwrap();
+        });
+        Self { dir, address, stop: Some(stop), task: Some(task) }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn stop(&mut self) {
+        self.stop.take();
+        if let Some(task) = self.task.take() {
+            task.await.unwrap();
+        }
+    }
+
+    /// Stops and starts again on the same port and data.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        *self = Self::serve(Arc::clone(&self.dir), self.address).await;
+    }
+}
+
+pub fn passphrase() -> Passphrase {
+    Passphrase::typed(Zeroizing::new("correct horse".to_owned())).unwrap()
+}
+
+/// An account's directory and its engine.
+pub struct Person {
+    pub dir: TempDir,
+    pub name: String,
+    pub engine: Engine,
+}
+
+pub async fn start(home: &Path) -> Engine {
+    let home = Home::at(home);
+    let key = keys::unlock(&home, &passphrase()).unwrap();
+    let owner = EngineOwner { pid: std::process::id(), kind: "test".into() };
+    Engine::start(&home, key, owner).await.unwrap()
+}
+
+impl Person {
+    pub async fn new(relay: &TestRelay, name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let params =
+            InitParams { relay: relay.url().parse().unwrap(), pin: None, handle: name.to_owned(), registration: None };
+        init(&Home::at(dir.path()), params, &passphrase(), |words| {
+            assert_eq!(words.split(' ').count(), 24);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let engine = start(dir.path()).await;
+        Self { dir, name: name.to_owned(), engine }
+    }
+
+    pub async fn restart(&mut self) {
+        self.engine.shutdown().await;
+        self.engine = start(self.dir.path()).await;
+    }
+
+    pub async fn id(&self) -> String {
+        self.engine.account(NoParams {}).await.unwrap().id
+    }
+
+    pub async fn link(&self) -> String {
+        self.engine.invite(InviteParams::default()).await.unwrap().link
+    }
+
+    pub async fn join(&self, link: &str) -> Contact {
+        self.engine.join(JoinParams { link: link.to_owned() }).await.unwrap()
+    }
+
+    pub async fn send(&self, to: &str, body: &str) -> Sent {
+        self.engine.send(SendParams { to: to.to_owned(), body: body.to_owned(), id: None }).await.unwrap()
+    }
+
+    pub async fn wait(&self, sent: &Sent, status: MessageStatus) -> Sent {
+        let params = WaitParams { id: sent.id.clone(), status, timeout_ms: PATIENCE_MS };
+        let sent = self.engine.wait(params).await.unwrap();
+        assert_eq!(sent.status, status, "{sent:?}");
+        sent
+    }
+
+    pub async fn history(&self, chat: &str) -> Vec<Message> {
+        let params = HistoryParams { chat: chat.to_owned(), limit: Some(1_000), before: None, since_ms: None };
+        self.engine.history(params).await.unwrap().messages
+    }
+
+    pub async fn bodies(&self, chat: &str) -> Vec<String> {
+        self.history(chat).await.into_iter().map(|message| message.body).collect()
+    }
+
+    pub async fn read(&self, what: &str) {
+        self.engine.read(ReadParams { what: what.to_owned() }).await.unwrap();
+    }
+
+    pub async fn contact(&self, who: &str) -> Contact {
+        self.engine.contact_show(WhoParams { who: who.to_owned() }).await.unwrap()
+    }
+
+    /// Goes through the events from the beginning until one fits.
+    pub async fn event<T>(&self, mut fits: impl FnMut(&Event) -> Option<T>) -> T {
+        let mut since = 0;
+        loop {
+            let params = EventsParams { since: Some(since), max: None, wait_ms: PATIENCE_MS };
+            let page = self.engine.events(params).await.unwrap();
+            assert!(!page.events.is_empty(), "{} waited in vain", self.name);
+            if let Some(found) = page.events.iter().find_map(&mut fits) {
+                return found;
+            }
+            since = page.cursor;
+        }
+    }
+
+    /// Waits for a message from somebody else with this text.
+    pub async fn message(&self, body: &str) -> Message {
+        self.event(|event| match event {
+            Event::Message(message) if message.body == body => Some(message.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn notice(&self, code: &str) -> Notice {
+        self.event(|event| match event {
+            Event::Notice(notice) if notice.code == code => Some(notice.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn contact_state(&self, name: &str, state: ContactState) -> Contact {
+        self.event(|event| match event {
+            Event::Contact(event) if event.contact.name == name && event.contact.state == state => {
+                Some(event.contact.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// Two people who are contacts by a link that the first one made.
+pub async fn pair(first: &Person, second: &Person) {
+    second.join(&first.link().await).await;
+    first.contact_state(&second.name, ContactState::Ok).await;
+    second.contact_state(&first.name, ContactState::Ok).await;
+}
