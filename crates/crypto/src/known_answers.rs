@@ -1,15 +1,17 @@
 //! Known answers: the primitives as this crate wraps them (values from the RFCs), and one
-//! conversation with fixed randomness. The conversation's values were computed from
-//! `docs/protocol.md` by an independent implementation (Python with OpenSSL), so they are not
-//! just what this code happened to write.
+//! conversation with fixed randomness. Its vector is checked by `test-vectors/verify.py` as well,
+//! which shares no code with this crate, so the values are not just what this code happened to
+//! write.
+
+use serde_json::Value;
 
 use crate::account::{AccountKeyPair, AccountRecord};
-use crate::certificate::DeviceCertificate;
+use crate::certificate::{DeviceCertificate, VerifiedCertificate};
 use crate::chain_key::ChainKey;
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
 use crate::device::IdentityKeyPair;
 use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey};
-use crate::kdf::{hkdf, sha256};
+use crate::kdf::hkdf;
 use crate::kem::KemUse;
 use crate::message_key::MessageKey;
 use crate::prekeys::{KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};
@@ -17,6 +19,7 @@ use crate::randomness::{Entropy, RandomnessError};
 use crate::safety_number::safety_number;
 use crate::seal::{SealTarget, SealedContent, open, seal_from};
 use crate::session::Session;
+use crate::step::Step;
 
 fn bytes<const N: usize>(text: &str) -> [u8; N] {
     hex::decode(text).unwrap().try_into().unwrap()
@@ -75,9 +78,9 @@ fn hkdf_sha256() {
 fn chain_step() {
     let chain = ChainKey::new(&[7; 32]);
     let (message_key, next) = chain.step();
-    assert_eq!(*message_key.as_bytes(), bytes(CHAIN_MESSAGE_KEY));
-    assert_eq!(*next.as_bytes(), bytes(CHAIN_NEXT));
-    assert_eq!(*chain.next().as_bytes(), bytes(CHAIN_NEXT));
+    assert_eq!(*message_key.as_bytes(), bytes("3d8b2fa2a2537fdcdda46e704966a105722d268d2e9ed43bbe5b1dd9d6802935"));
+    assert_eq!(*next.as_bytes(), bytes("469e03123f1c9c6d5c3ffaa260c7fef9f863c0b6af93f7dcae5c13cbfdadfca5"));
+    assert_eq!(*chain.next().as_bytes(), bytes("469e03123f1c9c6d5c3ffaa260c7fef9f863c0b6af93f7dcae5c13cbfdadfca5"));
 }
 
 #[test]
@@ -92,47 +95,81 @@ fn the_salt_decides_aead_key_and_nonce() {
     assert_ne!(seal([0; 16]), seal([1; 16]));
 }
 
-/// Fills its n-th request, counted from `start`, with the byte n.
-struct Counting(u8);
+const CONVERSATION: &str = include_str!("../../../test-vectors/conversation-v1.json");
 
-impl Entropy for Counting {
+fn field<const N: usize>(value: &Value) -> [u8; N] {
+    bytes(value.as_str().unwrap())
+}
+
+fn number(value: &Value) -> u32 {
+    value.as_u64().unwrap().try_into().unwrap()
+}
+
+/// Answers requests for randomness from a list.
+struct Scripted<'a>(Vec<&'a Value>);
+
+impl Entropy for Scripted<'_> {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), RandomnessError> {
-        buffer.fill(self.0);
-        self.0 += 1;
+        let next = hex::decode(self.0.remove(0).as_str().unwrap()).unwrap();
+        buffer.copy_from_slice(&next);
         Ok(())
     }
 }
 
-fn secret_bytes(id: u32, middle: &[u8]) -> Vec<u8> {
-    [&[1][..], &id.to_be_bytes(), middle].concat()
+struct Person {
+    record: AccountRecord,
+    identity: IdentityKeyPair,
+    certificate: VerifiedCertificate,
+}
+
+impl Person {
+    fn new(input: &Value) -> Self {
+        let account = AccountKeyPair::from_seed(&field(&input["account_seed"]));
+        let record = AccountRecord::new(account.public(), field(&input["recovery_commitment"]));
+        let identity = IdentityKeyPair::from_seed(&field(&input["identity_seed"]));
+        let device = number(&input["device"]);
+        let certificate = DeviceCertificate::issue(&account, &record.id(), device, &identity.public(), 1);
+        Self { certificate: certificate.verify(&record).unwrap(), record, identity }
+    }
+}
+
+/// Prekeys with given secrets, signed by `bob`.
+fn prekeys(bob: &IdentityKeyPair, input: &Value) -> (SignedPrekeyPair, OneTimePrekeyPair, KemPrekeyPair) {
+    let stored = |id: u32, rest: &[&[u8]]| [&[1][..], &id.to_be_bytes(), &rest.concat()].concat();
+
+    let id = number(&input["signed_prekey_id"]);
+    let secret = field::<32>(&input["signed_prekey_secret"]);
+    let public = Curve25519KeyPair::from_secret(&secret).public();
+    let signature = bob.sign(&[b"Subrosa signed prekey v1", &[1], &id.to_be_bytes(), public.as_bytes()]);
+    let signed = SignedPrekeyPair::from_secret_bytes(&stored(id, &[&secret, &signature])).unwrap();
+
+    let id = number(&input["one_time_prekey_id"]);
+    let secret = field::<32>(&input["one_time_prekey_secret"]);
+    let one_time = OneTimePrekeyPair::from_secret_bytes(&stored(id, &[&secret])).unwrap();
+
+    let id = number(&input["kem_prekey_id"]);
+    let seed = field::<64>(&input["kem_seed"]);
+    let unsigned = KemPrekeyPair::from_secret_bytes(&stored(id, &[&[2], &seed, &[0; 64]])).unwrap();
+    let public = &unsigned.public_bytes()[4..1572];
+    let signature = bob.sign(&[b"Subrosa KEM prekey v1", &[2], &id.to_be_bytes(), public]);
+    let kem = KemPrekeyPair::from_secret_bytes(&stored(id, &[&[2], &seed, &signature])).unwrap();
+    (signed, one_time, kem)
+}
+
+fn committed<T>(step: Step<T>) -> (Session, T) {
+    step.commit(|_| Ok::<_, ()>(())).unwrap()
 }
 
 #[test]
 fn a_conversation_with_fixed_randomness() {
-    let account_a = AccountKeyPair::from_seed(&[0xa0; 32]);
-    let account_b = AccountKeyPair::from_seed(&[0xb0; 32]);
-    let record_a = AccountRecord::new(account_a.public(), [0xa9; 32]);
-    let record_b = AccountRecord::new(account_b.public(), [0xb9; 32]);
-    let alice = IdentityKeyPair::from_seed(&[0xa1; 32]);
-    let bob = IdentityKeyPair::from_seed(&[0xb1; 32]);
-    let certificate_a =
-        DeviceCertificate::issue(&account_a, &record_a.id(), 1, &alice.public(), 1).verify(&record_a).unwrap();
-    let certificate_b =
-        DeviceCertificate::issue(&account_b, &record_b.id(), 2, &bob.public(), 1).verify(&record_b).unwrap();
-
-    // Prekeys with fixed secrets, signed with the identity.
-    let signed_pair = Curve25519KeyPair::from_secret(&[0xb2; 32]);
-    let signature = bob.sign(&[b"Subrosa signed prekey v1", &[1], &[0, 0, 0, 21], signed_pair.public().as_bytes()]);
-    let signed =
-        SignedPrekeyPair::from_secret_bytes(&secret_bytes(21, &[&[0xb2; 32][..], &signature].concat())).unwrap();
-    let one_time = OneTimePrekeyPair::from_secret_bytes(&secret_bytes(22, &[0xb3; 32])).unwrap();
-    let unsigned = secret_bytes(23, &[&[2][..], &[0xb4; 64], &[0; 64]].concat());
-    let unsigned = KemPrekeyPair::from_secret_bytes(&unsigned).unwrap();
-    let kem_signature = bob.sign(&[b"Subrosa KEM prekey v1", &[2], &[0, 0, 0, 23], &unsigned.public_bytes()[4..1572]]);
-    let kem =
-        KemPrekeyPair::from_secret_bytes(&secret_bytes(23, &[&[2][..], &[0xb4; 64], &kem_signature].concat())).unwrap();
+    let vector: Value = serde_json::from_str(CONVERSATION).unwrap();
+    let (input, output) = (&vector["inputs"], &vector["outputs"]);
+    let (ratchets, salts) = (&input["ratchet_secrets"], &input["salts"]);
+    let texts: Vec<_> = (0..4).map(|n| input["texts"][n].as_str().unwrap().as_bytes()).collect();
+    let (alice, bob) = (Person::new(&input["alice"]), Person::new(&input["bob"]));
+    let (signed, one_time, kem) = prekeys(&bob.identity, &input["bob"]);
     let bundle = PrekeyBundle::verify(
-        &certificate_b,
+        &bob.certificate,
         &signed.public_bytes(),
         Some(&one_time.public_bytes()),
         &kem.public_bytes(),
@@ -140,54 +177,33 @@ fn a_conversation_with_fixed_randomness() {
     )
     .unwrap();
 
-    // The ML-KEM ciphertext is the one value the independent implementation took as given (it
-    // has no encapsulation with chosen randomness); it decapsulated it to the same secret.
-    // Base key 01.., KEM randomness 02.., first ratchet key 03.., salts 04.. and 05...
-    let mut entropy = Counting(1);
-    let a = Session::initiate_from(&alice, &certificate_a.address(), &bundle, &mut entropy).unwrap();
-    let commit = |step: crate::Step<crate::Ciphertext>| step.commit(|_| Ok::<_, ()>(())).unwrap();
-    let (a, first) = commit(a.encrypt_from(b"one", &mut entropy).unwrap());
-    let (a, second) = commit(a.encrypt_from(b"two", &mut entropy).unwrap());
+    let mut entropy = Scripted(vec![&input["base_secret"], &input["kem_randomness"], &ratchets[0]]);
+    let a = Session::initiate_from(&alice.identity, &alice.certificate.address(), &bundle, &mut entropy).unwrap();
+    let (a, first) = committed(a.encrypt_from(texts[0], &mut Scripted(vec![&salts[0]])).unwrap());
+    let (a, second) = committed(a.encrypt_from(texts[1], &mut Scripted(vec![&salts[1]])).unwrap());
     let prekeys = ResponderPrekeys { signed: &signed, one_time: Some(&one_time), kem: &kem };
-    let (b, text) = Session::accept(&bob, &certificate_b.address(), &certificate_a, &prekeys, &first.message)
-        .unwrap()
-        .commit(|_| Ok::<_, ()>(()))
-        .unwrap();
-    assert_eq!(text.as_bytes(), b"one");
-    // Ratchet key 11.., salt 12...
-    let (_, third) = commit(b.encrypt_from(b"three", &mut Counting(0x11)).unwrap());
-    let (a, _) = a.decrypt(third.kind, &third.message).unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
-    // Ratchet key 06.., salt 07...
-    let (_, fourth) = commit(a.encrypt_from(b"four", &mut entropy).unwrap());
+    let accepted =
+        Session::accept(&bob.identity, &bob.certificate.address(), &alice.certificate, &prekeys, &first.message);
+    let (b, text) = committed(accepted.unwrap());
+    assert_eq!(text.as_bytes(), texts[0]);
+    let (_, third) = committed(b.encrypt_from(texts[2], &mut Scripted(vec![&ratchets[1], &salts[2]])).unwrap());
+    let (a, text) = committed(a.decrypt(third.kind, &third.message).unwrap());
+    assert_eq!(text.as_bytes(), texts[2]);
+    let (_, fourth) = committed(a.encrypt_from(texts[3], &mut Scripted(vec![&ratchets[2], &salts[3]])).unwrap());
 
-    // Ephemeral key 31.., body key 32...
-    let content = SealedContent::session(record_a.id(), *certificate_a.certificate(), fourth.message.clone());
-    let target = SealTarget { address: certificate_b.address(), identity: certificate_b.identity() };
-    let sealed = seal_from(&[target], &content, &mut Counting(0x31)).unwrap();
-    assert!(open(&bob, &certificate_b.address(), &sealed.heads[0], &sealed.body).unwrap() == content);
-    let number = safety_number((&record_a.id(), record_a.account_key()), (&record_b.id(), record_b.account_key()));
+    let content = SealedContent::session(alice.record.id(), *alice.certificate.certificate(), fourth.message.clone());
+    let target = SealTarget { address: bob.certificate.address(), identity: bob.certificate.identity() };
+    let mut entropy = Scripted(vec![&input["seal_secret"], &input["body_key"]]);
+    let sealed = seal_from(&[target], &content, &mut entropy).unwrap();
+    let opened = open(&bob.identity, &bob.certificate.address(), &sealed.heads[0], &sealed.body).unwrap();
+    assert!(opened == content);
+    let number =
+        safety_number((&alice.record.id(), alice.record.account_key()), (&bob.record.id(), bob.record.account_key()));
 
-    let hash = |message: &[u8]| hex::encode(sha256(&[message]));
-    assert_eq!(hash(&first.message), FIRST);
-    assert_eq!(hash(&second.message), SECOND);
-    assert_eq!(hex::encode(&third.message), THIRD);
-    assert_eq!(hex::encode(&fourth.message), FOURTH);
-    assert_eq!(hex::encode(sealed.heads[0]), HEAD);
-    assert_eq!(hash(&sealed.body), BODY);
-    assert_eq!(number.digits(), SAFETY_NUMBER);
+    for (index, message) in [first, second, third, fourth].iter().enumerate() {
+        assert_eq!(output["messages"][index], hex::encode(&message.message), "message {index}");
+    }
+    assert_eq!(output["head"], hex::encode(sealed.heads[0]));
+    assert_eq!(output["body"], hex::encode(&sealed.body));
+    assert_eq!(output["safety_number"], number.digits());
 }
-
-const CHAIN_MESSAGE_KEY: &str = "3d8b2fa2a2537fdcdda46e704966a105722d268d2e9ed43bbe5b1dd9d6802935";
-const CHAIN_NEXT: &str = "469e03123f1c9c6d5c3ffaa260c7fef9f863c0b6af93f7dcae5c13cbfdadfca5";
-const FIRST: &str = "bfb0cd6096de311e54841d3b9fa9146a6dfa6622c5a0f5bd4cc5cf3ee815db72";
-const SECOND: &str = "672e5b7d2e7d29d319fbb0b0767fc34499d76ddd7923da60f7e74220fee3472f";
-const THIRD: &str = "017b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f\
-    13000000000000000012121212121212121212121212121212e101169c04430b\
-    bd66f4883b24678cd370d373a628";
-const FOURTH: &str = "01f5b2d6e60f9477e310c2982daaa6c9136c108a1777c5947e448fa37d681745\
-    57000000020000000007070707070707070707070707070707575dbc90cbb510\
-    c077af84de2760724a637fa71a";
-const HEAD: &str = "09c445f0e2c51f338db6a8dc2ff4811b2efc203248edefaa63cfe1bcd4b3b4c0\
-    da5682c23bc15beaa7a748cd2012e086";
-const BODY: &str = "dff360fce685a1b83024c5d1b9f2f210948beb1bf335185472734570e475a6e7";
-const SAFETY_NUMBER: &str = "447530281147402772703786934332933285519545621833788837648318";
