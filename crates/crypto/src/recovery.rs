@@ -44,6 +44,7 @@ impl RecoveryKey {
     #[must_use]
     pub fn words(&self) -> Zeroizing<String> {
         let mut words = Zeroizing::new(String::with_capacity(256));
+        // 32 bytes are one of the lengths BIP-39 has, so this never fails.
         if let Ok(mut mnemonic) = Mnemonic::from_entropy_in(Language::English, &*self.seed) {
             for (position, word) in mnemonic.words().enumerate() {
                 if position > 0 {
