@@ -12,7 +12,10 @@ use crate::{
     identity::verify_auth,
     router::Router,
     server::Shared,
-    socket::{CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_UNSUPPORTED, FrameSocket, Gone, Incoming, MessageSocket},
+    socket::{
+        CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket, Gone, Incoming,
+        MessageSocket,
+    },
 };
 
 /// Stands in for the key of a device that does not exist, so that the refusal takes as long and
@@ -55,7 +58,8 @@ async fn next_frame<S: MessageSocket>(socket: &mut FrameSocket<S>) -> Result<Mai
             }
             Incoming::Alive => {}
             Incoming::Text => return Err(rejected(ErrorCode::Malformed, CLOSE_UNSUPPORTED)),
-            Incoming::Unreadable => return Err(crate::session::unreadable()),
+            Incoming::TooLarge => return Err(rejected(ErrorCode::TooLarge, CLOSE_TOO_LARGE)),
+            Incoming::Garbage => return Err(rejected(ErrorCode::Malformed, CLOSE_PROTOCOL)),
             Incoming::Closed => return Err(Gone.into()),
         }
     }
@@ -70,7 +74,7 @@ pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
         return Err(rejected(ErrorCode::Malformed, CLOSE_PROTOCOL));
     };
     let version = negotiate(&offered).ok_or_else(|| rejected(ErrorCode::UnsupportedVersion, CLOSE_PROTOCOL))?;
-    let unavailable = || rejected(ErrorCode::Unavailable, crate::socket::CLOSE_RESTART);
+    let unavailable = || rejected(ErrorCode::Unavailable, CLOSE_RESTART);
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|_| unavailable())?;
     socket.send(MailboxServerFrame::Challenge { version, nonce }.encode()).await?;

@@ -23,8 +23,10 @@ pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 /// A peer that takes no bytes for this long is gone or too slow to be worth its memory.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a stopping relay waits for its sockets to say goodbye. With the last commit it stays below 5 s.
+/// How long a stopping relay waits for its sockets to say goodbye.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long it then waits for the last commit. Together less than 5 s, what supervisors allow at least.
+pub(crate) const LAST_COMMIT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Reconnects a second that a restarted relay is asked to bear: `GoAway` spreads them accordingly.
 pub(crate) const RECONNECTS_PER_SECOND: u32 = 500;

@@ -1,6 +1,10 @@
 //! The command line of a relay, shared by `subrosa-relay` and `subrosa relay serve`.
 
-use std::{io::Write, net::SocketAddr, path::PathBuf};
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use tokio::{
@@ -51,6 +55,7 @@ pub fn init_logging(verbose: u8) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(SystemTime)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
 }
@@ -88,7 +93,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 fn announce(url: &str, json: bool) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if json {
-        writeln!(stdout, "{}", serde_json::json!({ "v": 1, "type": "listening", "url": url }))?;
+        writeln!(stdout, r#"{{"v":1,"type":"listening","url":{}}}"#, serde_json::Value::from(url))?;
     } else {
         writeln!(stdout, "Relay is listening on {url}")?;
     }

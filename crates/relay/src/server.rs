@@ -34,7 +34,10 @@ use crate::{
     config::{Config, RelayError},
     http,
     lane::Lane,
-    limits::{ACCEPT_BACKOFF, DRAIN_TIMEOUT, Limiter, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND},
+    limits::{
+        ACCEPT_BACKOFF, DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT, Limiter, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS,
+        RECONNECTS_PER_SECOND,
+    },
     router::{LocalRouter, Router},
 };
 
@@ -146,7 +149,8 @@ pub async fn run(
 
 /// The names clients may know a relay by.
 fn authorities(config: &Config, address: SocketAddr) -> Result<Vec<String>, RelayError> {
-    if !address.ip().is_loopback() && !(config.behind_proxy && config.public_url.is_some()) {
+    let is_fronted = config.behind_proxy && config.public_url.is_some();
+    if !address.ip().is_loopback() && !is_fronted {
         return Err(RelayError::ExposedWithoutProxy(address));
     }
     let Some(url) = &config.public_url else {
@@ -214,7 +218,7 @@ impl Relay {
                 // The writer ends when the last queue handle is gone; connections that are still
                 // being cut hold one for a moment.
                 drop(shared);
-                tokio::time::timeout(DRAIN_TIMEOUT, stopped).await.unwrap_or(Ok(Ok(())))
+                tokio::time::timeout(LAST_COMMIT_TIMEOUT, stopped).await.unwrap_or(Ok(Ok(())))
             }
         };
         match ended {

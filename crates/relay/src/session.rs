@@ -56,11 +56,6 @@ async fn end<S: MessageSocket>(socket: &mut FrameSocket<S>, rejected: Rejected) 
     socket.close(rejected.close, "").await;
 }
 
-/// A frame above the limit, or no frame. The library tells both by an error only; the limit is the likely one.
-pub(crate) fn unreadable() -> Rejected {
-    Rejected { refusal: Some(Refusal::never(ErrorCode::TooLarge)), close: CLOSE_TOO_LARGE }
-}
-
 async fn go_away<S: MessageSocket, B: Store, R: Router>(shared: &Shared<B, R>, socket: &mut FrameSocket<S>) {
     let frame = MailboxServerFrame::GoAway { retry_after_ms: shared.go_away_ms() };
     if socket.send(frame.encode()).await.is_ok() {
@@ -259,16 +254,14 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
     }
 
     async fn receive(&mut self, incoming: Incoming) -> Result<(), Ended> {
-        let malformed = |close| {
-            let refusal = Some(Refusal::never(ErrorCode::Malformed));
-            Err(Ended::Rejected(Rejected { refusal, close }))
-        };
+        let rejected = |code, close| Err(Ended::Rejected(Rejected { refusal: Some(Refusal::never(code)), close }));
         self.last_heard = Instant::now();
         let bytes = match incoming {
             Incoming::Frame(bytes) => bytes,
             Incoming::Alive => return Ok(()),
-            Incoming::Text => return malformed(CLOSE_UNSUPPORTED),
-            Incoming::Unreadable => return Err(Ended::Rejected(unreadable())),
+            Incoming::Text => return rejected(ErrorCode::Malformed, CLOSE_UNSUPPORTED),
+            Incoming::TooLarge => return rejected(ErrorCode::TooLarge, CLOSE_TOO_LARGE),
+            Incoming::Garbage => return rejected(ErrorCode::Malformed, CLOSE_PROTOCOL),
             Incoming::Closed => return Err(Ended::Gone),
         };
         match MailboxClientFrame::decode(bytes) {
@@ -279,7 +272,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
                 self.socket.send(MailboxServerFrame::Response { id, result }.encode()).await?;
             }
             Ok(MailboxClientFrame::Hello(_) | MailboxClientFrame::Auth { .. }) | Err(_) => {
-                return malformed(CLOSE_PROTOCOL);
+                return rejected(ErrorCode::Malformed, CLOSE_PROTOCOL);
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! A WebSocket as the relay uses it: binary frames, bounded, with a deadline round every send.
 //! Generic over stream and sink, so that sessions are not tied to one library.
 
+use std::time::Duration;
+
 use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
@@ -21,6 +23,10 @@ pub(crate) const CLOSE_POLICY: u16 = 1008;
 pub(crate) const CLOSE_TOO_LARGE: u16 = 1009;
 /// Another connection of this device took over.
 pub(crate) const CLOSE_DISPLACED: u16 = 4409;
+
+/// How long the end of a closed socket is waited for, so that what the peer still sends does not
+/// reset the connection before it has read why.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// What the socket is read with at once. Idle connections keep it, so it is small
 /// (`docs/performance.md`: 128 KiB each would be the library's default).
@@ -65,12 +71,27 @@ pub(crate) enum Incoming {
     Alive,
     /// A text frame: not this protocol.
     Text,
-    /// Larger than the limit, or no WebSocket frame at all.
-    Unreadable,
+    /// Larger than the limit.
+    TooLarge,
+    /// No WebSocket frame.
+    Garbage,
     /// The end.
     Closed,
 }
 
+/// Why a socket cannot be read any further.
+fn unreadable(error: axum::Error) -> Incoming {
+    use tungstenite::{Error, error::ProtocolError};
+    tracing::debug!(%error, "a socket cannot be read any further");
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Capacity(_)) => Incoming::TooLarge,
+        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Incoming::Closed,
+        Some(Error::Protocol(_) | Error::Utf8(_)) => Incoming::Garbage,
+        _ => Incoming::Closed,
+    }
+}
+
+/// A WebSocket that carries frames of this protocol.
 pub(crate) struct FrameSocket<S>(pub(crate) S);
 
 impl<S: MessageSocket> FrameSocket<S> {
@@ -81,10 +102,7 @@ impl<S: MessageSocket> FrameSocket<S> {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Incoming::Alive,
             Some(Ok(Message::Text(_))) => Incoming::Text,
             Some(Ok(Message::Close(_))) | None => Incoming::Closed,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a socket became unreadable");
-                Incoming::Unreadable
-            }
+            Some(Err(error)) => unreadable(error),
         }
     }
 
@@ -109,6 +127,7 @@ impl<S: MessageSocket> FrameSocket<S> {
         let frame = CloseFrame { code, reason: reason.into() };
         // Whether or not the peer still hears it, the connection is over.
         let _ = self.within(|sink| async move { sink.send(Message::Close(Some(frame))).await }).await;
+        let _ = tokio::time::timeout(CLOSE_GRACE, async { while let Some(Ok(_)) = self.0.next().await {} }).await;
     }
 
     async fn within<'a, F, Fut>(&'a mut self, write: F) -> Result<(), Gone>

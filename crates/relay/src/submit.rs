@@ -55,7 +55,8 @@ fn decode(incoming: Incoming) -> Result<Option<SubmitClientFrame>, Ended> {
             .map_err(|_| Ended::Refused(Some(ErrorCode::Malformed), CLOSE_PROTOCOL)),
         Incoming::Alive => Ok(None),
         Incoming::Text => Err(Ended::Refused(Some(ErrorCode::Malformed), CLOSE_UNSUPPORTED)),
-        Incoming::Unreadable => Err(Ended::Refused(Some(ErrorCode::TooLarge), CLOSE_TOO_LARGE)),
+        Incoming::TooLarge => Err(Ended::Refused(Some(ErrorCode::TooLarge), CLOSE_TOO_LARGE)),
+        Incoming::Garbage => Err(Ended::Refused(Some(ErrorCode::Malformed), CLOSE_PROTOCOL)),
         Incoming::Closed => Err(Ended::Gone),
     }
 }

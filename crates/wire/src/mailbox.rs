@@ -128,7 +128,7 @@ pub enum MailboxServerFrame {
     },
     /// One envelope.
     Push(Push),
-    /// All that was waiting has been pushed and acknowledged.
+    /// All that was waiting has been pushed. Said once a session, when the mailbox is first seen drained.
     CaughtUp,
     /// Another connection of this device took over.
     Displaced,

@@ -139,16 +139,12 @@ pub(super) fn open(
     synchronous: Synchronous,
     max_pages: Option<u32>,
 ) -> Result<(Connection, MailboxEpoch), RelayError> {
-    let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
-    prepare(path, size, synchronous, max_pages)
-}
-
-fn prepare(
-    path: &Path,
-    size: u64,
-    synchronous: Synchronous,
-    max_pages: Option<u32>,
-) -> Result<(Connection, MailboxEpoch), RelayError> {
+    // Made before SQLite does, so that only its owner can read it; the log inherits that.
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+    let size = file
+        .and_then(|file| file.metadata())
+        .map_err(|source| RelayError::DataDir { path: path.to_owned(), source })?
+        .len();
     let sql = |error| explain(path, error);
     let mut db = Connection::open(path).map_err(sql)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;

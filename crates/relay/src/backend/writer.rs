@@ -194,18 +194,22 @@ impl Loop {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut changes = 0;
         while self.operations.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            self.commit(std::mem::take(&mut batch))?;
+            self.commit(std::mem::take(&mut batch), false)?;
             let total = self.db.total_changes();
             if total.saturating_sub(changes) >= CHECKPOINT_PAGES {
                 changes = total;
                 self.checkpoint()?;
             }
         }
+        // A clean stop leaves one file: a copy of it is a backup.
+        if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the log stays beside the database until the next start");
+        }
         Ok(())
     }
 
     /// Commits a batch and answers it.
-    fn commit(&self, mut batch: Vec<Box<dyn Operation>>) -> Result<(), String> {
+    fn commit(&self, mut batch: Vec<Box<dyn Operation>>, is_retry: bool) -> Result<(), String> {
         match self.transaction(&mut batch) {
             Ok(()) => {
                 if batch.iter().any(|operation| operation.is_submission()) {
@@ -215,14 +219,18 @@ impl Loop {
                 return Ok(());
             }
             Err(error) if is_fatal(&error) => return Err(fail(batch, &error)),
-            Err(error) if batch.len() == 1 => {
+            Err(error) if batch.len() == 1 && is_retry => {
                 tracing::warn!(%error, "a change could not be committed");
                 batch.into_iter().for_each(|operation| operation.answer(Some(&unavailable(&error))));
                 return Ok(());
             }
             Err(error) => tracing::warn!(%error, operations = batch.len(), "a commit failed, trying one by one"),
         }
-        batch.into_iter().try_for_each(|operation| self.commit(vec![operation]))
+        // If the log could not grow, moving it into the database makes room at its beginning.
+        if let Err(error) = passive_checkpoint(&self.db) {
+            tracing::warn!(%error, "the log could not be checkpointed");
+        }
+        batch.into_iter().try_for_each(|operation| self.commit(vec![operation], true))
     }
 
     /// One transaction over all operations. On an error nothing of it is in the database.
