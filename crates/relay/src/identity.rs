@@ -267,9 +267,9 @@ mod tests {
         let account = Account::new();
         let one = account.certificate(1, 1);
         let six: Vec<_> = (1..=6).map(|number| account.certificate(number, 1)).collect();
-        assert!(account.parse(&account.list(1, &[one.clone()])).is_ok());
+        assert!(account.parse(&account.list(1, std::slice::from_ref(&one))).is_ok());
         assert!(account.parse(&account.list(1, &six[..5])).is_ok());
-        assert_eq!(account.parse(&account.list(0, &[one.clone()])), Err(Invalid), "version 0");
+        assert_eq!(account.parse(&account.list(0, std::slice::from_ref(&one))), Err(Invalid), "version 0");
         assert_eq!(account.parse(&account.list(1, &[])), Err(Invalid), "no device");
         assert_eq!(account.parse(&account.list(1, &six)), Err(Invalid), "too many");
         assert_eq!(account.parse(&account.list(1, &[one.clone(), one.clone()])), Err(Invalid), "twice");
