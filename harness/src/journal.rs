@@ -125,6 +125,12 @@ impl Inner {
         self.progress.to_deliver += usize::from(!self.delivered.contains(id));
     }
 
+    fn show(&mut self, id: &str) {
+        if self.shown.insert(id.to_owned()) && self.accepted.contains(id) {
+            self.progress.to_show -= 1;
+        }
+    }
+
     fn moved(&mut self, id: &str, status: MessageStatus) {
         if matches!(status, MessageStatus::Queued | MessageStatus::Failed | MessageStatus::Expired) {
             return;
@@ -168,11 +174,7 @@ impl Journal {
         let mut inner = self.lock();
         match &entry {
             Entry::Accepted { id } => inner.accept(id),
-            Entry::Shown { id, .. } => {
-                if inner.shown.insert(id.clone()) && inner.accepted.contains(id) {
-                    inner.progress.to_show -= 1;
-                }
-            }
+            Entry::Shown { id, .. } => inner.show(id),
             Entry::Moved { id, status, .. } => inner.moved(id, *status),
             _ => {}
         }

@@ -149,10 +149,10 @@ enum Step {
 }
 
 /// The processes in the order of [`World::keepers`].
-const ALICES_RELAY: usize = 0;
-const BOBS_RELAY: usize = 1;
-const ALICE: usize = 2;
-const BOB: usize = 3;
+pub(crate) const ALICES_RELAY: usize = 0;
+pub(crate) const BOBS_RELAY: usize = 1;
+pub(crate) const ALICE: usize = 2;
+pub(crate) const BOB: usize = 3;
 
 fn steps(config: &Config, random: &mut StdRng) -> Vec<Step> {
     let mut steps = vec![Step::Random; config.random_kills as usize];
