@@ -10,6 +10,7 @@ pub mod exposure;
 pub mod journal;
 pub mod keeper;
 pub mod kills;
+pub mod needles;
 pub mod power_cut;
 pub mod programs;
 pub mod proxy;
