@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    io::Write,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitStatus, Stdio},
@@ -53,6 +54,8 @@ pub enum Program {
         data: PathBuf,
         /// The port, 0 before the first start.
         port: u16,
+        /// Further arguments.
+        arguments: Vec<String>,
     },
     /// An account's engine: `listen`.
     Engine(Account),
@@ -135,7 +138,7 @@ pub struct Surroundings {
     pub journal: Arc<Journal>,
     /// Deaths and starts.
     pub ledger: SharedLedger,
-    /// Standard error of all processes goes to `NAME.stderr` here.
+    /// Standard error of all processes goes to `NAME.stderr` here, standard output of relays to `NAME.stdout`.
     pub logs: PathBuf,
 }
 
@@ -326,7 +329,7 @@ impl Run {
             Ok(url) => url,
             Err(error) => return self.wrong(format!("{} started and does not serve: {error:#}", self.name)),
         };
-        if let Program::Relay { port, .. } = &mut self.program
+        if let Program::Relay { port: port @ 0, .. } = &mut self.program
             && let Some(given) = url.rsplit(':').next().and_then(|text| text.trim_end_matches('/').parse().ok())
         {
             *port = given;
@@ -341,9 +344,10 @@ impl Run {
 
     fn spawn(&mut self, arm: Option<Armed>) -> Result<Running> {
         let mut command = match &self.program {
-            Program::Relay { data, port } => {
+            Program::Relay { data, port, arguments } => {
                 let mut command = Command::new(&self.around.programs.relay);
                 command.arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}"), "--json"]);
+                command.args(arguments);
                 command
             }
             Program::Engine(account) => {
@@ -368,7 +372,11 @@ impl Run {
         let stdout = child.stdout.take().context("no standard output")?;
         let (first, listening) = oneshot::channel();
         let lines = match &self.program {
-            Program::Relay { .. } => tokio::spawn(read_relay(stdout, first)),
+            Program::Relay { .. } => {
+                let printed = self.around.logs.join(format!("{}.stdout", self.name));
+                let printed = std::fs::OpenOptions::new().create(true).append(true).open(printed)?;
+                tokio::spawn(read_relay(stdout, printed, first))
+            }
             Program::Engine(account) => {
                 let reader =
                     read_engine(stdout, account.id.clone(), Arc::clone(&self.around.journal), Arc::clone(&self.cursor));
@@ -439,10 +447,12 @@ async fn ready(program: &Program, pid: Option<u32>, listening: &mut oneshot::Rec
     }
 }
 
-async fn read_relay(stdout: impl AsyncRead + Unpin, first: oneshot::Sender<String>) {
+/// Reads a relay's lines: the first says where it listens, all are kept for whoever searches what it wrote.
+async fn read_relay(stdout: impl AsyncRead + Unpin, mut printed: std::fs::File, first: oneshot::Sender<String>) {
     let mut lines = BufReader::new(stdout).lines();
     let mut first = Some(first);
     while let Ok(Some(line)) = lines.next_line().await {
+        let _ = writeln!(printed, "{line}");
         let Ok(value) = serde_json::from_str::<Value>(&line) else { continue };
         if value.get("type").and_then(Value::as_str) == Some("listening")
             && let Some(url) = value.get("url").and_then(Value::as_str)

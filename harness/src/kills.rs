@@ -169,6 +169,12 @@ fn steps(config: &Config, random: &mut StdRng) -> Vec<Step> {
     steps
 }
 
+/// The handles of the two people; long enough to be searched for in what a relay wrote.
+pub const HANDLES: [&str; 2] = ["alice.at.relay-a", "bob.at.relay-b"];
+
+/// Variables set for one of the processes.
+pub type Environment<'a> = &'a [(String, String)];
+
 /// Two relays, two engines that know each other, and the journal.
 #[derive(Debug)]
 pub struct World {
@@ -185,7 +191,7 @@ impl World {
     ///
     /// # Errors
     /// Something does not start or does not answer.
-    pub async fn start(root: &Path, environment: [&[(String, String)]; 4]) -> Result<Self> {
+    pub async fn start(root: &Path, environment: [Environment<'_>; 4]) -> Result<Self> {
         let programs = Programs::locate()?;
         let around = Surroundings {
             programs: programs.clone(),
@@ -195,13 +201,13 @@ impl World {
         };
         let mut keepers = Vec::new();
         for (name, place) in [("relay-a", ALICES_RELAY), ("relay-b", BOBS_RELAY)] {
-            let program = Program::Relay { data: root.join(name), port: 0 };
+            let program = Program::Relay { data: root.join(name), port: 0, arguments: Vec::new() };
             let keeper = Keeper::start(name, program, &around, environment[place]);
             keeper.serving().await?;
             keepers.push(keeper);
         }
         let alice = Account::init(&programs, root, "alice", &keepers[ALICES_RELAY].url(), environment[ALICE]).await?;
-        let bob = Account::init(&programs, root, "bob", &keepers[BOBS_RELAY].url(), environment[BOB]).await?;
+        let bob = Account::init(&programs, root, HANDLES[1], &keepers[BOBS_RELAY].url(), environment[BOB]).await?;
         for (account, place) in [(&alice, ALICE), (&bob, BOB)] {
             let program = Program::Engine(account.clone());
             let keeper = Keeper::start(&account.name, program, &around, environment[place]);

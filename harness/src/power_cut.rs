@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     journal::{Verdict, judge},
-    kills::{ALICE, BOB, BOBS_RELAY, Target, World},
+    kills::{ALICE, BOB, BOBS_RELAY, Environment, HANDLES, Target, World},
     programs::workspace,
 };
 
@@ -161,15 +161,15 @@ pub async fn run(config: &Config, root: &Path) -> Result<Report> {
     let shim = build_shim(root)?;
     let (place, folder) = match config.victim {
         Victim::Relay | Victim::UnsyncedRelay => (BOBS_RELAY, "relay-b"),
-        Victim::Sender => (ALICE, "alice"),
-        Victim::Receiver => (BOB, "bob"),
+        Victim::Sender => (ALICE, HANDLES[0]),
+        Victim::Receiver => (BOB, HANDLES[1]),
     };
     let shadowed = Shadowed::new(&root.join(folder))?;
     let mut watched = shadowed.environment(&shim);
     if config.victim == Victim::UnsyncedRelay {
         watched.push(("SUBROSA_RELAY_SYNCHRONOUS".into(), "OFF".into()));
     }
-    let mut environment: [&[(String, String)]; 4] = [&[]; 4];
+    let mut environment: [Environment<'_>; 4] = [&[]; 4];
     environment[place] = &watched;
     let world = World::start(root, environment).await?;
     if config.victim == Victim::UnsyncedRelay {
