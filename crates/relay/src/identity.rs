@@ -56,10 +56,16 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Invalid> {
     Ok(*head)
 }
 
-/// Verifies strictly: no small-order keys, no malleable signatures.
+/// A key in its one encoding, and not of small order: for those everybody could sign.
+fn public_key(bytes: &[u8; 32]) -> Result<VerifyingKey, Invalid> {
+    let key = VerifyingKey::from_bytes(bytes).map_err(|_| Invalid)?;
+    let is_canonical = key.to_edwards().compress().as_bytes() == bytes;
+    if is_canonical && !key.is_weak() { Ok(key) } else { Err(Invalid) }
+}
+
+/// Verifies strictly: no malleable signatures.
 fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Invalid> {
-    let key = VerifyingKey::from_bytes(key).map_err(|_| Invalid)?;
-    key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| Invalid)
+    public_key(key)?.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| Invalid)
 }
 
 impl AccountRecord {
@@ -74,8 +80,8 @@ impl AccountRecord {
         }
         let account_key = take::<32>(&mut rest)?;
         let recovery_hash = take::<32>(&mut rest)?;
-        let key = VerifyingKey::from_bytes(&account_key).map_err(|_| Invalid)?;
-        if !rest.is_empty() || key.is_weak() {
+        public_key(&account_key)?;
+        if !rest.is_empty() {
             return Err(Invalid);
         }
         let digest = Sha256::new()
@@ -113,7 +119,8 @@ impl DeviceList {
         let mut devices: Vec<Device> = Vec::with_capacity(count);
         for _ in 0..count {
             let device = Self::certificate(&mut rest, account, version)?;
-            if devices.last().is_some_and(|last| last.number >= device.number) {
+            let is_ascending = devices.last().is_none_or(|last| last.number < device.number);
+            if !is_ascending || devices.iter().any(|other| other.identity == device.identity) {
                 return Err(Invalid);
             }
             devices.push(device);
@@ -132,6 +139,7 @@ impl DeviceList {
         if number == 0 || !(1..=list_version).contains(&u32::from_be_bytes(added_in)) {
             return Err(Invalid);
         }
+        public_key(&identity)?;
         verify(&account.account_key, &message, &signature)?;
         Ok(Device { number, identity })
     }
@@ -226,8 +234,11 @@ mod tests {
         }
 
         fn certificate(&self, number: u32, added_in: u32) -> Vec<u8> {
-            let identity = SigningKey::from_bytes(&[number as u8; 32]).verifying_key();
-            let fields = [&number.to_be_bytes()[..], identity.as_bytes(), &added_in.to_be_bytes()].concat();
+            self.certify(number, SigningKey::from_bytes(&[number as u8; 32]).verifying_key().as_bytes(), added_in)
+        }
+
+        fn certify(&self, number: u32, identity: &[u8; 32], added_in: u32) -> Vec<u8> {
+            let fields = [&number.to_be_bytes()[..], identity, &added_in.to_be_bytes()].concat();
             let signed = [labels::DEVICE_CERTIFICATE, &self.id().0, &fields].concat();
             [fields, self.key.sign(&signed).to_bytes().to_vec()].concat()
         }
@@ -276,6 +287,26 @@ mod tests {
         assert_eq!(account.parse(&account.list(1, &[account.certificate(2, 1), one])), Err(Invalid), "order");
         assert_eq!(account.parse(&account.list(1, &[account.certificate(1, 2)])), Err(Invalid), "from the future");
         assert_eq!(account.parse(&account.list(1, &[account.certificate(0, 1)])), Err(Invalid), "number 0");
+        let same_key = *SigningKey::from_bytes(&[1; 32]).verifying_key().as_bytes();
+        let copy = account.certify(2, &same_key, 1);
+        assert_eq!(account.parse(&account.list(1, &[account.certificate(1, 1), copy])), Err(Invalid), "one key twice");
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        assert_eq!(account.parse(&account.list(1, &[account.certify(1, &neutral, 1)])), Err(Invalid), "small order");
+        // y and p + y are one point; only the smaller is its encoding. The library reads both.
+        let doubles: Vec<_> = (2..19u8)
+            .map(|y| {
+                let mut bytes = [0xff; 32];
+                (bytes[0], bytes[31]) = (0xed + y, 0x7f);
+                bytes
+            })
+            .filter(|bytes| VerifyingKey::from_bytes(bytes).is_ok())
+            .collect();
+        assert!(!doubles.is_empty());
+        for double in doubles {
+            let list = account.list(1, &[account.certify(1, &double, 1)]);
+            assert_eq!(account.parse(&list), Err(Invalid), "not canonical");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, hooks::Wal};
 use subrosa_crash_point::{CrashPoint, crash_point};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -26,7 +26,7 @@ use crate::{config::RelayError, limits::INTAKE_KIB};
 const QUEUE: usize = 2_048;
 /// Operations of one commit: bounds how long the first of them waits for the last.
 const MAX_BATCH: usize = 1_024;
-/// Pages of the log after which the checkpointer is asked to move them: 4 MiB.
+/// Pages the log grows by before the checkpointer is asked to move them: 4 MiB.
 const CHECKPOINT_PAGES: u64 = 1_000;
 /// Pages of the log (256 MiB) beyond which the writer checkpoints itself: without writers a
 /// checkpoint finishes, and the log starts again at its beginning.
@@ -134,13 +134,19 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts writer and checkpointer. The receiver resolves when the writer has ended; the
     /// writer ends when every [`Writer`] is dropped and the queue is empty.
-    pub(super) fn start(db: Connection, path: &Path) -> Result<(Self, StoreStopped), RelayError> {
+    pub(super) fn start(mut db: Connection, path: &Path) -> Result<(Self, StoreStopped), RelayError> {
         let (queue, operations) = mpsc::channel(QUEUE);
         let (ended, stopped) = oneshot::channel();
         let log_pages = Arc::new(AtomicU64::new(0));
-        let checkpointer = start_checkpointer(path, Arc::clone(&log_pages))?;
+        let seen = Arc::clone(&log_pages);
+        let note = move |_: &mut Wal, pages| {
+            seen.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        db.wal_hook(Some(note)).map_err(std::io::Error::other)?;
+        let checkpointer = start_checkpointer(path)?;
         thread::Builder::new().name("relay-writer".to_owned()).spawn(move || {
-            let result = Loop { db, operations, checkpointer, log_pages }.run();
+            let result = Loop { db, operations, checkpointer, log_pages, asked_at: 0 }.run();
             let _ = ended.send(result);
         })?;
         Ok((Self { queue, budget: Arc::new(Semaphore::new(INTAKE_KIB)) }, stopped))
@@ -186,20 +192,18 @@ struct Loop {
     db: Connection,
     operations: mpsc::Receiver<Box<dyn Operation>>,
     checkpointer: SyncSender<()>,
+    /// Pages in the log after the last commit. The log starts again at its beginning once it was moved completely.
     log_pages: Arc<AtomicU64>,
+    /// Pages in the log when the checkpointer was last asked.
+    asked_at: u64,
 }
 
 impl Loop {
     fn run(mut self) -> Result<(), String> {
         let mut batch = Vec::with_capacity(MAX_BATCH);
-        let mut changes = 0;
         while self.operations.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             self.commit(std::mem::take(&mut batch), false)?;
-            let total = self.db.total_changes();
-            if total.saturating_sub(changes) >= CHECKPOINT_PAGES {
-                changes = total;
-                self.checkpoint()?;
-            }
+            self.checkpoint()?;
         }
         // A clean stop leaves one file: a copy of it is a backup.
         if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
@@ -268,10 +272,17 @@ impl Loop {
         self.db.prepare_cached(sql)?.execute([]).map(|_| ())
     }
 
-    fn checkpoint(&self) -> Result<(), String> {
-        if self.log_pages.load(Ordering::Relaxed) >= FORCED_CHECKPOINT_PAGES {
+    /// Has the log moved into the database when it has grown enough.
+    fn checkpoint(&mut self) -> Result<(), String> {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        self.asked_at = self.asked_at.min(pages);
+        if pages - self.asked_at < CHECKPOINT_PAGES {
+            return Ok(());
+        }
+        self.asked_at = pages;
+        if pages >= FORCED_CHECKPOINT_PAGES {
             match passive_checkpoint(&self.db) {
-                Ok(pages) => self.log_pages.store(pages, Ordering::Relaxed),
+                Ok(()) => return Ok(()),
                 Err(error) if is_fatal(&error) => return Err(error.to_string()),
                 Err(error) => tracing::warn!(%error, "the log could not be checkpointed"),
             }
@@ -290,24 +301,20 @@ fn fail(batch: Vec<Box<dyn Operation>>, error: &rusqlite::Error) -> String {
     error.to_string()
 }
 
-/// Moves what can be moved without waiting for anybody; gives the pages that the log still holds.
-fn passive_checkpoint(db: &Connection) -> rusqlite::Result<u64> {
-    let (pages, moved): (i64, i64) =
-        db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
-    // A log that was moved completely is overwritten from its beginning by the next commit.
-    Ok(if moved >= pages { 0 } else { u64::try_from(pages).unwrap_or(0) })
+/// Moves what can be moved without waiting for anybody.
+fn passive_checkpoint(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 /// The checkpoint's fsyncs happen on this thread and connection, so that no commit waits for them.
-fn start_checkpointer(path: &Path, log_pages: Arc<AtomicU64>) -> Result<SyncSender<()>, RelayError> {
+fn start_checkpointer(path: &Path) -> Result<SyncSender<()>, RelayError> {
     let db = schema::open_checkpointer(path)?;
     let (wanted, requests) = sync_channel::<()>(1);
     thread::Builder::new().name("relay-checkpoint".to_owned()).spawn(move || {
         while requests.recv().is_ok() {
-            match passive_checkpoint(&db) {
-                Ok(pages) => log_pages.store(pages, Ordering::Relaxed),
-                // A full disk: the log keeps everything until there is space.
-                Err(error) => tracing::warn!(%error, "checkpointing failed"),
+            // A full disk: the log keeps everything until there is space.
+            if let Err(error) = passive_checkpoint(&db) {
+                tracing::warn!(%error, "checkpointing failed");
             }
         }
     })?;
