@@ -1,1 +1,89 @@
-fn main() {}
+//! `subrosa`: parses the command line and runs a verb. The engine is in `subrosa-client-core`, the relay in `subrosa-relay`.
+
+mod account;
+mod args;
+mod demo;
+mod errors;
+mod interrupt;
+mod output;
+mod passphrase;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use subrosa_client_core::{ApiError, ErrorKind};
+use tracing_subscriber::EnvFilter;
+
+use crate::{args::Cli, errors::Failure, interrupt::Interrupt, output::Output};
+
+/// Threads for network and store; the engine needs little, and every `send` pays for starting them.
+const WORKER_THREADS: usize = 2;
+
+/// What every verb needs.
+pub(crate) struct Context {
+    pub(crate) global: args::Global,
+    pub(crate) out: Output,
+    pub(crate) interrupt: Interrupt,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_arguments(&error),
+    };
+    let json = cli.global.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { global, verb } = cli;
+    let out = Output::new(global.json, global.quiet, global.verbose);
+    let Some(verb) = verb else {
+        return Ok(output::print(args::SHORT_HELP)?);
+    };
+    if !matches!(verb, args::Verb::Relay(_)) {
+        log_to_stderr(global.verbose);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("cannot start: {error}")))?;
+    let result = runtime.block_on(async {
+        let interrupt = Interrupt::install()
+            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("cannot wait for signals: {error}")))?;
+        verbs::run(&Context { global, out, interrupt }, verb).await
+    });
+    // A thread that waits for a person's typing must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Help and versions go to stdout and are no failure; the rest is a usage error, as JSON if that was asked for.
+fn refuse_arguments(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let message = text.trim().trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned();
+        return Failure::Api(ApiError::new(ErrorKind::Usage, message).hint("see: subrosa --help")).report(true);
+    }
+    // A closed pipe is no reason to fail.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ErrorKind::Usage.exit_code()))
+}
+
+/// Nothing but errors unless asked: stderr is for people. `SUBROSA_LOG` overrides with a filter of its own.
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 | 1 => "error",
+        2 => "info",
+        3 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("SUBROSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

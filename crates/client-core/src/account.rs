@@ -160,6 +160,8 @@ fn remove_leftovers(home: &Home) {
 }
 
 fn make_store(home: &Home, key: &StoreKey, own: &Own, contacts: &[ContactSync]) -> Result<(), ApiError> {
+    // Made here, readable by its owner only: SQLite would follow the umask, and gives its log and index the mode it finds.
+    home.write_private(&home.store(), b"")?;
     let mut db = store::open(&home.store(), key.as_bytes(), true)?;
     let transaction = db.transaction().map_err(store::StoreError::from)?;
     store::account::create(&transaction, own, now_ms())?;

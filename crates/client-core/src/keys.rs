@@ -75,6 +75,7 @@ impl StoreKey {
 }
 
 /// What opens the store's key; wiped when dropped, never shown.
+#[derive(Clone)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 /// A passphrase from a file, and whether others may read that file.

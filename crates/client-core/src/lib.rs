@@ -16,6 +16,7 @@ pub mod keys;
 pub mod limits;
 pub mod lock;
 pub mod net;
+pub mod open;
 mod receipts;
 pub mod rpc;
 mod store;

@@ -511,7 +511,13 @@ impl Client for Engine {
             let core = &self.inner.core;
             core.run(Core::gather_receipts).await?;
             let changed = self.inner.signals.progress.subscribe();
-            let look = |core: &mut Core| Ok(core.is_idle()?.then_some(()));
+            let link = self.inner.link.clone();
+            let look = move |core: &mut Core| {
+                // Requests to the own relay (prekeys, links) can go only while it is reached; then they are part of it.
+                let online = link.borrow().connection == Connection::Online;
+                let waits = online && store::tasks::count(&core.db)? > 0;
+                Ok((!waits && core.is_idle()?).then_some(()))
+            };
             let done = self.wait_for(params.timeout_ms, changed, look).await?.is_some();
             Ok(Waited { done, error: None })
         })

@@ -1,0 +1,86 @@
+//! Opens the account for a verb, and leaves it in order whatever the verb does.
+
+use std::{sync::Arc, time::Duration};
+
+use subrosa_client_core::{
+    Client,
+    api::TimeoutParams,
+    home::Home,
+    open::{OpenOptions, Opened, open},
+};
+
+use crate::{Context, errors::Failure, passphrase::Source};
+
+/// How long a verb waits for the mailbox before it uses what is here. A reachable relay needs milliseconds; without one
+/// the local verbs have to work all the same.
+const DRAIN_FIRST: Duration = Duration::from_secs(3);
+
+/// How a verb uses the account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use {
+    /// The verb, for others to read.
+    pub(crate) kind: &'static str,
+    /// It may run for long: other processes use its engine meanwhile instead of waiting for it.
+    pub(crate) serve: bool,
+    /// Fetch what waits in the mailbox first: it decides what names mean and what there is to show.
+    pub(crate) drain: bool,
+}
+
+/// The directory that the flags and the environment name.
+pub(crate) fn home(ctx: &Context) -> Result<Home, Failure> {
+    Ok(Home::locate(ctx.global.home.as_deref())?)
+}
+
+/// Runs a verb on the account. An interrupt ends it; in every case what is due is sent and the engine stopped.
+pub(crate) async fn with_account<T>(
+    ctx: &Context,
+    how: Use,
+    verb: impl AsyncFnOnce(Arc<dyn Client>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let opened = tokio::select! {
+        opened = open_account(ctx, how) => opened?,
+        signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
+    };
+    let client = opened.client();
+    let work = async {
+        if how.drain {
+            drain_first(ctx, &*client).await;
+        }
+        verb(Arc::clone(&client)).await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        signal = ctx.interrupt.wait() => Err(Failure::Interrupted(signal)),
+    };
+    opened.close().await;
+    result
+}
+
+/// Opens the account; for verbs that end on an interrupt in their own way.
+pub(crate) async fn open_account(ctx: &Context, how: Use) -> Result<Opened, Failure> {
+    let home = home(ctx)?;
+    let source = Source::new(&ctx.global, &ctx.out);
+    let options = OpenOptions {
+        kind: how.kind.to_owned(),
+        serve: how.serve,
+        lock_timeout: ctx.global.lock_timeout,
+        passphrase: Arc::new(move || source.get()),
+    };
+    Ok(open(&home, options).await?)
+}
+
+async fn drain_first(ctx: &Context, client: &dyn Client) {
+    match client.drain(TimeoutParams { timeout_ms: millis(DRAIN_FIRST) }).await {
+        Ok(waited) if waited.done => {}
+        Ok(waited) => {
+            let why = waited.error.unwrap_or_else(|| "time ran out".to_owned());
+            ctx.out.detail(&format!("the mailbox was not fetched ({why}): this is what is known here"));
+        }
+        Err(error) => ctx.out.detail(&format!("the mailbox was not fetched: {error}")),
+    }
+}
+
+/// Milliseconds, as the engine takes them.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

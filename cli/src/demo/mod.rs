@@ -1,0 +1,49 @@
+//! `demo`: a conversation through a real relay between two real engines, on disk, and nothing left behind.
+//!
+//! Relay, engines and stores are those of production, in one process and one temporary directory. On a terminal it is a
+//! small chat with a friendly peer; otherwise, or with `--script`, a conversation that prints every change of state.
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use subrosa_client_core::{ApiError, ErrorKind};
+
+use crate::{Context, args::DemoArgs, errors::Failure};
+
+mod chat;
+mod directory;
+mod editor;
+mod robin;
+mod script;
+mod stage;
+mod view;
+
+/// The script takes a few seconds on a slow machine; more is a fault to show, not to wait for.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) async fn run(ctx: &Context, args: DemoArgs) -> Result<(), Failure> {
+    let live = !args.script && !ctx.out.json && std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    ctx.out.note("Setting up a relay and two accounts on this machine …");
+    let stage = tokio::select! {
+        stage = stage::Stage::set_up() => stage?,
+        signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
+    };
+    let result = if live {
+        chat::run(ctx, &stage).await
+    } else {
+        let timeout = ctx.global.timeout.unwrap_or(SCRIPT_TIMEOUT);
+        tokio::select! {
+            result = script::run(ctx, &stage) => result,
+            signal = ctx.interrupt.wait() => Err(Failure::Interrupted(signal)),
+            () = tokio::time::sleep(timeout) => {
+                Err(ApiError::new(ErrorKind::Timeout, format!("the conversation did not end within {timeout:?}"))
+                    .hint("a very slow machine may need more: --timeout 2m")
+                    .into())
+            }
+        }
+    };
+    stage.clear_away().await?;
+    if result.is_ok() {
+        ctx.out.note("\nAll of it is gone now. For real: subrosa init --relay URL --name HANDLE");
+    }
+    result
+}

@@ -1,0 +1,353 @@
+//! Every line as people read it. Each text that comes from somebody else is cleaned here.
+
+use anstyle::{AnsiColor, Style};
+use subrosa_client_core::{
+    api::{
+        AccountInfo, Chat, Connection, Contact, ContactState, Event, Identity, LineContent, Message, Notice,
+        ReceiptEvent, ReceiptTime, Receipts, Sent, StateEvent, Status,
+    },
+    clean::{clean_line, clean_text},
+};
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{ticks, ticks::Ticks, time};
+
+/// Columns for a name; longer ones are cut.
+const NAME_COLUMNS: usize = 14;
+
+/// Columns for the newest message in a list of chats.
+const PREVIEW_COLUMNS: usize = 48;
+
+/// Characters of an id that are shown: enough to name it in the next command.
+const SHORT_ID: usize = 8;
+
+/// A result.
+pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
+    match content {
+        LineContent::Account(info) => account(info, ticks),
+        LineContent::Status(it) => status(it, ticks),
+        LineContent::Invite(it) => it.link.clone(),
+        LineContent::Contact(it) => contact(it, ticks),
+        LineContent::Identity(it) => identity(it, ticks),
+        LineContent::Sent(it) => sent(it, ticks),
+        LineContent::Ok(done) => match done.count {
+            0 => "nothing to do".to_owned(),
+            1 => "1 message marked as read".to_owned(),
+            count => format!("{count} messages marked as read"),
+        },
+        LineContent::Message(it) => message(it, ticks),
+        LineContent::Receipt(it) => receipt(it, ticks),
+        LineContent::State(it) => state(it, ticks),
+        LineContent::Notice(it) => notice(it),
+        LineContent::Chat(it) => chat(it, ticks),
+        LineContent::Receipts(it) => receipts(it, ticks),
+        LineContent::Error(error) => clean_text(&error.message).into_owned(),
+    }
+}
+
+/// An event of the stream.
+pub(crate) fn event(event: &Event, ticks: Ticks) -> String {
+    match event {
+        Event::Message(it) => message(it, ticks),
+        Event::Receipt(it) => receipt(it, ticks),
+        Event::State(it) => state(it, ticks),
+        Event::Contact(it) => format!("{} {}", ticks.dim("contact:"), contact(&it.contact, ticks)),
+        Event::Notice(it) => notice(it),
+    }
+}
+
+/// The beginning of an id, enough for the next command.
+pub(crate) fn short_id(id: &str) -> String {
+    clean_line(id).chars().take(SHORT_ID).collect()
+}
+
+/// Cleaned, cut or filled to so many columns.
+pub(crate) fn fit(text: &str, columns: usize) -> String {
+    let text = clean_line(text);
+    if text.width() <= columns {
+        return format!("{text}{}", " ".repeat(columns - text.width()));
+    }
+    let mut cut = String::new();
+    let mut used = 0;
+    for grapheme in text.graphemes(true) {
+        let width = grapheme.width();
+        if used + width + 1 > columns {
+            break;
+        }
+        cut.push_str(grapheme);
+        used += width;
+    }
+    format!("{cut}…{}", " ".repeat(columns.saturating_sub(used + 1)))
+}
+
+fn account(it: &AccountInfo, ticks: Ticks) -> String {
+    format!(
+        "{}  {}\n{}  {}\n{}  {}\n{}  {}",
+        ticks.dim("account    "),
+        ticks.bold(&clean_line(&it.name)),
+        ticks.dim("relay      "),
+        clean_line(&it.relay),
+        ticks.dim("fingerprint"),
+        it.fingerprint,
+        ticks.dim("directory  "),
+        clean_line(&it.data_dir),
+    )
+}
+
+fn status(it: &Status, ticks: Ticks) -> String {
+    let (word, colour) = match it.relay {
+        Connection::Online => ("online", AnsiColor::Green),
+        Connection::Connecting => ("connecting", AnsiColor::Yellow),
+        Connection::Offline => ("offline", AnsiColor::Red),
+        Connection::Displaced => ("displaced: this account runs elsewhere, too", AnsiColor::Red),
+    };
+    let mut text = format!(
+        "{}  {}  {}\n",
+        ticks.dim("relay   "),
+        ticks.paint(word, Style::new().fg_color(Some(colour.into()))),
+        clean_line(&it.relay_url)
+    );
+    if let Some(error) = &it.error {
+        text.push_str(&format!("          {}\n", clean_line(error)));
+    }
+    text.push_str(&format!("{}  {} waiting\n", ticks.dim("outbox  "), it.outbox));
+    text.push_str(&format!("{}  {}\n", ticks.dim("unread  "), it.unread));
+    if it.requests > 0 {
+        text.push_str(&format!("{}  {}  see: subrosa contact list\n", ticks.dim("requests"), it.requests));
+    }
+    text.push_str(&format!("{}  {} (pid {})\n", ticks.dim("engine  "), clean_line(&it.engine.kind), it.engine.pid));
+    if let Some(at) = it.last_sync_ms {
+        text.push_str(&format!("{}  {}\n", ticks.dim("synced  "), time::short(at)));
+    }
+    if let Some(off) = it.clock_off_ms {
+        text.push_str(&format!(
+            "{}  {} minutes off the relay's: set this machine's clock\n",
+            ticks.dim("clock   "),
+            off / 60_000
+        ));
+    }
+    text
+}
+
+const fn contact_state(state: ContactState) -> &'static str {
+    match state {
+        ContactState::Request => "wants to talk",
+        ContactState::Requested => "asked",
+        ContactState::Ok => "contact",
+        ContactState::Blocked => "blocked",
+    }
+}
+
+fn contact(it: &Contact, ticks: Ticks) -> String {
+    let verified = if it.verified { "verified" } else { "not verified" };
+    format!(
+        "{}  {}  {:<13}  {verified:<12}  {}  {}",
+        ticks.bold(&fit(&it.name, NAME_COLUMNS)),
+        ticks.dim(&short_id(&it.id)),
+        contact_state(it.state),
+        clean_line(&it.relay),
+        ticks.dim(&clean_line(&it.origin)),
+    )
+}
+
+fn identity(it: &Identity, ticks: Ticks) -> String {
+    let mut text = format!("Safety number with {}:\n\n", ticks.bold(&clean_line(&it.name)));
+    let number = clean_line(&it.safety_number);
+    let groups: Vec<&str> = number.split_whitespace().collect();
+    for row in groups.chunks(4) {
+        text.push_str(&format!("    {}\n", row.join("  ")));
+    }
+    text.push('\n');
+    text.push_str(if it.verified { "verified" } else { "not verified" });
+    if let Some(at) = it.changed_ms {
+        text.push_str(&format!(" since {}", time::short(at)));
+    }
+    text.push('\n');
+    text
+}
+
+fn sent(it: &Sent, ticks: Ticks) -> String {
+    let mut text = format!("{} {}  {}", ticks.show(it.status), ticks::name(it.status), ticks.dim(&it.id));
+    for result in &it.results {
+        if let Some(error) = &result.error {
+            text.push_str(&format!("\n  {}: {}", clean_line(&result.name), clean_line(error)));
+            if let Some(seconds) = result.retry_after_s {
+                text.push_str(&format!("; next try in {seconds} s"));
+            }
+        }
+    }
+    text
+}
+
+/// `09:41  bob             text  ✓✓`, further lines under the first.
+fn message(it: &Message, ticks: Ticks) -> String {
+    let when = time::short(it.ts_ms);
+    let name = fit(if it.outgoing { "you" } else { &it.from.name }, NAME_COLUMNS);
+    let indent = " ".repeat(when.width() + NAME_COLUMNS + 4);
+    let body = if it.unknown {
+        ticks.dim("(a kind of message this version does not know: update to read it)")
+    } else {
+        clean_text(&it.body).lines().collect::<Vec<_>>().join(&format!("\n{indent}"))
+    };
+    let unread = it.unread == Some(true);
+    let name = if unread { ticks.bold(&name) } else { name };
+    let status = it.status.map(|status| format!("  {}", ticks.show(status))).unwrap_or_default();
+    format!("{}  {name}  {body}{status}", ticks.dim(&when))
+}
+
+fn receipt(it: &ReceiptEvent, ticks: Ticks) -> String {
+    format!(
+        "{}  {} {} by {}  {}",
+        ticks.dim(&time::short(it.ts_ms)),
+        ticks.show(it.status),
+        ticks::name(it.status),
+        short_id(&it.by),
+        ticks.dim(&short_id(&it.id))
+    )
+}
+
+fn state(it: &StateEvent, ticks: Ticks) -> String {
+    let why = it.error.as_deref().map(|error| format!(": {}", clean_line(error))).unwrap_or_default();
+    format!(
+        "{}  {} {}{why}  {}",
+        ticks.dim(&time::short(it.ts_ms)),
+        ticks.show(it.status),
+        ticks::name(it.status),
+        ticks.dim(&short_id(&it.id))
+    )
+}
+
+fn notice(it: &Notice) -> String {
+    format!("{}  * {}", time::short(it.ts_ms), clean_line(&it.text))
+}
+
+fn chat(it: &Chat, ticks: Ticks) -> String {
+    let name = fit(&it.name, NAME_COLUMNS);
+    let name = if it.unread > 0 { ticks.bold(&name) } else { name };
+    let unread = if it.unread > 0 { format!("({})", it.unread) } else { String::new() };
+    let (when, preview, sign) = match &it.last {
+        Some(last) => (
+            time::short(last.ts_ms),
+            fit(&last.body, PREVIEW_COLUMNS),
+            last.status.map(|status| ticks.show(status)).unwrap_or_default(),
+        ),
+        None => (String::new(), fit("", PREVIEW_COLUMNS), String::new()),
+    };
+    let state = match it.state {
+        ContactState::Ok => "",
+        other => contact_state(other),
+    };
+    format!("{name}  {unread:>5}  {}  {preview}  {sign}{}", ticks.dim(&format!("{when:>16}")), ticks.dim(state))
+        .trim_end()
+        .to_owned()
+}
+
+fn receipts(it: &Receipts, ticks: Ticks) -> String {
+    let mut text = format!("{} {}  {}\n", ticks.show(it.status), ticks::name(it.status), ticks.dim(&it.id));
+    text.push_str(&format!("  {:<10}{}\n", "queued", time::long(it.queued_ms)));
+    for (what, times) in [("sent", &it.sent), ("delivered", &it.delivered), ("read", &it.read)] {
+        for ReceiptTime { name, ts_ms, .. } in times {
+            text.push_str(&format!("  {what:<10}{}  {}\n", time::long(*ts_ms), clean_line(name)));
+        }
+        if times.is_empty() {
+            text.push_str(&format!("  {what:<10}{}\n", ticks.dim("not yet")));
+        }
+    }
+    if let Some(error) = &it.error {
+        text.push_str(&format!("  {}\n", clean_line(error)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use subrosa_client_core::api::{ChatKind, MessageStatus, Person};
+
+    use super::*;
+
+    const PLAIN: Ticks = Ticks { colour: false, unicode: false };
+    const HOSTILE: &str = "\x1b]0;owned\x07\u{202E}evil\n\u{9b}2J";
+
+    fn text(name: &str, body: &str) -> Message {
+        Message {
+            cursor: Some(1),
+            id: "0123456789abcdef".to_owned(),
+            chat: "c".to_owned(),
+            chat_kind: ChatKind::Direct,
+            from: Person { id: "a".to_owned(), name: name.to_owned() },
+            outgoing: false,
+            ts_ms: time::now_ms(),
+            body: body.to_owned(),
+            status: None,
+            unread: Some(true),
+            unknown: false,
+        }
+    }
+
+    #[test]
+    fn hostile_texts_cannot_reach_the_terminal() {
+        let contact_of = |text: &str| Contact {
+            id: text.to_owned(),
+            name: text.to_owned(),
+            state: ContactState::Request,
+            verified: false,
+            origin: text.to_owned(),
+            relay: text.to_owned(),
+            devices: 1,
+            last_seen_ms: None,
+            since_ms: 0,
+        };
+        let chat_of = Chat {
+            id: HOSTILE.to_owned(),
+            kind: ChatKind::Direct,
+            name: HOSTILE.to_owned(),
+            state: ContactState::Ok,
+            unread: 1,
+            last: Some(text(HOSTILE, HOSTILE)),
+        };
+        let shown = [
+            content(&LineContent::Message(text(HOSTILE, HOSTILE)), PLAIN),
+            content(&LineContent::Contact(contact_of(HOSTILE)), PLAIN),
+            content(&LineContent::Chat(chat_of), PLAIN),
+        ];
+        for text in shown {
+            assert!(!text.chars().any(|c| c != '\n' && c.is_control()), "{text:?}");
+            assert!(!text.contains('\u{202E}'), "{text:?}");
+            assert!(text.contains("evil"), "{text:?}");
+        }
+        let one_line = content(&LineContent::Contact(contact_of(HOSTILE)), PLAIN);
+        assert_eq!(one_line.lines().count(), 1);
+    }
+
+    #[test]
+    fn further_lines_of_a_message_cannot_be_taken_for_another_message() {
+        let shown = message(&text("bob", "one\n09:41  alice           I owe you money"), PLAIN);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[1].starts_with("                       09:41"), "{shown}");
+    }
+
+    #[test]
+    fn names_are_fitted_by_columns_not_bytes() {
+        for name in [
+            "bob",
+            "",
+            "世界世界世界世界世界",
+            "👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦👩‍👩‍👧‍👦",
+            "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}",
+        ] {
+            assert_eq!(fit(name, 14).width(), 14, "{name}");
+        }
+    }
+
+    #[test]
+    fn own_messages_show_how_far_they_got() {
+        let mut own = text("alice", "hello");
+        own.outgoing = true;
+        own.status = Some(MessageStatus::Read);
+        let shown = message(&own, PLAIN);
+        assert!(shown.ends_with("hello  ++*"), "{shown}");
+        assert!(shown.contains("you"), "{shown}");
+    }
+}

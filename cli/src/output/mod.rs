@@ -1,0 +1,112 @@
+//! What a command prints: lines for people or one JSON object a line on stdout, notes on stderr.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstream::{AutoStream, ColorChoice};
+use subrosa_client_core::{
+    api::{Event, LINE_VERSION, Line, LineContent},
+    clean::clean_line,
+};
+
+pub(crate) mod human;
+pub(crate) mod qr;
+pub(crate) mod ticks;
+pub(crate) mod time;
+
+use ticks::Ticks;
+
+/// Where and how to print.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    /// JSON lines instead of text.
+    pub(crate) json: bool,
+    /// No notes.
+    pub(crate) quiet: bool,
+    /// How many times `-v`.
+    pub(crate) verbose: u8,
+    /// How to show how far a message got.
+    pub(crate) ticks: Ticks,
+}
+
+/// An event as it is printed: its own fields with `"v"`.
+#[derive(serde::Serialize)]
+struct EventLine<'a> {
+    v: u32,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Output {
+    /// As the terminal and the person's settings (`NO_COLOR`, locale) allow.
+    pub(crate) fn new(json: bool, quiet: bool, verbose: u8) -> Self {
+        let colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        Self { json, quiet, verbose, ticks: Ticks { colour, unicode: ticks::locale_is_utf8() } }
+    }
+
+    /// Prints one result and flushes it.
+    pub(crate) fn line(&self, content: impl Into<LineContent>) -> io::Result<()> {
+        let content = content.into();
+        if self.json {
+            return print(&json(&Line::new(content))?);
+        }
+        print(&human::content(&content, self.ticks))
+    }
+
+    /// Prints one event and flushes it.
+    pub(crate) fn event(&self, event: &Event) -> io::Result<()> {
+        if self.json {
+            return print(&json(&EventLine { v: LINE_VERSION, event })?);
+        }
+        print(&human::event(event, self.ticks))
+    }
+
+    /// Prints text for people only; with `--json` nothing.
+    pub(crate) fn text(&self, text: &str) -> io::Result<()> {
+        if self.json { Ok(()) } else { print(text) }
+    }
+
+    /// A note on stderr that helps a person go on; not with `--json` or `-q`.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.json && !self.quiet {
+            to_stderr(text);
+        }
+    }
+
+    /// A warning on stderr; only `-q` silences it.
+    pub(crate) fn warn(&self, text: &str) {
+        if !self.quiet {
+            to_stderr(&format!("warning: {}", clean_line(text)));
+        }
+    }
+
+    /// A note that only `-v` shows.
+    pub(crate) fn detail(&self, text: &str) {
+        if self.verbose > 0 {
+            to_stderr(&clean_line(text));
+        }
+    }
+}
+
+/// A line on stderr, without colours where it has none. That nobody reads it is no reason to fail.
+pub(crate) fn to_stderr(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+fn json(line: &impl serde::Serialize) -> io::Result<String> {
+    Ok(serde_json::to_string(line)?)
+}
+
+/// Writes whole lines and flushes: whoever reads the other end of a pipe gets them now.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') && !text.is_empty() {
+        stdout.write_all(b"\n")?;
+    }
+    stdout.flush()
+}
+
+/// Whether both ends of a question are a person's.
+pub(crate) fn can_ask(no_input: bool) -> bool {
+    !no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
+}

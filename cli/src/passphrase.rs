@@ -1,0 +1,74 @@
+//! Where the passphrase comes from: the named file, or a person.
+
+use std::path::PathBuf;
+
+use subrosa_client_core::{
+    ApiError, ErrorKind,
+    keys::{Passphrase, PassphraseFile},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    args::Global,
+    output::{Output, can_ask},
+};
+
+/// How to get at the passphrase, once it is known that it is needed.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    file: Option<PathBuf>,
+    may_ask: bool,
+    out: Output,
+}
+
+impl Source {
+    pub(crate) fn new(global: &Global, out: &Output) -> Self {
+        Self { file: global.passphrase_file.clone(), may_ask: can_ask(global.no_input), out: out.clone() }
+    }
+
+    /// For an account that exists. May wait for a person: not for asynchronous threads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPassphrase`] when there is none.
+    pub(crate) fn get(&self) -> Result<Passphrase, ApiError> {
+        match self.read_file()? {
+            Some(passphrase) => Ok(passphrase),
+            None => Passphrase::typed(self.ask("Passphrase: ")?),
+        }
+    }
+
+    /// For a new account: a person types it twice.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPassphrase`] when there is none, or the two differ.
+    pub(crate) fn get_new(&self) -> Result<Passphrase, ApiError> {
+        if let Some(passphrase) = self.read_file()? {
+            return Ok(passphrase);
+        }
+        let first = self.ask("New passphrase for this account: ")?;
+        if first != self.ask("Again: ")? {
+            return Err(ApiError::new(ErrorKind::BadPassphrase, "the two passphrases differ").hint("try again"));
+        }
+        Passphrase::typed(first)
+    }
+
+    fn read_file(&self) -> Result<Option<Passphrase>, ApiError> {
+        let Some(path) = &self.file else { return Ok(None) };
+        let PassphraseFile { passphrase, exposed } = Passphrase::from_file(path)?;
+        if exposed {
+            self.out.warn(&format!("{} can be read by other users of this machine: chmod 600 {0}", path.display()));
+        }
+        Ok(Some(passphrase))
+    }
+
+    fn ask(&self, question: &str) -> Result<Zeroizing<String>, ApiError> {
+        if !self.may_ask {
+            return Err(ApiError::new(ErrorKind::BadPassphrase, "no passphrase, and nobody to ask for one")
+                .hint("name a file that holds it: --passphrase-file FILE or SUBROSA_PASSPHRASE_FILE"));
+        }
+        rpassword::prompt_password(question).map(Zeroizing::new).map_err(|error| {
+            ApiError::new(ErrorKind::BadPassphrase, format!("the passphrase could not be read: {error}"))
+                .hint("name a file that holds it: --passphrase-file FILE")
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! `invite` and `join`: a link makes two people verified contacts.
+
+use std::io::Read as _;
+
+use subrosa_client_core::{
+    ApiError, ErrorKind,
+    api::{InviteParams, JoinParams},
+    clean::clean_line,
+};
+
+use crate::{
+    Context,
+    account::{Use, with_account},
+    args::{InviteArgs, JoinArgs},
+    errors::{Failure, usage},
+    output::{qr, time},
+};
+
+/// Longest input that may be a link.
+const MAX_LINK_INPUT: u64 = 8 * 1024;
+
+pub(crate) async fn invite(ctx: &Context, args: InviteArgs) -> Result<(), Failure> {
+    let ttl_s = u32::try_from(args.ttl.as_secs())
+        .map_err(|_| usage("the link would live too long", "at most 30 days: --ttl 30d"))?;
+    let how = Use { kind: "invite", serve: false, drain: true };
+    with_account(ctx, how, async |client| {
+        let invite = client.invite(InviteParams { ttl_s: Some(ttl_s) }).await?;
+        if args.qr {
+            ctx.out.text(&qr::draw(&invite.link)?)?;
+        }
+        let expires = time::short(invite.expires_ms);
+        ctx.out.line(invite)?;
+        ctx.out.note(&format!(
+            "\nFor one person, until {expires}. Give it to them where nobody else reads it; they run:\n  subrosa join LINK"
+        ));
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn join(ctx: &Context, args: JoinArgs) -> Result<(), Failure> {
+    let link = if args.link == "-" { link_from_stdin()? } else { args.link };
+    let how = Use { kind: "join", serve: false, drain: true };
+    with_account(ctx, how, async |client| {
+        let contact = client.join(JoinParams { link: link.trim().to_owned() }).await?;
+        let name = clean_line(&contact.name).into_owned();
+        ctx.out.line(contact)?;
+        ctx.out.note(&format!("\nSay hello:\n  subrosa send {name} -m 'hello'"));
+        Ok(())
+    })
+    .await
+}
+
+fn link_from_stdin() -> Result<String, Failure> {
+    let mut link = String::new();
+    std::io::stdin()
+        .take(MAX_LINK_INPUT)
+        .read_to_string(&mut link)
+        .map_err(|error| ApiError::new(ErrorKind::Usage, format!("cannot read the link from stdin: {error}")))?;
+    Ok(link)
+}

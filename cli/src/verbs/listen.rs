@@ -1,0 +1,78 @@
+//! `listen`: prints everything as it happens, and runs the engine for every other command meanwhile.
+
+use std::time::{Duration, Instant};
+
+use subrosa_client_core::{
+    Client,
+    api::{Event, EventsParams, NoParams},
+    clean::clean_line,
+};
+
+use crate::{
+    Context,
+    account::{Use, millis, open_account},
+    args::{EventType, ListenArgs},
+    errors::Failure,
+    interrupt::Signal,
+};
+
+/// One call waits at most so long; the next follows at once.
+const POLL: Duration = Duration::from_secs(60);
+
+pub(crate) async fn run(ctx: &Context, args: ListenArgs) -> Result<(), Failure> {
+    let opened = tokio::select! {
+        opened = open_account(ctx, Use { kind: "listen", serve: true, drain: false }) => opened?,
+        signal = ctx.interrupt.wait() => return end(signal),
+    };
+    let client = opened.client();
+    let until = ctx.global.timeout.map(|timeout| Instant::now() + timeout);
+    let result = tokio::select! {
+        result = follow(ctx, &*client, &args, until) => result,
+        signal = ctx.interrupt.wait() => end(signal),
+    };
+    opened.close().await;
+    result
+}
+
+/// Being asked to stop is how a listener ends; only Ctrl-C keeps its exit code, so that shell loops end with it.
+const fn end(signal: Signal) -> Result<(), Failure> {
+    match signal {
+        Signal::Interrupt => Err(Failure::Interrupted(signal)),
+        Signal::Terminate | Signal::Hangup => Ok(()),
+    }
+}
+
+async fn follow(ctx: &Context, client: &dyn Client, args: &ListenArgs, until: Option<Instant>) -> Result<(), Failure> {
+    // A place in the stream first: if the engine changes hands, the next one goes on from there.
+    let mut cursor = match args.since {
+        Some(cursor) => cursor,
+        None => client.events(EventsParams { since: None, max: Some(1), wait_ms: 0 }).await?.cursor,
+    };
+    let account = client.account(NoParams {}).await?;
+    ctx.out.note(&format!("listening as {} at {}; Ctrl-C ends", clean_line(&account.name), clean_line(&account.relay)));
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(POLL, |left| left.min(POLL));
+        let page = client.events(EventsParams { since: Some(cursor), max: None, wait_ms: millis(wait) }).await?;
+        for event in &page.events {
+            if wanted(event, &args.types) {
+                ctx.out.event(event)?;
+            }
+        }
+        cursor = page.cursor;
+        if left.is_some_and(|left| left.is_zero()) && page.events.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+fn wanted(event: &Event, types: &[EventType]) -> bool {
+    let kind = match event {
+        Event::Message(_) => EventType::Message,
+        Event::Receipt(_) => EventType::Receipt,
+        Event::State(_) => EventType::State,
+        Event::Contact(_) => EventType::Contact,
+        Event::Notice(_) => EventType::Notice,
+    };
+    types.is_empty() || types.contains(&kind)
+}

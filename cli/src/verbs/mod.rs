@@ -1,0 +1,33 @@
+//! The verbs: each takes its arguments, asks the engine, prints.
+
+use crate::{Context, args::Verb, errors::Failure};
+
+mod contact;
+mod init;
+mod link;
+mod listen;
+mod read;
+mod receive;
+mod relay;
+mod send;
+
+/// Runs a verb.
+pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Init(args) => init::run(ctx, args).await,
+        Verb::Invite(args) => link::invite(ctx, args).await,
+        Verb::Join(args) => link::join(ctx, args).await,
+        Verb::Contact(args) => contact::run(ctx, args.verb).await,
+        Verb::Verify(args) => contact::verify(ctx, args).await,
+        Verb::Send(args) => send::run(ctx, args).await,
+        Verb::Receive(args) => receive::run(ctx, args).await,
+        Verb::Listen(args) => listen::run(ctx, args).await,
+        Verb::Chats(args) => read::chats(ctx, args).await,
+        Verb::History(args) => read::history(ctx, args).await,
+        Verb::Info(args) => read::info(ctx, args).await,
+        Verb::Read(args) => read::mark_read(ctx, args).await,
+        Verb::Status(_) => read::status(ctx).await,
+        Verb::Relay(args) => relay::run(ctx, args.verb).await,
+        Verb::Demo(args) => crate::demo::run(ctx, args).await,
+    }
+}

@@ -1,0 +1,61 @@
+//! Verbs that show what is here: `chats`, `history`, `info`, `status`; and `read`, which marks it as seen.
+
+use subrosa_client_core::api::{ChatsParams, HistoryParams, InfoParams, NoParams, ReadParams};
+
+use crate::{
+    Context,
+    account::{Use, with_account},
+    args::{ChatsArgs, HistoryArgs, InfoArgs, ReadArgs},
+    errors::Failure,
+};
+
+const fn one_shot(kind: &'static str) -> Use {
+    Use { kind, serve: false, drain: true }
+}
+
+pub(crate) async fn chats(ctx: &Context, args: ChatsArgs) -> Result<(), Failure> {
+    with_account(ctx, one_shot("chats"), async |client| {
+        let chats = client.chats(ChatsParams { unread: args.unread }).await?.chats;
+        if chats.is_empty() {
+            ctx.out.note(if args.unread {
+                "Nothing unread."
+            } else {
+                "No conversations yet. Invite somebody: subrosa invite"
+            });
+        }
+        for chat in chats {
+            ctx.out.line(chat)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn history(ctx: &Context, args: HistoryArgs) -> Result<(), Failure> {
+    let params = HistoryParams { chat: args.chat, limit: Some(args.limit), before: args.before, since_ms: args.since };
+    with_account(ctx, one_shot("history"), async |client| {
+        for message in client.history(params).await?.messages {
+            ctx.out.line(message)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn info(ctx: &Context, args: InfoArgs) -> Result<(), Failure> {
+    with_account(ctx, one_shot("info"), async |client| {
+        Ok(ctx.out.line(client.info(InfoParams { id: args.id }).await?)?)
+    })
+    .await
+}
+
+pub(crate) async fn mark_read(ctx: &Context, args: ReadArgs) -> Result<(), Failure> {
+    with_account(ctx, one_shot("read"), async |client| {
+        Ok(ctx.out.line(client.read(ReadParams { what: args.what }).await?)?)
+    })
+    .await
+}
+
+pub(crate) async fn status(ctx: &Context) -> Result<(), Failure> {
+    with_account(ctx, one_shot("status"), async |client| Ok(ctx.out.line(client.status(NoParams {}).await?)?)).await
+}

@@ -1,0 +1,419 @@
+//! Access to an account's engine: run it here, or reach the process that does.
+//!
+//! Whoever takes the account's lock runs the engine (`PROTOCOL.md` 7). Everybody else becomes a client of
+//! its socket, without a passphrase. When the owner goes away, the next call of a client takes the lock and goes on:
+//! repeating the call that was open is safe, since `send` carries the message's id and everything else may be done twice.
+
+use std::{
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{
+    api::{ApiError, EngineOwner, ErrorKind, NoParams, TimeoutParams},
+    client::{Client, Remote, RemoteCall, dispatch},
+    engine::Engine,
+    home::Home,
+    keys::{self, Passphrase, StoreKey},
+    lock::{EngineLock, LockAttempt},
+    rpc::{self, SocketCaller},
+};
+
+/// How long an account may be held by a process that does not serve it before that is an error.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a taken lock is tried again: a one-shot verb lives for a few hundred milliseconds.
+const LOCK_POLL: Duration = Duration::from_millis(25);
+
+/// How often one call may find its engine gone and go on elsewhere; owners that die one after the other are a fault to show.
+const MAX_REOPENS: u32 = 5;
+
+/// How long a leaving owner waits until its receipts and messages are out; what is not stays in the outbox.
+const FLUSH_ON_CLOSE: Duration = Duration::from_secs(2);
+
+/// Where a passphrase comes from: asked only by the process that will run the engine, and off the asynchronous threads.
+pub type PassphraseSource = Arc<dyn Fn() -> Result<Passphrase, ApiError> + Send + Sync>;
+
+/// How to get at an account.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// What this process is, for others to read: `listen`, `send`, …
+    pub kind: String,
+    /// Serve the socket if the engine runs here. One-shot verbs that end by themselves at once need not.
+    pub serve: bool,
+    /// How long to wait for an owner that does not serve; see [`LOCK_TIMEOUT`].
+    pub lock_timeout: Duration,
+    /// Opens the store.
+    pub passphrase: PassphraseSource,
+}
+
+/// An account that can be used, wherever its engine runs.
+pub struct Opened {
+    client: Arc<dyn Client>,
+    access: Arc<Access>,
+}
+
+/// Opens the account of a directory.
+///
+/// # Errors
+/// [`ErrorKind::NoAccount`], [`ErrorKind::BadPassphrase`], [`ErrorKind::AccountBusy`] naming the process that holds the
+/// account without serving it, and those of the store.
+pub async fn open(home: &Home, options: OpenOptions) -> Result<Opened, ApiError> {
+    let start: Start = Arc::new(|home, key, owner| {
+        Box::pin(async move {
+            let engine = Engine::start(&home, key, owner).await?;
+            let stopping = engine.clone();
+            let stop: Stop = Box::pin(async move { stopping.shutdown().await });
+            Ok((Arc::new(engine) as Arc<dyn Client>, stop))
+        })
+    });
+    open_with(home, options, start).await
+}
+
+async fn open_with(home: &Home, options: OpenOptions, start: Start) -> Result<Opened, ApiError> {
+    let access = Arc::new(Access { home: home.clone(), options, start, place: Mutex::new(State::Away) });
+    access.place().await?;
+    Ok(Opened { client: Arc::new(Remote(Arc::clone(&access))), access })
+}
+
+impl Opened {
+    /// The engine, here or elsewhere; a call that finds it gone goes on with the next one.
+    #[must_use]
+    pub fn client(&self) -> Arc<dyn Client> {
+        Arc::clone(&self.client)
+    }
+
+    /// Whether this process runs the engine now.
+    pub async fn runs_engine(&self) -> bool {
+        matches!(&*self.access.place.lock().await, State::At(place) if place.own.is_some())
+    }
+
+    /// Leaves the account. An own engine first gets a moment to send what is due (receipts), and stops in order.
+    pub async fn close(self) {
+        let state = std::mem::replace(&mut *self.access.place.lock().await, State::Closed);
+        let State::At(place) = state else { return };
+        let Some(own) = &place.own else { return };
+        let flush = TimeoutParams { timeout_ms: u64::try_from(FLUSH_ON_CLOSE.as_millis()).unwrap_or(u64::MAX) };
+        if let Err(error) = place.client.flush(flush).await {
+            debug!(%error, "not everything was sent before leaving");
+        }
+        own.stop(&self.access.home).await;
+    }
+}
+
+/// Stops an engine.
+type Stop = BoxFuture<'static, ()>;
+
+/// Starts an engine: exchangeable, so that the rules of taking over are tested without one.
+type Start = Arc<
+    dyn Fn(Home, StoreKey, EngineOwner) -> BoxFuture<'static, Result<(Arc<dyn Client>, Stop), ApiError>> + Send + Sync,
+>;
+
+struct Access {
+    home: Home,
+    options: OpenOptions,
+    start: Start,
+    place: Mutex<State>,
+}
+
+enum State {
+    /// Not known, or known to be gone: the next call looks for it.
+    Away,
+    At(Arc<Place>),
+    Closed,
+}
+
+/// Where the engine runs.
+struct Place {
+    client: Arc<dyn Client>,
+    /// Present: here.
+    own: Option<Own>,
+}
+
+struct Own {
+    stop: StdMutex<Option<Stop>>,
+    server: StdMutex<Option<(CancellationToken, JoinHandle<()>)>>,
+    /// Given back last, when nothing of the engine runs any more.
+    _lock: EngineLock,
+}
+
+impl Own {
+    async fn stop(&self, home: &Home) {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((shutdown, task)) = server {
+            shutdown.cancel();
+            // It ends by itself; that it panicked would already have been reported.
+            let _ = task.await;
+            let _ = std::fs::remove_file(home.engine_socket());
+        }
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stop) = stop {
+            stop.await;
+        }
+    }
+}
+
+impl RemoteCall for Arc<Access> {
+    async fn call(&self, method: &'static str, params: Value) -> Result<Value, ApiError> {
+        let mut reopened = 0;
+        loop {
+            let place = self.place().await?;
+            let result = dispatch(&*place.client, method, params.clone()).await;
+            match result {
+                Err(error) if error.code == ErrorKind::EngineGone && place.own.is_none() && reopened < MAX_REOPENS => {
+                    reopened += 1;
+                    debug!(method, "the engine went away; looking for the next one");
+                    self.leave(&place).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Access {
+    /// Where the engine runs; found, or started here, if that is not known. Other callers wait for it.
+    async fn place(&self) -> Result<Arc<Place>, ApiError> {
+        let mut state = self.place.lock().await;
+        match &*state {
+            State::At(place) => return Ok(Arc::clone(place)),
+            State::Closed => return Err(ApiError::new(ErrorKind::EngineGone, "the account was closed")),
+            State::Away => {}
+        }
+        let place = Arc::new(self.find().await?);
+        *state = State::At(Arc::clone(&place));
+        Ok(place)
+    }
+
+    async fn leave(&self, gone: &Arc<Place>) {
+        let mut state = self.place.lock().await;
+        if matches!(&*state, State::At(place) if Arc::ptr_eq(place, gone)) {
+            *state = State::Away;
+        }
+    }
+
+    async fn find(&self) -> Result<Place, ApiError> {
+        self.home.require_account()?;
+        let begun = Instant::now();
+        loop {
+            let owner = match EngineLock::attempt(&self.home, &self.options.kind)? {
+                LockAttempt::Held(lock) => return self.run_here(lock).await,
+                LockAttempt::Taken(owner) => owner,
+            };
+            if let Ok(caller) = SocketCaller::connect(&self.home).await {
+                let client: Arc<dyn Client> = Arc::new(Remote(caller));
+                let left = self.options.lock_timeout.saturating_sub(begun.elapsed()).max(LOCK_POLL);
+                // A stopped or stuck owner still has connections accepted for it: only an answer counts.
+                match timeout(left, client.account(NoParams {})).await {
+                    Ok(Ok(_)) => return Ok(Place { client, own: None }),
+                    Ok(Err(error)) if error.code == ErrorKind::EngineGone => {}
+                    Ok(Err(error)) => return Err(error),
+                    Err(_) => return Err(busy(owner, "and does not answer")),
+                }
+            }
+            if begun.elapsed() >= self.options.lock_timeout {
+                return Err(busy(owner, "and did not finish in time"));
+            }
+            tokio::time::sleep(LOCK_POLL).await;
+        }
+    }
+
+    async fn run_here(&self, lock: EngineLock) -> Result<Place, ApiError> {
+        let home = self.home.clone();
+        let passphrase = Arc::clone(&self.options.passphrase);
+        // Asking takes as long as a person types, deriving a tenth of a second.
+        let key = tokio::task::spawn_blocking(move || keys::unlock(&home, &passphrase()?))
+            .await
+            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("opening the store failed: {error}")))??;
+        let (client, stop) = (self.start)(self.home.clone(), key, lock.owner().clone()).await?;
+        let server = if self.options.serve {
+            let listener = match rpc::bind(&self.home, &lock) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    stop.await;
+                    return Err(error);
+                }
+            };
+            let shutdown = CancellationToken::new();
+            let task = tokio::spawn(rpc::serve(Arc::clone(&client), listener, shutdown.clone()));
+            Some((shutdown, task))
+        } else {
+            None
+        };
+        let own = Own { stop: StdMutex::new(Some(stop)), server: StdMutex::new(server), _lock: lock };
+        Ok(Place { client, own: Some(own) })
+    }
+}
+
+fn busy(owner: Option<EngineOwner>, how: &str) -> ApiError {
+    let (who, advice) = match owner {
+        Some(EngineOwner { pid, kind }) => {
+            (format!("`subrosa {kind}` (pid {pid})"), format!("wait for it to end, or end it: kill {pid}"))
+        }
+        None => ("another process".to_owned(), "wait for it to end".to_owned()),
+    };
+    ApiError::new(ErrorKind::AccountBusy, format!("the account is held by {who}, {how}")).hint(advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::api::SendParams;
+
+    /// An engine that answers `account` and `send`, and counts what happened to it.
+    #[derive(Default)]
+    struct Twin {
+        sent: AtomicUsize,
+        flushed: AtomicUsize,
+        stopped: AtomicUsize,
+        started: AtomicUsize,
+    }
+
+    impl RemoteCall for Arc<Twin> {
+        async fn call(&self, method: &'static str, params: Value) -> Result<Value, ApiError> {
+            match method {
+                "account" => Ok(json!({
+                    "id": "", "name": "alice", "relay": "", "fingerprint": "", "data_dir": "", "device": 1
+                })),
+                "send" => {
+                    self.sent.fetch_add(1, Ordering::SeqCst);
+                    Ok(json!({"id": params["id"], "chat": "", "status": "queued", "ts_ms": 0, "results": []}))
+                }
+                "flush" => {
+                    self.flushed.fetch_add(1, Ordering::SeqCst);
+                    Ok(json!({"done": true}))
+                }
+                "events" => std::future::pending().await,
+                _ => Err(ApiError::new(ErrorKind::Failed, method)),
+            }
+        }
+    }
+
+    fn start(twin: &Arc<Twin>) -> Start {
+        let twin = Arc::clone(twin);
+        Arc::new(move |_home, _key, _owner| {
+            let twin = Arc::clone(&twin);
+            twin.started.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async move {
+                let client: Arc<dyn Client> = Arc::new(Remote(Arc::clone(&twin)));
+                let stop: Stop = Box::pin(async move {
+                    twin.stopped.fetch_add(1, Ordering::SeqCst);
+                });
+                Ok((client, stop))
+            })
+        })
+    }
+
+    fn options(kind: &str, passphrase: &'static str) -> OpenOptions {
+        OpenOptions {
+            kind: kind.to_owned(),
+            serve: kind == "listen",
+            lock_timeout: Duration::from_millis(100),
+            passphrase: Arc::new(move || Passphrase::typed(Zeroizing::new(passphrase.to_owned()))),
+        }
+    }
+
+    fn account() -> (tempfile::TempDir, Home) {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::at(place.path());
+        keys::create(&home, &Passphrase::typed(Zeroizing::new("right".to_owned())).unwrap()).unwrap();
+        home.write_private(&home.account_file(), b"{}").unwrap();
+        (place, home)
+    }
+
+    fn message() -> SendParams {
+        SendParams { to: "bob".to_owned(), body: "hi".to_owned(), id: Some("00".repeat(16)) }
+    }
+
+    async fn refused(home: &Home, options: OpenOptions) -> ApiError {
+        match open_with(home, options, start(&Arc::default())).await {
+            Ok(_) => panic!("was opened"),
+            Err(error) => error,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_runs_the_engine_and_the_second_uses_it_without_a_passphrase() {
+        let (_place, home) = account();
+        let (first, second) = (Arc::new(Twin::default()), Arc::new(Twin::default()));
+        let owner = open_with(&home, options("listen", "right"), start(&first)).await.unwrap();
+        let thin = open_with(&home, options("send", "not asked"), start(&second)).await.unwrap();
+        assert!(owner.runs_engine().await && !thin.runs_engine().await);
+        thin.client().send(message()).await.unwrap();
+        assert_eq!((first.sent.load(Ordering::SeqCst), second.started.load(Ordering::SeqCst)), (1, 0));
+        thin.close().await;
+        assert_eq!(first.stopped.load(Ordering::SeqCst), 0, "a client does not stop the engine");
+        owner.close().await;
+        assert_eq!((first.flushed.load(Ordering::SeqCst), first.stopped.load(Ordering::SeqCst)), (1, 1));
+        assert!(!home.engine_socket().exists());
+    }
+
+    #[tokio::test]
+    async fn a_client_takes_over_when_the_owner_goes_even_in_the_middle_of_a_call() {
+        let (_place, home) = account();
+        let (first, second) = (Arc::new(Twin::default()), Arc::new(Twin::default()));
+        let owner = open_with(&home, options("listen", "right"), start(&first)).await.unwrap();
+        let thin = open_with(&home, options("send", "right"), start(&second)).await.unwrap();
+        let client = thin.client();
+        let waits = client.events(crate::api::EventsParams { since: Some(1), max: None, wait_ms: 0 });
+        tokio::select! {
+            biased;
+            _ = waits => panic!("the twin never answers"),
+            () = async { owner.close().await; thin.client().send(message()).await.unwrap(); } => {}
+        }
+        assert!(thin.runs_engine().await);
+        assert_eq!(second.sent.load(Ordering::SeqCst), 1);
+        assert_eq!(second.started.load(Ordering::SeqCst), 1, "two calls, one engine");
+        thin.close().await;
+        assert_eq!(second.stopped.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_does_not_serve_is_named() {
+        let (_place, home) = account();
+        let LockAttempt::Held(lock) = EngineLock::attempt(&home, "receive").unwrap() else { panic!("it was free") };
+        let error = refused(&home, options("send", "right")).await;
+        assert_eq!(error.code, ErrorKind::AccountBusy);
+        assert!(error.message.contains("`subrosa receive`"), "{error}");
+        assert!(error.message.contains(&std::process::id().to_string()), "{error}");
+
+        // One that accepts connections and says nothing is no better.
+        let _silent = rpc::bind(&home, &lock).unwrap();
+        let error = refused(&home, options("send", "right")).await;
+        assert_eq!(error.code, ErrorKind::AccountBusy);
+        assert!(error.message.contains("does not answer"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_given_back_in_time_is_taken() {
+        let (_place, home) = account();
+        let twin = Arc::new(Twin::default());
+        let holder = open_with(&home, options("receive", "right"), start(&twin)).await.unwrap();
+        let (next, ()) = tokio::join!(
+            open_with(&home, OpenOptions { lock_timeout: LOCK_TIMEOUT, ..options("send", "right") }, start(&twin)),
+            holder.close()
+        );
+        assert!(next.unwrap().runs_engine().await);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_passphrase_starts_nothing_and_gives_the_lock_back() {
+        let (_place, home) = account();
+        assert_eq!(refused(&home, options("send", "wrong")).await.code, ErrorKind::BadPassphrase);
+        let twin = Arc::new(Twin::default());
+        assert!(open_with(&home, options("send", "right"), start(&twin)).await.is_ok());
+        let empty = tempfile::tempdir().unwrap();
+        assert_eq!(refused(&Home::at(empty.path()), options("send", "right")).await.code, ErrorKind::NoAccount);
+    }
+}
