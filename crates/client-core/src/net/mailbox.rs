@@ -231,21 +231,30 @@ impl Task {
                 let shared = self.shared.clone();
                 self.meanwhile(shared.reconnect.notified()).await
             }
+            Ok(End::GoAway(wait)) => {
+                let retry_in = wait.clamp(self.timing.retry_first, self.timing.retry_max);
+                self.rest(NetError::going_away(wait), retry_in).await
+            }
             Err(error) => {
                 let retry_in = self.retry_in(&error);
-                tracing::debug!(%error, ?retry_in, "mailbox offline");
-                self.offline_because = error.clone();
-                self.emit(MailboxEvent::Offline { error, retry_in }).await?;
-                let shared = self.shared.clone();
-                let wait = async {
-                    tokio::select! {
-                        () = sleep(retry_in) => {}
-                        () = shared.reconnect.notified() => {}
-                    }
-                };
-                self.meanwhile(wait).await
+                self.rest(error, retry_in).await
             }
         }
+    }
+
+    /// Says that there is no connection and waits, or until somebody wants it at once.
+    async fn rest(&mut self, error: NetError, retry_in: Duration) -> Result<(), Stopped> {
+        tracing::debug!(%error, ?retry_in, "mailbox offline");
+        self.offline_because = error.clone();
+        self.emit(MailboxEvent::Offline { error, retry_in }).await?;
+        let shared = self.shared.clone();
+        let wait = async {
+            tokio::select! {
+                () = sleep(retry_in) => {}
+                () = shared.reconnect.notified() => {}
+            }
+        };
+        self.meanwhile(wait).await
     }
 
     fn retry_in(&mut self, error: &NetError) -> Duration {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use subrosa_wire::{
     ErrorCode, MailboxEpoch, Seq,
     limits::{MAX_MAILBOX_FRAME_BYTES, VERSIONS},
-    mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, RequestOutcome},
+    mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, Push, RequestOutcome},
     submit::{Limits, Refusal},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -26,13 +26,18 @@ const MAX_REQUESTS: usize = 32;
 
 /// Why a session ended without an error.
 pub(super) enum End {
+    /// Another connection of this device took over.
     Displaced,
+    /// The relay goes down; it spreads its clients by telling each another wait.
+    GoAway(Duration),
+    /// The task is to end.
     Stopped,
 }
 
 /// What a frame means for the session.
 enum After {
     Go,
+    Push(Push),
     CaughtUp,
     End(End),
 }
@@ -123,7 +128,14 @@ impl Task {
                     match incoming {
                         Ok(Incoming::Frame(bytes)) => match handle(&self.endpoint, &mut self.waiting, &mut open, bytes) {
                             Ok(After::Go) => {}
-                            Ok(After::CaughtUp) => self.good_session = true,
+                            Ok(After::Push(envelope)) => {
+                                self.shared.acks.pushed(envelope.seq);
+                                self.waiting.push_envelope(envelope);
+                            }
+                            Ok(After::CaughtUp) => {
+                                self.waiting.push(MailboxEvent::CaughtUp);
+                                self.good_session = true;
+                            }
                             Ok(After::End(end)) => break Ok(end),
                             Err(error) => break Err(error),
                         },
@@ -140,7 +152,11 @@ impl Task {
                 }
             }
         };
-        open.fail_all(result.as_ref().err().unwrap_or(&NetError::Closed));
+        match &result {
+            Ok(End::GoAway(wait)) => open.fail_all(&NetError::going_away(*wait)),
+            Ok(_) => open.fail_all(&NetError::Closed),
+            Err(error) => open.fail_all(error),
+        }
         drop(frames);
         if matches!(result, Ok(_) | Err(NetError::Refused(_))) {
             // An orderly end: the newest acknowledgement and a goodbye still go out. What else the relay
@@ -159,11 +175,8 @@ fn handle(
     bytes: Bytes,
 ) -> Result<After, NetError> {
     match MailboxServerFrame::decode(bytes).map_err(|error| NetError::wire(endpoint, &error))? {
-        MailboxServerFrame::Push(envelope) => waiting.push_envelope(envelope),
-        MailboxServerFrame::CaughtUp => {
-            waiting.push(MailboxEvent::CaughtUp);
-            return Ok(After::CaughtUp);
-        }
+        MailboxServerFrame::Push(envelope) => return Ok(After::Push(envelope)),
+        MailboxServerFrame::CaughtUp => return Ok(After::CaughtUp),
         MailboxServerFrame::PrekeysLow(count) => waiting.push(MailboxEvent::PrekeysLow(count)),
         MailboxServerFrame::Pong => {}
         MailboxServerFrame::Response { id, result } => {
@@ -181,7 +194,7 @@ fn handle(
         }
         MailboxServerFrame::Displaced => return Ok(After::End(End::Displaced)),
         MailboxServerFrame::GoAway { retry_after_ms } => {
-            return Err(NetError::going_away(Duration::from_millis(retry_after_ms.into())));
+            return Ok(After::End(End::GoAway(Duration::from_millis(retry_after_ms.into()))));
         }
         MailboxServerFrame::Error(refusal) => return Err(NetError::refused(refusal)),
         MailboxServerFrame::Challenge { .. } | MailboxServerFrame::Ready { .. } => {
