@@ -152,27 +152,31 @@ impl NetError {
     }
 }
 
+/// An error and what caused it, outermost first.
+pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        let error: &'a (dyn Error + 'static) = *error;
+        // `source()` of an io::Error skips the error it carries.
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(carried) => Some(carried),
+            None => error.source(),
+        }
+    })
+}
+
 /// The deepest known cause of a failed connection, in our words.
 pub(super) fn cause_of(error: &(dyn Error + 'static)) -> String {
-    let mut cause = Some(error);
     let mut text = "the connection failed".to_owned();
-    while let Some(error) = cause {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+    for cause in causes(error) {
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             return tls_cause(tls).to_owned();
         }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if let Some(inner) = io.get_ref() {
-                // `source()` of an io::Error skips the error it carries, so step into it by hand.
-                if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-                    return tls_cause(tls).to_owned();
-                }
-            }
-            text = io_cause(io);
-        } else if error.to_string().contains("dns error") {
-            text = DNS.to_owned();
-            break;
+        if cause.to_string().contains("dns error") {
+            return DNS.to_owned();
         }
-        cause = error.source();
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            text = io_cause(io);
+        }
     }
     text
 }

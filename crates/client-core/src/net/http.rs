@@ -10,7 +10,11 @@ use subrosa_wire::{
     submit::Refusal,
 };
 
-use super::{NetError, RelayEndpoint, error::cause_of, tls};
+use super::{
+    NetError, RelayEndpoint,
+    error::{cause_of, causes},
+    tls,
+};
 
 /// TCP and TLS.
 const HTTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -109,7 +113,9 @@ fn failure(relay: &RelayEndpoint, error: &reqwest::Error) -> NetError {
     if error.is_connect() {
         return NetError::unreachable(relay, cause_of(error));
     }
-    if error.is_request() || error.is_body() {
+    // The library says only in words that what came back was no HTTP.
+    let not_http = causes(error).any(|cause| cause.to_string().contains("invalid HTTP"));
+    if !not_http && (error.is_request() || error.is_body()) {
         return NetError::unreachable(relay, "the connection ended before the answer");
     }
     NetError::protocol(relay, "not an HTTP answer")
