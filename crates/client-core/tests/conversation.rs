@@ -5,7 +5,9 @@ mod support;
 
 use subrosa_client_core::{
     Client, ErrorKind,
-    api::{ContactState, InfoParams, JoinParams, MessageStatus, NoParams, SendParams, VerifyParams, WaitParams, WhoParams},
+    api::{
+        ContactState, InfoParams, JoinParams, MessageStatus, NoParams, SendParams, VerifyParams, WaitParams, WhoParams,
+    },
 };
 use support::{PATIENCE_MS, Person, TestRelay, pair};
 
@@ -176,6 +178,7 @@ async fn errors_say_what_is_wrong() {
     assert_eq!(send("bob", "x".into()).await.unwrap_err().code, ErrorKind::RelayUnreachable);
     let invite = alice.engine.invite(subrosa_client_core::api::InviteParams::default());
     assert_eq!(invite.await.unwrap_err().code, ErrorKind::RelayUnreachable);
-    let drained = alice.engine.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap();
+    let drained =
+        alice.engine.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap();
     assert!(!drained.done && drained.error.is_some());
 }

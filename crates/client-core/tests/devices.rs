@@ -64,7 +64,15 @@ async fn two_devices_of_one_account_both_get_everything() {
     phone.read("bob").await;
     bob.wait(&both, MessageStatus::Read).await;
     loop {
-        if alice.engine.chats(Default::default()).await.unwrap().chats.iter().all(|chat| chat.name != "bob" || chat.unread == 0) {
+        if alice
+            .engine
+            .chats(Default::default())
+            .await
+            .unwrap()
+            .chats
+            .iter()
+            .all(|chat| chat.name != "bob" || chat.unread == 0)
+        {
             break;
         }
         tokio::task::yield_now().await;
@@ -117,7 +125,8 @@ async fn an_older_copy_of_a_directory_is_noticed_and_heals() {
 async fn a_second_process_of_one_device_displaces_the_first() {
     let relay = TestRelay::start().await;
     let alice = Person::new(&relay, "alice").await;
-    let drained = alice.engine.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
+    let drained =
+        alice.engine.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
     assert!(drained.unwrap().done);
     let copy = tempfile::tempdir().unwrap();
     copy_directory(alice.dir.path(), copy.path());

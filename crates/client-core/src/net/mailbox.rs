@@ -3,6 +3,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use subrosa_wire::{
     DeviceAddress, MailboxEpoch, Seq,
     mailbox::{MailboxRequest, PrekeyCount, Push, RequestOutcome},
@@ -122,8 +123,13 @@ impl MailboxHandle {
             .unwrap_or_else(|_| Err(NetError::timeout(&self.endpoint, "a request", self.patience)))
     }
 
-    /// Ends a wait between tries, and the standstill after [`MailboxEvent::Displaced`]. With a
-    /// connection it only asks the relay for a sign of life.
+    /// Begins a new session at once: ends a wait between tries, the standstill after
+    /// [`MailboxEvent::Displaced`], and a session that stands. A try under way is new enough.
+    ///
+    /// After a batch that could not be committed this makes the relay push it again. Events that are
+    /// already in the channel still come: whoever dropped a batch must skip every
+    /// [`MailboxEvent::Pushed`] up to the next [`MailboxEvent::Ready`], because acknowledging one of
+    /// them would acknowledge the dropped one too.
     pub fn reconnect_now(&self) {
         self.shared.reconnect.notify_one();
     }
@@ -210,6 +216,8 @@ impl Task {
         let handshake = log_in(self.endpoint.clone(), self.signer.clone(), self.timing);
         let outcome = match self.meanwhile(handshake).await? {
             Ok((reader, writer, ready)) => {
+                // Whoever asked for a new session while this one was made has it now.
+                let _ = self.shared.reconnect.notified().now_or_never();
                 let began = Instant::now();
                 self.good_session = false;
                 let outcome = self.session(reader, writer, ready).await;
@@ -224,6 +232,10 @@ impl Task {
         };
         match outcome {
             Ok(End::Stopped) => Err(Stopped),
+            Ok(End::Restart) => {
+                self.offline_because = NetError::Closed;
+                Ok(())
+            }
             Ok(End::Displaced) => {
                 tracing::info!("mailbox taken over by another process");
                 self.offline_because = NetError::Closed;

@@ -30,6 +30,8 @@ pub(super) enum End {
     Displaced,
     /// The relay goes down; it spreads its clients by telling each another wait.
     GoAway(Duration),
+    /// The engine wants a new session.
+    Restart,
     /// The task is to end.
     Stopped,
 }
@@ -115,9 +117,7 @@ impl Task {
                         break Err(NetError::Closed);
                     }
                 }
-                () = self.shared.reconnect.notified() => {
-                    let _ = frames.try_send(MailboxClientFrame::Ping.encode());
-                }
+                () = self.shared.reconnect.notified() => break Ok(End::Restart),
                 () = live.ping_due() => {
                     // A full queue is a sign of life enough: what waits in it is answered too.
                     let _ = frames.try_send(MailboxClientFrame::Ping.encode());
@@ -156,6 +156,10 @@ impl Task {
             Ok(End::GoAway(wait)) => open.fail_all(&NetError::going_away(*wait)),
             Ok(_) => open.fail_all(&NetError::Closed),
             Err(error) => open.fail_all(error),
+        }
+        if matches!(result, Ok(End::Restart)) {
+            // The new session brings all of it again; handed on twice it would come out of order.
+            self.waiting = Waiting::default();
         }
         drop(frames);
         if matches!(result, Ok(_) | Err(NetError::Refused(_))) {

@@ -289,6 +289,51 @@ async fn a_relay_that_goes_away_is_given_the_time_it_asks_for() {
 }
 
 #[tokio::test]
+async fn a_new_session_when_asked_brings_what_was_not_acknowledged_again() {
+    let (frames, mut from_client) = reports();
+    let relay = Fake::websocket(move |count, mut socket| {
+        let frames = frames.clone();
+        async move {
+            let acked = u64::from(count > 0);
+            greet_at(&mut socket, acked).await;
+            for seq in acked + 1..=200 {
+                put(&mut socket, MailboxServerFrame::Push(push(seq, 512)).encode()).await;
+            }
+            while let Some(frame) = take_mailbox(&mut socket).await {
+                let _ = frames.send((count, frame));
+            }
+        }
+    })
+    .await;
+    // Room for two events, so that some batches wait in the task.
+    let mut engine = Engine::with(&relay.endpoint, Arc::new(NoSigner), timing(), 2);
+    assert_eq!(engine.pushed().await[0].seq, 1);
+    engine.handle.ack(1);
+    assert_eq!(soon(from_client.recv()).await, Some((0, MailboxClientFrame::Ack(1))));
+    // Say the batch with 2 could not be committed.
+    engine.handle.reconnect_now();
+    // No `Offline`: the old session's rest, then the new one, whole.
+    loop {
+        match engine.next().await {
+            MailboxEvent::Connecting => break,
+            MailboxEvent::Pushed(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    engine.ready().await;
+    let mut expected = 2;
+    while expected <= 200 {
+        for push in engine.pushed().await {
+            assert_eq!(push.seq, expected);
+            expected += 1;
+        }
+    }
+    engine.handle.ack(200);
+    assert_eq!(soon(from_client.recv()).await, Some((1, MailboxClientFrame::Ack(200))));
+    assert_eq!(relay.connections(), 2);
+}
+
+#[tokio::test]
 async fn the_task_ends_with_its_engine() {
     let (gone, is_gone) = oneshot::channel();
     let gone = std::sync::Mutex::new(Some(gone));

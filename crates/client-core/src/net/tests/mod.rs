@@ -149,10 +149,15 @@ fn ready(acked: Seq) -> MailboxServerFrame {
 
 /// The relay's side of a login, believing everything.
 async fn greet(socket: &mut ServerSocket) {
+    greet_at(socket, 0).await;
+}
+
+/// The same with a mailbox that is acknowledged up to there.
+async fn greet_at(socket: &mut ServerSocket, acked: Seq) {
     assert!(matches!(take_mailbox(socket).await, Some(MailboxClientFrame::Hello(_))));
     put(socket, challenge().encode()).await;
     assert!(matches!(take_mailbox(socket).await, Some(MailboxClientFrame::Auth { .. })));
-    put(socket, ready(0).encode()).await;
+    put(socket, ready(acked).encode()).await;
 }
 
 fn push(seq: Seq, body_bytes: usize) -> Push {
