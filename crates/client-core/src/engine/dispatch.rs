@@ -207,7 +207,7 @@ impl Dispatcher {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let started = self.core.run(move |core| core.start_session(device, &prekeys)).await;
+            let started = self.core.run(move |core| core.change(|change| change.start_session(device, &prekeys))).await;
             match started {
                 Err(error) if error.code == ErrorKind::IdentityChanged => {
                     let account = device.account;

@@ -325,14 +325,17 @@ impl Engine {
             let prekeys = self.inner.http.call(&relay, &call).await.map_err(|error| link_error(&error))?;
             bundle = Some((device, prekeys));
         }
+        // One transaction: a bundle that does not verify leaves no contact behind.
         core.run(move |core| {
-            let contact = core.change(|change| change.join(&link, &record, &devices.device_list, binding))?;
-            if let Some((device, prekeys)) = bundle
-                && store::sessions::current(&core.db, &device)?.is_none()
-            {
-                core.start_session(device, &prekeys)?;
-            }
-            Ok(contact)
+            core.change(|change| {
+                let contact = change.join(&link, &record, &devices.device_list, binding)?;
+                if let Some((device, prekeys)) = bundle
+                    && store::sessions::current(change.db, &device)?.is_none()
+                {
+                    change.start_session(device, &prekeys)?;
+                }
+                Ok(contact)
+            })
         })
         .await
     }

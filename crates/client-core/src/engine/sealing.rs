@@ -131,6 +131,34 @@ impl Change<'_> {
         }
     }
 
+    /// Starts a session with a device from the bundle that its relay gave.
+    pub(crate) fn start_session(&mut self, device: DeviceAddress, prekeys: &Prekeys) -> Result<(), ApiError> {
+        let list = if device.account == self.own.address.account {
+            Some(self.own.list.clone())
+        } else {
+            contacts::get(self.db, &device.account)?.and_then(|contact| contact.list)
+        };
+        let certificate = list.and_then(|list| list.device(device.device)).ok_or_else(|| {
+            ApiError::new(ErrorKind::IdentityChanged, "the device is not on its account's list any more")
+        })?;
+        let kem_use = if prekeys.kem_last_resort { KemUse::LastResort } else { KemUse::OneTime };
+        let bundle = PrekeyBundle::verify(
+            &certificate,
+            &prekeys.signed_prekey,
+            prekeys.one_time_ec.as_deref(),
+            &prekeys.kem,
+            kem_use,
+        )
+        .map_err(|error| {
+            ApiError::new(ErrorKind::IdentityChanged, format!("the relay gave keys that are not theirs: {error}"))
+                .hint("nothing was sent; tell them that their relay is not to be trusted")
+        })?;
+        let session =
+            Session::initiate(&self.own.identity, &self.own_party(), &bundle).map_err(|error| crypto_error(&error))?;
+        store::sessions::add(self.db, &device, &session.id(), &session.serialize(), true, self.now_ms)?;
+        Ok(())
+    }
+
     /// The content of a row with what is true at the moment of sealing.
     fn finish_content(&self, row: &OutboxRow, contact: Option<&ContactRow>) -> Result<(Vec<u8>, bool), ApiError> {
         let mut content =
@@ -283,36 +311,6 @@ impl Core {
             crash_point(CrashPoint::AfterSeal);
         }
         Ok(prepared)
-    }
-
-    /// Starts a session with a device from the bundle that its relay gave.
-    pub(crate) fn start_session(&mut self, device: DeviceAddress, prekeys: &Prekeys) -> Result<(), ApiError> {
-        self.change(|change| {
-            let list = if device.account == change.own.address.account {
-                Some(change.own.list.clone())
-            } else {
-                contacts::get(change.db, &device.account)?.and_then(|contact| contact.list)
-            };
-            let certificate = list.and_then(|list| list.device(device.device)).ok_or_else(|| {
-                ApiError::new(ErrorKind::IdentityChanged, "the device is not on its account's list any more")
-            })?;
-            let kem_use = if prekeys.kem_last_resort { KemUse::LastResort } else { KemUse::OneTime };
-            let bundle = PrekeyBundle::verify(
-                &certificate,
-                &prekeys.signed_prekey,
-                prekeys.one_time_ec.as_deref(),
-                &prekeys.kem,
-                kem_use,
-            )
-            .map_err(|error| {
-                ApiError::new(ErrorKind::IdentityChanged, format!("the relay gave keys that are not theirs: {error}"))
-                    .hint("nothing was sent; tell them that their relay is not to be trusted")
-            })?;
-            let session = Session::initiate(&change.own.identity, &change.own_party(), &bundle)
-                .map_err(|error| crypto_error(&error))?;
-            store::sessions::add(change.db, &device, &session.id(), &session.serialize(), true, change.now_ms)?;
-            Ok(())
-        })
     }
 
     /// Applies a relay's results, one for each item.
