@@ -1,5 +1,7 @@
 //! Making an account, and making another device of one.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, RandomnessError, RecoveryKey,
@@ -8,9 +10,9 @@ use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, Handle, RegistrationTo
 use url::Url;
 
 use crate::{
-    api::{AccountInfo, ApiError, ErrorKind},
+    api::{AccountInfo, ApiError, EngineOwner, ErrorKind},
     content::ContactSync,
-    engine::{DeviceRequest, Provision, account_view, now_ms},
+    engine::{DeviceRequest, Engine, Provision, account_view, now_ms},
     home::Home,
     keys::{self, Passphrase, StoreKey},
     lock::{EngineLock, LockAttempt},
@@ -43,6 +45,9 @@ struct AccountFile<'a> {
 
 /// How often a registration whose answer was lost is repeated: repeating it is harmless.
 const REGISTER_TRIES: u32 = 3;
+
+/// `init` waits at most so long for the first upload.
+const INTRODUCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn no_randomness(error: RandomnessError) -> ApiError {
     ApiError::new(ErrorKind::Failed, error.to_string())
@@ -91,14 +96,24 @@ pub async fn init(
         make_store(home, &key, &own, &[])?;
         recovery(&recovery_key.words())?;
         register(&relay, &own, handle, params.registration).await?;
-        publish(home, &own)
+        Ok::<_, ApiError>((publish(home, &own)?, key))
     };
-    match made.await {
-        Ok(info) => {
-            std::mem::forget(undo);
-            Ok(info)
+    let (info, key) = made.await?;
+    std::mem::forget(undo);
+    introduce(home, key).await;
+    Ok(info)
+}
+
+/// Gives the relay what others need to write to us (prekeys, delivery key), so that a new account is reachable at
+/// once. If it does not work now, the next engine does it.
+async fn introduce(home: &Home, key: StoreKey) {
+    let owner = EngineOwner { pid: std::process::id(), kind: "init".into() };
+    match Engine::start(home, key, owner).await {
+        Ok(engine) => {
+            engine.settle(INTRODUCE_TIMEOUT).await;
+            engine.shutdown().await;
         }
-        Err(error) => Err(error),
+        Err(error) => tracing::warn!(%error, "the new account is not announced yet"),
     }
 }
 

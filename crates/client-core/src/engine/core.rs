@@ -6,7 +6,7 @@
 //! wake once it is committed.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -54,6 +54,13 @@ pub(crate) struct Signals {
     pub(crate) progress: watch::Sender<u64>,
 }
 
+/// When a device without prekeys was asked for first, and when it may be asked for again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WithoutKeys {
+    pub(super) since_ms: u64,
+    pub(super) ask_again_ms: u64,
+}
+
 impl Signals {
     pub(super) fn new() -> Self {
         Self {
@@ -72,6 +79,8 @@ pub(crate) struct Core {
     pub(super) own: Own,
     pub(super) owner: EngineOwner,
     pub(super) data_dir: String,
+    /// Devices that have no prekeys at their relay yet.
+    pub(super) without_keys: HashMap<DeviceAddress, WithoutKeys>,
     /// Receivers whose oldest rows are on their way.
     pub(super) busy: HashSet<AccountId>,
     /// The relay's clock minus ours.
@@ -138,7 +147,16 @@ pub(crate) struct Wakes {
 impl Core {
     pub(super) fn new(db: Db, owner: EngineOwner, data_dir: String, signals: Arc<Signals>) -> Result<Self, ApiError> {
         let own = store::account::load(&db)?;
-        Ok(Self { db, own, owner, data_dir, busy: HashSet::new(), clock_off_ms: 0, signals })
+        Ok(Self {
+            db,
+            own,
+            owner,
+            data_dir,
+            without_keys: HashMap::new(),
+            busy: HashSet::new(),
+            clock_off_ms: 0,
+            signals,
+        })
     }
 
     /// Runs one change in one transaction. An error rolls everything back.

@@ -197,13 +197,27 @@ impl Dispatcher {
         for device in devices {
             let call = TakePrekeys { device, capability: route.capability.clone() };
             let prekeys = match self.http.call(&relay, &call).await {
-                Ok(prekeys) => prekeys,
                 // A spent or changed capability still lets a session start, with last-resort keys; whether we
                 // may write is for the submission to find out.
                 Err(NetError::Refused(refusal))
                     if refusal.code == ErrorCode::CapabilityRefused && route.capability.is_some() =>
                 {
-                    self.http.call(&relay, &TakePrekeys { device, capability: None }).await?
+                    self.http.call(&relay, &TakePrekeys { device, capability: None }).await
+                }
+                asked => asked,
+            };
+            let prekeys = match prekeys {
+                Ok(prekeys) => prekeys,
+                Err(NetError::Refused(refusal))
+                    if matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Unavailable) =>
+                {
+                    self.core
+                        .run(move |core| {
+                            core.has_no_keys(device);
+                            Ok(())
+                        })
+                        .await?;
+                    continue;
                 }
                 Err(error) => return Err(error.into()),
             };

@@ -164,6 +164,26 @@ impl Engine {
         }
     }
 
+    /// Waits until the relay has everything it must know of us, or the connection fails, or time is up.
+    pub(crate) async fn settle(&self, patience: Duration) {
+        let settled = async {
+            let mut link = self.inner.link.clone();
+            let mut progress = self.inner.signals.progress.subscribe();
+            loop {
+                let waiting = self.inner.core.run(|core| Ok(store::tasks::count(&core.db)?)).await;
+                if !matches!(waiting, Ok(1..)) || link.borrow_and_update().failures > 0 {
+                    return;
+                }
+                tokio::select! {
+                    _ = link.changed() => {}
+                    _ = progress.changed() => {}
+                }
+            }
+        };
+        // Whatever is left is carried on with at the next start.
+        let _ = timeout(patience, settled).await;
+    }
+
     /// Looks at the state again and again, each time something changed, until `look` finds what it wants.
     async fn wait_for<T: Send + 'static>(
         &self,

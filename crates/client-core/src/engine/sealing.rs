@@ -4,6 +4,8 @@
 //! ratchets and stores the sealed bytes; only then does a [`Batch`] exist that can leave. Retries send
 //! the stored bytes. Bytes are made anew only for a newer device list.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use prost::Message as _;
 use subrosa_crash_point::{CrashPoint, crash_point};
@@ -19,7 +21,7 @@ use subrosa_wire::{
 };
 use url::Url;
 
-use super::core::{Change, Core, address};
+use super::core::{Change, Core, WithoutKeys, address};
 use crate::{
     api::{ApiError, ErrorKind, MessageStatus},
     content::{Content, Introduction},
@@ -34,6 +36,16 @@ use crate::{
 
 /// Rows that wait for a person and not for a clock look again after a day; what they wait for wakes them at once.
 const WAIT_FOR_PERSON_MS: u64 = 24 * 3600 * 1_000;
+
+/// A new device gives its relay keys within moments of being linked. So long its account's messages wait for it, so
+/// that it gets them too; after that it holds up nobody.
+const KEYS_PATIENCE_MS: u64 = 10 * 1_000;
+
+/// How often a device without keys is asked for meanwhile.
+const ASK_KEYS_AGAIN_MS: u64 = 500;
+
+/// And how often after that.
+const ASK_KEYS_LATER_MS: u64 = 60 * 1_000;
 
 /// Where and how a receiver is reached.
 #[derive(Debug, Clone)]
@@ -255,10 +267,35 @@ fn crypto_error(error: &dyn std::fmt::Display) -> ApiError {
 impl Core {
     /// Takes the oldest due rows of a receiver and makes them ready to leave.
     pub(crate) fn prepare(&mut self, target: AccountId) -> Result<Prepared, ApiError> {
-        let (prepared, sealed) = self.change(|change| {
+        let without_keys = std::mem::take(&mut self.without_keys);
+        let prepared = self.prepare_without(target, &without_keys);
+        self.without_keys = without_keys;
+        let (prepared, sealed) = prepared?;
+        if sealed {
+            crash_point(CrashPoint::AfterSeal);
+        }
+        Ok(prepared)
+    }
+
+    /// A device has no prekeys at its relay.
+    pub(crate) fn has_no_keys(&mut self, device: DeviceAddress) {
+        let now = super::core::now_ms();
+        let since_ms = self.without_keys.get(&device).map_or(now, |known| known.since_ms);
+        let patient = now.saturating_sub(since_ms) < KEYS_PATIENCE_MS;
+        let pause = if patient { ASK_KEYS_AGAIN_MS } else { ASK_KEYS_LATER_MS };
+        self.without_keys.retain(|_, known| known.ask_again_ms.saturating_add(ASK_KEYS_LATER_MS) > now);
+        self.without_keys.insert(device, WithoutKeys { since_ms, ask_again_ms: now.saturating_add(pause) });
+    }
+
+    fn prepare_without(
+        &mut self,
+        target: AccountId,
+        without_keys: &HashMap<DeviceAddress, WithoutKeys>,
+    ) -> Result<(Prepared, bool), ApiError> {
+        self.change(|change| {
             let rows = outbox::first_of(change.db, &target, MAX_BATCH)?;
             let Some(first) = rows.first() else { return Ok((Prepared::Nothing, false)) };
-            let receiver = match change.resolve_receiver(&target)? {
+            let mut receiver = match change.resolve_receiver(&target)? {
                 Resolved::Receiver(receiver) => receiver,
                 Resolved::NeedDevices(route) => return Ok((Prepared::NeedDevices(route), false)),
                 Resolved::Wait(reason) => {
@@ -275,12 +312,36 @@ impl Core {
                 }
             };
             let mut missing = Vec::new();
-            for device in &receiver.devices {
+            let mut reachable = Vec::with_capacity(receiver.devices.len());
+            let mut wait_until_ms = None;
+            for device in std::mem::take(&mut receiver.devices) {
                 let at = address(&device.address());
-                if store::sessions::current(change.db, &at)?.is_none() {
+                let keyless = without_keys.get(&at).filter(|known| known.ask_again_ms > change.now_ms);
+                if store::sessions::current(change.db, &at)?.is_some() {
+                    reachable.push(device);
+                } else if let Some(known) = keyless {
+                    if change.now_ms.saturating_sub(known.since_ms) < KEYS_PATIENCE_MS {
+                        wait_until_ms = Some(known.ask_again_ms);
+                    }
+                } else {
                     missing.push(at);
+                    reachable.push(device);
                 }
             }
+            if reachable.is_empty() {
+                wait_until_ms = wait_until_ms.or(Some(change.now_ms.saturating_add(ASK_KEYS_LATER_MS)));
+            }
+            if let Some(until_ms) = wait_until_ms {
+                outbox::postpone(
+                    change.db,
+                    &target,
+                    until_ms,
+                    first.attempts,
+                    "their relay has no keys of theirs yet",
+                )?;
+                return Ok((Prepared::Nothing, false));
+            }
+            receiver.devices = reachable;
             let needs_sealing =
                 |row: &OutboxRow| row.sealed.is_none() || row.sealed_list != Some(receiver.list.version());
             if !missing.is_empty() && rows.iter().any(needs_sealing) {
@@ -306,11 +367,7 @@ impl Core {
                 batch.add(row.id, submit, &receiver.route);
             }
             Ok((Prepared::Ready(batch), sealed_any))
-        })?;
-        if sealed {
-            crash_point(CrashPoint::AfterSeal);
-        }
-        Ok(prepared)
+        })
     }
 
     /// Applies a relay's results, one for each item.
