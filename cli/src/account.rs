@@ -13,7 +13,7 @@ use crate::{Context, errors::Failure, passphrase::Source};
 
 /// How long a verb waits for the mailbox before it uses what is here. A reachable relay needs milliseconds; without one
 /// the local verbs have to work all the same.
-const DRAIN_FIRST: Duration = Duration::from_secs(3);
+pub(crate) const DRAIN_FIRST: Duration = Duration::from_secs(3);
 
 /// How a verb uses the account.
 #[derive(Debug, Clone, Copy)]

@@ -50,7 +50,6 @@ async fn say(client: &dyn Client, text: &str) -> Result<(), ApiError> {
 
 /// Words that begin a subject, and what Robin says about it.
 const SUBJECTS: &[(&[&str], &str)] = &[
-    (&["hello", "hi", "hey", "hallo", "moin", "hola"], "Hello! Nice to hear from you."),
     (
         &["tick", "ticks", "receipt", "receipts", "check"],
         "One tick: the relay has it on disk. Two: I have it. Bold and blue: I read it. All of that travels encrypted, too.",
@@ -89,6 +88,7 @@ const SUBJECTS: &[(&[&str], &str)] = &[
     ),
     (&["thanks", "thank", "thx", "danke", "merci"], "You are welcome!"),
     (&["bye", "quit", "exit", "ciao"], "Goodbye! Ctrl-C ends the demo, and all of it is removed."),
+    (&["hello", "hi", "hey", "hallo", "moin", "hola"], "Hello! Nice to hear from you."),
     (&["how", "you"], "I am fine, thank you. My outbox is empty and my mailbox is drained."),
 ];
 
@@ -125,6 +125,7 @@ mod tests {
         assert!(answer("is this ENCRYPTED?", 0).contains("Double Ratchet"));
         assert!(answer("what do the ticks mean", 0).contains("Two: I have it"));
         assert!(answer("Thanks!", 3).contains("welcome"));
+        assert!(answer("hello, how secure is this?", 0).contains("Double Ratchet"), "a subject goes before politeness");
     }
 
     #[test]

@@ -79,15 +79,15 @@ pub(super) async fn run(ctx: &Context, stage: &Stage) -> Result<(), Failure> {
 
     let mut printer = Printer { ctx, texts: HashMap::new() };
     for (side, texts) in TURNS {
-        turn(ctx, stage, *side, texts, &mut queue, &mut printer).await?;
+        turn(stage, *side, texts, &mut queue, &mut printer).await?;
+        ctx.out.text("\n")?;
     }
-    ctx.out.text(&format!("\n{} messages: sent, delivered and read, in order, each once.\n", printer.texts.len()))?;
+    ctx.out.text(&format!("{} messages: sent, delivered and read, in order, each once.\n", printer.texts.len()))?;
     Ok(())
 }
 
 /// One side says something; the other reads it. Ends when the last receipt is printed.
 async fn turn(
-    ctx: &Context,
     stage: &Stage,
     side: Side,
     texts: &[&str],
@@ -123,7 +123,6 @@ async fn turn(
             _ => {}
         }
     }
-    ctx.out.text("\n")?;
     Ok(())
 }
 

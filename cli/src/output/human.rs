@@ -116,7 +116,12 @@ fn status(it: &Status, ticks: Ticks) -> String {
     if it.requests > 0 {
         text.push_str(&format!("{}  {}  see: subrosa contact list\n", ticks.dim("requests"), it.requests));
     }
-    text.push_str(&format!("{}  {} (pid {})\n", ticks.dim("engine  "), clean_line(&it.engine.kind), it.engine.pid));
+    let engine = if it.engine.pid == std::process::id() {
+        "runs only while a command does; to keep it running: subrosa listen".to_owned()
+    } else {
+        format!("{} (pid {})", clean_line(&it.engine.kind), it.engine.pid)
+    };
+    text.push_str(&format!("{}  {engine}\n", ticks.dim("engine  ")));
     if let Some(at) = it.last_sync_ms {
         text.push_str(&format!("{}  {}\n", ticks.dim("synced  "), time::short(at)));
     }

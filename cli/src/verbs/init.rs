@@ -5,31 +5,22 @@ use std::{
     io::{IsTerminal as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
 };
 
 use subrosa_client_core::{
     ApiError, ErrorKind,
     account::{self, InitParams},
-    api::{TimeoutParams, Waited},
     clean::clean_line,
-    home::Home,
-    keys::Passphrase,
-    open::{OpenOptions, open},
 };
 use url::Url;
 
 use crate::{
     Context,
-    account::{home, millis},
+    account::home,
     args::InitArgs,
     errors::{Failure, usage},
     passphrase::Source,
 };
-
-/// The relay has just answered: what takes longer is done by the next command.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
     let home = home(ctx)?;
@@ -54,35 +45,9 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     };
     words.account_made();
-    publish(ctx, &home, passphrase).await;
     ctx.out.line(made)?;
     ctx.out.note("\nNext: invite somebody with a link:\n  subrosa invite");
     Ok(())
-}
-
-/// Runs the new engine once, so that the relay has its prekeys: from now on others can write to the account.
-/// If that does not work now, the next command does it.
-async fn publish(ctx: &Context, home: &Home, passphrase: Passphrase) {
-    let options = OpenOptions {
-        kind: "init".to_owned(),
-        serve: false,
-        lock_timeout: ctx.global.lock_timeout,
-        passphrase: Arc::new(move || Ok(passphrase.clone())),
-    };
-    let published = async {
-        let opened = open(home, options).await?;
-        let drained = opened.client().drain(TimeoutParams { timeout_ms: millis(PUBLISH_TIMEOUT) }).await;
-        opened.close().await;
-        match drained? {
-            Waited { done: true, .. } => Ok(()),
-            Waited { error, .. } => {
-                Err(ApiError::new(ErrorKind::Timeout, error.unwrap_or_else(|| "the relay takes long".to_owned())))
-            }
-        }
-    };
-    if let Err(error) = published.await {
-        ctx.out.warn(&format!("others can write to you once a command reaches the relay again: {error}"));
-    }
 }
 
 /// The relay's address, before anything is made.

@@ -10,7 +10,7 @@ use subrosa_client_core::{
 
 use crate::{
     Context,
-    account::{Use, millis, with_account},
+    account::{DRAIN_FIRST, Use, millis, with_account},
     args::ReceiveArgs,
     errors::Failure,
 };
@@ -25,7 +25,8 @@ pub(crate) async fn run(ctx: &Context, args: ReceiveArgs) -> Result<(), Failure>
         let client = &*client;
         let until = Instant::now() + timeout;
         let mut reader = Reader { ctx, client, args: &args, printed: 0, cursor: 0 };
-        let mut offline = reader.drain(until).await?;
+        // `--timeout 0` asks for what is in the mailbox now: fetching that takes a moment all the same.
+        let mut offline = reader.drain(if timeout.is_zero() { Instant::now() + DRAIN_FIRST } else { until }).await?;
         reader.print_waiting().await?;
         while reader.printed == 0 {
             if !reader.wait_for_message(until).await? {

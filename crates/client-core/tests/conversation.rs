@@ -58,6 +58,20 @@ async fn a_link_leads_to_a_conversation_over_two_relays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_while_the_answer_to_a_link_is_under_way_arrives() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    for name in ["bob", "carol", "dave", "eve"] {
+        let guest = Person::new(&relay, name).await;
+        guest.join(&alice.link().await).await;
+        // She has used up the link; her delivery key is not there yet, or just now.
+        alice.contact_state(name, ContactState::Ok).await;
+        let written = guest.send("alice", "before your answer").await;
+        guest.wait(&written, MessageStatus::Delivered).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handle_leads_to_a_request_that_can_be_accepted() {
     let relay = TestRelay::start().await;
     let alice = Person::new(&relay, "alice").await;

@@ -392,14 +392,15 @@ impl Change<'_> {
     }
 
     /// Uses up one of our links; says in words which one. `None`: unknown, expired or used by somebody else.
+    ///
+    /// The relay keeps the token until it expires: whoever used it may have more under way, made before they
+    /// have our delivery key. It is bound to them, so nobody else gets in with it.
     fn use_invite(&mut self, token: &[u8; 16], account: &AccountId) -> Result<Option<String>, ApiError> {
         let Some(invite) = store::invites::get(self.db, token)? else { return Ok(None) };
         if invite.used || invite.expires_ms <= self.now_ms {
             return Ok(None);
         }
         store::invites::set_used(self.db, token, account)?;
-        let hash = subrosa_wire::ContactToken::new(*token).hash();
-        self.relay_task(subrosa_wire::mailbox::MailboxRequest::RemoveContactToken(hash))?;
         Ok(Some(format!("joined with your link of {}", local_minute(invite.created_ms))))
     }
 }
