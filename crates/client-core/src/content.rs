@@ -6,7 +6,7 @@ use prost::Message as _;
 use subrosa_wire::{AccountId, DeliveryKey, MessageId};
 use url::Url;
 
-use crate::limits::{MAX_RECEIPT_IDS, MAX_TEXT_BYTES};
+use crate::limits::{MAX_RECEIPT_IDS, MAX_RETRY_IDS, MAX_TEXT_BYTES};
 
 /// The generated protobuf messages.
 pub(crate) mod proto {
@@ -15,7 +15,7 @@ pub(crate) mod proto {
 }
 
 pub(crate) use proto::{
-    ContactSync, Content, Hello, Introduction, ReadSync, Receipt, Text, Transcript,
+    ContactSync, Content, Hello, Introduction, ReadSync, Receipt, RetryRequest, Text, Transcript,
     content::Body,
     receipt::{Item as ReceiptItem, Status as ReceiptStatus},
 };
@@ -113,6 +113,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
             if (sync.message_ids.len() > MAX_RECEIPT_IDS || sync.message_ids.iter().any(|id| id.len() != 16)) =>
         {
             return Err(ContentError("read sync"));
+        }
+        Some(Body::RetryRequest(request))
+            if request.envelope_ids.len() > MAX_RETRY_IDS || request.envelope_ids.iter().any(|id| id.len() != 16) =>
+        {
+            return Err(ContentError("retry request"));
         }
         _ => {}
     }

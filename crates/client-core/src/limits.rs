@@ -41,6 +41,18 @@ pub const MAX_EVENTS_KEPT: u64 = 200_000;
 /// Quarantined envelopes kept for a later retry request.
 pub const MAX_QUARANTINED: u64 = 1_000;
 
+/// Envelopes named in one retry request.
+pub const MAX_RETRY_IDS: usize = 64;
+
+/// A device that keeps sending what cannot be decrypted is asked at most once an hour …
+pub const RETRY_REQUEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// … and at most so often a day: a broken peer must not make two devices talk for ever.
+pub const MAX_RETRY_REQUESTS_PER_DAY: u32 = 3;
+
+/// A message is encrypted anew for a device that asks at most so often.
+pub const MAX_RESENDS: u32 = 2;
+
 /// How far a message may push a conversation's logical clock.
 pub const MAX_CLOCK_JUMP: u64 = 10_000;
 

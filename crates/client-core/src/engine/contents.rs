@@ -55,6 +55,7 @@ impl Change<'_> {
             Some(Body::Receipt(receipt)) => self.apply_receipt(&account, &receipt),
             // An introduction only, and that is applied already.
             Some(Body::Hello(_)) => Ok(Outcome::Applied),
+            Some(Body::RetryRequest(request)) => self.send_again(&sender.device, &request),
             // These are for our own devices only.
             Some(Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_)) => Ok(Outcome::Junk),
             None => {

@@ -12,6 +12,7 @@ mod contents;
 mod core;
 mod dispatch;
 mod faults;
+mod healing;
 mod mailbox;
 mod people;
 mod queries;

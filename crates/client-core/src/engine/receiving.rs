@@ -69,6 +69,10 @@ impl Core {
                     envelopes::put(change.db, &id, outcome, change.now_ms)?;
                 }
             }
+            // One request for the whole batch.
+            for device in store::retries::devices_to_ask(change.db)? {
+                change.ask_again(&device)?;
+            }
             let acked = pushes.iter().map(|push| push.seq).max().filter(|seq| *seq > 0);
             if let Some(acked) = acked {
                 store::account::set_acked(change.db, acked)?;
@@ -94,12 +98,7 @@ impl Change<'_> {
             Ok(plaintext) => plaintext,
             Err(Undecryptable::Junk) => return Ok(Outcome::Junk),
             Err(Undecryptable::NoSession(reason)) => {
-                // Only for people we know: strangers do not fill the quarantine.
-                if sender.contact.is_none() && !sender.own {
-                    return Ok(Outcome::Junk);
-                }
-                envelopes::quarantine(self.db, id, &sender.device, (head, body), reason, self.now_ms)?;
-                return Ok(Outcome::Quarantined);
+                return self.set_aside(id, &sender, (head, body), reason);
             }
         };
         // The ratchet message verified with associated data that binds both accounts, devices and

@@ -13,7 +13,7 @@ use subrosa_crypto::{
     DeviceList, KemUse, MessageKind, PrekeyBundle, SealTarget, SealedContent, Session, VerifiedCertificate, seal,
 };
 use subrosa_wire::{
-    AccountId, Capability, DeviceAddress, ErrorCode,
+    AccountId, Capability, DeviceAddress, EnvelopeId, ErrorCode,
     http::Prekeys,
     limits::{MAX_SUBMIT_BODIES, MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_ITEMS},
     link::authority,
@@ -80,8 +80,8 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 struct BatchRow {
     id: i64,
-    /// One device number for each item, in order.
-    devices: Vec<u32>,
+    /// One for each item, in order.
+    envelopes: Vec<(DeviceAddress, EnvelopeId)>,
 }
 
 /// A receiver with everything that sealing needs.
@@ -226,7 +226,7 @@ impl Change<'_> {
         let mut submit = Submit { bodies: Vec::new(), items: Vec::new() };
         for device in &receiver.devices {
             let at = address(&device.address());
-            if row.done.contains(&at.device) {
+            if row.done.contains(&at.device) || row.device.is_some_and(|only| only != at.device) {
                 continue;
             }
             let session = store::sessions::current(self.db, &at)?
@@ -363,8 +363,17 @@ impl Core {
                 }
                 sealed_any |= needs_sealing(row);
                 let submit = change.row_submit(row, &receiver)?;
+                if submit.items.is_empty() {
+                    // Every device that it is for has it, or is gone.
+                    outbox::delete(change.db, row.id)?;
+                    continue;
+                }
                 bytes += submit.bodies.iter().map(Bytes::len).sum::<usize>();
                 batch.add(row.id, submit, &receiver.route);
+            }
+            if batch.rows.is_empty() {
+                change.wake_outbox();
+                return Ok((Prepared::Nothing, false));
             }
             Ok((Prepared::Ready(batch), sealed_any))
         })
@@ -381,7 +390,7 @@ impl Core {
         self.change(|change| {
             let mut results = results.iter();
             for row in &batch.rows {
-                let outcomes: Vec<_> = row.devices.iter().zip(results.by_ref()).collect();
+                let outcomes: Vec<_> = row.envelopes.iter().zip(results.by_ref()).collect();
                 change.finish_row(&target, row, batch.route.capability.is_none(), &outcomes)?;
             }
             change.wake_outbox();
@@ -438,14 +447,21 @@ fn backoff_ms(attempts: u32) -> u64 {
 impl Batch {
     fn add(&mut self, row: i64, submit: Submit, route: &Route) {
         let offset = self.submit.bodies.len();
-        let devices = submit.items.iter().map(|item| item.device.device).collect();
+        let envelopes = submit
+            .items
+            .iter()
+            .filter_map(|item| {
+                let body = submit.bodies.get(item.body_ref)?;
+                Some((item.device, EnvelopeId::of(&item.device, &item.head, body)))
+            })
+            .collect();
         self.submit.bodies.extend(submit.bodies);
         self.submit.items.extend(submit.items.into_iter().map(|mut item| {
             item.body_ref += offset;
             item.capability = route.capability.clone();
             item
         }));
-        self.rows.push(BatchRow { id: row, devices });
+        self.rows.push(BatchRow { id: row, envelopes });
     }
 }
 
@@ -455,7 +471,7 @@ impl Change<'_> {
         target: &AccountId,
         row: &BatchRow,
         lane: bool,
-        outcomes: &[(&u32, &SubmitResult)],
+        outcomes: &[(&(DeviceAddress, EnvelopeId), &SubmitResult)],
     ) -> Result<(), ApiError> {
         let Some(stored) = outbox::first_of(self.db, target, MAX_BATCH)?.into_iter().find(|one| one.id == row.id)
         else {
@@ -465,9 +481,14 @@ impl Change<'_> {
         let mut stale = None;
         let mut retry_s = None;
         let mut refused = None;
-        for (device, result) in outcomes {
+        for ((device, envelope), result) in outcomes {
             match result {
-                SubmitResult::Accepted => done.push(**device),
+                SubmitResult::Accepted => {
+                    done.push(device.device);
+                    if let Some(message) = stored.message {
+                        store::retries::log_sent(self.db, envelope, device, &message, self.now_ms)?;
+                    }
+                }
                 SubmitResult::StaleDevices(list) => stale = Some(list),
                 SubmitResult::Full { retry_after_s } => {
                     retry_s = Some(((*retry_after_s).max(1), "their mailbox is full".to_owned()));

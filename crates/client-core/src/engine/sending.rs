@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use subrosa_crypto::{DeviceList, MessageKind, max_plaintext_len};
-use subrosa_wire::{AccountId, MessageId, limits::MAX_EXPIRY};
+use subrosa_wire::{AccountId, DeviceAddress, MessageId, limits::MAX_EXPIRY};
 
 use super::{core::Change, core::Core, people};
 use crate::{
@@ -61,30 +61,59 @@ impl Change<'_> {
         message: Option<(&MessageId, u64)>,
         body: Body,
     ) -> Result<(), ApiError> {
+        self.queue_for(target, None, message, body)
+    }
+
+    /// Queues a message of ours again for one device. Its status does not depend on it.
+    pub(crate) fn queue_again(
+        &mut self,
+        device: &DeviceAddress,
+        message: &MessageRow,
+        body: Body,
+    ) -> Result<(), ApiError> {
+        let content = self.intent(message.id, message.clock, message.shown_ms, body);
+        self.put_intent(&device.account, Some(device.device), None, &content)
+    }
+
+    /// Queues a content for all devices of an account, or for one of them.
+    pub(crate) fn queue_for(
+        &mut self,
+        target: &AccountId,
+        device: Option<u32>,
+        message: Option<(&MessageId, u64)>,
+        body: Body,
+    ) -> Result<(), ApiError> {
         let (message_id, clock) = match message {
             Some((id, clock)) => (*id, clock),
             None => (MessageId(random_id()?), 0),
         };
+        let content = self.intent(message_id, clock, self.now_ms, body);
+        self.put_intent(target, device, message.map(|(id, _)| id), &content)
+    }
+
+    fn intent(&self, message_id: MessageId, clock: u64, sent_ms: u64, body: Body) -> Content {
         // Introduction and list version are those of the moment of sealing.
-        let content = Content {
+        Content {
             version: CONTENT_VERSION,
             message_id: message_id.0.to_vec(),
             clock,
-            sent_ms: self.now_ms,
+            sent_ms,
             list_version: 0,
             list_hash: Vec::new(),
             introduction: None,
             body: Some(body),
-        };
+        }
+    }
+
+    fn put_intent(
+        &mut self,
+        target: &AccountId,
+        device: Option<u32>,
+        message: Option<&MessageId>,
+        content: &Content,
+    ) -> Result<(), ApiError> {
         let expires_ms = self.now_ms.saturating_add(u64::try_from(MAX_EXPIRY.as_millis()).unwrap_or(u64::MAX));
-        store::outbox::put(
-            self.db,
-            target,
-            message.map(|(id, _)| id),
-            &content.encode_to_vec(),
-            self.now_ms,
-            expires_ms,
-        )?;
+        store::outbox::put(self.db, target, device, message, &content.encode_to_vec(), self.now_ms, expires_ms)?;
         self.wake_outbox();
         Ok(())
     }

@@ -191,8 +191,10 @@ impl Core {
     /// Hourly: what is too old goes.
     pub(crate) fn forget_old(&mut self) -> Result<(), ApiError> {
         self.expire_outbox()?;
+        self.ask_all_again()?;
         self.change(|change| {
             store::envelopes::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            store::retries::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             prekeys::forget_old(change.db, change.now_ms.saturating_sub(millis(KEEP_REPLACED)))?;
             Ok(())
         })

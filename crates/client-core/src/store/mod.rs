@@ -11,6 +11,7 @@ pub(crate) mod invites;
 pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod prekeys;
+pub(crate) mod retries;
 mod schema;
 pub(crate) mod sessions;
 pub(crate) mod tasks;

@@ -9,6 +9,8 @@ use super::{Db, StoreError, array, from_sql, params, to_sql};
 #[derive(Debug, Clone)]
 pub(crate) struct OutboxRow {
     pub(crate) id: i64,
+    /// Only for this device of the account.
+    pub(crate) device: Option<u32>,
     /// Whose status it moves.
     pub(crate) message: Option<MessageId>,
     pub(crate) content: Vec<u8>,
@@ -21,7 +23,7 @@ pub(crate) struct OutboxRow {
     pub(crate) attempts: u32,
 }
 
-const COLUMNS: &str = "id, message, content, sealed, sealed_list, introduces, done, attempts";
+const COLUMNS: &str = "id, message, content, sealed, sealed_list, introduces, done, attempts, device";
 
 fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
     const WHAT: &str = "outbox row";
@@ -35,22 +37,24 @@ fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
         introduces: row.get(5)?,
         done: done.as_chunks::<4>().0.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect(),
         attempts: row.get(7)?,
+        device: row.get(8)?,
     })
 }
 
-/// Queues an intent.
+/// Queues an intent for all devices of an account, or for one of them.
 pub(crate) fn put(
     db: &Db,
     target: &AccountId,
+    device: Option<u32>,
     message: Option<&MessageId>,
     content: &[u8],
     now_ms: u64,
     expires_ms: u64,
 ) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO outbox (target, message, content, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO outbox (target, message, content, created_ms, expires_ms, device) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![target.0, message.map(|id| id.0), content, to_sql(now_ms), to_sql(expires_ms)])?;
+    .execute(params![target.0, message.map(|id| id.0), content, to_sql(now_ms), to_sql(expires_ms), device])?;
     Ok(())
 }
 

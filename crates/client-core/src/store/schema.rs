@@ -105,6 +105,7 @@ CREATE TABLE receipt (
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     target BLOB NOT NULL,                    -- account whose devices get it
+    device INTEGER,                          -- only this one of them
     message BLOB,                            -- set for texts: whose status it moves
     content BLOB NOT NULL,                   -- the intent, without introduction and list version
     sealed BLOB,                             -- the submission, once made
@@ -139,7 +140,27 @@ CREATE TABLE quarantine (
     head BLOB NOT NULL,
     body BLOB NOT NULL,
     reason TEXT NOT NULL,
-    seen_ms INTEGER NOT NULL
+    seen_ms INTEGER NOT NULL,
+    requested INTEGER NOT NULL DEFAULT 0     -- named in a retry request
+) WITHOUT ROWID;
+CREATE INDEX quarantine_device ON quarantine (account, device) WHERE requested = 0;
+-- Which envelope carried which message to which device: what a retry request may ask for.
+CREATE TABLE sent_envelope (
+    id BLOB PRIMARY KEY,
+    account BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    message BLOB NOT NULL,
+    sent_ms INTEGER NOT NULL,
+    resent INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX sent_envelope_age ON sent_envelope (sent_ms);
+CREATE TABLE retry_request (
+    account BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    day_ms INTEGER NOT NULL,                 -- when the counted day began
+    count INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, device)
 ) WITHOUT ROWID;
 CREATE TABLE event (
     cursor INTEGER PRIMARY KEY AUTOINCREMENT,

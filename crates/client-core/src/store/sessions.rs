@@ -84,6 +84,15 @@ pub(crate) fn make_current(db: &Db, device: &DeviceAddress, id: &[u8; 32]) -> Re
     Ok(())
 }
 
+/// The next message to this device starts a new session; the old ones only decrypt.
+pub(crate) fn archive(db: &Db, device: &DeviceAddress) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE session SET current = 0 WHERE account = ?1 AND device = ?2",
+        params![device.account.0, device.device],
+    )?;
+    Ok(())
+}
+
 /// After a rollback: every session only decrypts, the next send starts a new one.
 pub(crate) fn archive_all(db: &Db) -> Result<(), StoreError> {
     db.execute("UPDATE session SET current = 0", [])?;

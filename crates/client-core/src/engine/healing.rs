@@ -1,0 +1,73 @@
+//! Healing (PROTOCOL.md 6): what a verified peer sent and this device could not decrypt is asked for again, in a new
+//! session; and what a peer could not decrypt is encrypted anew for it.
+//!
+//! A failed decryption never alters a session. Both directions are bounded: one request an hour and three a day for
+//! each device, 64 envelopes each; a message is sent again at most twice, and only to the device it went to before.
+
+use subrosa_wire::{DeviceAddress, EnvelopeId};
+
+use super::{
+    core::{Change, Core},
+    receiving::Sender,
+};
+use crate::{
+    api::{ApiError, ContactState},
+    content::{Body, RetryRequest, Text},
+    store::{self, envelopes::Outcome, retries, sessions},
+};
+
+impl Change<'_> {
+    /// Asks a device for what is in quarantine, if it may be asked now.
+    pub(crate) fn ask_again(&mut self, device: &DeviceAddress) -> Result<(), ApiError> {
+        let envelope_ids = retries::take_request(self.db, device, self.now_ms)?;
+        if envelope_ids.is_empty() {
+            return Ok(());
+        }
+        // The request is the first message of a new session: whatever is wrong with the old ones stays behind.
+        sessions::archive(self.db, device)?;
+        self.queue_for(&device.account, Some(device.device), None, Body::RetryRequest(RetryRequest { envelope_ids }))
+    }
+
+    /// A device could not decrypt envelopes of ours.
+    pub(super) fn send_again(&mut self, sender: &DeviceAddress, request: &RetryRequest) -> Result<Outcome, ApiError> {
+        for id in &request.envelope_ids {
+            let Some(message) = retries::take_resend(self.db, id, sender)? else { continue };
+            let Some(message) = store::messages::get(self.db, &message)? else { continue };
+            if !message.outgoing || message.raw.is_some() {
+                continue;
+            }
+            // The same message id: a receiver that has it after all drops it.
+            self.queue_again(sender, &message, Body::Text(Text { text: message.body.clone() }))?;
+        }
+        Ok(Outcome::Applied)
+    }
+
+    /// Sets an envelope of a verified device aside and asks for it again.
+    pub(super) fn set_aside(
+        &mut self,
+        id: &EnvelopeId,
+        sender: &Sender,
+        envelope: (&[u8], &[u8]),
+        reason: &str,
+    ) -> Result<Outcome, ApiError> {
+        // Only for people we talk to: strangers neither fill the quarantine nor get an answer.
+        let trusted = sender.contact.as_ref().is_some_and(|contact| contact.state == ContactState::Ok);
+        if !trusted && !sender.own {
+            return Ok(Outcome::Junk);
+        }
+        store::envelopes::quarantine(self.db, id, &sender.device, envelope, reason, self.now_ms)?;
+        Ok(Outcome::Quarantined)
+    }
+}
+
+impl Core {
+    /// Asks every device whose turn has come.
+    pub(crate) fn ask_all_again(&mut self) -> Result<(), ApiError> {
+        self.change(|change| {
+            for device in retries::devices_to_ask(change.db)? {
+                change.ask_again(&device)?;
+            }
+            Ok(())
+        })
+    }
+}
