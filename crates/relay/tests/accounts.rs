@@ -239,6 +239,15 @@ async fn a_removed_device_is_cut_off_and_its_numbers_stay_used() {
     assert!(third.drain().await.is_empty());
     sender.one(envelope(bob.device(2), bob.capability(), 4, "hello")).await;
     assert_eq!(third.push().await.seq, 4);
+
+    // The same without a list in between: what waits was sealed for a key that is gone.
+    bob.list_version = 5;
+    bob.devices[1].1 = SigningKey::from_bytes(&random());
+    put_list(&mut mailbox, &bob).await.unwrap();
+    assert!(matches!(third.next().await, Some(MailboxServerFrame::Error(_))));
+    let mut fourth = Mailbox::open(&at, &bob, 2).await;
+    assert_eq!(fourth.acked, 0);
+    assert!(fourth.drain().await.is_empty());
 }
 
 #[tokio::test]

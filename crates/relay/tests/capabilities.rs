@@ -211,6 +211,7 @@ async fn nobody_is_drained_of_one_time_keys_without_a_capability() {
         Err(Refusal::never(ErrorCode::QuotaExceeded)),
         "the stock is bounded"
     );
+    assert_eq!(count(&relay.data(), "SELECT count(*) FROM prekey"), 120, "and nothing of it was taken in");
     let (_, joiner) = token(&mut mailbox).await;
     for _ in 0..MAX_TOKEN_PREKEYS {
         assert!(relay.at().ask(&ask(joiner(1))).await.unwrap().one_time_ec.is_some());

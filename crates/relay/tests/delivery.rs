@@ -81,10 +81,13 @@ async fn at_most_256_envelopes_are_unacknowledged() {
     );
     send(&mut mailbox.socket, &subrosa_wire::mailbox::MailboxClientFrame::Ping).await;
     assert_eq!(mailbox.next().await, Some(MailboxServerFrame::Pong));
-    mailbox.ack(200).await;
+    // What was not pushed here cannot be acknowledged here.
+    mailbox.ack(u64::MAX).await;
     let rest = mailbox.drain().await;
     assert_eq!(rest.len(), 44);
     assert_eq!(rest.last().unwrap().seq, waiting as u64);
+    mailbox.hang_up().await;
+    assert_eq!(Mailbox::open(&relay.at(), &bob, 1).await.acked, MAX_UNACKED as u64);
 }
 
 #[tokio::test]
@@ -145,16 +148,27 @@ async fn what_is_not_acknowledged_comes_again() {
     let first = mailbox.push().await;
     let second = mailbox.push().await;
     mailbox.ack(first.seq).await;
-    // Neither what was never pushed here nor going backwards does anything.
     mailbox.ack(0).await;
     mailbox.hang_up().await;
     let mut again = Mailbox::open(&relay.at(), &bob, 1).await;
     assert_eq!(again.acked, first.seq);
-    // Before anything was pushed on this socket: cannot be about something it has seen.
-    again.ack(u64::MAX).await;
     assert_eq!(again.push().await, second);
-    again.hang_up().await;
-    assert!(count(&relay.data(), "SELECT count(*) FROM mailbox") <= 1);
+}
+
+#[tokio::test]
+async fn the_last_of_many_acknowledgements_is_saved_also_when_the_client_hangs_up_at_once() {
+    let relay = TestRelay::start().await;
+    let (bob, mut mailbox) = account(&relay.at(), "bob").await;
+    let mut sender = Submitter::open(&relay.at()).await;
+    for n in 0..50 {
+        sender.one(envelope(bob.device(1), bob.capability(), 1, &n.to_string())).await;
+        mailbox.push().await;
+    }
+    for seq in 1..=50 {
+        mailbox.ack(seq).await;
+    }
+    mailbox.hang_up().await;
+    assert_eq!(Mailbox::open(&relay.at(), &bob, 1).await.acked, 50);
 }
 
 #[tokio::test]

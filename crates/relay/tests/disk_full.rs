@@ -47,6 +47,7 @@ async fn a_full_database_refuses_and_recovers_when_mail_is_fetched() {
     two.bodies.push(body("small"));
     two.items.push(item(bob.device(1), bob.capability(), 1));
     two.items[1].body_ref = 1;
+    two.items.reverse();
     assert_eq!(sender.submit(two).await.unwrap_err().code, ErrorCode::Unavailable);
     assert_eq!(count(&relay.data(), "SELECT count(*) FROM mailbox"), i64::from(accepted));
     assert_eq!(count(&relay.data(), "SELECT count(*) FROM body"), i64::from(accepted));
