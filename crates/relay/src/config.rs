@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use subrosa_wire::limits;
 use url::Url;
 
-use crate::limits::{MAX_CONNECTIONS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, RESYNC_INTERVAL, RateLimits};
+use crate::limits::{
+    MAX_CONNECTIONS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES, RESYNC_INTERVAL, RateLimits,
+};
 
 /// How far a commit goes before a sender reads "accepted".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +58,8 @@ pub struct Config {
     pub max_mailbox_bytes: u64,
     /// Rates of the anonymous calls.
     pub rates: RateLimits,
+    /// Submissions are refused while the disk has less space than this; reading and acknowledging go on.
+    pub min_free_bytes: u64,
     /// Largest size of the database in pages of 4 KiB; `None` = the disk's size. Storing is
     /// refused beyond it, reading and acknowledging go on.
     pub max_database_pages: Option<u32>,
@@ -77,6 +81,7 @@ impl Config {
             max_mailbox_rows: MAX_MAILBOX_ROWS,
             max_mailbox_bytes: MAX_MAILBOX_BYTES,
             rates: RateLimits::default(),
+            min_free_bytes: MIN_FREE_BYTES,
             max_database_pages: None,
         }
     }

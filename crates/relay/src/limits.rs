@@ -58,6 +58,10 @@ pub(crate) const INTAKE_KIB: usize = 64 * 1024;
 /// Bytes of device lists in one reply, so that the reply stays below the frame limit.
 pub(crate) const MAX_STALE_LIST_BYTES: usize = 256 * 1024;
 
+/// Space on the disk below which nothing new is stored: twice what one commit can hold, because it is
+/// written to the log and then to the database. So acknowledgements, which make room, always find some.
+pub(crate) const MIN_FREE_BYTES: u64 = 2 * (INTAKE_KIB as u64) * 1024;
+
 /// Ephemeral envelopes waiting for a session that is busy sending: the oldest is dropped, a newer "typing" says more.
 pub(crate) const MAX_EPHEMERAL_QUEUE: usize = 32;
 

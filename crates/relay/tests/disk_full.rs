@@ -63,6 +63,25 @@ async fn a_full_database_refuses_and_recovers_when_mail_is_fetched() {
     assert_eq!(mailbox.push().await.seq, u64::from(accepted) + 1, "what was refused used no number");
 }
 
+#[tokio::test]
+async fn before_the_disk_is_full_only_what_makes_room_is_stored() {
+    let relay = TestRelay::start().await;
+    let (bob, mailbox) = account(&relay.at(), "bob").await;
+    mailbox.hang_up().await;
+    assert_eq!(Submitter::open(&relay.at()).await.one(large(&bob, 7)).await, SubmitResult::Accepted);
+    let relay = TestRelay::on(relay.stop().await, |config| config.min_free_bytes = u64::MAX).await;
+    let mut sender = Submitter::open(&relay.at()).await;
+    let refusal = sender.submit(large(&bob, 8)).await.unwrap_err();
+    assert!(refusal.code == ErrorCode::Unavailable && refusal.retry_after_s > 0, "{refusal:?}");
+    let mut mailbox = Mailbox::open(&relay.at(), &bob, 1).await;
+    assert_eq!(mailbox.push().await.body[0], 7);
+    mailbox.ack(1).await;
+    mailbox.hang_up().await;
+    assert_eq!(count(&relay.data(), "SELECT count(*) FROM mailbox"), 0);
+    let relay = TestRelay::on(relay.stop().await, |_| {}).await;
+    assert_eq!(Submitter::open(&relay.at()).await.one(large(&bob, 8)).await, SubmitResult::Accepted);
+}
+
 /// The real binary that may not write any file beyond some blocks of 512 bytes.
 async fn start(data: &std::path::Path, blocks: Option<u32>) -> (Child, At) {
     let limit = blocks.map_or_else(|| "unlimited".to_owned(), |blocks| blocks.to_string());

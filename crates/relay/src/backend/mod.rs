@@ -328,7 +328,7 @@ impl Embedded {
         let path = config.data_dir.join(schema::FILE_NAME);
         let (db, epoch) = schema::open(&path, config.synchronous, config.max_database_pages)?;
         let readers = readers::Readers::open(&path)?;
-        let (writer, stopped) = writer::Writer::start(db, &path)?;
+        let (writer, stopped) = writer::Writer::start(db, &path, config.min_free_bytes)?;
         let quotas = Quotas { rows: config.max_mailbox_rows, bytes: config.max_mailbox_bytes };
         Ok((Self { writer, readers: Arc::new(readers), quotas, epoch }, stopped))
     }

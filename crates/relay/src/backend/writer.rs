@@ -6,6 +6,7 @@
 //! tried again one by one, so that what frees space (acknowledgements) still gets through.
 
 use std::{
+    fs::File,
     path::Path,
     sync::{
         Arc,
@@ -134,7 +135,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts writer and checkpointer. The receiver resolves when the writer has ended; the
     /// writer ends when every [`Writer`] is dropped and the queue is empty.
-    pub(super) fn start(mut db: Connection, path: &Path) -> Result<(Self, StoreStopped), RelayError> {
+    pub(super) fn start(
+        mut db: Connection,
+        path: &Path,
+        min_free_bytes: u64,
+    ) -> Result<(Self, StoreStopped), RelayError> {
         let (queue, operations) = mpsc::channel(QUEUE);
         let (ended, stopped) = oneshot::channel();
         let log_pages = Arc::new(AtomicU64::new(0));
@@ -145,8 +150,11 @@ impl Writer {
         };
         db.wal_hook(Some(note)).map_err(std::io::Error::other)?;
         let checkpointer = start_checkpointer(path)?;
+        let disk = File::open(path)?;
         thread::Builder::new().name("relay-writer".to_owned()).spawn(move || {
-            let result = Loop { db, operations, checkpointer, log_pages, asked_at: 0 }.run();
+            let result =
+                Loop { db, operations, checkpointer, log_pages, asked_at: 0, disk, min_free_bytes, nearly_full: false }
+                    .run();
             let _ = ended.send(result);
         })?;
         Ok((Self { queue, budget: Arc::new(Semaphore::new(INTAKE_KIB)) }, stopped))
@@ -196,20 +204,58 @@ struct Loop {
     log_pages: Arc<AtomicU64>,
     /// Pages in the log when the checkpointer was last asked.
     asked_at: u64,
+    /// On the disk whose space counts.
+    disk: File,
+    min_free_bytes: u64,
+    /// What the last look at the disk said, so that only a change is logged.
+    nearly_full: bool,
 }
 
 impl Loop {
     fn run(mut self) -> Result<(), String> {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while self.operations.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            self.commit(std::mem::take(&mut batch), false)?;
-            self.checkpoint()?;
+            let batch = self.refuse_if_nearly_full(std::mem::take(&mut batch));
+            if !batch.is_empty() {
+                self.commit(batch, false)?;
+                self.checkpoint()?;
+            }
         }
         // A clean stop leaves one file: a copy of it is a backup.
         if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             tracing::warn!(%error, "the log stays beside the database until the next start");
         }
         Ok(())
+    }
+
+    /// Answers submissions with "unavailable" while the disk is nearly full; gives the other operations back.
+    fn refuse_if_nearly_full(&mut self, batch: Vec<Box<dyn Operation>>) -> Vec<Box<dyn Operation>> {
+        if !batch.iter().any(|operation| operation.is_submission()) {
+            return batch;
+        }
+        let was_nearly_full = std::mem::replace(&mut self.nearly_full, self.is_nearly_full());
+        match (was_nearly_full, self.nearly_full) {
+            (false, true) => tracing::warn!(
+                min_free_bytes = self.min_free_bytes,
+                "the disk is nearly full: nothing new is stored until there is space again"
+            ),
+            (true, false) => tracing::info!("the disk has space again"),
+            _ => {}
+        }
+        if !self.nearly_full {
+            return batch;
+        }
+        let refusal = StoreError::Unavailable("the disk is nearly full".to_owned());
+        let (submissions, others): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|operation| operation.is_submission());
+        submissions.into_iter().for_each(|operation| operation.answer(Some(&refusal)));
+        others
+    }
+
+    fn is_nearly_full(&self) -> bool {
+        // A file system that does not tell its space says so at the commit.
+        rustix::fs::fstatvfs(&self.disk)
+            .is_ok_and(|space| space.f_bavail.saturating_mul(space.f_frsize) < self.min_free_bytes)
     }
 
     /// Commits a batch and answers it.
