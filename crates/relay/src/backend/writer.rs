@@ -233,8 +233,8 @@ impl Loop {
         if !batch.iter().any(|operation| operation.is_submission()) {
             return batch;
         }
-        let was_nearly_full = std::mem::replace(&mut self.nearly_full, self.is_nearly_full());
-        match (was_nearly_full, self.nearly_full) {
+        let is_nearly_full = self.is_nearly_full();
+        match (self.nearly_full, is_nearly_full) {
             (false, true) => tracing::warn!(
                 min_free_bytes = self.min_free_bytes,
                 "the disk is nearly full: nothing new is stored until there is space again"
@@ -242,7 +242,8 @@ impl Loop {
             (true, false) => tracing::info!("the disk has space again"),
             _ => {}
         }
-        if !self.nearly_full {
+        self.nearly_full = is_nearly_full;
+        if !is_nearly_full {
             return batch;
         }
         let refusal = StoreError::Unavailable("the disk is nearly full".to_owned());
