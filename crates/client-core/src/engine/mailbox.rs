@@ -162,7 +162,7 @@ impl Mailbox {
                 let (id, request) = next;
                 let outcome = tokio::select! {
                     () = stop.cancelled() => return,
-                    outcome = self.handle.request(request) => outcome,
+                    outcome = self.handle.request(request.clone()) => outcome,
                 };
                 let done = match outcome {
                     Ok(_) => self.core.run(move |core| core.task_done(id)).await,
@@ -170,7 +170,7 @@ impl Mailbox {
                     Err(error) if error.is_transient() => break,
                     Err(error) => {
                         let reason = error.to_string();
-                        self.core.run(move |core| core.task_refused(id, &reason)).await
+                        self.core.run(move |core| core.task_refused(id, &request, &reason)).await
                     }
                 };
                 if done.is_err() {

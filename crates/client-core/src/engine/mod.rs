@@ -285,7 +285,18 @@ impl Engine {
             let mut link = self.inner.link.clone();
             let mut progress = self.inner.signals.progress.subscribe();
             loop {
-                if !core.run(move |core| Ok(store::tasks::waits(&core.db, task)?)).await? {
+                let id = token.clone();
+                let (waits, stands) = core
+                    .run(move |core| {
+                        let stands = store::invites::get(&core.db, id.as_bytes())?.is_some();
+                        Ok((store::tasks::waits(&core.db, task)?, stands))
+                    })
+                    .await?;
+                if !stands {
+                    return Err(ApiError::new(ErrorKind::RateLimited, "your relay takes no more contact links now")
+                        .hint("wait until some have expired; links with a short --ttl make room sooner"));
+                }
+                if !waits {
                     return Ok(());
                 }
                 let failed = {

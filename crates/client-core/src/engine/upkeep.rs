@@ -194,6 +194,7 @@ impl Core {
         self.ask_all_again()?;
         self.change(|change| {
             store::envelopes::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            store::invites::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::retries::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             prekeys::forget_old(change.db, change.now_ms.saturating_sub(millis(KEEP_REPLACED)))?;
             Ok(())
@@ -220,9 +221,13 @@ impl Core {
     }
 
     /// The relay will never do it.
-    pub(crate) fn task_refused(&mut self, id: i64, reason: &str) -> Result<(), ApiError> {
+    pub(crate) fn task_refused(&mut self, id: i64, request: &MailboxRequest, reason: &str) -> Result<(), ApiError> {
         self.change(|change| {
             store::tasks::delete(change.db, id)?;
+            if let MailboxRequest::PutContactToken { token, .. } = request {
+                // Whoever waits for this link sees that it is gone.
+                return Ok(store::invites::delete_by_hash(change.db, token)?);
+            }
             change.notice("relay_refused", format!("our relay refused a request: {reason}"), None)
         })
     }
@@ -236,9 +241,12 @@ impl Core {
         }
         let token = ContactToken::new(random_id()?);
         self.change(|change| {
-            if store::invites::open_count(change.db, change.now_ms)? >= MAX_OPEN_LINKS {
-                return Err(ApiError::new(ErrorKind::RateLimited, format!("{MAX_OPEN_LINKS} links are open already"))
-                    .hint("wait until some are used or have expired"));
+            if store::invites::unexpired(change.db, change.now_ms)? >= MAX_OPEN_LINKS {
+                return Err(ApiError::new(
+                    ErrorKind::RateLimited,
+                    format!("{MAX_OPEN_LINKS} links have not expired yet"),
+                )
+                .hint("wait until some have; links with a short --ttl make room sooner"));
             }
             let expires_ms = change.now_ms.saturating_add(u64::from(ttl_s) * 1_000);
             store::invites::put(change.db, &token, change.now_ms, expires_ms)?;

@@ -1,8 +1,8 @@
 //! Contact links we handed out. One-time use is enforced here; the relay's check is only against spam.
 
-use subrosa_wire::{AccountId, ContactToken};
+use subrosa_wire::{AccountId, CapabilityHash, ContactToken};
 
-use super::{Db, OptionalExtension, StoreError, from_sql, params, to_sql};
+use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
 
 /// An open invitation.
 pub(crate) struct InviteRow {
@@ -45,12 +45,28 @@ pub(crate) fn delete(db: &Db, token: &ContactToken) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Links that can still be used.
-pub(crate) fn open_count(db: &Db, now_ms: u64) -> Result<u64, StoreError> {
-    let count: i64 = db.query_row(
-        "SELECT count(*) FROM invite WHERE used_by IS NULL AND expires_ms > ?1",
-        params![to_sql(now_ms)],
-        |row| row.get(0),
-    )?;
+/// Withdraws the one whose token the relay knows by this hash.
+pub(crate) fn delete_by_hash(db: &Db, hash: &CapabilityHash) -> Result<(), StoreError> {
+    let tokens: Vec<Vec<u8>> =
+        db.prepare_cached("SELECT token FROM invite")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for token in tokens {
+        let token = ContactToken::new(array(&token, "invite")?);
+        if token.hash() == *hash {
+            delete(db, &token)?;
+        }
+    }
+    Ok(())
+}
+
+/// Links whose tokens the relay still keeps, used or not.
+pub(crate) fn unexpired(db: &Db, now_ms: u64) -> Result<u64, StoreError> {
+    let count: i64 =
+        db.query_row("SELECT count(*) FROM invite WHERE expires_ms > ?1", params![to_sql(now_ms)], |row| row.get(0))?;
     Ok(from_sql(count))
+}
+
+/// Forgets expired links.
+pub(crate) fn forget_before(db: &Db, before_ms: u64) -> Result<(), StoreError> {
+    db.execute("DELETE FROM invite WHERE expires_ms < ?1", params![to_sql(before_ms)])?;
+    Ok(())
 }
