@@ -367,3 +367,94 @@ fn start_checkpointer(path: &Path) -> Result<SyncSender<()>, RelayError> {
     })?;
     Ok(wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Synchronous;
+
+    fn start(dir: &Path) -> (Writer, StoreStopped) {
+        let path = dir.join(schema::FILE_NAME);
+        let (db, _) = schema::open(&path, Synchronous::Full, None).unwrap();
+        Writer::start(db, &path, 0).unwrap()
+    }
+
+    fn put(key: &'static str) -> impl FnMut(&Connection) -> Result<(), OpError> + Send {
+        move |db| {
+            db.execute("INSERT INTO meta (key, value) VALUES (?1, x'00')", [key])?;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_fails_takes_no_other_of_its_commit_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, stopped) = start(dir.path());
+        // Holds the writer while the others queue up behind it, so that they share one commit.
+        let (release, hold) = std::sync::mpsc::channel::<()>();
+        let holding = writer.enqueue(move |_| Ok(hold.recv().is_ok()), None).await.unwrap();
+        let first = writer.enqueue(put("first"), None).await.unwrap();
+        let twice = writer.enqueue(put("first"), None).await.unwrap();
+        let half = writer
+            .enqueue(
+                |db| {
+                    put("half")(db)?;
+                    Err::<(), _>(StoreError::refused(subrosa_wire::ErrorCode::NotFound).into())
+                },
+                None,
+            )
+            .await
+            .unwrap();
+        let last = writer.enqueue(put("last"), None).await.unwrap();
+        release.send(()).unwrap();
+        assert!(holding.await.unwrap().unwrap());
+        assert!(first.await.unwrap().is_ok());
+        assert!(matches!(twice.await.unwrap(), Err(StoreError::Unavailable(_))));
+        assert!(matches!(half.await.unwrap(), Err(StoreError::Refused(_))));
+        assert!(last.await.unwrap().is_ok());
+        drop(writer);
+        assert_eq!(stopped.await.unwrap(), Ok(()));
+        let db = schema::open_reader(&dir.path().join(schema::FILE_NAME)).unwrap();
+        let keys: Vec<String> = db
+            .prepare("SELECT key FROM meta WHERE key <> 'epoch' ORDER BY key")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(keys, ["first", "last"]);
+    }
+
+    #[tokio::test]
+    async fn a_dead_writer_is_noticed_and_nobody_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, stopped) = start(dir.path());
+        let died = writer.change(|_| -> Result<(), OpError> { panic!("planted") }).await;
+        assert!(matches!(died, Err(StoreError::Unavailable(_))));
+        assert!(stopped.await.is_err(), "what `Relay::serve` ends the process for");
+        assert!(matches!(writer.change(put("late")).await, Err(StoreError::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn the_log_is_moved_into_the_database_while_writing_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, _stopped) = start(dir.path());
+        let page = vec![7u8; 3_000];
+        for _ in 0..4 * CHECKPOINT_PAGES {
+            let page = page.clone();
+            let insert = move |db: &Connection| {
+                db.prepare_cached("INSERT INTO body (refs, bytes) VALUES (1, ?1)")?.execute([&page])?;
+                Ok(())
+            };
+            // Not awaited one by one: full commits.
+            drop(writer.enqueue(insert, None).await.unwrap());
+        }
+        // The checkpoint is made by another thread: go on writing until it is seen.
+        let moved = async {
+            while std::fs::metadata(dir.path().join(schema::FILE_NAME)).unwrap().len() < 4 * 1024 * 1024 {
+                writer.change(|_| Ok(())).await.unwrap();
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), moved).await.unwrap();
+    }
+}
