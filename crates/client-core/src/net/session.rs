@@ -94,6 +94,7 @@ impl Task {
                 live.heard();
                 open.excuse();
             }
+            let silent_at = live.deadline();
             // Reading comes after the limits and before handing on: so a batch is all that is there.
             tokio::select! {
                 biased;
@@ -102,9 +103,6 @@ impl Task {
                 result = &mut pump => {
                     open.fail_all(&NetError::Closed);
                     return Err(result.err().unwrap_or(NetError::Closed));
-                }
-                () = until(Some(live.deadline())), if reading => {
-                    break Err(NetError::timeout(&self.endpoint, "a sign of life", self.timing.silence));
                 }
                 () = until(open.deadline(self.timing.call)), if reading => {
                     break Err(NetError::timeout(&self.endpoint, "a request", self.timing.call));
@@ -142,6 +140,10 @@ impl Task {
                         Ok(Incoming::Alive) => {}
                         Err(error) => break Err(error),
                     }
+                }
+                // After reading: a process that was stopped for a while finds its mail first.
+                () = until(Some(silent_at)), if reading => {
+                    break Err(NetError::timeout(&self.endpoint, "a sign of life", self.timing.silence));
                 }
                 permit = self.events.reserve(), if !self.waiting.is_empty() => {
                     let Ok(permit) = permit else { break Ok(End::Stopped) };

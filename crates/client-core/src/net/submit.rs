@@ -249,13 +249,11 @@ impl Lane {
                 None if idle && orphaned => break,
                 _ => {}
             }
-            // Reading comes last: a relay that floods frames must not keep the limits from being noticed.
+            let silent_at = live.deadline();
+            // Reading comes late: a relay that floods frames must not keep the limits from being noticed.
             tokio::select! {
                 biased;
                 result = &mut pump => return Err(result.err().unwrap_or(NetError::Closed)),
-                () = until(Some(live.deadline())) => {
-                    return Err(NetError::timeout(&self.relay, "a sign of life", self.timing.silence));
-                }
                 () = until(self.open.deadline(self.timing.call)) => {
                     return Err(NetError::timeout(&self.relay, "a submission", self.timing.call));
                 }
@@ -301,6 +299,10 @@ impl Lane {
                     if self.open.len() < in_flight {
                         used = Instant::now();
                     }
+                }
+                // After reading: a process that was stopped for a while finds its answers first.
+                () = until(Some(silent_at)) => {
+                    return Err(NetError::timeout(&self.relay, "a sign of life", self.timing.silence));
                 }
             }
         }

@@ -168,7 +168,7 @@ async fn the_handshake_fails_in_the_same_ways() {
         })
     };
     let submit = |relay: Fake| async move {
-        let waits = Timing { handshake: Duration::from_millis(200), ..timing() };
+        let waits = Timing { handshake: Duration::from_secs(2), ..timing() };
         soon(Submitter::with_timing(waits).submit(&relay.endpoint, &submission(1))).await.unwrap_err()
     };
     for bytes in [Bytes::from_static(b"\xff"), accepted(1, 1), SubmitServerFrame::Pong.encode()] {
