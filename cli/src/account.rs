@@ -20,8 +20,6 @@ pub(crate) const DRAIN_FIRST: Duration = Duration::from_secs(3);
 pub(crate) struct Use {
     /// The verb, for others to read.
     pub(crate) kind: &'static str,
-    /// It may run for long: other processes use its engine meanwhile instead of waiting for it.
-    pub(crate) serve: bool,
     /// Fetch what waits in the mailbox first: it decides what names mean and what there is to show.
     pub(crate) drain: bool,
 }
@@ -62,7 +60,9 @@ pub(crate) async fn open_account(ctx: &Context, how: Use) -> Result<Opened, Fail
     let source = Source::new(&ctx.global, &ctx.out);
     let options = OpenOptions {
         kind: how.kind.to_owned(),
-        serve: how.serve,
+        // Also for the shortest verb: commands that run side by side then share one engine instead of queueing for the
+        // lock, and nobody is told that the account is busy because somebody else's `send --wait read` takes long.
+        serve: true,
         lock_timeout: ctx.global.lock_timeout,
         passphrase: Arc::new(move || source.get()),
     };

@@ -261,6 +261,25 @@ fn a_second_process_sends_at_once_while_listen_runs() {
 }
 
 #[test]
+fn many_commands_at_once_share_the_account() {
+    let (_one, _two, alice, bob) = two_people();
+    let mut expected: Vec<String> = (0..16).map(|n| format!("at once {n}")).collect();
+    std::thread::scope(|scope| {
+        for (n, body) in expected.iter().enumerate() {
+            let wait = if n % 2 == 0 { "sent" } else { "none" };
+            let bob = &bob;
+            scope.spawn(move || bob.run(&["send", "alice", "-m", body, "--wait", wait]).line());
+        }
+    });
+    bob.run(&["status"]).line();
+    let received = alice.run(&["receive"]).ok();
+    let mut received = bodies(&received);
+    received.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(received, expected, "each once");
+}
+
+#[test]
 fn the_same_id_is_sent_once() {
     let (_one, _two, alice, bob) = two_people();
     let id = "0123456789abcdef0123456789abcdef";

@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(crate) async fn run(ctx: &Context, verb: ContactVerb) -> Result<(), Failure> {
-    with_account(ctx, Use { kind: "contact", serve: false, drain: true }, async |client| {
+    with_account(ctx, Use { kind: "contact", drain: true }, async |client| {
         match verb {
             ContactVerb::List => {
                 let contacts = client.contact_list(NoParams {}).await?.contacts;
@@ -31,11 +31,11 @@ pub(crate) async fn run(ctx: &Context, verb: ContactVerb) -> Result<(), Failure>
 }
 
 pub(crate) async fn verify(ctx: &Context, args: VerifyArgs) -> Result<(), Failure> {
-    with_account(ctx, Use { kind: "verify", serve: false, drain: true }, async |client| {
+    with_account(ctx, Use { kind: "verify", drain: true }, async |client| {
         let compared = args.number.is_some();
         let identity = client.verify(VerifyParams { who: args.who, number: args.number }).await?;
         if args.qr {
-            ctx.out.text(&qr::draw(&identity.safety_qr)?)?;
+            ctx.out.text(&qr::draw(&identity.safety_qr, ctx.out.ticks.colour)?)?;
         }
         ctx.out.line(identity)?;
         if !compared {

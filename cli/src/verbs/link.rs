@@ -22,11 +22,11 @@ const MAX_LINK_INPUT: u64 = 8 * 1024;
 pub(crate) async fn invite(ctx: &Context, args: InviteArgs) -> Result<(), Failure> {
     let ttl_s = u32::try_from(args.ttl.as_secs())
         .map_err(|_| usage("the link would live too long", "at most 30 days: --ttl 30d"))?;
-    let how = Use { kind: "invite", serve: false, drain: true };
+    let how = Use { kind: "invite", drain: true };
     with_account(ctx, how, async |client| {
         let invite = client.invite(InviteParams { ttl_s: Some(ttl_s) }).await?;
         if args.qr {
-            ctx.out.text(&qr::draw(&invite.link)?)?;
+            ctx.out.text(&qr::draw(&invite.link, ctx.out.ticks.colour)?)?;
         }
         let expires = time::short(invite.expires_ms);
         ctx.out.line(invite)?;
@@ -40,7 +40,7 @@ pub(crate) async fn invite(ctx: &Context, args: InviteArgs) -> Result<(), Failur
 
 pub(crate) async fn join(ctx: &Context, args: JoinArgs) -> Result<(), Failure> {
     let link = if args.link == "-" { link_from_stdin()? } else { args.link };
-    let how = Use { kind: "join", serve: false, drain: true };
+    let how = Use { kind: "join", drain: true };
     with_account(ctx, how, async |client| {
         let contact = client.join(JoinParams { link: link.trim().to_owned() }).await?;
         let name = clean_line(&contact.name).into_owned();

@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(ctx: &Context, args: ListenArgs) -> Result<(), Failure> {
     let opened = tokio::select! {
-        opened = open_account(ctx, Use { kind: "listen", serve: true, drain: false }) => opened?,
+        opened = open_account(ctx, Use { kind: "listen", drain: false }) => opened?,
         signal = ctx.interrupt.wait() => return end(signal),
     };
     let client = opened.client();

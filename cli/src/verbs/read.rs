@@ -10,7 +10,7 @@ use crate::{
 };
 
 const fn one_shot(kind: &'static str) -> Use {
-    Use { kind, serve: false, drain: true }
+    Use { kind, drain: true }
 }
 
 pub(crate) async fn chats(ctx: &Context, args: ChatsArgs) -> Result<(), Failure> {

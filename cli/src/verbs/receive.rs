@@ -20,7 +20,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(ctx: &Context, args: ReceiveArgs) -> Result<(), Failure> {
     let timeout = ctx.global.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let how = Use { kind: "receive", serve: true, drain: false };
+    let how = Use { kind: "receive", drain: false };
     with_account(ctx, how, async |client| {
         let client = &*client;
         let until = Instant::now() + timeout;

@@ -14,7 +14,7 @@ use subrosa_client_core::{
 use crate::{
     Context,
     account::{Use, millis, with_account},
-    args::{SendArgs, Wait},
+    args::SendArgs,
     errors::{Failure, usage},
     output::ticks,
 };
@@ -40,8 +40,7 @@ pub(crate) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
         None => new_message_id()?,
     };
     let timeout = ctx.global.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    // Who waits may wait long: others then use this engine instead of being told to wait.
-    let how = Use { kind: "send", serve: args.wait != Wait::None, drain: true };
+    let how = Use { kind: "send", drain: true };
     with_account(ctx, how, async |client| {
         let queued = client.send(SendParams { to: args.to.clone(), body, id: Some(id) }).await?;
         let Some(wanted) = args.wait.status() else { return finish(ctx, queued, None) };

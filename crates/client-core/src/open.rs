@@ -31,8 +31,9 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a taken lock is tried again: a one-shot verb lives for a few hundred milliseconds.
 const LOCK_POLL: Duration = Duration::from_millis(25);
 
-/// How often one call may find its engine gone and go on elsewhere; owners that die one after the other are a fault to show.
-const MAX_REOPENS: u32 = 5;
+/// How often one call may find its engine gone and go on elsewhere. One-shot owners come and go while many commands run
+/// side by side; each time somebody got further, so this bound only ends what would never end.
+const MAX_REOPENS: u32 = 100;
 
 /// How long a leaving owner waits until its receipts and messages are out; what is not stays in the outbox.
 const FLUSH_ON_CLOSE: Duration = Duration::from_secs(2);
@@ -45,7 +46,7 @@ pub type PassphraseSource = Arc<dyn Fn() -> Result<Passphrase, ApiError> + Send 
 pub struct OpenOptions {
     /// What this process is, for others to read: `listen`, `send`, …
     pub kind: String,
-    /// Serve the socket if the engine runs here. One-shot verbs that end by themselves at once need not.
+    /// Serve the socket if the engine runs here, so that others need not wait until this process ends.
     pub serve: bool,
     /// How long to wait for an owner that does not serve; see [`LOCK_TIMEOUT`].
     pub lock_timeout: Duration,
