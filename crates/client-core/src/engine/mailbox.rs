@@ -18,7 +18,7 @@ use crate::{
     net::{MailboxEvent, MailboxHandle, MailboxSigner},
 };
 
-/// A failed commit (full disk) is tried again after this long: the relay pushes the same envelopes again.
+/// A failed commit (full disk) is tried again after this long.
 const STORAGE_RETRY: Duration = Duration::from_secs(1);
 
 /// How the connection to the own relay stands.
@@ -74,15 +74,22 @@ impl Mailbox {
                     None => return,
                 },
             };
-            if let Err(error) = self.handle_event(event).await {
-                tracing::error!(%error, "the store cannot be written");
+            // Nothing may be left out: a later batch's acknowledgement would cover what was not committed.
+            let mut failed = false;
+            while let Err(error) = self.handle_event(event.clone()).await {
+                failed = true;
+                tracing::error!(%error, "the store cannot be written; trying again");
                 self.link.send_modify(|link| {
                     link.error = Some(error);
                     link.failures += 1;
                 });
-                tokio::time::sleep(STORAGE_RETRY).await;
-                // What was not committed is not acknowledged: a new session pushes it again.
-                self.handle.reconnect_now();
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(STORAGE_RETRY) => {}
+                }
+            }
+            if failed {
+                self.link.send_modify(|link| link.error = None);
             }
         }
     }
