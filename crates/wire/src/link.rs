@@ -149,8 +149,7 @@ impl FromStr for ContactLink {
         let [handle_len] = take(&mut bytes)?;
         let (handle, rest) = bytes.split_at_checked(usize::from(handle_len)).ok_or(LinkError::Damaged)?;
         bytes = rest;
-        let handle =
-            str::from_utf8(handle).ok().and_then(|handle| handle.parse().ok()).ok_or(LinkError::Damaged)?;
+        let handle = str::from_utf8(handle).ok().and_then(|handle| handle.parse().ok()).ok_or(LinkError::Damaged)?;
         let pin = if flags & PIN == 0 { None } else { Some(take(&mut bytes)?) };
         let registration =
             if flags & REGISTRATION == 0 { None } else { Some(RegistrationToken::new(take(&mut bytes)?)) };
