@@ -21,6 +21,9 @@ use crate::{
 /// A failed commit (full disk) is tried again after this long.
 const STORAGE_RETRY: Duration = Duration::from_secs(1);
 
+/// A request that the relay could not take now is made again after this long.
+const TASK_RETRY: Duration = Duration::from_secs(15);
+
 /// How the connection to the own relay stands.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkState {
@@ -152,15 +155,21 @@ impl Mailbox {
 
     /// Carries queued requests to the relay, in order, whenever it is reached.
     pub(crate) async fn carry_tasks(self: Arc<Self>, stop: CancellationToken) {
+        let mut left_over = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.signals.tasks.notified() => {}
+                () = tokio::time::sleep(TASK_RETRY), if left_over => {}
             }
+            left_over = true;
             loop {
                 let next = match self.core.run(super::core::Core::first_task).await {
                     Ok(Some(next)) => next,
-                    Ok(None) => break,
+                    Ok(None) => {
+                        left_over = false;
+                        break;
+                    }
                     Err(error) => {
                         tracing::error!(%error, "relay tasks cannot be read");
                         break;
@@ -173,7 +182,7 @@ impl Mailbox {
                 };
                 let done = match outcome {
                     Ok(_) => self.core.run(move |core| core.task_done(id)).await,
-                    // The next Ready wakes this task again.
+                    // The next Ready wakes this task again; a busy relay on a standing connection is asked again later.
                     Err(error) if error.is_transient() => break,
                     Err(error) => {
                         let reason = error.to_string();
