@@ -5,6 +5,10 @@
 //! or disk: state flows one way, from the engine's events.
 #![deny(missing_docs)]
 
+// The support of the integration tests serves the engine's own tests too.
+#[cfg(test)]
+extern crate self as subrosa_client_core;
+
 pub mod account;
 pub mod api;
 pub mod clean;

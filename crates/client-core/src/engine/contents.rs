@@ -31,11 +31,11 @@ impl Change<'_> {
         let mut contact = match sender.contact.take() {
             Some(mut contact) => {
                 if let Some(introduction) = &content.introduction {
-                    self.meet_again(&mut contact, introduction)?;
+                    self.meet_again(&mut contact, introduction, received_ms)?;
                 }
                 contact
             }
-            None => match self.meet_stranger(&sender.record, &content)? {
+            None => match self.meet_stranger(&sender.record, &content, received_ms)? {
                 Some(contact) => contact,
                 None => return Ok(Outcome::Junk),
             },
@@ -69,9 +69,10 @@ impl Change<'_> {
         &mut self,
         record: &AccountRecord,
         content: &CheckedContent,
+        received_ms: u64,
     ) -> Result<Option<ContactRow>, ApiError> {
         match &content.introduction {
-            Some(introduction) => self.meet(record, introduction),
+            Some(introduction) => self.meet(record, introduction, received_ms),
             None => Ok(None),
         }
     }

@@ -83,8 +83,8 @@ pub(crate) struct Core {
     pub(super) without_keys: HashMap<DeviceAddress, WithoutKeys>,
     /// Receivers whose oldest rows are on their way.
     pub(super) busy: HashSet<AccountId>,
-    /// The relay's clock minus ours.
-    pub(super) clock_off_ms: i64,
+    /// The relay's clock minus ours, once it told us.
+    pub(super) clock_off_ms: Option<i64>,
     pub(super) signals: Arc<Signals>,
 }
 
@@ -154,7 +154,7 @@ impl Core {
             data_dir,
             without_keys: HashMap::new(),
             busy: HashSet::new(),
-            clock_off_ms: 0,
+            clock_off_ms: None,
             signals,
         })
     }

@@ -14,7 +14,7 @@ use subrosa_wire::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    core::{Core, CoreHandle, Signals, now_ms},
+    core::{Change, Core, CoreHandle, Signals, now_ms},
     sealing::{Batch, Prepared, Route},
 };
 use crate::{
@@ -35,6 +35,9 @@ const IDLE_LOOK: Duration = Duration::from_secs(30);
 
 /// After a fault of our own (full disk) nothing is tried for this long.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// No row is ever made to wait longer than a day (and a minute of slack).
+const LONGEST_WAIT_MS: u64 = super::sealing::WAIT_FOR_PERSON_MS + 60_000;
 
 /// Carries the outbox's batches to relays.
 pub(crate) struct Dispatcher {
@@ -59,7 +62,9 @@ impl Core {
             if self.busy.contains(&target) {
                 continue;
             }
-            if next_ms <= now {
+            // Nothing waits longer by our own decision: then the clock was ahead when it was made.
+            let clock_went_back = next_ms > now.saturating_add(LONGEST_WAIT_MS);
+            if next_ms <= now || clock_went_back {
                 if self.busy.len() < MAX_CONCURRENT {
                     self.busy.insert(target);
                     due.push(target);
@@ -71,7 +76,8 @@ impl Core {
         Ok((due, next))
     }
 
-    /// Nothing more to do for this receiver now.
+    /// Nothing more to do for this receiver now. Nothing else takes a receiver out of `busy`: were it free before its
+    /// task has ended, a second batch would be in flight beside the first.
     fn release(&mut self, target: &AccountId) {
         self.busy.remove(target);
         self.signals.progress.send_modify(|count| *count = count.wrapping_add(1));
@@ -171,7 +177,7 @@ impl Dispatcher {
                 }
             }
         }
-        Ok(())
+        Err(ApiError::new(ErrorKind::Failed, "what is needed to write to them changes faster than it is fetched"))
     }
 
     async fn submit(&self, batch: &Batch) -> Result<Vec<subrosa_wire::submit::SubmitResult>, Failure> {
@@ -200,7 +206,8 @@ impl Dispatcher {
                 // A spent or changed capability still lets a session start, with last-resort keys; whether we
                 // may write is for the submission to find out.
                 Err(NetError::Refused(refusal))
-                    if refusal.code == ErrorCode::CapabilityRefused && route.capability.is_some() =>
+                    if matches!(refusal.code, ErrorCode::CapabilityRefused | ErrorCode::QuotaExceeded)
+                        && route.capability.is_some() =>
                 {
                     self.http.call(&relay, &TakePrekeys { device, capability: None }).await
                 }
@@ -221,7 +228,15 @@ impl Dispatcher {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let started = self.core.run(move |core| core.change(|change| change.start_session(device, &prekeys))).await;
+            let start = move |change: &mut Change<'_>| {
+                // Their first message may have come while we asked. Two sessions, each current at one side only,
+                // would never be answered and never ratchet.
+                if store::sessions::current(change.db, &device)?.is_some() {
+                    return Ok(());
+                }
+                change.start_session(device, &prekeys)
+            };
+            let started = self.core.run(move |core| core.change(start)).await;
             match started {
                 Err(error) if error.code == ErrorKind::IdentityChanged => {
                     let account = device.account;

@@ -20,6 +20,8 @@ mod receiving;
 mod sealing;
 mod sending;
 mod siblings;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::{

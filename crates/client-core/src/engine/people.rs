@@ -10,6 +10,7 @@ use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
     clean::clean_line,
     content::{Body, CheckedIntroduction, Hello},
+    limits::CLOCK_TOLERANCE_MS,
     store::{
         self, Db,
         contacts::{self, ContactRow},
@@ -137,13 +138,14 @@ impl Change<'_> {
     }
 
     /// Takes over a device list if it is newer and valid; stops sending otherwise (PROTOCOL.md 1).
-    pub(crate) fn learn_list(&mut self, account: &AccountId, bytes: &[u8]) -> Result<(), ApiError> {
-        let Some(mut contact) = contacts::get(self.db, account)? else { return Ok(()) };
+    /// What was refused stays refused until the person decides, whatever the relay gives later. Says which version is
+    /// known now.
+    pub(crate) fn learn_list(&mut self, account: &AccountId, bytes: &[u8]) -> Result<u32, ApiError> {
+        let Some(mut contact) = contacts::get(self.db, account)? else { return Ok(0) };
         match compare(&contact, bytes) {
             Learned::Adopted { new_devices } => {
                 contact.list = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&contact.record).ok());
                 contact.list_stale = false;
-                contact.held = None;
                 self.put_contact(&contact)?;
                 for number in new_devices {
                     let text = format!("{} uses a new device (number {number})", contact.name);
@@ -153,13 +155,12 @@ impl Change<'_> {
             }
             Learned::Unchanged => {
                 contact.list_stale = false;
-                contact.held = None;
                 contacts::put(self.db, &contact)?;
             }
             Learned::Held(reason) => self.hold(&mut contact, &reason)?,
         }
         self.wake_outbox();
-        Ok(())
+        Ok(contact.list.as_ref().map_or(0, DeviceList::version))
     }
 
     /// Stops sending to a contact until the person decides.
@@ -297,6 +298,7 @@ impl Change<'_> {
         &mut self,
         record: &AccountRecord,
         introduction: &CheckedIntroduction,
+        received_ms: u64,
     ) -> Result<Option<ContactRow>, ApiError> {
         let account = AccountId(record.id());
         let name = free_name(self.db, &introduction.handle, &account)?;
@@ -306,7 +308,7 @@ impl Change<'_> {
         contact.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
         if let Some(token) = introduction.contact_token {
-            match self.use_invite(&token, &account)? {
+            match self.use_invite(&token, &account, received_ms)? {
                 Some(origin) => {
                     contact.state = ContactState::Ok;
                     contact.origin = origin;
@@ -329,9 +331,10 @@ impl Change<'_> {
         &mut self,
         contact: &mut ContactRow,
         introduction: &CheckedIntroduction,
+        received_ms: u64,
     ) -> Result<(), ApiError> {
         let joined = match introduction.contact_token {
-            Some(token) => self.use_invite(&token, &contact.account)?,
+            Some(token) => self.use_invite(&token, &contact.account, received_ms)?,
             None => None,
         };
         let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone(), contact.handle.clone());
@@ -366,17 +369,18 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Our own list changed on another device.
-    pub(crate) fn learn_own_list(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
+    /// Our own list changed on another device. Says which version is known now.
+    pub(crate) fn learn_own_list(&mut self, bytes: &[u8]) -> Result<u32, ApiError> {
         let Some(list) = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&self.own.record).ok()) else {
-            return self.notice("device_list_refused", "our relay gave a device list that is not ours".into(), None);
+            self.notice("device_list_refused", "our relay gave a device list that is not ours".into(), None)?;
+            return Ok(self.own.list.version());
         };
         if list.version() > self.own.list.version() {
             store::account::set_list(self.db, &list)?;
             self.reload_own();
             self.wake_outbox();
         }
-        Ok(())
+        Ok(list.version().max(self.own.list.version()))
     }
 
     /// A contact that another device of ours told us about.
@@ -393,11 +397,19 @@ impl Change<'_> {
 
     /// Uses up one of our links; says in words which one. `None`: unknown, expired or used by somebody else.
     ///
-    /// The relay keeps the token until it expires: whoever used it may have more under way, made before they
-    /// have our delivery key. It is bound to them, so nobody else gets in with it.
-    fn use_invite(&mut self, token: &[u8; 16], account: &AccountId) -> Result<Option<String>, ApiError> {
+    /// Expired is what was expired when the relay took it (up to clocks that differ): an engine that was off meanwhile
+    /// must not drop a joiner whom the relay let in. The relay keeps the token until it expires: whoever used it may
+    /// have more under way, made before they have our delivery key. It is bound to them, so nobody else gets in with it.
+    fn use_invite(
+        &mut self,
+        token: &[u8; 16],
+        account: &AccountId,
+        received_ms: u64,
+    ) -> Result<Option<String>, ApiError> {
         let Some(invite) = store::invites::get(self.db, token)? else { return Ok(None) };
-        if invite.used || invite.expires_ms <= self.now_ms {
+        let received_ms = if received_ms == 0 { self.now_ms } else { received_ms.min(self.now_ms) };
+        let last_ms = invite.expires_ms.saturating_add(CLOCK_TOLERANCE_MS.unsigned_abs());
+        if invite.used || last_ms <= received_ms {
             return Ok(None);
         }
         store::invites::set_used(self.db, token, account)?;

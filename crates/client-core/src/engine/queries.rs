@@ -76,7 +76,6 @@ impl Core {
     /// Everything about the state but the connection, which the mailbox task knows.
     pub(crate) fn status(&self, relay: Connection, error: Option<String>) -> Result<Status, ApiError> {
         let requests = contacts::all(&self.db)?.iter().filter(|contact| contact.state == ContactState::Request).count();
-        let off = self.clock_off_ms;
         Ok(Status {
             relay,
             relay_url: self.own.relay.to_string(),
@@ -86,7 +85,7 @@ impl Core {
             requests: u64::try_from(requests).unwrap_or(u64::MAX),
             engine: self.owner.clone(),
             last_sync_ms: store::account::last_sync(&self.db)?,
-            clock_off_ms: (off.abs() > CLOCK_TOLERANCE_MS).then_some(off),
+            clock_off_ms: self.clock_off_ms.filter(|off| off.abs() > CLOCK_TOLERANCE_MS),
         })
     }
 

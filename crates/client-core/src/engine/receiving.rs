@@ -112,7 +112,8 @@ impl Change<'_> {
                 contact.list_stale = true;
                 contacts::put(self.db, contact)?;
             }
-            if contact.list_stale {
+            // Nothing makes us call at an address that a stranger chose.
+            if contact.list_stale && matches!(contact.state, ContactState::Ok | ContactState::Requested) {
                 stale.push(contact.account);
             }
         }
@@ -172,17 +173,11 @@ impl Change<'_> {
         for row in sessions::with(self.db, device)? {
             let Ok(step) = row.session.decrypt(MessageKind::Session, message) else { continue };
             let id = row.session.id();
+            // A session that was archived stays so, even if it still decrypts: its sending chain may be an old copy.
             let (_, plaintext) = step.commit(|state| sessions::update(self.db, device, &id, state, self.now_ms))?;
-            if !row.current && self.no_current(device)? {
-                sessions::make_current(self.db, device, &id)?;
-            }
             return Ok(Ok(plaintext));
         }
         Ok(Err(Undecryptable::NoSession("no session decrypts it")))
-    }
-
-    fn no_current(&self, device: &DeviceAddress) -> Result<bool, ApiError> {
-        Ok(sessions::current(self.db, device)?.is_none())
     }
 
     /// A message with a set-up header: of a session we know, or of a new one.
@@ -210,12 +205,18 @@ impl Change<'_> {
         };
         let prekeys = ResponderPrekeys { signed: &keys.signed, one_time: keys.one_time.as_ref(), kem: &keys.kem };
         let Ok(step) = Session::accept(&self.own.identity, &self.own_party(), certificate, &prekeys, message) else {
-            return Ok(Err(Undecryptable::Junk));
+            // Prekey ids can repeat after a store was restored from a copy: other keys of the same names.
+            return Ok(Err(Undecryptable::NoSession("the prekeys it was made for are not those kept here")));
         };
         // Both started at once: the smaller id goes on. An answered session of ours gives way: theirs is newer.
         let current = match sessions::current(self.db, device)? {
             Some(ours) if ours.is_unanswered() => id < ours.id(),
-            _ => true,
+            Some(_) => {
+                // They lost the session we had. What is sealed in it and not yet accepted would be lost on them.
+                store::outbox::unseal_all(self.db, Some(&device.account))?;
+                true
+            }
+            None => true,
         };
         let (_, plaintext) = step.commit(|state| sessions::add(self.db, device, &id, state, current, self.now_ms))?;
         sessions::remember_base_key(self.db, &id, self.now_ms)?;

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Rows that wait for a person and not for a clock look again after a day; what they wait for wakes them at once.
-const WAIT_FOR_PERSON_MS: u64 = 24 * 3600 * 1_000;
+pub(super) const WAIT_FOR_PERSON_MS: u64 = 24 * 3600 * 1_000;
 
 /// A new device gives its relay keys within moments of being linked. So long its account's messages wait for it, so
 /// that it gets them too; after that it holds up nobody.
@@ -46,6 +46,9 @@ const ASK_KEYS_AGAIN_MS: u64 = 500;
 
 /// And how often after that.
 const ASK_KEYS_LATER_MS: u64 = 60 * 1_000;
+
+/// So long at most a row waits because a relay says so: no relay silences a client for ever.
+const MAX_RELAY_WAIT_S: u32 = 3_600;
 
 /// Where and how a receiver is reached.
 #[derive(Debug, Clone)]
@@ -150,9 +153,8 @@ impl Change<'_> {
         } else {
             contacts::get(self.db, &device.account)?.and_then(|contact| contact.list)
         };
-        let certificate = list.and_then(|list| list.device(device.device)).ok_or_else(|| {
-            ApiError::new(ErrorKind::IdentityChanged, "the device is not on its account's list any more")
-        })?;
+        // Removed while its keys were fetched: nobody's fault, and nothing is sealed for it any more.
+        let Some(certificate) = list.and_then(|list| list.device(device.device)) else { return Ok(()) };
         let kem_use = if prekeys.kem_last_resort { KemUse::LastResort } else { KemUse::OneTime };
         let bundle = PrekeyBundle::verify(
             &certificate,
@@ -386,7 +388,6 @@ impl Core {
         batch: &Batch,
         results: &[SubmitResult],
     ) -> Result<(), ApiError> {
-        self.busy.remove(&target);
         self.change(|change| {
             let mut results = results.iter();
             for row in &batch.rows {
@@ -405,7 +406,6 @@ impl Core {
         error: &ApiError,
         retry_after_ms: Option<u64>,
     ) -> Result<(), ApiError> {
-        self.busy.remove(&target);
         self.change(|change| {
             let Some(first) = outbox::first_of(change.db, &target, 1)?.pop() else { return Ok(()) };
             let attempts = first.attempts.saturating_add(1);
@@ -418,7 +418,6 @@ impl Core {
 
     /// Nothing of this receiver's can ever go by this way: its messages fail with a reason.
     pub(crate) fn give_up(&mut self, target: AccountId, error: &ApiError) -> Result<(), ApiError> {
-        self.busy.remove(&target);
         self.change(|change| {
             for row in outbox::first_of(change.db, &target, MAX_BATCH)? {
                 change.fail_row(&target, row.id, &error.message)?;
@@ -491,13 +490,19 @@ impl Change<'_> {
                 }
                 SubmitResult::StaleDevices(list) => stale = Some(list),
                 SubmitResult::Full { retry_after_s } => {
-                    retry_s = Some(((*retry_after_s).max(1), "their mailbox is full".to_owned()));
+                    retry_s = Some((*retry_after_s, "their mailbox is full".to_owned()));
                 }
                 SubmitResult::Refused { code: ErrorCode::RequestPending, .. } => {
                     self.mark_requested(target)?;
-                    retry_s = Some((3_600, "a request to them is already waiting".to_owned()));
+                    retry_s = Some((MAX_RELAY_WAIT_S, "a request to them is already waiting".to_owned()));
                 }
-                SubmitResult::Refused { code, retry_after_s } if *retry_after_s > 0 => {
+                // A link carries only so many messages: the others go when its maker has answered.
+                SubmitResult::Refused { code: ErrorCode::QuotaExceeded, retry_after_s: 0 } => {
+                    retry_s = Some((MAX_RELAY_WAIT_S, "waiting for their first answer".to_owned()));
+                }
+                SubmitResult::Refused { code, retry_after_s }
+                    if *retry_after_s > 0 || matches!(code, ErrorCode::RateLimited | ErrorCode::Unavailable) =>
+                {
                     retry_s = Some((*retry_after_s, format!("their relay says: {code}")));
                 }
                 SubmitResult::Refused { code, .. } => refused = Some(*code),
@@ -507,15 +512,28 @@ impl Change<'_> {
             self.accepted(target, &stored, lane)?;
         }
         if let Some(list) = stale {
-            outbox::unseal(self.db, row.id, &done)?;
-            if *target == self.own.address.account {
-                self.learn_own_list(list)?;
+            let known = if *target == self.own.address.account {
+                self.learn_own_list(list)?
             } else {
-                self.learn_list(target, list)?;
+                self.learn_list(target, list)?
+            };
+            if stored.sealed_list.is_none_or(|sealed| sealed < known) {
+                outbox::unseal(self.db, row.id, &done)?;
+            } else {
+                // It refuses the list it gives (its own may be on the way to it): without a pause this would be a loop.
+                outbox::set_done(self.db, row.id, &done)?;
+                let attempts = stored.attempts.saturating_add(1);
+                let next_ms = self.now_ms.saturating_add(backoff_ms(attempts));
+                let held = contacts::get(self.db, target)?.and_then(|contact| contact.held);
+                let reason = held.map_or_else(
+                    || "their relay has no newer device list yet".to_owned(),
+                    |reason| format!("sending has stopped: {reason}"),
+                );
+                outbox::postpone(self.db, target, next_ms, attempts, &reason)?;
             }
         } else if let Some((seconds, reason)) = retry_s {
             outbox::set_done(self.db, row.id, &done)?;
-            let next_ms = self.now_ms.saturating_add(u64::from(seconds) * 1_000);
+            let next_ms = self.now_ms.saturating_add(u64::from(seconds.clamp(1, MAX_RELAY_WAIT_S)) * 1_000);
             outbox::postpone(self.db, target, next_ms, stored.attempts.saturating_add(1), &reason)?;
         } else if let Some(code) = refused {
             self.fail_row(target, row.id, &refusal_text(code))?;

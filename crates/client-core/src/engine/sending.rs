@@ -303,9 +303,9 @@ impl Core {
     }
 
     /// Messages that waited longer than any relay keeps them are not delivered.
-    pub(crate) fn expire_outbox(&mut self) -> Result<(), ApiError> {
+    pub(crate) fn expire_outbox(&mut self, now_ms: u64) -> Result<(), ApiError> {
         self.change(|change| {
-            for row in store::outbox::expired(change.db, change.now_ms)? {
+            for row in store::outbox::expired(change.db, now_ms)? {
                 store::outbox::delete(change.db, row.id)?;
                 if let Some(id) = row.message {
                     change.move_status(&id, MessageStatus::Expired, Some("not delivered within 30 days"))?;

@@ -119,7 +119,7 @@ impl Core {
         prekeys_left: PrekeyCount,
     ) -> Result<(), ApiError> {
         let off = i128::from(server_time_ms) - i128::from(super::core::now_ms());
-        self.clock_off_ms = i64::try_from(off).unwrap_or(i64::MAX);
+        self.clock_off_ms = Some(i64::try_from(off).unwrap_or(i64::MAX));
         let own_account = self.own.address.account;
         self.change(|change| {
             let (known_epoch, own_acked) = store::account::mailbox_state(change.db)?;
@@ -128,6 +128,7 @@ impl Core {
                     // The relay remembers acknowledgements that this store never gave: the store is an
                     // old copy. Its ratchets must not go on, its one-time keys may be used up.
                     sessions::archive_all(change.db)?;
+                    store::outbox::unseal_all(change.db, None)?;
                     prekeys::forget_one_time(change.db)?;
                     change.make_prekeys(Refill::ALL)?;
                     store::account::set_acked(change.db, acked)?;
@@ -158,7 +159,8 @@ impl Core {
             Ok(())
         })?;
         self.refill(prekeys_left)?;
-        self.rotate()
+        self.rotate()?;
+        self.forget_old()
     }
 
     /// Refills one-time prekeys when the relay runs low, unless an upload waits already.
@@ -188,15 +190,21 @@ impl Core {
         })
     }
 
-    /// Hourly: what is too old goes.
+    /// Hourly, and whenever the relay is reached: what is too old goes.
+    ///
+    /// Old is what is old by our clock and by the relay's: a clock that ran ahead for a moment must not throw away what
+    /// waits to be sent, nor the ids that tell a repeat from something new.
     pub(crate) fn forget_old(&mut self) -> Result<(), ApiError> {
-        self.expire_outbox()?;
+        let Some(off_ms) = self.clock_off_ms else { return Ok(()) };
+        let now_ms = super::core::now_ms().saturating_add_signed(off_ms.min(0));
+        self.expire_outbox(now_ms)?;
         self.ask_all_again()?;
         self.change(|change| {
-            store::envelopes::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
-            store::invites::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
-            store::retries::forget_before(change.db, change.now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
-            prekeys::forget_old(change.db, change.now_ms.saturating_sub(millis(KEEP_REPLACED)))?;
+            store::envelopes::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            store::invites::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            store::retries::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            prekeys::forget_old(change.db, now_ms.saturating_sub(millis(KEEP_REPLACED)))?;
+            sessions::forget_unused(change.db, now_ms.saturating_sub(millis(MAX_EXPIRY)))?;
             Ok(())
         })
     }

@@ -94,6 +94,15 @@ pub(crate) fn unseal(db: &Db, id: i64, done: &[u32]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// As [`unseal`], for all rows of a receiver, or of everybody: the sessions they were sealed in are gone.
+pub(crate) fn unseal_all(db: &Db, target: Option<&AccountId>) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE outbox SET sealed = NULL, sealed_list = NULL WHERE sealed IS NOT NULL AND (?1 IS NULL OR target = ?1)",
+        params![target.map(|target| target.0)],
+    )?;
+    Ok(())
+}
+
 /// Some devices have it, others must wait.
 pub(crate) fn set_done(db: &Db, id: i64, done: &[u32]) -> Result<(), StoreError> {
     let done: Vec<u8> = done.iter().flat_map(|device| device.to_be_bytes()).collect();

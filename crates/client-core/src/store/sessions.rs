@@ -75,12 +75,10 @@ pub(crate) fn add(
     Ok(())
 }
 
-/// The peer answered in this session: it becomes the one that encrypts.
-pub(crate) fn make_current(db: &Db, device: &DeviceAddress, id: &[u8; 32]) -> Result<(), StoreError> {
-    db.execute(
-        "UPDATE session SET current = (id = ?3) WHERE account = ?1 AND device = ?2",
-        params![device.account.0, device.device, id],
-    )?;
+/// Forgets sessions that only decrypt and were not used since `before_ms`: whoever gets the store must not read more
+/// than may still come.
+pub(crate) fn forget_unused(db: &Db, before_ms: u64) -> Result<(), StoreError> {
+    db.execute("DELETE FROM session WHERE current = 0 AND used_ms < ?1", params![to_sql(before_ms)])?;
     Ok(())
 }
 

@@ -1,0 +1,312 @@
+//! Faults that only the inside can make: a full disk, lost sessions, clocks that jump, relays that contradict themselves.
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use subrosa_crypto::SignedPrekeyPair;
+use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, submit::SubmitResult};
+
+use self::support::{Person, TestRelay, pair};
+use super::{
+    core::{Core, now_ms},
+    sealing::Prepared,
+};
+use crate::{
+    Client,
+    api::{ApiError, ErrorKind, MessageStatus, NoParams, SendParams, WaitParams},
+    store,
+};
+
+const DAY_MS: u64 = 24 * 3600 * 1_000;
+
+impl Person {
+    async fn inside<R: Send + 'static>(&self, look: impl FnOnce(&mut Core) -> R + Send + 'static) -> R {
+        self.engine.inner.core.run(|core| Ok(look(core))).await.unwrap()
+    }
+
+    async fn account(&self) -> AccountId {
+        self.inside(|core| core.own.address.account).await
+    }
+
+    /// From now on the store cannot grow.
+    async fn fill_disk(&self) {
+        self.inside(|core| {
+            core.db.execute_batch("CREATE TABLE filler (bytes BLOB)").unwrap();
+            core.db.pragma_update_and_check(None, "max_page_count", 1, |_| Ok(())).unwrap();
+            for size in [65_536, 4_096, 256] {
+                while core.db.execute("INSERT INTO filler VALUES (zeroblob(?1))", [size]).is_ok() {}
+            }
+        })
+        .await;
+    }
+
+    async fn make_room(&self) {
+        self.inside(|core| {
+            core.db.pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(())).unwrap();
+            core.db.execute_batch("DROP TABLE filler").unwrap();
+        })
+        .await;
+    }
+
+    async fn try_send(&self, to: &str, body: String) -> Result<crate::api::Sent, ApiError> {
+        self.engine.send(SendParams { to: to.into(), body, id: None }).await
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        self.inside(move |core| core.db.query_row(sql, [], |row| row.get(0)).unwrap()).await
+    }
+
+    async fn current_session(&self, peer: AccountId) -> Option<[u8; 32]> {
+        let device = DeviceAddress { account: peer, device: 1 };
+        self.inside(move |core| store::sessions::current(&core.db, &device).unwrap().map(|session| session.id())).await
+    }
+
+    async fn lose_sessions(&self) {
+        self.inside(|core| core.db.execute("DELETE FROM session", []).unwrap()).await;
+    }
+}
+
+fn long(mark: &str) -> String {
+    mark.repeat(50_000 / mark.len())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_a_message_changes_nothing_and_passes() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+
+    alice.fill_disk().await;
+    let refused = alice.try_send("bob", long("x")).await.unwrap_err();
+    assert_eq!(refused.code, ErrorKind::Storage, "{refused:?}");
+    assert!(refused.hint.unwrap().contains("free some space"));
+    assert!(alice.bodies("bob").await.is_empty());
+    assert_eq!(alice.engine.status(NoParams {}).await.unwrap().outbox, 0);
+
+    alice.make_room().await;
+    let sent = alice.try_send("bob", long("y")).await.unwrap();
+    alice.wait(&sent, MessageStatus::Delivered).await;
+    assert_eq!(bob.bodies("alice").await, [long("y")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_while_the_disk_is_full_is_not_lost() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+
+    bob.fill_disk().await;
+    let mut link = bob.engine.inner.link.clone();
+    let before = link.borrow_and_update().failures;
+    let first = alice.try_send("bob", long("1")).await.unwrap();
+    alice.wait(&first, MessageStatus::Sent).await;
+    link.wait_for(|link| link.failures > before).await.unwrap();
+    // This one comes in a batch of its own, after the one that failed.
+    let second = alice.try_send("bob", "2".into()).await.unwrap();
+    alice.wait(&second, MessageStatus::Sent).await;
+
+    bob.make_room().await;
+    alice.wait(&second, MessageStatus::Delivered).await;
+    assert_eq!(bob.bodies("alice").await, [long("1"), "2".into()]);
+    assert!(bob.engine.status(NoParams {}).await.unwrap().error.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archived_session_encrypts_nothing_even_if_it_still_decrypts() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+    let hello = alice.send("bob", "hello").await;
+    alice.wait(&hello, MessageStatus::Delivered).await;
+
+    let peer = alice.account().await;
+    let old = bob.current_session(peer).await.unwrap();
+    bob.inside(|core| store::sessions::archive_all(&core.db).unwrap()).await;
+    let sent = alice.send("bob", "in the old session").await;
+    alice.wait(&sent, MessageStatus::Delivered).await;
+    assert_ne!(bob.current_session(peer).await.unwrap(), old, "the receipt went in a new session");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sealed_for_a_session_that_the_other_side_lost_is_sealed_again() {
+    let (first, mut second) = (TestRelay::start().await, TestRelay::start().await);
+    let alice = Person::new(&first, "alice").await;
+    let bob = Person::new(&second, "bob").await;
+    pair(&alice, &bob).await;
+    let hello = alice.send("bob", "hello").await;
+    alice.wait(&hello, MessageStatus::Delivered).await;
+
+    second.stop().await;
+    let stuck = alice.send("bob", "sealed in the old session").await;
+    let target = bob.account().await;
+    while !alice
+        .inside(move |core| {
+            store::outbox::first_of(&core.db, &target, 1).unwrap().iter().any(|row| row.sealed.is_some())
+        })
+        .await
+    {
+        tokio::task::yield_now().await;
+    }
+    bob.lose_sessions().await;
+    bob.send("alice", "who are you?").await;
+    alice.message("who are you?").await;
+    second.restart().await;
+    alice.wait(&stuck, MessageStatus::Delivered).await;
+    bob.message("sealed in the old session").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_message_for_other_prekeys_of_the_same_ids_is_set_aside() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+
+    // As after a store was restored from a copy: the ids begin again.
+    bob.inside(|core| {
+        let id: u32 = core.db.query_row("SELECT max(id) FROM prekey WHERE kind = 1", [], |row| row.get(0)).unwrap();
+        let other = SignedPrekeyPair::generate(id, &core.own.identity).unwrap();
+        let secret = other.to_secret_bytes();
+        core.db.execute("UPDATE prekey SET secret = ?1 WHERE kind = 1 AND id = ?2", (&secret[..], id)).unwrap();
+    })
+    .await;
+    alice.lose_sessions().await;
+    let sent = alice.send("bob", "for keys that are gone").await;
+    alice.wait(&sent, MessageStatus::Sent).await;
+    while bob.count("SELECT count(*) FROM envelope WHERE outcome = 3").await == 0 {
+        assert_eq!(bob.count("SELECT count(*) FROM envelope WHERE outcome = 5").await, 0, "nothing is thrown away");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Two contacts, and a message of the first that is ready to leave while the relay is away.
+async fn stuck_message() -> (Person, Person, crate::api::Sent, TestRelay) {
+    let mut relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+    relay.stop().await;
+    let sent = alice.send("bob", "stuck").await;
+    (alice, bob, sent, relay)
+}
+
+/// Pretends that the relay answered `result`; when the row may go again, if it is still there.
+async fn answered(
+    alice: &Person,
+    target: AccountId,
+    result: impl FnOnce(&Core) -> SubmitResult + Send + 'static,
+) -> Option<u64> {
+    alice
+        .inside(move |core| {
+            store::outbox::wake(&core.db, &target).unwrap();
+            let Prepared::Ready(batch) = core.prepare(target).unwrap() else { panic!("not ready") };
+            let results = vec![result(core); batch.submit.items.len()];
+            core.finish(target, &batch, &results).unwrap();
+            store::outbox::waiting(&core.db, &target).unwrap().map(|(_, next_ms)| next_ms)
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_cannot_make_us_loop_silence_us_or_fail_what_may_still_go() {
+    let (alice, bob, sent, _relay) = stuck_message().await;
+    let target = bob.account().await;
+    let before = now_ms();
+    let same_list = answered(&alice, target, move |core| {
+        let contact = store::contacts::get(&core.db, &target).unwrap().unwrap();
+        SubmitResult::StaleDevices(contact.list.unwrap().encode().into())
+    });
+    assert!(same_list.await.unwrap() > before, "no loop");
+    let full = answered(&alice, target, |_| SubmitResult::Full { retry_after_s: u32::MAX }).await.unwrap();
+    assert!(full > before && full < now_ms() + DAY_MS, "{full}");
+    for code in [ErrorCode::RateLimited, ErrorCode::Unavailable, ErrorCode::QuotaExceeded] {
+        let waits = answered(&alice, target, move |_| SubmitResult::Refused { code, retry_after_s: 0 }).await;
+        assert!(waits.unwrap() > before, "{code:?}");
+    }
+    let params = WaitParams { id: sent.id.clone(), status: MessageStatus::Sent, timeout_ms: 0 };
+    assert_eq!(alice.engine.wait(params).await.unwrap().status, MessageStatus::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_batch_of_a_receiver_is_in_flight() {
+    let (alice, bob, _, _relay) = stuck_message().await;
+    let target = bob.account().await;
+    let busy = alice
+        .inside(move |core| {
+            core.busy.insert(target);
+            core.postpone(target, &ApiError::new(ErrorKind::Failed, "test"), None).unwrap();
+            core.busy.contains(&target)
+        })
+        .await;
+    assert!(busy, "only the task that serves a receiver sets it free");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_strands_and_loses_nothing() {
+    let (alice, bob, sent, mut relay) = stuck_message().await;
+    let target = bob.account().await;
+    let (kept, gone) = alice
+        .inside(|core| {
+            let waiting = |core: &Core| store::outbox::message_count(&core.db).unwrap();
+            core.db.execute("UPDATE outbox SET expires_ms = ?1", [store::to_sql(now_ms() - 1)]).unwrap();
+            // Our clock is 40 days ahead of the relay's.
+            core.clock_off_ms = Some(-store::to_sql(40 * DAY_MS));
+            core.forget_old().unwrap();
+            let kept = waiting(core);
+            core.db.execute("UPDATE outbox SET expires_ms = ?1", [store::to_sql(now_ms() + DAY_MS)]).unwrap();
+            core.clock_off_ms = Some(0);
+            core.forget_old().unwrap();
+            (kept, waiting(core))
+        })
+        .await;
+    assert_eq!((kept, gone), (1, 1));
+    // The clock was ten years ahead when the row was postponed, and is right again.
+    alice
+        .inside(move |core| store::outbox::postpone(&core.db, &target, now_ms() + 3_650 * DAY_MS, 3, "test").unwrap())
+        .await;
+    relay.restart().await;
+    // Another contact's relay would not wake it either.
+    alice.wait(&sent, MessageStatus::Delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sending_that_stopped_goes_on_only_when_the_person_says_so() {
+    let (alice, bob, sent, mut relay) = stuck_message().await;
+    let target = bob.account().await;
+    let held = alice
+        .inside(move |core| {
+            core.change(|change| {
+                change.hold_account(&target, "two different device lists of the same version exist")?;
+                let list = store::contacts::get(change.db, &target)?.unwrap().list.unwrap().encode();
+                // The relay shows us the list we know: that settles nothing.
+                change.learn_list(&target, &list)?;
+                Ok(store::contacts::get(change.db, &target)?.unwrap().held)
+            })
+            .unwrap()
+        })
+        .await;
+    assert!(held.is_some());
+    relay.restart().await;
+    alice.engine.contact_accept(crate::api::WhoParams { who: "bob".into() }).await.unwrap();
+    alice.wait(&sent, MessageStatus::Delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_every_device_has_ends_without_a_failure() {
+    let (alice, _bob, sent, mut relay) = stuck_message().await;
+    alice
+        .inside(|core| {
+            core.db.execute("UPDATE outbox SET done = x'00000001', sealed = NULL, sealed_list = NULL", []).unwrap();
+            core.db.execute("UPDATE message SET status = 2", []).unwrap();
+        })
+        .await;
+    relay.restart().await;
+    while alice.count("SELECT count(*) FROM outbox WHERE message IS NOT NULL").await > 0 {
+        tokio::task::yield_now().await;
+    }
+    let params = WaitParams { id: sent.id, status: MessageStatus::Sent, timeout_ms: 0 };
+    assert_eq!(alice.engine.wait(params).await.unwrap().status, MessageStatus::Sent);
+}
