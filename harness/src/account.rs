@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -47,6 +48,7 @@ impl Account {
     ) -> Result<Self> {
         let passphrase = root.join(format!("{name}.passphrase"));
         std::fs::write(&passphrase, format!("correct horse {name}\n"))?;
+        std::fs::set_permissions(&passphrase, std::fs::Permissions::from_mode(0o600))?;
         let mut account = Self {
             name: name.to_owned(),
             home: root.join(name),

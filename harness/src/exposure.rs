@@ -126,7 +126,7 @@ fn mail_marks(database: &Path) -> Result<Vec<Needle>> {
         marks.push(Needle::new("envelope id", id));
         marks.push(Needle::new("head", head));
     }
-    let mut statement = db.prepare("SELECT substr(bytes, 2, 32) FROM body")?;
+    let mut statement = db.prepare("SELECT CAST(substr(bytes, 2, 32) AS BLOB) FROM body")?;
     let bodies = statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
     for body in bodies {
         marks.push(Needle::new("body", body?));

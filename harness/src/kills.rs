@@ -206,7 +206,8 @@ impl World {
             keeper.serving().await?;
             keepers.push(keeper);
         }
-        let alice = Account::init(&programs, root, "alice", &keepers[ALICES_RELAY].url(), environment[ALICE]).await?;
+        let alice =
+            Account::init(&programs, root, HANDLES[0], &keepers[ALICES_RELAY].url(), environment[ALICE]).await?;
         let bob = Account::init(&programs, root, HANDLES[1], &keepers[BOBS_RELAY].url(), environment[BOB]).await?;
         for (account, place) in [(&alice, ALICE), (&bob, BOB)] {
             let program = Program::Engine(account.clone());
