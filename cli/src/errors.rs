@@ -2,13 +2,12 @@
 
 use std::{io, process::ExitCode};
 
-use subrosa_client_core::{
-    ApiError, ErrorKind,
-    api::{LINE_VERSION, Line},
-    clean::clean_text,
-};
+use subrosa_client_core::{ApiError, ErrorKind, api::Line, clean::clean_text};
 
-use crate::{interrupt::Signal, output::to_stderr};
+use crate::{
+    interrupt::Signal,
+    output::{json as json_line, to_stderr},
+};
 
 /// Why a command ended.
 #[derive(Debug)]
@@ -63,9 +62,7 @@ impl Failure {
 /// Shows an error on stderr: two lines for people, one JSON object for programs.
 pub(crate) fn show(error: &ApiError, json: bool) {
     if json {
-        let line = Line::new(error.clone());
-        debug_assert_eq!(line.v, LINE_VERSION);
-        if let Ok(text) = serde_json::to_string(&line) {
+        if let Ok(text) = json_line(&Line::new(error.clone())) {
             to_stderr(&text);
         }
         return;

@@ -209,7 +209,7 @@ fn without_its_relay_an_account_is_not_made_and_messages_wait() {
     one.restart();
     two.restart();
     let _listens = alice.listen(&[]);
-    assert_eq!(bodies(&bob.run(&["receive", "--timeout", "30s"]).ok()), ["later"]);
+    assert_eq!(bodies(&bob.run(&["receive", "--timeout", "50s"]).ok()), ["later"]);
     assert_eq!(alice.run(&["info", text(&sent["id"])]).line()["id"], sent["id"]);
 }
 
@@ -236,7 +236,7 @@ fn ten_messages_to_a_stopped_receiver_come_in_order_and_once() {
 fn receive_waits_for_a_first_message() {
     let (_one, _two, alice, bob) = two_people();
     alice.run(&["contact", "list"]).ok();
-    let waiting = support::Running::start(&mut alice.command(&["receive", "--timeout", "30s"]));
+    let waiting = support::Running::start(&mut alice.command(&["receive", "--timeout", "50s"]));
     // It serves its engine while it waits.
     let until = Instant::now() + support::DEADLINE;
     while alice.run(&["status"]).line()["engine"]["kind"] != "receive" {
@@ -258,6 +258,25 @@ fn a_second_process_sends_at_once_while_listen_runs() {
     assert!(took < Duration::from_secs(2), "{took:?}");
     listens.wait_for(|line| line["type"] == "state" && line["id"] == sent["id"] && line["status"] == "sent");
     assert_eq!(bodies(&alice.run(&["receive"]).ok()), ["quick"]);
+}
+
+#[test]
+fn a_message_cannot_drive_the_terminal_of_who_reads_it() {
+    let (_one, _two, alice, bob) = two_people();
+    let hostile = "\u{1b}]0;owned\u{7}\u{1b}[2Jred \u{202e}txt.exe\u{9b}31m\r\nsecond line";
+    run(&mut bob.command(&["send", "alice", "-"]), Some(hostile.as_bytes())).line();
+
+    let json = alice.run(&["receive", "--consumer", "program"]);
+    assert_eq!(json.line()["body"], hostile, "a program gets what was written");
+    let mut command = support::subrosa();
+    command.arg("receive").arg("--home").arg(alice.home()).arg("--passphrase-file").arg(alice.passphrase_file());
+    let text = run(&mut command, None);
+    assert_eq!(text.code, Some(0), "{text:?}");
+    for shown in [&json.stdout, &text.stdout] {
+        assert!(shown.contains("txt.exe"), "{shown:?}");
+        assert!(!shown.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{shown:?}");
+    }
+    assert_eq!(text.stdout.lines().count(), 2, "{text:?}");
 }
 
 #[test]

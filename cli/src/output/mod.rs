@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anstream::{AutoStream, ColorChoice};
 use subrosa_client_core::{
     api::{Event, LINE_VERSION, Line, LineContent},
-    clean::clean_line,
+    clean::{clean_line, escape_json},
 };
 
 pub(crate) mod human;
@@ -92,8 +92,9 @@ pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-fn json(line: &impl serde::Serialize) -> io::Result<String> {
-    Ok(serde_json::to_string(line)?)
+/// One JSON object, harmless also when it meets a terminal.
+pub(crate) fn json(line: &impl serde::Serialize) -> io::Result<String> {
+    Ok(escape_json(&serde_json::to_string(line)?).into_owned())
 }
 
 /// Writes whole lines and flushes: whoever reads the other end of a pipe gets them now.

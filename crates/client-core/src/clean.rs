@@ -18,6 +18,26 @@ pub fn clean_line(text: &str) -> Cow<'_, str> {
     clean(text, ' ')
 }
 
+/// One line of JSON that is also harmless on a terminal: what [`clean_text`] would take away is written as `\uXXXX`, which
+/// means the same to whoever parses it. (Serializers escape only C0 themselves.)
+#[must_use]
+pub fn escape_json(line: &str) -> Cow<'_, str> {
+    let harmless = |c: char| !(is_line_end(c) || is_control(c));
+    if line.chars().all(harmless) {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = String::with_capacity(line.len() + 16);
+    for c in line.chars() {
+        if harmless(c) {
+            escaped.push(c);
+        } else {
+            // All of them are below U+10000: one unit each.
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 fn clean(text: &str, line_end: char) -> Cow<'_, str> {
     let harmless = |c: char| c == line_end || !(is_line_end(c) || c == '\t' || is_control(c));
     if text.chars().all(harmless) {
@@ -77,6 +97,16 @@ mod tests {
         assert_eq!(clean_text("a\r\nb\nc\rd\u{2028}e\tf"), "a\nb\nc\nd\ne f");
         assert_eq!(clean_line("a\r\nb\nc\td"), "a b c d");
         assert_eq!(clean_text("over\rwrite"), "over\nwrite", "a lone return does not overwrite the line");
+    }
+
+    #[test]
+    fn json_means_the_same_and_does_nothing_to_a_terminal() {
+        let every: String = (0..=0x10_FFFF).filter_map(char::from_u32).collect();
+        let json = serde_json::to_string(&every).unwrap();
+        let escaped = escape_json(&json);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), every);
+        assert!(!escaped.chars().any(|c| is_control(c) || is_line_end(c)));
+        assert!(matches!(escape_json("{\"body\":\"Grüße 🏴󠁧󠁢󠁥󠁮󠁧󠁿\"}"), Cow::Borrowed(_)));
     }
 
     #[test]
