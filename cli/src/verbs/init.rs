@@ -44,8 +44,13 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         made = account::init(&home, params, &passphrase, |text| words.keep(text)) => made?,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     };
-    words.account_made();
+    let kept = words.account_made();
     ctx.out.line(made)?;
+    if !kept {
+        ctx.out.note(
+            "\nAn earlier init was interrupted; this finished it. The recovery words are those it gave you then.",
+        );
+    }
     ctx.out.note("\nNext: invite somebody with a link:\n  subrosa invite");
     Ok(())
 }
@@ -68,8 +73,8 @@ fn relay_url(text: &str) -> Result<Url, Failure> {
 /// Where the 24 recovery words go. A file is there, private and synced, before the account becomes final at the relay:
 /// an account without its words could never be recovered.
 enum Words {
-    File { path: PathBuf, file: File, made: bool },
-    Terminal,
+    File { path: PathBuf, file: File, kept: bool, made: bool },
+    Terminal { kept: bool },
 }
 
 impl Words {
@@ -81,7 +86,7 @@ impl Words {
                     "name a new file for them: --recovery-file FILE",
                 ));
             }
-            return Ok(Self::Terminal);
+            return Ok(Self::Terminal { kept: false });
         };
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| {
             let hint = match error.kind() {
@@ -91,30 +96,39 @@ impl Words {
             ApiError::new(ErrorKind::Storage, format!("cannot make the recovery file {}: {error}", path.display()))
                 .hint(hint)
         })?;
-        Ok(Self::File { path, file, made: false })
+        Ok(Self::File { path, file, kept: false, made: false })
     }
 
     fn keep(&mut self, words: &str) -> Result<(), ApiError> {
         match self {
-            Self::File { path, file, .. } => {
+            Self::File { path, file, kept, .. } => {
                 write_synced(path, file, words).map_err(|error| {
                     ApiError::new(ErrorKind::Storage, format!("cannot write {}: {error}", path.display()))
                 })?;
+                *kept = true;
             }
-            Self::Terminal => show(words).map_err(|error| {
-                ApiError::new(ErrorKind::Failed, format!("the recovery words could not be shown: {error}"))
-                    .hint("name a new file for them: --recovery-file FILE")
-            })?,
+            Self::Terminal { kept } => {
+                show(words).map_err(|error| {
+                    ApiError::new(ErrorKind::Failed, format!("the recovery words could not be shown: {error}"))
+                        .hint("name a new file for them: --recovery-file FILE")
+                })?;
+                *kept = true;
+            }
         }
         Ok(())
     }
 }
 
 impl Words {
-    /// The account exists: its words stay.
-    const fn account_made(&mut self) {
-        if let Self::File { made, .. } = self {
-            *made = true;
+    /// The account exists: its words stay. Says whether there are any: an account that an earlier `init` began has its
+    /// words from then.
+    const fn account_made(&mut self) -> bool {
+        match self {
+            Self::File { kept, made, .. } => {
+                *made = *kept;
+                *kept
+            }
+            Self::Terminal { kept } => *kept,
         }
     }
 }

@@ -70,6 +70,30 @@ pub async fn init(
     let relay = RelayEndpoint::new(params.relay, params.pin).map_err(|error| error.to_api())?;
     let _lock = claim(home)?;
 
+    let undo = UndoFiles(home);
+    let made = async {
+        let (key, own) = match half_made(home, passphrase, handle.as_str(), &relay) {
+            Some(made) => made,
+            None => make(home, passphrase, &handle, &relay, recovery)?,
+        };
+        register(&relay, &own, handle, params.registration).await?;
+        Ok::<_, ApiError>((publish(home, &own)?, key))
+    };
+    let (info, key) = made.await?;
+    std::mem::forget(undo);
+    introduce(home, key).await;
+    Ok(info)
+}
+
+/// Makes keys and store, and hands the recovery words out.
+fn make(
+    home: &Home,
+    passphrase: &Passphrase,
+    handle: &Handle,
+    relay: &RelayEndpoint,
+    recovery: impl FnOnce(&str) -> Result<(), ApiError>,
+) -> Result<(StoreKey, Own), ApiError> {
+    remove_leftovers(home);
     let account_key = AccountKeyPair::generate().map_err(no_randomness)?;
     let recovery_key = RecoveryKey::generate().map_err(no_randomness)?;
     let record = AccountRecord::new(account_key.public(), recovery_key.commitment());
@@ -86,22 +110,24 @@ pub async fn init(
         identity,
         handle: handle.as_str().to_owned(),
         relay: relay.url().clone(),
-        pin: params.pin,
+        pin: relay.pin().copied(),
         list,
         delivery_key: DeliveryKey::new(delivery_key),
     };
-    let undo = UndoFiles(home);
-    let made = async {
-        let key = keys::create(home, passphrase)?;
-        make_store(home, &key, &own, &[])?;
-        recovery(&recovery_key.words())?;
-        register(&relay, &own, handle, params.registration).await?;
-        Ok::<_, ApiError>((publish(home, &own)?, key))
-    };
-    let (info, key) = made.await?;
-    std::mem::forget(undo);
-    introduce(home, key).await;
-    Ok(info)
+    let key = keys::create(home, passphrase)?;
+    // Before the store: what is found half made later has surely handed its words out.
+    recovery(&recovery_key.words())?;
+    make_store(home, &key, &own, &[])?;
+    Ok((key, own))
+}
+
+/// What an `init` that was killed left behind, if it was for this handle at this relay and opens with this passphrase:
+/// the relay may know that account already. Its recovery words were handed out before it was registered.
+fn half_made(home: &Home, passphrase: &Passphrase, handle: &str, relay: &RelayEndpoint) -> Option<(StoreKey, Own)> {
+    let key = keys::unwrap_key(home, passphrase).ok()?;
+    let own = store::account::load(&store::open(&home.store(), key.as_bytes(), false).ok()?).ok()?;
+    let same = own.handle == handle && own.relay == *relay.url() && own.pin.as_ref() == relay.pin();
+    same.then_some((key, own))
 }
 
 /// Gives the relay what others need to write to us (prekeys, delivery key), so that a new account is reachable at

@@ -203,7 +203,8 @@ pub fn unlock(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError
     unwrap_key(home, passphrase)
 }
 
-fn unwrap_key(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
+/// As [`unlock`], whether or not an account stands here yet.
+pub(crate) fn unwrap_key(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
     let path = home.store_key();
     let damaged = |what: &str| {
         ApiError::new(ErrorKind::DamagedStore, format!("{} is damaged: {what}", path.display()))

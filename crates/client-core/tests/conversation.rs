@@ -5,9 +5,11 @@ mod support;
 
 use subrosa_client_core::{
     Client, ErrorKind,
+    account::{InitParams, init},
     api::{
         ContactState, InfoParams, JoinParams, MessageStatus, NoParams, SendParams, VerifyParams, WaitParams, WhoParams,
     },
+    home::Home,
 };
 use support::{PATIENCE_MS, Person, TestRelay, pair};
 
@@ -195,4 +197,36 @@ async fn errors_say_what_is_wrong() {
     let drained =
         alice.engine.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap();
     assert!(!drained.done && drained.error.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_init_that_was_killed_before_its_end_is_finished_by_the_next() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let id = alice.id().await;
+    alice.engine.shutdown().await;
+    // Killed after the relay had registered the account and before the last file was written.
+    std::fs::remove_file(alice.dir.path().join("account.json")).unwrap();
+    let init = |name: &'static str| {
+        let relay = relay.url().parse().unwrap();
+        let params = InitParams { relay, pin: None, handle: name.to_owned(), registration: None };
+        let home = Home::at(alice.dir.path());
+        async move {
+            let mut words = 0;
+            let info = init(&home, params, &support::passphrase(), |_| {
+                words += 1;
+                Ok(())
+            })
+            .await
+            .unwrap();
+            (info, words)
+        }
+    };
+    let (info, words) = init("alice").await;
+    assert_eq!((info.id, words), (id.clone(), 0), "the same account, whose words were handed out the first time");
+
+    // For another name it is a new account.
+    std::fs::remove_file(alice.dir.path().join("account.json")).unwrap();
+    let (info, words) = init("alicia").await;
+    assert!(info.id != id && words == 1);
 }

@@ -8,6 +8,7 @@
 //! Commands go to the core, events come out of its event table. The network tasks hold no state of
 //! their own that a crash could lose.
 
+mod acquaintance;
 mod contents;
 mod core;
 mod dispatch;
@@ -17,6 +18,7 @@ mod mailbox;
 mod people;
 mod queries;
 mod receiving;
+mod results;
 mod sealing;
 mod sending;
 mod siblings;
@@ -31,11 +33,6 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use subrosa_crypto::AccountRecord;
-use subrosa_wire::{
-    AccountId, Capability, ContactLink, DeviceAddress, ErrorCode, Handle, TokenBinding,
-    http::{Devices, GetDevices, Resolve, TakePrekeys},
-};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout, timeout_at},
@@ -69,9 +66,6 @@ pub(crate) use self::{core::now_ms, queries::account_view};
 
 /// Events of the mailbox socket waiting for the engine: a few batches of pushes; beyond it the socket is not read.
 const MAILBOX_QUEUE: usize = 8;
-
-/// A link must be at the relay within this time, or it is not handed out.
-const LINK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How often what is too old is looked for.
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
@@ -207,172 +201,6 @@ impl Engine {
             }
         }
     }
-
-    /// Finds a person by what was typed; a handle nobody here knows is asked from the own relay.
-    async fn person(&self, who: String) -> Result<AccountId, ApiError> {
-        let core = &self.inner.core;
-        let asked = who.clone();
-        let (known, own, relay) = core
-            .run(move |core| {
-                let known = people::find(&core.db, &asked)?.map(|contact| contact.account);
-                let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
-                Ok((known, (core.own.address.account, core.own.handle.clone()), relay))
-            })
-            .await?;
-        if let Some(account) = known {
-            return Ok(account);
-        }
-        let Ok(handle) = who.parse::<Handle>() else { return Err(people::not_found(&who)) };
-        let own_error = || {
-            ApiError::new(ErrorKind::Usage, "this is your own name").hint("notes to yourself come with a later version")
-        };
-        if handle.as_str() == own.1 {
-            return Err(own_error());
-        }
-        let resolved = match self.inner.http.call(&relay, &Resolve { handle: handle.clone() }).await {
-            Ok(resolved) => resolved,
-            Err(error) if is_not_found(&error) => {
-                return Err(ApiError::new(
-                    ErrorKind::NotFound,
-                    format!(
-                        "no contact is named {handle:?}, and nobody at {relay} has that handle",
-                        handle = handle.as_str()
-                    ),
-                )
-                .hint(
-                    "`subrosa contact list` shows your contacts; people on other relays are reached by a contact link",
-                ));
-            }
-            Err(error) => return Err(error.to_api()),
-        };
-        if resolved.account == own.0 {
-            return Err(own_error());
-        }
-        let (record, devices) = self.devices(&relay, resolved.account).await?;
-        core.run(move |core| core.change(|change| change.add_requested(handle.as_str(), &record, &devices.device_list)))
-            .await
-    }
-
-    /// An account's record and list from a relay; the record must be the account's.
-    async fn devices(&self, relay: &RelayEndpoint, account: AccountId) -> Result<(AccountRecord, Devices), ApiError> {
-        let devices = self.inner.http.call(relay, &GetDevices { account }).await.map_err(|error| error.to_api())?;
-        let record = AccountRecord::decode(&devices.account_record).ok().filter(|record| record.id() == account.0);
-        let record = record.ok_or_else(|| {
-            ApiError::new(ErrorKind::IdentityChanged, format!("{relay} gave another account than the one asked for"))
-                .hint("do not trust this relay; get a new contact link over another channel")
-        })?;
-        Ok((record, devices))
-    }
-
-    async fn make_link(&self, params: InviteParams) -> Result<Invite, ApiError> {
-        let core = &self.inner.core;
-        let (link, token, expires_ms, task) = core
-            .run(move |core| {
-                let (token, expires_ms, task) = core.new_link(params.ttl_s)?;
-                let handle = core.own.handle.parse().map_err(|_| store::StoreError::Damaged("account row"))?;
-                let link = ContactLink {
-                    relay: core.own.relay.clone(),
-                    pin: core.own.pin,
-                    account: core.own.address.account,
-                    handle,
-                    list_version: core.own.list.version(),
-                    token: token.clone(),
-                    registration: None,
-                };
-                Ok((link, token, expires_ms, task))
-            })
-            .await?;
-        let failures = self.inner.link.borrow().failures;
-        let registered = async {
-            let mut link = self.inner.link.clone();
-            let mut progress = self.inner.signals.progress.subscribe();
-            loop {
-                let id = token.clone();
-                let (waits, stands) = core
-                    .run(move |core| {
-                        let stands = store::invites::get(&core.db, id.as_bytes())?.is_some();
-                        Ok((store::tasks::waits(&core.db, task)?, stands))
-                    })
-                    .await?;
-                if !stands {
-                    return Err(ApiError::new(ErrorKind::RateLimited, "your relay takes no more contact links now")
-                        .hint("wait until some have expired; links with a short --ttl make room sooner"));
-                }
-                if !waits {
-                    return Ok(());
-                }
-                let failed = {
-                    let state = link.borrow_and_update();
-                    let failed = state.failures > failures || state.connection == Connection::Offline;
-                    failed.then(|| state.error.clone().unwrap_or_else(unreachable))
-                };
-                if let Some(error) = failed {
-                    return Err(error);
-                }
-                tokio::select! {
-                    _ = link.changed() => {}
-                    _ = progress.changed() => {}
-                }
-            }
-        };
-        let registered = timeout(LINK_TIMEOUT, registered).await.unwrap_or_else(|_| Err(unreachable()));
-        if let Err(error) = registered {
-            core.run(move |core| core.withdraw_link(&token, task)).await?;
-            return Err(error);
-        }
-        Ok(Invite { link: link.to_string(), expires_ms })
-    }
-
-    async fn use_link(&self, params: JoinParams) -> Result<Contact, ApiError> {
-        let link: ContactLink = params.link.parse().map_err(|error: subrosa_wire::LinkError| {
-            ApiError::new(ErrorKind::Usage, error.to_string()).hint("paste the whole link, in quotes")
-        })?;
-        let core = &self.inner.core;
-        let account = link.account;
-        let (own, known) = core
-            .run(move |core| {
-                let known = store::contacts::get(&core.db, &account)?
-                    .filter(|contact| contact.state == crate::api::ContactState::Ok && contact.verified);
-                Ok((core.own.address.account, known.map(|contact| people::view(&contact))))
-            })
-            .await?;
-        if own == account {
-            return Err(ApiError::new(ErrorKind::Usage, "this is your own link")
-                .hint("give it to the person who is to write to you"));
-        }
-        if let Some(contact) = known {
-            return Ok(contact);
-        }
-        let relay = RelayEndpoint::new(link.relay.clone(), link.pin).map_err(|error| error.to_api())?;
-        let (record, devices) = self.devices(&relay, account).await?;
-        let binding = TokenBinding::new(random_id()?);
-        // Taking a bundle proves that the link still works, before anything is stored.
-        let device = subrosa_crypto::DeviceList::decode(&devices.device_list)
-            .ok()
-            .and_then(|list| list.verify(&record).ok())
-            .and_then(|list| list.devices().first().map(subrosa_crypto::DeviceCertificate::number))
-            .map(|device| DeviceAddress { account, device });
-        let capability = Capability::ContactToken { token: link.token.clone(), binding: binding.clone() };
-        let mut bundle = None;
-        if let Some(device) = device {
-            let call = TakePrekeys { device, capability: Some(capability) };
-            let prekeys = self.inner.http.call(&relay, &call).await.map_err(|error| link_error(&error))?;
-            bundle = Some((device, prekeys));
-        }
-        // One transaction: a bundle that does not verify leaves no contact behind.
-        core.run(move |core| {
-            core.change(|change| {
-                let contact = change.join(&link, &record, &devices.device_list, binding)?;
-                if let Some((device, prekeys)) = bundle
-                    && store::sessions::current(change.db, &device)?.is_none()
-                {
-                    change.start_session(device, &prekeys)?;
-                }
-                Ok(contact)
-            })
-        })
-        .await
-    }
 }
 
 /// What a new store holds from the first moment: prekeys and keys for the relay, and the contacts that another
@@ -387,31 +215,6 @@ pub(crate) fn first_state(db: store::Db, contacts: &[ContactSync]) -> Result<(),
         }
         Ok(())
     })
-}
-
-fn unreachable() -> ApiError {
-    ApiError::new(ErrorKind::RelayUnreachable, "your relay is not reached").hint("`subrosa status` says why")
-}
-
-fn is_not_found(error: &crate::net::NetError) -> bool {
-    matches!(error, crate::net::NetError::Refused(refusal) if refusal.code == ErrorCode::NotFound)
-}
-
-/// What a refusal of a link's token means.
-fn link_error(error: &crate::net::NetError) -> ApiError {
-    match error {
-        crate::net::NetError::Refused(refusal)
-            if matches!(refusal.code, ErrorCode::CapabilityRefused | ErrorCode::TokenUsed) =>
-        {
-            let what = if refusal.code == ErrorCode::TokenUsed {
-                "this contact link was already used by somebody else"
-            } else {
-                "this contact link was already used, has expired or was withdrawn"
-            };
-            ApiError::new(ErrorKind::LinkUsed, what).hint("ask for a new one: each works once")
-        }
-        other => other.to_api(),
-    }
 }
 
 async fn gather_receipts(core: CoreHandle, signals: Arc<Signals>, stop: CancellationToken) {

@@ -192,6 +192,15 @@ impl Core {
                 _ => {}
             }
         }
+        // Clocks differ, and a receipt can overtake the relay's reply: no step is shown before the one it follows.
+        for times in [(&view.sent.clone(), &mut view.delivered), (&view.sent.clone(), &mut view.read)] {
+            let (earlier, later) = times;
+            for time in later.iter_mut() {
+                if let Some(before) = earlier.iter().find(|before| before.by == time.by) {
+                    time.ts_ms = time.ts_ms.max(before.ts_ms);
+                }
+            }
+        }
         // Who opened it has it, also when that receipt came first or was lost.
         for read in &view.read {
             if !view.delivered.iter().any(|delivered| delivered.by == read.by) {

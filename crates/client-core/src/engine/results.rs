@@ -1,0 +1,215 @@
+//! What a relay's answer to a submission means: sent, again later, again for other devices, or never.
+
+use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, ErrorCode, submit::SubmitResult};
+
+use super::{
+    core::{Change, Core},
+    sealing::{Batch, BatchRow},
+};
+use crate::{
+    api::{ApiError, MessageStatus},
+    limits::{MAX_BATCH, RETRY_FIRST, RETRY_MAX},
+    net::jitter,
+    store::{
+        self, contacts,
+        outbox::{self, OutboxRow},
+    },
+};
+
+/// So long at most a row waits because a relay says so: no relay silences a client for ever.
+const MAX_RELAY_WAIT_S: u32 = 3_600;
+
+impl Core {
+    /// Applies a relay's results, one for each item.
+    pub(crate) fn finish(
+        &mut self,
+        target: AccountId,
+        batch: &Batch,
+        results: &[SubmitResult],
+    ) -> Result<(), ApiError> {
+        self.change(|change| {
+            let mut results = results.iter();
+            for row in &batch.rows {
+                let outcomes: Vec<_> = row.envelopes.iter().zip(results.by_ref()).collect();
+                change.finish_row(&target, row, batch.route.capability.is_none(), &outcomes)?;
+            }
+            change.wake_outbox();
+            Ok(())
+        })
+    }
+
+    /// The batch did not reach the relay, or its answer did not reach us: the same bytes go again later.
+    pub(crate) fn postpone(
+        &mut self,
+        target: AccountId,
+        error: &ApiError,
+        retry_after_ms: Option<u64>,
+    ) -> Result<(), ApiError> {
+        self.change(|change| {
+            let Some(first) = outbox::first_of(change.db, &target, 1)?.pop() else { return Ok(()) };
+            let attempts = first.attempts.saturating_add(1);
+            let wait_ms = retry_after_ms.unwrap_or_else(|| backoff_ms(attempts));
+            outbox::postpone(change.db, &target, change.now_ms.saturating_add(wait_ms), attempts, &error.message)?;
+            change.wake_outbox();
+            Ok(())
+        })
+    }
+
+    /// Nothing of this receiver's can ever go by this way: its messages fail with a reason.
+    pub(crate) fn give_up(&mut self, target: AccountId, error: &ApiError) -> Result<(), ApiError> {
+        self.change(|change| {
+            for row in outbox::first_of(change.db, &target, MAX_BATCH)? {
+                change.fail_row(&target, row.id, &error.message)?;
+            }
+            change.wake_outbox();
+            Ok(())
+        })
+    }
+}
+
+/// Exponential backoff with full jitter.
+fn backoff_ms(attempts: u32) -> u64 {
+    let bound = RETRY_FIRST.saturating_mul(1u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX)).min(RETRY_MAX);
+    u64::try_from(jitter(bound).as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Change<'_> {
+    fn finish_row(
+        &mut self,
+        target: &AccountId,
+        row: &BatchRow,
+        lane: bool,
+        outcomes: &[(&(DeviceAddress, EnvelopeId), &SubmitResult)],
+    ) -> Result<(), ApiError> {
+        let Some(stored) = outbox::first_of(self.db, target, MAX_BATCH)?.into_iter().find(|one| one.id == row.id)
+        else {
+            return Ok(());
+        };
+        let mut done = stored.done.clone();
+        let mut stale = None;
+        let mut retry_s = None;
+        let mut refused = None;
+        for ((device, envelope), result) in outcomes {
+            match result {
+                SubmitResult::Accepted => {
+                    done.push(device.device);
+                    if let Some(message) = stored.message {
+                        store::retries::log_sent(self.db, envelope, device, &message, self.now_ms)?;
+                    }
+                }
+                SubmitResult::StaleDevices(list) => stale = Some(list),
+                SubmitResult::Full { retry_after_s } => {
+                    retry_s = Some((*retry_after_s, "their mailbox is full".to_owned()));
+                }
+                SubmitResult::Refused { code: ErrorCode::RequestPending, .. } => {
+                    self.mark_requested(target)?;
+                    retry_s = Some((MAX_RELAY_WAIT_S, "a request to them is already waiting".to_owned()));
+                }
+                // A link carries only so many messages: the others go when its maker has answered.
+                SubmitResult::Refused { code: ErrorCode::QuotaExceeded, retry_after_s: 0 } => {
+                    retry_s = Some((MAX_RELAY_WAIT_S, "waiting for their first answer".to_owned()));
+                }
+                SubmitResult::Refused { code, retry_after_s }
+                    if *retry_after_s > 0 || matches!(code, ErrorCode::RateLimited | ErrorCode::Unavailable) =>
+                {
+                    retry_s = Some((*retry_after_s, format!("their relay says: {code}")));
+                }
+                SubmitResult::Refused { code, .. } => refused = Some(*code),
+            }
+        }
+        if done.len() > stored.done.len() {
+            self.accepted(target, &stored, lane)?;
+        }
+        if let Some(list) = stale {
+            let known = if *target == self.own.address.account {
+                self.learn_own_list(list)?
+            } else {
+                self.learn_list(target, list)?
+            };
+            if stored.sealed_list.is_none_or(|sealed| sealed < known) {
+                outbox::unseal(self.db, row.id, &done)?;
+            } else {
+                // It refuses the list it gives (its own may be on the way to it): without a pause this would be a loop.
+                outbox::set_done(self.db, row.id, &done)?;
+                let attempts = stored.attempts.saturating_add(1);
+                let next_ms = self.now_ms.saturating_add(backoff_ms(attempts));
+                let held = contacts::get(self.db, target)?.and_then(|contact| contact.held);
+                let reason = held.map_or_else(
+                    || "their relay has no newer device list yet".to_owned(),
+                    |reason| format!("sending has stopped: {reason}"),
+                );
+                outbox::postpone(self.db, target, next_ms, attempts, &reason)?;
+            }
+        } else if let Some((seconds, reason)) = retry_s {
+            outbox::set_done(self.db, row.id, &done)?;
+            let next_ms = self.now_ms.saturating_add(u64::from(seconds.clamp(1, MAX_RELAY_WAIT_S)) * 1_000);
+            outbox::postpone(self.db, target, next_ms, stored.attempts.saturating_add(1), &reason)?;
+        } else if let Some(code) = refused {
+            self.fail_row(target, row.id, &refusal_text(code))?;
+        } else {
+            outbox::delete(self.db, row.id)?;
+        }
+        Ok(())
+    }
+
+    /// A relay has the row on disk for at least one device: that is *sent*.
+    fn accepted(&mut self, target: &AccountId, row: &OutboxRow, lane: bool) -> Result<(), ApiError> {
+        if let Some(id) = row.message {
+            if self.move_status(&id, MessageStatus::Sent, None)? {
+                store::messages::add_receipt(self.db, &id, target, MessageStatus::Sent, self.now_ms)?;
+            }
+            store::messages::set_error(self.db, &id, None)?;
+        }
+        if lane {
+            self.mark_requested(target)?;
+        }
+        if row.introduces
+            && let Some(mut contact) = contacts::get(self.db, target)?
+            && !contact.introduced
+        {
+            contact.introduced = true;
+            contacts::put(self.db, &contact)?;
+        }
+        Ok(())
+    }
+
+    fn mark_requested(&mut self, target: &AccountId) -> Result<(), ApiError> {
+        if let Some(mut contact) = contacts::get(self.db, target)?
+            && !contact.requested
+        {
+            contact.requested = true;
+            contacts::put(self.db, &contact)?;
+        }
+        Ok(())
+    }
+
+    fn fail_row(&mut self, target: &AccountId, row: i64, reason: &str) -> Result<(), ApiError> {
+        let message = outbox::first_of(self.db, target, MAX_BATCH)?
+            .into_iter()
+            .find(|one| one.id == row)
+            .and_then(|one| one.message);
+        outbox::delete(self.db, row)?;
+        match message {
+            Some(id) => {
+                self.move_status(&id, MessageStatus::Failed, Some(reason))?;
+            }
+            None => {
+                let name = contacts::get(self.db, target)?.map_or_else(String::new, |contact| contact.name);
+                self.notice("not_delivered", format!("{name} could not be reached: {reason}"), Some(target))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a refusal means for the person.
+fn refusal_text(code: ErrorCode) -> String {
+    match code {
+        ErrorCode::CapabilityRefused => {
+            "their relay refused it: the link has expired or was withdrawn, or they do not take messages from you"
+                .into()
+        }
+        ErrorCode::TokenUsed => "the contact link was already used by somebody else".into(),
+        other => format!("their relay refused it: {other}"),
+    }
+}
