@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::SinkExt;
 use subrosa_wire::{
     CapabilityHash, ErrorCode,
+    limits::{MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_FRAME_BYTES},
     mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame},
     submit::{SubmitClientFrame, SubmitResult, SubmitServerFrame},
 };
@@ -86,7 +87,7 @@ async fn frames_above_the_limit_end_the_socket() {
 #[tokio::test]
 async fn a_frame_just_above_the_limit_is_told_why() {
     let bystanders = Bystanders::new(|_| {}).await;
-    for (path, limit) in [("/v1/mailbox", 128 * 1024), ("/v1/submit", 512 * 1024)] {
+    for (path, limit) in [("/v1/mailbox", MAX_MAILBOX_FRAME_BYTES), ("/v1/submit", MAX_SUBMIT_FRAME_BYTES)] {
         let mut socket = shake_hands(&bystanders.relay.at(), path).await;
         // Only the header of the frame: nothing is left unread that could reset the connection.
         let tokio_tungstenite::MaybeTlsStream::Plain(stream) = socket.get_mut() else { panic!("TLS") };

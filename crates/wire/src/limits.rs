@@ -27,14 +27,16 @@ pub const BODY_SIZES: [usize; 8] = [512, 1024, 2304, 4096, 8192, 16_384, 32_768,
 /// A wrapped body key: 32 bytes and a 16-byte tag.
 pub const HEAD_BYTES: usize = 48;
 
-/// Bodies of one submission together, so that a batch cannot exceed a frame.
-pub const MAX_SUBMIT_BODY_BYTES: usize = 4 * MAX_BODY_BYTES;
+/// Bodies of one submission together, so that a batch cannot exceed a frame: the longest message to a person with
+/// [`MAX_DEVICES`], each with its own ciphertext.
+pub const MAX_SUBMIT_BODY_BYTES: usize = MAX_DEVICES * MAX_BODY_BYTES;
 
 /// Largest frame on `/v1/submit`: [`MAX_SUBMIT_BODY_BYTES`] and [`MAX_SUBMIT_ITEMS`] items of about 150 bytes.
 pub const MAX_SUBMIT_FRAME_BYTES: usize = 512 * 1024;
 
-/// Largest frame on `/v1/mailbox`: a full prekey upload (about 40 KB) or one request-lane submission.
-pub const MAX_MAILBOX_FRAME_BYTES: usize = 128 * 1024;
+/// Largest frame on `/v1/mailbox`: one request-lane submission of [`MAX_SUBMIT_BODY_BYTES`], or a full prekey upload
+/// (about 40 KB).
+pub const MAX_MAILBOX_FRAME_BYTES: usize = MAX_SUBMIT_BODY_BYTES + 32 * 1024;
 
 /// Largest body of an HTTPS question or answer.
 pub const MAX_HTTP_BYTES: usize = 16 * 1024;

@@ -1,0 +1,204 @@
+//! The house of `DESIGN.md`: imports run one way, and the relay cannot know what it must not know.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn metadata(arguments: &[&str]) -> Value {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+        .arg(root().join("Cargo.toml"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().unwrap()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap()
+}
+
+/// What each package of the workspace is built with, of the workspace's other packages.
+fn imports(with_dev: bool) -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata(&["--no-deps"]);
+    let names: BTreeSet<&str> = list(&metadata, "packages").iter().map(|package| text(package, "name")).collect();
+    list(&metadata, "packages")
+        .iter()
+        .map(|package| {
+            let imports = list(package, "dependencies")
+                .iter()
+                .filter(|dependency| with_dev || dependency["kind"] != "dev")
+                .map(|dependency| text(dependency, "name"))
+                .filter(|name| names.contains(name))
+                .map(ToOwned::to_owned)
+                .collect();
+            (text(package, "name").to_owned(), imports)
+        })
+        .collect()
+}
+
+#[test]
+fn imports_run_one_way() {
+    /// Package, and all it may import. Crash points are a tool of the tests and know nothing.
+    const ALLOWED: &[(&str, &[&str])] = &[
+        ("subrosa-crash-point", &[]),
+        ("subrosa-wire", &[]),
+        ("subrosa-crypto", &[]),
+        ("subrosa-relay", &["subrosa-wire", "subrosa-crash-point"]),
+        ("subrosa-client-core", &["subrosa-crypto", "subrosa-wire", "subrosa-crash-point"]),
+        ("subrosa-tui", &["subrosa-client-core"]),
+        ("subrosa", &["subrosa-tui", "subrosa-client-core", "subrosa-relay"]),
+    ];
+    for (package, imports) in imports(false) {
+        if package == "subrosa-harness" {
+            continue;
+        }
+        let (_, allowed) = ALLOWED
+            .iter()
+            .find(|(name, _)| *name == package)
+            .unwrap_or_else(|| panic!("{package} is new: say here what it may import"));
+        let forbidden: Vec<_> = imports.iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(forbidden.is_empty(), "{package} must not import {forbidden:?}");
+    }
+    // Not even their tests: both are to be read alone.
+    let all = imports(true);
+    assert!(all["subrosa-wire"].is_empty() && all["subrosa-crypto"].is_empty());
+}
+
+/// Names of everything that a package is built with, near and far.
+fn built_with(package: &str) -> BTreeSet<String> {
+    let host = Command::new("rustc").arg("-vV").output().unwrap();
+    let host = String::from_utf8(host.stdout).unwrap();
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let metadata = metadata(&["--filter-platform", host]);
+    let names: HashMap<&str, &str> =
+        list(&metadata, "packages").iter().map(|package| (text(package, "id"), text(package, "name"))).collect();
+    let nodes: HashMap<&str, &Value> =
+        list(&metadata["resolve"], "nodes").iter().map(|node| (text(node, "id"), node)).collect();
+    let mut open: Vec<&str> = names.iter().filter(|(_, name)| **name == package).map(|(id, _)| *id).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            let normal = |dependency: &&Value| list(dependency, "dep_kinds").iter().any(|kind| kind["kind"].is_null());
+            open.extend(list(nodes[id], "deps").iter().filter(normal).map(|dependency| text(dependency, "pkg")));
+        }
+    }
+    seen.into_iter().map(|id| names[id].to_owned()).collect()
+}
+
+#[test]
+fn the_relay_is_built_without_the_code_that_decrypts() {
+    let relay = built_with("subrosa-relay");
+    assert!(relay.contains("subrosa-wire") && relay.contains("ed25519-dalek"), "{relay:?}");
+    for absent in ["subrosa-crypto", "subrosa-client-core", "x25519-dalek", "aes-gcm", "hkdf", "libcrux-ml-kem"] {
+        assert!(!relay.contains(absent), "{absent} is in the relay");
+    }
+    let wire = built_with("subrosa-wire");
+    for absent in ["subrosa-crypto", "ed25519-dalek", "x25519-dalek", "aes-gcm", "rusqlite"] {
+        assert!(!wire.contains(absent), "{absent} is in wire");
+    }
+    let crypto = built_with("subrosa-crypto");
+    for absent in ["tokio", "rusqlite", "reqwest", "prost", "subrosa-wire"] {
+        assert!(!crypto.contains(absent), "{absent} is in crypto: it has no input, output or storage");
+    }
+}
+
+/// Every file below a directory with one of these endings.
+fn files(directory: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, endings));
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted)) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').filter(|word| !word.is_empty())
+}
+
+/// Names of messages and fields of the content schema.
+fn content_names() -> BTreeSet<String> {
+    let schema =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/subrosa/content/v1/content.proto"));
+    let schema = schema.unwrap();
+    let mut names = BTreeSet::new();
+    for line in schema.lines().map(|line| line.split("//").next().unwrap().trim()) {
+        let parts: Vec<&str> = words(line).collect();
+        match parts[..] {
+            ["message", name] => drop(names.insert(name.to_owned())),
+            [.., field, number] if line.ends_with(';') && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                names.insert(field.to_owned());
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+#[test]
+fn what_messages_say_is_known_to_the_engine_only() {
+    /// Words that the content schema shares with the protocol between client and relay, where they mean what the relay
+    /// must know: its own account's handle, relay and pin, device lists and capabilities. `Hello` is the first frame.
+    const SHARED: &[&str] = &[
+        "account_record",
+        "clock",
+        "contact_token",
+        "delivery_key",
+        "device_list",
+        "handle",
+        "hello",
+        "Hello",
+        "items",
+        "Item",
+        "list_version",
+        "pin",
+        "relay",
+        "state",
+        "status",
+        "text",
+        "version",
+    ];
+    let names = content_names();
+    let secret: BTreeSet<&str> = names.iter().map(String::as_str).filter(|name| !SHARED.contains(name)).collect();
+    for known in ["message_id", "Introduction", "sent_ms", "Transcript", "ContactSync", "read_sync", "ts_ms"] {
+        assert!(secret.contains(known), "{known} is read from the schema");
+    }
+    // Common words that say nothing by themselves: their qualified names are checked below.
+    const COMMON: &[&str] = &["Content", "Receipt", "receipt", "Text", "peer", "answered", "verified", "origin"];
+    for package in ["wire", "relay"] {
+        for file in files(&root().join("crates").join(package), &["rs", "proto"]) {
+            let source = fs::read_to_string(&file).unwrap();
+            let said: Vec<_> = words(&source).filter(|word| secret.contains(word) && !COMMON.contains(word)).collect();
+            assert!(said.is_empty(), "{} mentions {said:?}", file.display());
+            assert!(!source.contains("subrosa.content"), "{}", file.display());
+        }
+    }
+    let schemas = files(&root().join("crates"), &["proto"]);
+    let holders: Vec<_> = schemas
+        .iter()
+        .filter(|file| fs::read_to_string(file).unwrap().contains("package subrosa.content"))
+        .map(|file| file.strip_prefix(root().join("crates")).unwrap().components().next().unwrap().as_os_str())
+        .collect();
+    assert_eq!(holders, ["client-core"]);
+}
