@@ -1,0 +1,168 @@
+//! The event stream and the consumers of `receive`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Contact, Message, MessageStatus};
+
+/// Somebody's device got or somebody opened a message of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptEvent {
+    /// Place in the event stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// Message id.
+    pub id: String,
+    /// Chat id.
+    pub chat: String,
+    /// Account id.
+    pub by: String,
+    /// `delivered` or `read`.
+    pub status: MessageStatus,
+    /// When, by their clock, never later than ours.
+    pub ts_ms: u64,
+}
+
+/// A message of ours was queued, accepted by a relay, failed or expired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateEvent {
+    /// Place in the event stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// Message id.
+    pub id: String,
+    /// Chat id.
+    pub chat: String,
+    /// The new state.
+    pub status: MessageStatus,
+    /// When.
+    pub ts_ms: u64,
+    /// Why, when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Something a person should see that is not a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Place in the event stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// Stable name, e.g. `new_device`, `link_used`, `restored`, `device_list_refused`.
+    pub code: String,
+    /// For people.
+    pub text: String,
+    /// The chat it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<String>,
+    /// When.
+    pub ts_ms: u64,
+}
+
+/// One event of the stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A message came, or another device of ours sent one.
+    Message(Message),
+    /// Delivered or read.
+    Receipt(ReceiptEvent),
+    /// Queued, sent, failed, expired.
+    State(StateEvent),
+    /// A contact is new or changed.
+    Contact(ContactEvent),
+    /// Worth a line.
+    Notice(Notice),
+}
+
+impl Event {
+    /// Place in the stream.
+    #[must_use]
+    pub const fn cursor(&self) -> Option<u64> {
+        match self {
+            Self::Message(message) => message.cursor,
+            Self::Receipt(receipt) => receipt.cursor,
+            Self::State(state) => state.cursor,
+            Self::Contact(contact) => contact.cursor,
+            Self::Notice(notice) => notice.cursor,
+        }
+    }
+
+    /// The stream sets the place when it reads an event back.
+    pub(crate) const fn set_cursor(&mut self, cursor: u64) {
+        let place = match self {
+            Self::Message(message) => &mut message.cursor,
+            Self::Receipt(receipt) => &mut receipt.cursor,
+            Self::State(state) => &mut state.cursor,
+            Self::Contact(contact) => &mut contact.cursor,
+            Self::Notice(notice) => &mut notice.cursor,
+        };
+        *place = Some(cursor);
+    }
+}
+
+/// A contact is new or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactEvent {
+    /// Place in the event stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// The contact as it is now.
+    #[serde(flatten)]
+    pub contact: Contact,
+}
+
+/// Parameters of `events`: everything after `since`, waiting up to `wait_ms` for the first.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsParams {
+    /// Cursor of the last event seen; absent = only what is new from now on.
+    #[serde(default)]
+    pub since: Option<u64>,
+    /// At most so many; default and bound [`crate::limits::MAX_EVENTS_PAGE`].
+    #[serde(default)]
+    pub max: Option<u32>,
+    /// Longest wait while there is nothing.
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+
+/// Events in cursor order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EventPage {
+    /// The events, each with its cursor.
+    pub events: Vec<Event>,
+    /// Where to go on.
+    pub cursor: u64,
+}
+
+/// Parameters of `receive`: incoming messages after the consumer's cursor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiveParams {
+    /// Consumer name; default `cli`.
+    #[serde(default)]
+    pub consumer: Option<String>,
+    /// At most so many messages.
+    #[serde(default)]
+    pub max: Option<u32>,
+}
+
+/// Incoming messages, and the cursor to commit once they are printed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Received {
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// For `receive_commit`.
+    pub cursor: u64,
+}
+
+/// Parameters of `receive_commit`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiveCommitParams {
+    /// Consumer name; default `cli`.
+    #[serde(default)]
+    pub consumer: Option<String>,
+    /// From `receive`.
+    pub cursor: u64,
+}

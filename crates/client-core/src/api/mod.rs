@@ -1,0 +1,197 @@
+//! The one vocabulary: parameters, results and events of every verb.
+//!
+//! CLI verbs, JSON-RPC methods and [`crate::Client`] methods take and return these types, and
+//! their JSON is the `--json` output (each line also carries `"v":1` and `"type"`, see [`Line`]).
+//! Times are milliseconds since 1970. Account and message ids are lower-case hexadecimal.
+
+mod events;
+mod messages;
+mod people;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    events::{
+        ContactEvent, Event, EventPage, EventsParams, Notice, ReceiptEvent, ReceiveCommitParams, ReceiveParams,
+        Received, StateEvent,
+    },
+    messages::{
+        Chat, ChatKind, Chats, ChatsParams, History, HistoryParams, InfoParams, Message, MessageStatus, Person,
+        ReadParams, ReceiptTime, Receipts, SendParams, SendResult, Sent, WaitParams,
+    },
+    people::{
+        AccountInfo, Connection, Contact, ContactState, Contacts, EngineOwner, Identity, Invite, InviteParams,
+        JoinParams, Status, VerifyParams, WhoParams,
+    },
+};
+
+/// Version of every JSON line.
+pub const LINE_VERSION: u32 = 1;
+
+/// One output line: `{"v":1,"type":…,…}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    /// [`LINE_VERSION`].
+    pub v: u32,
+    /// What the line says.
+    #[serde(flatten)]
+    pub content: LineContent,
+}
+
+impl Line {
+    /// Wraps the content.
+    #[must_use]
+    pub fn new(content: impl Into<LineContent>) -> Self {
+        Self { v: LINE_VERSION, content: content.into() }
+    }
+}
+
+macro_rules! lines {
+    ($($variant:ident($inner:ty)),* $(,)?) => {
+        /// What an output line says; the variant's name in snake case is its `"type"`.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        pub enum LineContent {
+            $(#[doc = concat!("See [`", stringify!($inner), "`].")] $variant($inner),)*
+        }
+        $(impl From<$inner> for LineContent {
+            fn from(value: $inner) -> Self { Self::$variant(value) }
+        })*
+    };
+}
+
+lines!(
+    Account(AccountInfo),
+    Status(Status),
+    Invite(Invite),
+    Contact(Contact),
+    Identity(Identity),
+    Sent(Sent),
+    Ok(Done),
+    Message(Message),
+    Receipt(ReceiptEvent),
+    State(StateEvent),
+    Notice(Notice),
+    Chat(Chat),
+    Receipts(Receipts),
+    Error(ApiError),
+);
+
+/// Method without parameters.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
+/// Parameters of `drain` and `flush`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeoutParams {
+    /// Longest wait.
+    pub timeout_ms: u64,
+}
+
+/// Whether a wait ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    /// `true`: the mailbox is drained (or the outbox empty). `false`: time was up.
+    pub done: bool,
+    /// Why not, where it is known (relay unreachable, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Something was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// What it was done to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// How many things changed.
+    #[serde(default)]
+    pub count: u64,
+}
+
+/// What kind of failure; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// Something went wrong here.
+    Failed,
+    /// The parameters are not valid.
+    Usage,
+    /// A relay is not reached.
+    RelayUnreachable,
+    /// No account in this directory.
+    NoAccount,
+    /// The passphrase does not open the store, or none was given.
+    BadPassphrase,
+    /// No such chat, contact or message.
+    NotFound,
+    /// An identity changed, or a safety number does not match.
+    IdentityChanged,
+    /// Too much at once.
+    RateLimited,
+    /// Time ran out; what was queued stays queued.
+    Timeout,
+    /// Some receivers failed.
+    Partial,
+    /// Another process holds the account and does not answer.
+    AccountBusy,
+    /// The contact link is used up, expired or withdrawn.
+    LinkUsed,
+    /// A relay refused.
+    Refused,
+    /// The disk is full or not writable.
+    Storage,
+    /// The store is damaged or from a newer program.
+    DamagedStore,
+    /// The connection to the engine broke before it answered.
+    EngineGone,
+}
+
+impl ErrorKind {
+    /// The process exit code (`docs`, exit codes).
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed | Self::Refused | Self::Storage | Self::DamagedStore | Self::EngineGone | Self::LinkUsed => 1,
+            Self::Usage => 2,
+            Self::RelayUnreachable => 3,
+            Self::NoAccount | Self::BadPassphrase => 4,
+            Self::NotFound => 5,
+            Self::IdentityChanged => 6,
+            Self::RateLimited => 7,
+            Self::Timeout => 8,
+            Self::Partial => 9,
+            Self::AccountBusy => 10,
+        }
+    }
+}
+
+/// An error for people and scripts: what, why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// Kind, and so the exit code.
+    pub code: ErrorKind,
+    /// What went wrong and why; no secrets.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl ApiError {
+    /// An error without a hint.
+    #[must_use]
+    pub fn new(code: ErrorKind, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

@@ -1,0 +1,177 @@
+//! The account, its state, and the people it knows.
+
+use serde::{Deserialize, Serialize};
+
+/// The account of this directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountInfo {
+    /// Account id.
+    pub id: String,
+    /// Handle at the relay.
+    pub name: String,
+    /// Relay URL.
+    pub relay: String,
+    /// Account key, first 16 bytes of its SHA-256 in groups of four.
+    pub fingerprint: String,
+    /// Directory that holds everything.
+    pub data_dir: String,
+    /// This installation's device number.
+    pub device: u32,
+}
+
+/// Whether the relay is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// Authenticated, mailbox claimed.
+    Online,
+    /// Trying.
+    Connecting,
+    /// Not reached; see `error`.
+    Offline,
+    /// This account also runs elsewhere: another process of the same device took the mailbox over.
+    Displaced,
+}
+
+/// What is going on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Connection to the own relay.
+    pub relay: Connection,
+    /// Relay URL.
+    pub relay_url: String,
+    /// Why it is not reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Messages not yet accepted by a relay.
+    pub outbox: u64,
+    /// Unread messages.
+    pub unread: u64,
+    /// Contact requests waiting for an answer.
+    pub requests: u64,
+    /// Who runs the engine.
+    pub engine: EngineOwner,
+    /// When the mailbox was last drained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sync_ms: Option<u64>,
+    /// The relay's clock minus ours, if it is more than five minutes off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_off_ms: Option<i64>,
+}
+
+/// The process that holds the account's ratchets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineOwner {
+    /// Process id.
+    pub pid: u32,
+    /// `listen`, `send`, `demo`, …
+    pub kind: String,
+}
+
+/// Parameters of `invite`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InviteParams {
+    /// Seconds the link lives; default seven days, at most 30.
+    #[serde(default)]
+    pub ttl_s: Option<u32>,
+}
+
+/// A contact link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// `subrosa://…`, one use.
+    pub link: String,
+    /// When it ends.
+    pub expires_ms: u64,
+}
+
+/// Parameters of `join`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinParams {
+    /// The contact link.
+    pub link: String,
+}
+
+/// Parameters of methods about one contact, chat or person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhoParams {
+    /// Name, handle, account id or the beginning of one (8 characters or more).
+    pub who: String,
+}
+
+/// Where a contact stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactState {
+    /// They wrote to us; we have not accepted.
+    Request,
+    /// We wrote to them; they have not answered.
+    Requested,
+    /// Both sides talk.
+    Ok,
+    /// Blocked by us.
+    Blocked,
+}
+
+/// A person we know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// Account id; also the id of the 1:1 chat.
+    pub id: String,
+    /// Shown name (the handle, unless renamed), cleaned for terminals.
+    pub name: String,
+    /// Where it stands.
+    pub state: ContactState,
+    /// Safety number compared, or reached by a link from them.
+    pub verified: bool,
+    /// How they became a contact, for people: "you opened their link", "joined with your link of 09:41", "by handle".
+    pub origin: String,
+    /// Their relay.
+    pub relay: String,
+    /// Their devices known here.
+    pub devices: u32,
+    /// When we last got a message from them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_ms: Option<u64>,
+    /// When they became a contact.
+    pub since_ms: u64,
+}
+
+/// List of contacts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Contacts {
+    /// By name.
+    pub contacts: Vec<Contact>,
+}
+
+/// Parameters of `verify`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyParams {
+    /// Who.
+    pub who: String,
+    /// The 60 digits they read out (spaces allowed): equal marks the contact verified, different is an error.
+    #[serde(default)]
+    pub number: Option<String>,
+}
+
+/// A contact's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Account id.
+    pub id: String,
+    /// Shown name.
+    pub name: String,
+    /// 60 digits in groups of five.
+    pub safety_number: String,
+    /// What a QR code of it holds, hexadecimal.
+    pub safety_qr: String,
+    /// Compared, or reached by link.
+    pub verified: bool,
+    /// When `verified` last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_ms: Option<u64>,
+}
