@@ -33,6 +33,12 @@ impl Programs {
             folder = folder.parent().context("deps has no parent")?;
         }
         let programs = Self { client: folder.join("subrosa"), relay: folder.join("subrosa-relay") };
+        let built_here = folder.ends_with("debug") || folder.ends_with("release");
+        if !built_here {
+            // Copied somewhere by a person, who then knows what they are.
+            ensure!(programs.client.exists() && programs.relay.exists(), "no programs beside {}", folder.display());
+            return Ok(programs);
+        }
         let _one_build = BUILDING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !programs.fresh() {
             programs.build(folder)?;
