@@ -185,7 +185,7 @@ fn a_submission_that_breaks_a_rule_is_refused() {
     assert!(refused(|s| s.items[0].device.device = 0));
     assert!(refused(|s| s.bodies[0] = Bytes::from(vec![0; 513])));
     assert!(refused(|s| s.bodies = vec![Bytes::from(vec![0; 512]); 65]));
-    assert!(refused(|s| s.bodies = vec![Bytes::from(vec![0; 65_536]); 5]));
+    assert!(refused(|s| s.bodies = vec![Bytes::from(vec![0; 65_536]); 6]));
     assert!(refused(|s| s.items = vec![s.items[0].clone(); 1281]));
     assert!(!refused(|_| {}));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use subrosa_wire::{
     ErrorCode,
+    limits::MAX_MAILBOX_FRAME_BYTES,
     mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, RequestOutcome},
     submit::Refusal,
 };
@@ -270,7 +271,7 @@ async fn a_request_larger_than_a_frame_is_refused_here() {
     .await;
     let mut engine = Engine::start(&relay.endpoint, timing());
     engine.ready().await;
-    let op = MailboxRequest::PutDeviceList(vec![0; 200 * 1024].into());
+    let op = MailboxRequest::PutDeviceList(vec![0; MAX_MAILBOX_FRAME_BYTES + 1].into());
     let refused = NetError::Refused(Refusal::never(ErrorCode::TooLarge));
     assert_eq!(soon(engine.handle.request(op)).await, Err(refused));
 }
