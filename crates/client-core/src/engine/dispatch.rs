@@ -36,9 +36,6 @@ const IDLE_LOOK: Duration = Duration::from_secs(30);
 /// After a fault of our own (full disk) nothing is tried for this long.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// No row is ever made to wait longer than a day (and a minute of slack).
-const LONGEST_WAIT_MS: u64 = super::sealing::WAIT_FOR_PERSON_MS + 60_000;
-
 /// Carries the outbox's batches to relays.
 pub(crate) struct Dispatcher {
     pub(crate) core: CoreHandle,
@@ -58,13 +55,11 @@ impl Core {
         let now = now_ms();
         let mut due = Vec::new();
         let mut next: Option<u64> = None;
-        for (target, next_ms) in store::outbox::targets(&self.db)? {
+        for (target, next_ms) in store::outbox::targets(&self.db, now)? {
             if self.busy.contains(&target) {
                 continue;
             }
-            // Nothing waits longer by our own decision: then the clock was ahead when it was made.
-            let clock_went_back = next_ms > now.saturating_add(LONGEST_WAIT_MS);
-            if next_ms <= now || clock_went_back {
+            if next_ms <= now {
                 if self.busy.len() < MAX_CONCURRENT {
                     self.busy.insert(target);
                     due.push(target);
@@ -87,7 +82,7 @@ impl Core {
     /// Whether everything that can go has gone.
     pub(crate) fn is_idle(&mut self) -> Result<bool, ApiError> {
         let now = now_ms();
-        let due = store::outbox::targets(&self.db)?.iter().any(|(_, next_ms)| *next_ms <= now);
+        let due = store::outbox::targets(&self.db, now)?.iter().any(|(_, next_ms)| *next_ms <= now);
         Ok(!due && self.busy.is_empty() && !store::messages::has_pending_receipts(&self.db)?)
     }
 

@@ -46,10 +46,16 @@ impl Core {
         retry_after_ms: Option<u64>,
     ) -> Result<(), ApiError> {
         self.change(|change| {
-            let Some(first) = outbox::first_of(change.db, &target, 1)?.pop() else { return Ok(()) };
-            let attempts = first.attempts.saturating_add(1);
+            let rows = outbox::first_of(change.db, &target, change.now_ms, MAX_BATCH)?;
+            let Some(head) = rows.first() else { return Ok(()) };
+            let attempts = head.attempts.saturating_add(1);
             let wait_ms = retry_after_ms.unwrap_or_else(|| backoff_ms(attempts));
-            outbox::postpone(change.db, &target, change.now_ms.saturating_add(wait_ms), attempts, &error.message)?;
+            let next_ms = change.now_ms.saturating_add(wait_ms);
+            // Rows before the first that nobody has yet hold up none behind them: they wait together with it.
+            let first_new = rows.iter().position(|row| row.done.is_empty()).unwrap_or(rows.len());
+            for row in rows.iter().take(first_new.saturating_add(1)) {
+                outbox::postpone(change.db, row.id, next_ms, attempts, &error.message)?;
+            }
             change.wake_outbox();
             Ok(())
         })
@@ -58,7 +64,7 @@ impl Core {
     /// Nothing of this receiver's can ever go by this way: its messages fail with a reason.
     pub(crate) fn give_up(&mut self, target: AccountId, error: &ApiError) -> Result<(), ApiError> {
         self.change(|change| {
-            for row in outbox::first_of(change.db, &target, MAX_BATCH)? {
+            for row in outbox::first_of(change.db, &target, change.now_ms, MAX_BATCH)? {
                 change.fail_row(&target, row.id, &error.message)?;
             }
             change.wake_outbox();
@@ -81,10 +87,7 @@ impl Change<'_> {
         lane: bool,
         outcomes: &[(&(DeviceAddress, EnvelopeId), &SubmitResult)],
     ) -> Result<(), ApiError> {
-        let Some(stored) = outbox::first_of(self.db, target, MAX_BATCH)?.into_iter().find(|one| one.id == row.id)
-        else {
-            return Ok(());
-        };
+        let Some(stored) = outbox::get(self.db, row.id)? else { return Ok(()) };
         let mut done = stored.done.clone();
         let mut stale = None;
         let mut retry_s = None;
@@ -138,12 +141,12 @@ impl Change<'_> {
                     || "their relay has no newer device list yet".to_owned(),
                     |reason| format!("sending has stopped: {reason}"),
                 );
-                outbox::postpone(self.db, target, next_ms, attempts, &reason)?;
+                outbox::postpone(self.db, row.id, next_ms, attempts, &reason)?;
             }
         } else if let Some((seconds, reason)) = retry_s {
             outbox::set_done(self.db, row.id, &done)?;
             let next_ms = self.now_ms.saturating_add(u64::from(seconds.clamp(1, MAX_RELAY_WAIT_S)) * 1_000);
-            outbox::postpone(self.db, target, next_ms, stored.attempts.saturating_add(1), &reason)?;
+            outbox::postpone(self.db, row.id, next_ms, stored.attempts.saturating_add(1), &reason)?;
         } else if let Some(code) = refused {
             self.fail_row(target, row.id, &refusal_text(code))?;
         } else {
@@ -184,10 +187,7 @@ impl Change<'_> {
     }
 
     fn fail_row(&mut self, target: &AccountId, row: i64, reason: &str) -> Result<(), ApiError> {
-        let message = outbox::first_of(self.db, target, MAX_BATCH)?
-            .into_iter()
-            .find(|one| one.id == row)
-            .and_then(|one| one.message);
+        let message = outbox::get(self.db, row)?.and_then(|one| one.message);
         outbox::delete(self.db, row)?;
         match message {
             Some(id) => {

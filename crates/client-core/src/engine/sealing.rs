@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Rows that wait for a person and not for a clock look again after a day; what they wait for wakes them at once.
-pub(super) const WAIT_FOR_PERSON_MS: u64 = 24 * 3600 * 1_000;
+const WAIT_FOR_PERSON_MS: u64 = 24 * 3600 * 1_000;
 
 /// A new device gives its relay keys within moments of being linked. So long its account's messages wait for it, so
 /// that it gets them too; after that it holds up nobody.
@@ -292,14 +292,14 @@ impl Core {
         without_keys: &HashMap<DeviceAddress, WithoutKeys>,
     ) -> Result<(Prepared, bool), ApiError> {
         self.change(|change| {
-            let rows = outbox::first_of(change.db, &target, MAX_BATCH)?;
+            let rows = outbox::first_of(change.db, &target, change.now_ms, MAX_BATCH)?;
             let Some(first) = rows.first() else { return Ok((Prepared::Nothing, false)) };
             let mut receiver = match change.resolve_receiver(&target)? {
                 Resolved::Receiver(receiver) => receiver,
                 Resolved::NeedDevices(route) => return Ok((Prepared::NeedDevices(route), false)),
                 Resolved::Wait(reason) => {
                     let next_ms = change.now_ms.saturating_add(WAIT_FOR_PERSON_MS);
-                    outbox::postpone(change.db, &target, next_ms, first.attempts, &reason)?;
+                    outbox::postpone(change.db, first.id, next_ms, first.attempts, &reason)?;
                     return Ok((Prepared::Nothing, false));
                 }
                 Resolved::Drop => {
@@ -333,7 +333,7 @@ impl Core {
             if let Some(until_ms) = wait_until_ms {
                 outbox::postpone(
                     change.db,
-                    &target,
+                    first.id,
                     until_ms,
                     first.attempts,
                     "their relay has no keys of theirs yet",

@@ -307,7 +307,8 @@ impl Core {
         self.change(|change| {
             for row in store::outbox::expired(change.db, now_ms)? {
                 store::outbox::delete(change.db, row.id)?;
-                if let Some(id) = row.message {
+                // What one of their devices took is not undelivered because another had no room.
+                if let Some(id) = row.message.filter(|_| row.done.is_empty()) {
                     change.move_status(&id, MessageStatus::Expired, Some("not delivered within 30 days"))?;
                 }
             }

@@ -144,7 +144,7 @@ async fn what_was_sealed_for_a_session_that_the_other_side_lost_is_sealed_again(
     let target = bob.account().await;
     while !alice
         .inside(move |core| {
-            store::outbox::first_of(&core.db, &target, 1).unwrap().iter().any(|row| row.sealed.is_some())
+            store::outbox::first_of(&core.db, &target, now_ms(), 1).unwrap().iter().any(|row| row.sealed.is_some())
         })
         .await
     {
@@ -265,7 +265,10 @@ async fn a_clock_that_jumps_strands_and_loses_nothing() {
     assert_eq!((kept, gone), (1, 1));
     // The clock was ten years ahead when the row was postponed, and is right again.
     alice
-        .inside(move |core| store::outbox::postpone(&core.db, &target, now_ms() + 3_650 * DAY_MS, 3, "test").unwrap())
+        .inside(move |core| {
+            let row = store::outbox::first_of(&core.db, &target, now_ms(), 1).unwrap().remove(0);
+            store::outbox::postpone(&core.db, row.id, now_ms() + 3_650 * DAY_MS, 3, "test").unwrap();
+        })
         .await;
     relay.restart().await;
     // Another contact's relay would not wake it either.
@@ -309,4 +312,43 @@ async fn a_row_that_every_device_has_ends_without_a_failure() {
     }
     let params = WaitParams { id: sent.id, status: MessageStatus::Sent, timeout_ms: 0 };
     assert_eq!(alice.engine.wait(params).await.unwrap().status, MessageStatus::Sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_mailbox_of_one_device_holds_up_neither_the_other_device_nor_what_comes_after() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+    let target = bob.account().await;
+    // As after a submission that one device had room for and another had not.
+    let first = alice
+        .inside(move |core| {
+            core.busy.insert(target);
+            let id = subrosa_wire::MessageId([7; 16]);
+            let sent = core.send(target, "one device has no room".into(), id).unwrap();
+            core.change(|change| {
+                let row = store::outbox::first_of(change.db, &target, change.now_ms, 1)?.remove(0);
+                store::outbox::set_done(change.db, row.id, &[2])?;
+                store::outbox::postpone(change.db, row.id, change.now_ms + 600_000, 1, "their mailbox is full")?;
+                change.move_status(&id, MessageStatus::Sent, None)
+            })
+            .unwrap();
+            core.busy.remove(&target);
+            sent
+        })
+        .await;
+    let second = alice.send("bob", "goes on").await;
+    alice.wait(&second, MessageStatus::Delivered).await;
+    assert_eq!(bob.bodies("alice").await, ["goes on"]);
+
+    // Nobody calls the first one undelivered: one device has it.
+    alice
+        .inside(|core| {
+            core.db.execute("UPDATE outbox SET next_ms = 0", []).unwrap();
+            core.signals.outbox.notify_one();
+        })
+        .await;
+    alice.wait(&first, MessageStatus::Delivered).await;
+    assert_eq!(bob.bodies("alice").await, ["one device has no room", "goes on"], "the order people see");
 }

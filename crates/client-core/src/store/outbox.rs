@@ -1,5 +1,7 @@
 //! Intents and sealed submissions, first-in first-out for each receiver.
 
+use std::collections::HashMap;
+
 use rusqlite::Row;
 use subrosa_wire::{AccountId, MessageId};
 
@@ -58,20 +60,74 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// The oldest rows of one receiver.
-pub(crate) fn first_of(db: &Db, target: &AccountId, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
-    db.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE target = ?1 ORDER BY id LIMIT ?2"))?
-        .query_and_then(params![target.0, i64::try_from(limit).unwrap_or(i64::MAX)], read)?
-        .collect()
+/// No row is ever made to wait longer than a day (and a minute of slack): one that does was made to by a clock that was
+/// ahead, and may go.
+const LONGEST_WAIT_MS: u64 = 24 * 3600 * 1_000 + 60_000;
+
+/// The row waits for some devices while others have it: it holds up nobody behind it (PROTOCOL.md 4). ?1 is the time
+/// now, ?2 the longest wait.
+const STRAGGLES: &str = "done <> x'' AND next_ms BETWEEN ?1 + 1 AND ?1 + ?2";
+
+/// The oldest rows of one receiver, without those that only wait for a device whose mailbox is full.
+pub(crate) fn first_of(db: &Db, target: &AccountId, now_ms: u64, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE target = ?3 AND NOT ({STRAGGLES}) ORDER BY id LIMIT ?4"
+    ))?
+    .query_and_then(
+        params![to_sql(now_ms), to_sql(LONGEST_WAIT_MS), target.0, i64::try_from(limit).unwrap_or(i64::MAX)],
+        read,
+    )?
+    .collect()
 }
 
-/// Receivers that have something waiting, and when their oldest row may go.
-pub(crate) fn targets(db: &Db) -> Result<Vec<(AccountId, u64)>, StoreError> {
-    db.prepare_cached(
-        "SELECT target, next_ms FROM outbox WHERE id IN (SELECT min(id) FROM outbox GROUP BY target) ORDER BY id",
-    )?
-    .query_and_then([], |row| Ok((AccountId(array(&row.get::<_, Vec<u8>>(0)?, "outbox row")?), from_sql(row.get(1)?))))?
-    .collect()
+/// One row.
+pub(crate) fn get(db: &Db, id: i64) -> Result<Option<OutboxRow>, StoreError> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1"))?
+        .query_and_then(params![id], read)?
+        .next()
+        .transpose()
+}
+
+/// Receivers that have something waiting, the longest waiting first, and when the next of it may go; 0: now.
+pub(crate) fn targets(db: &Db, now_ms: u64) -> Result<Vec<(AccountId, u64)>, StoreError> {
+    let wait = |next_ms: u64| {
+        let waits = next_ms > now_ms && next_ms <= now_ms.saturating_add(LONGEST_WAIT_MS);
+        if waits { next_ms } else { 0 }
+    };
+    // Of each receiver the oldest row that nobody has yet, and every row that some devices have; both from small
+    // indexes, not from the rows, which are large and may be many.
+    let rows = db
+        .prepare_cached(
+            "SELECT head.id, head.target, outbox.next_ms, 0
+             FROM (SELECT min(id) AS id, target FROM outbox WHERE done = x'' GROUP BY target) AS head
+             JOIN outbox ON outbox.id = head.id
+             UNION ALL SELECT id, target, next_ms, 1 FROM outbox WHERE done <> x'' ORDER BY 1",
+        )?
+        .query_and_then([], |row| {
+            let target = AccountId(array(&row.get::<_, Vec<u8>>(1)?, "outbox row")?);
+            Ok::<_, StoreError>((target, from_sql(row.get(2)?), row.get(3)?))
+        })?
+        .collect::<Result<Vec<(AccountId, u64, bool)>, _>>()?;
+    let mut targets: Vec<(AccountId, u64)> = Vec::new();
+    let mut places: HashMap<AccountId, (usize, bool)> = HashMap::new();
+    for (target, next_ms, partly) in rows {
+        let wait = wait(next_ms);
+        match places.get_mut(&target) {
+            None => {
+                places.insert(target, (targets.len(), !partly));
+                targets.push((target, wait));
+            }
+            // What is behind the oldest row that nobody has waits for it, unless it has a time of its own.
+            Some((place, has_head)) if !*has_head || wait > 0 => {
+                *has_head |= !partly;
+                if let Some((_, earliest)) = targets.get_mut(*place) {
+                    *earliest = wait.min(*earliest);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(targets)
 }
 
 /// The submission is made: from now on these bytes are sent, again and again.
@@ -116,18 +172,11 @@ pub(crate) fn delete(db: &Db, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The oldest row of a receiver waits until `next_ms`.
-pub(crate) fn postpone(
-    db: &Db,
-    target: &AccountId,
-    next_ms: u64,
-    attempts: u32,
-    error: &str,
-) -> Result<(), StoreError> {
+/// A row waits until `next_ms`.
+pub(crate) fn postpone(db: &Db, id: i64, next_ms: u64, attempts: u32, error: &str) -> Result<(), StoreError> {
     db.execute(
-        "UPDATE outbox SET next_ms = ?2, attempts = ?3, error = ?4
-         WHERE id = (SELECT min(id) FROM outbox WHERE target = ?1)",
-        params![target.0, to_sql(next_ms), attempts, error],
+        "UPDATE outbox SET next_ms = ?2, attempts = ?3, error = ?4 WHERE id = ?1",
+        params![id, to_sql(next_ms), attempts, error],
     )?;
     Ok(())
 }
@@ -140,7 +189,8 @@ pub(crate) fn wake(db: &Db, target: &AccountId) -> Result<(), StoreError> {
 
 /// Why a receiver's oldest row waits, and until when.
 pub(crate) fn waiting(db: &Db, target: &AccountId) -> Result<Option<(Option<String>, u64)>, StoreError> {
-    let mut statement = db.prepare_cached("SELECT error, next_ms FROM outbox WHERE target = ?1 ORDER BY id LIMIT 1")?;
+    let mut statement =
+        db.prepare_cached("SELECT error, next_ms FROM outbox WHERE target = ?1 ORDER BY length(done) > 0, id LIMIT 1")?;
     let mut rows = statement.query(params![target.0])?;
     match rows.next()? {
         Some(row) => Ok(Some((row.get(0)?, from_sql(row.get(1)?)))),
@@ -161,4 +211,48 @@ pub(crate) fn expired(db: &Db, now_ms: u64) -> Result<Vec<OutboxRow>, StoreError
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE expires_ms <= ?1"))?
         .query_and_then(params![to_sql(now_ms)], read)?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    /// Each row: receiver, devices that have it, when it may go.
+    fn targets_of(rows: &[(u8, &[u32], u64)]) -> Vec<(u8, u64)> {
+        let mut db = Db::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut db).unwrap();
+        for (target, done, next_ms) in rows {
+            put(&db, &AccountId([*target; 32]), None, None, b"content", NOW, NOW).unwrap();
+            let id = db.last_insert_rowid();
+            set_done(&db, id, done).unwrap();
+            postpone(&db, id, *next_ms, 1, "test").unwrap();
+        }
+        targets(&db, NOW).unwrap().into_iter().map(|(target, next_ms)| (target.0[0], next_ms)).collect()
+    }
+
+    #[test]
+    fn a_receiver_may_be_served_when_its_oldest_row_may_go() {
+        assert_eq!(
+            targets_of(&[(1, &[], 0), (1, &[], NOW + 5), (2, &[], NOW + 7), (2, &[], 0)]),
+            [(1, 0), (2, NOW + 7)]
+        );
+        assert_eq!(targets_of(&[(2, &[], NOW), (1, &[], NOW + 1)]), [(2, 0), (1, NOW + 1)], "the oldest first");
+    }
+
+    #[test]
+    fn a_row_that_waits_for_a_full_mailbox_holds_up_nothing_and_is_not_forgotten() {
+        assert_eq!(targets_of(&[(1, &[1], NOW + 9), (1, &[], 0)]), [(1, 0)]);
+        assert_eq!(targets_of(&[(1, &[1], NOW + 9), (1, &[], NOW + 20)]), [(1, NOW + 9)]);
+        assert_eq!(targets_of(&[(1, &[1], NOW + 9), (1, &[2], NOW + 4)]), [(1, NOW + 4)]);
+        assert_eq!(targets_of(&[(1, &[1], 0), (1, &[], NOW + 20)]), [(1, 0)]);
+        // Behind a row that must wait nothing overtakes.
+        assert_eq!(targets_of(&[(1, &[], NOW + 20), (1, &[1], 0)]), [(1, NOW + 20)]);
+    }
+
+    #[test]
+    fn a_time_that_no_wait_explains_does_not_count() {
+        assert_eq!(targets_of(&[(1, &[], NOW + 10 * LONGEST_WAIT_MS)]), [(1, 0)]);
+    }
 }

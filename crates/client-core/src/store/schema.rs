@@ -119,6 +119,8 @@ CREATE TABLE outbox (
     error TEXT
 );
 CREATE INDEX outbox_target ON outbox (target, id);
+CREATE INDEX outbox_new ON outbox (target, id) WHERE done = x'';
+CREATE INDEX outbox_partly ON outbox (target, id, next_ms) WHERE done <> x'';
 CREATE TABLE pending_receipt (
     account BLOB NOT NULL,
     message BLOB NOT NULL,
