@@ -2,7 +2,8 @@
 //! order, and no Diffie-Hellman result that the other side did not contribute to (RFC 7748
 //! section 6.1; `docs/protocol.md` section 1).
 
-use curve25519_dalek::MontgomeryPoint;
+use curve25519_dalek::{EdwardsPoint, MontgomeryPoint};
+use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
@@ -44,7 +45,7 @@ impl Curve25519KeyPair {
     #[must_use]
     pub fn from_secret(secret: &[u8; 32]) -> Self {
         let secret = StaticSecret::from(*secret);
-        let public = Curve25519PublicKey(PublicKey::from(&secret).to_bytes());
+        let public = Curve25519PublicKey::trusted(PublicKey::from(&secret).to_bytes());
         Self { secret, public }
     }
 
@@ -67,14 +68,41 @@ impl Curve25519KeyPair {
 
     /// The agreement with `remote`; refuses a result of zero.
     pub(crate) fn diffie_hellman(&self, remote: &Curve25519PublicKey) -> Result<SharedSecret, NotContributory> {
-        let shared = self.secret.diffie_hellman(&PublicKey::from(remote.0));
-        if shared.was_contributory() { Ok(Zeroizing::new(shared.to_bytes())) } else { Err(NotContributory) }
+        let shared = match remote.edwards() {
+            // dalek's multiplication in Edwards form is a third faster than its Montgomery ladder,
+            // constant in time for the secret as well, and the same function: the clamped secret
+            // is a multiple of 8, and a point's sign does not show in u.
+            Some(point) => {
+                let secret = self.secret();
+                Zeroizing::new(point.mul_clamped(*secret).to_montgomery().to_bytes())
+            }
+            None => Zeroizing::new(self.secret.diffie_hellman(&PublicKey::from(remote.bytes)).to_bytes()),
+        };
+        if bool::from(shared.ct_eq(&[0; 32])) { Err(NotContributory) } else { Ok(shared) }
     }
 }
 
 /// An X25519 public key: canonical and not of small order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Curve25519PublicKey([u8; 32]);
+#[derive(Clone, Copy)]
+pub struct Curve25519PublicKey {
+    bytes: [u8; 32],
+    /// The same point in Edwards form, if it is known: it costs a square root.
+    point: Option<EdwardsPoint>,
+}
+
+impl PartialEq for Curve25519PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Curve25519PublicKey {}
+
+impl core::fmt::Debug for Curve25519PublicKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("Curve25519PublicKey").field(&self.bytes).finish()
+    }
+}
 
 /// 2^255 - 19, little-endian. A canonical u-coordinate is smaller.
 const P: [u8; 32] = {
@@ -93,22 +121,37 @@ impl Curve25519PublicKey {
         if !bytes.iter().rev().lt(P.iter().rev()) {
             return Err(KeyError::NotCanonical);
         }
-        // 8 times a point of small order is the identity, u = 0, on the curve and on its twist.
-        let times_eight = MontgomeryPoint(*bytes).mul_bits_be([true, false, false, false].into_iter());
-        if times_eight.to_bytes() == [0; 32] {
-            return Err(KeyError::SmallOrder);
-        }
-        Ok(Self(*bytes))
+        let point = MontgomeryPoint(*bytes).to_edwards(0);
+        let small_order = match point {
+            Some(point) => point.is_small_order(),
+            // A point of the twist, which no honest key pair has. 8 times a point of small order
+            // is the identity, u = 0.
+            None => {
+                let times_eight = MontgomeryPoint(*bytes).mul_bits_be([true, false, false, false].into_iter());
+                times_eight.to_bytes() == [0; 32]
+            }
+        };
+        if small_order { Err(KeyError::SmallOrder) } else { Ok(Self { bytes: *bytes, point }) }
     }
 
-    /// For keys that are good by construction (the image of a checked Ed25519 key).
+    /// For keys that are good by construction, or were checked before they were stored.
     pub(crate) fn trusted(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self { bytes, point: None }
+    }
+
+    /// The X25519 image of a checked Edwards point.
+    pub(crate) fn image(point: EdwardsPoint) -> Self {
+        Self { bytes: point.to_montgomery().to_bytes(), point: Some(point) }
+    }
+
+    /// The point in Edwards form; none if it is on the twist.
+    fn edwards(&self) -> Option<EdwardsPoint> {
+        self.point.or_else(|| MontgomeryPoint(self.bytes).to_edwards(0))
     }
 
     /// The 32 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 }

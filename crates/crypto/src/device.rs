@@ -145,6 +145,6 @@ impl IdentityKey {
     }
 
     pub(crate) fn agreement(&self) -> Curve25519PublicKey {
-        Curve25519PublicKey::trusted(self.0.x25519_image())
+        self.0.x25519_image()
     }
 }

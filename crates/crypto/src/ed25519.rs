@@ -4,6 +4,7 @@
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
+use crate::curve25519::Curve25519PublicKey;
 use crate::randomness::{Entropy, RandomnessError};
 
 /// A public key that is refused.
@@ -85,7 +86,7 @@ impl Ed25519PublicKey {
     }
 
     /// The X25519 image: u = (1 + y) / (1 - y). Never of small order, since the point is not.
-    pub(crate) fn x25519_image(&self) -> [u8; 32] {
-        self.verifying.to_montgomery().to_bytes()
+    pub(crate) fn x25519_image(&self) -> Curve25519PublicKey {
+        Curve25519PublicKey::image(self.verifying.to_edwards())
     }
 }

@@ -23,6 +23,8 @@ mod device;
 mod device_list;
 mod double_ratchet;
 mod ed25519;
+#[cfg(test)]
+mod foreign_vectors;
 mod header;
 mod kdf;
 mod kem;

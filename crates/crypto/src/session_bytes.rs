@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::address::PartyAddress;
 use crate::chain_key::ChainKey;
@@ -21,8 +21,19 @@ use crate::skipped_keys::{MAX_CHAINS, MAX_SKIPPED, SkippedChain, SkippedKeys};
 
 const VERSION: u8 = 1;
 
-/// A session as bytes. Wiped when dropped.
-pub struct SerializedSession(Zeroizing<Vec<u8>>);
+/// A session as bytes. The secrets in it are wiped when dropped.
+pub struct SerializedSession {
+    bytes: Vec<u8>,
+    /// Where the secrets begin. What is before (names, associated data, set-up header) was on the
+    /// wire or is public; wiping it too would take longer than encrypting a short message.
+    secrets: usize,
+}
+
+impl Drop for SerializedSession {
+    fn drop(&mut self) {
+        self.bytes[self.secrets..].zeroize();
+    }
+}
 
 redacted_debug!(SerializedSession);
 
@@ -30,7 +41,7 @@ impl SerializedSession {
     /// The bytes, to be stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     pub(crate) fn of(session: &Session) -> Self {
@@ -41,7 +52,7 @@ impl SerializedSession {
             + setup.as_ref().map_or(0, |setup| setup.len())
             + ratchet.skipped.chains.len() * 34
             + ratchet.skipped.len() * 36;
-        let mut out = Zeroizing::new(Vec::with_capacity(capacity));
+        let mut out = Vec::with_capacity(capacity);
         out.push(VERSION);
         out.push(u8::from(fixed.initiator));
         out.extend_from_slice(&fixed.id);
@@ -49,6 +60,7 @@ impl SerializedSession {
         out.extend_from_slice(&fixed.associated_data);
         out.push(u8::from(setup.is_some()));
         out.extend_from_slice(setup.as_deref().map(Vec::as_slice).unwrap_or_default());
+        let secrets = out.len();
         out.extend_from_slice(ratchet.root.as_bytes());
         match &*ratchet.sending {
             Sending::Inactive { previous } => {
@@ -84,7 +96,7 @@ impl SerializedSession {
             }
         }
         debug_assert!(out.len() <= capacity);
-        Self(out)
+        Self { bytes: out, secrets }
     }
 }
 
