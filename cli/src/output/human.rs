@@ -207,7 +207,7 @@ fn receipt(it: &ReceiptEvent, ticks: Ticks) -> String {
         ticks.dim(&time::short(it.ts_ms)),
         ticks.show(it.status),
         ticks::name(it.status),
-        short_id(&it.by),
+        clean_line(&it.name),
         ticks.dim(&short_id(&it.id))
     )
 }

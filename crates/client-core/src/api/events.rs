@@ -16,6 +16,8 @@ pub struct ReceiptEvent {
     pub chat: String,
     /// Account id.
     pub by: String,
+    /// Shown name, cleaned for terminals.
+    pub name: String,
     /// `delivered` or `read`.
     pub status: MessageStatus,
     /// When, by their clock, never later than ours.

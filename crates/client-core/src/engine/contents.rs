@@ -52,7 +52,7 @@ impl Change<'_> {
                 let message = self.incoming(&contact, content.message_id, clock, content.sent_ms, received_ms);
                 self.store_incoming(&contact, MessageRow { body: text.text, ..message })
             }
-            Some(Body::Receipt(receipt)) => self.apply_receipt(&account, &receipt),
+            Some(Body::Receipt(receipt)) => self.apply_receipt(&contact, &receipt),
             // An introduction only, and that is applied already.
             Some(Body::Hello(_)) => Ok(Outcome::Applied),
             Some(Body::RetryRequest(request)) => self.send_again(&sender.device, &request),
@@ -106,7 +106,8 @@ impl Change<'_> {
     }
 
     /// Only for messages that exist, are ours and went to this person.
-    fn apply_receipt(&mut self, by: &AccountId, receipt: &Receipt) -> Result<Outcome, ApiError> {
+    fn apply_receipt(&mut self, from: &ContactRow, receipt: &Receipt) -> Result<Outcome, ApiError> {
+        let by = &from.account;
         let status = match ReceiptStatus::try_from(receipt.status) {
             Ok(ReceiptStatus::Delivered) => MessageStatus::Delivered,
             Ok(ReceiptStatus::Read) => MessageStatus::Read,
@@ -126,6 +127,7 @@ impl Change<'_> {
                     id: id.to_string(),
                     chat: message.chat.to_string(),
                     by: by.to_string(),
+                    name: from.name.clone(),
                     status,
                     ts_ms,
                 }))?;
