@@ -6,7 +6,7 @@ use subrosa_wire::{AccountId, DeliveryKey, MessageId};
 use super::{core::Change, queries, receiving::Sender};
 use crate::{
     api::{ApiError, ContactState, Event, MessageStatus, ReceiptEvent},
-    content::{self, Body, CheckedContent, ContactSync, Receipt, ReceiptStatus, Transcript},
+    content::{self, Body, CheckedContent, ContactSync, Hello, Receipt, ReceiptStatus, Transcript},
     limits::MAX_CLOCK_JUMP,
     store::{
         self,
@@ -40,8 +40,11 @@ impl Change<'_> {
                 None => return Ok(Outcome::Junk),
             },
         };
-        if contact.introduced && !contact.answered {
-            contact.answered = true;
+        // What they could not decrypt may have been our introduction: a retry request is no answer to it.
+        let asks_again = matches!(content.body, Some(Body::RetryRequest(_)));
+        let answered = !asks_again && (contact.answered || contact.introduced);
+        if answered != contact.answered {
+            contact.answered = answered;
             contacts::put(self.db, &contact)?;
         }
         let account = contact.account;
@@ -55,7 +58,11 @@ impl Change<'_> {
             Some(Body::Receipt(receipt)) => self.apply_receipt(&contact, &receipt),
             // An introduction only, and that is applied already.
             Some(Body::Hello(_)) => Ok(Outcome::Applied),
-            Some(Body::RetryRequest(request)) => self.send_again(&sender.device, &request),
+            Some(Body::RetryRequest(request)) => {
+                // Only texts are logged; what else it was may have been our answer to theirs.
+                self.queue_for(&account, Some(sender.device.device), None, Body::Hello(Hello {}))?;
+                self.send_again(&sender.device, &request)
+            }
             // These are for our own devices only.
             Some(Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_)) => Ok(Outcome::Junk),
             None => {

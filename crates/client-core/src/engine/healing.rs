@@ -51,7 +51,10 @@ impl Change<'_> {
         reason: &str,
     ) -> Result<Outcome, ApiError> {
         // Only for people we talk to: strangers neither fill the quarantine nor get an answer.
-        let trusted = sender.contact.as_ref().is_some_and(|contact| contact.state == ContactState::Ok);
+        let trusted = sender
+            .contact
+            .as_ref()
+            .is_some_and(|contact| matches!(contact.state, ContactState::Ok | ContactState::Requested));
         if !trusted && !sender.own {
             return Ok(Outcome::Junk);
         }

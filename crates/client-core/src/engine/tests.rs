@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Client,
-    api::{ApiError, ErrorKind, MessageStatus, NoParams, SendParams, WaitParams},
+    api::{ApiError, ContactState, ErrorKind, MessageStatus, NoParams, SendParams, WaitParams},
     store,
 };
 
@@ -351,4 +351,24 @@ async fn a_full_mailbox_of_one_device_holds_up_neither_the_other_device_nor_what
         .await;
     alice.wait(&first, MessageStatus::Delivered).await;
     assert_eq!(bob.bodies("alice").await, ["one device has no room", "goes on"], "the order people see");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_a_joiner_could_not_decrypt_comes_again() {
+    let (first, mut second) = (TestRelay::start().await, TestRelay::start().await);
+    let alice = Person::new(&first, "alice").await;
+    let bob = Person::new(&second, "bob").await;
+    let link = alice.link().await;
+    second.stop().await;
+    bob.join(&link).await;
+    alice.contact_state("bob", ContactState::Ok).await;
+    // Alice's answer is made in the session that bob began and has lost.
+    bob.lose_sessions().await;
+    second.restart().await;
+    // With alice's answer comes her delivery key, and with it bob is accepted.
+    bob.contact_state("alice", ContactState::Ok).await;
+    let sent = bob.send("alice", "made it").await;
+    bob.wait(&sent, MessageStatus::Delivered).await;
+    let back = alice.send("bob", "so you did").await;
+    alice.wait(&back, MessageStatus::Delivered).await;
 }
