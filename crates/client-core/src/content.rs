@@ -3,7 +3,7 @@
 //! Contents come from other people: everything is checked here before the engine acts on it.
 
 use prost::Message as _;
-use subrosa_wire::{AccountId, DeliveryKey, MessageId};
+use subrosa_wire::{AccountId, ContactToken, DeliveryKey, MessageId};
 use url::Url;
 
 use crate::limits::{MAX_RECEIPT_IDS, MAX_RETRY_IDS, MAX_TEXT_BYTES};
@@ -38,11 +38,11 @@ pub(crate) struct CheckedIntroduction {
     pub(crate) relay: Url,
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) delivery_key: DeliveryKey,
-    pub(crate) contact_token: Option<[u8; 16]>,
+    pub(crate) contact_token: Option<ContactToken>,
 }
 
 /// A content whose fixed fields are checked; the body may be of a type this program does not know (`None`).
-#[derive(Debug)]
+/// Without `Debug`: it holds what people say.
 pub(crate) struct CheckedContent {
     pub(crate) message_id: MessageId,
     pub(crate) clock: u64,
@@ -81,7 +81,7 @@ impl CheckedIntroduction {
             relay: checked_relay(&value.relay).ok_or(ContentError("relay"))?,
             pin: optional(&value.pin, "pin")?,
             delivery_key: DeliveryKey::new(exact(&value.delivery_key, "delivery key")?),
-            contact_token: optional(&value.contact_token, "contact token")?,
+            contact_token: optional(&value.contact_token, "contact token")?.map(ContactToken::new),
         })
     }
 }

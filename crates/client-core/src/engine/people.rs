@@ -307,8 +307,8 @@ impl Change<'_> {
         contact.pin = introduction.pin;
         contact.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
-        if let Some(token) = introduction.contact_token {
-            match self.use_invite(&token, &account, received_ms)? {
+        if let Some(token) = &introduction.contact_token {
+            match self.use_invite(token.as_bytes(), &account, received_ms)? {
                 Some(origin) => {
                     contact.state = ContactState::Ok;
                     contact.origin = origin;
@@ -333,8 +333,8 @@ impl Change<'_> {
         introduction: &CheckedIntroduction,
         received_ms: u64,
     ) -> Result<(), ApiError> {
-        let joined = match introduction.contact_token {
-            Some(token) => self.use_invite(&token, &contact.account, received_ms)?,
+        let joined = match &introduction.contact_token {
+            Some(token) => self.use_invite(token.as_bytes(), &contact.account, received_ms)?,
             None => None,
         };
         let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone(), contact.handle.clone());

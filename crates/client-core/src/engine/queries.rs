@@ -243,7 +243,11 @@ impl Core {
 
     pub(crate) fn receive_commit(&mut self, consumer: Option<&str>, cursor: u64) -> Result<(), ApiError> {
         let name = consumer_name(consumer)?.to_owned();
-        self.change(|change| Ok(store::events::set_consumer(change.db, &name, cursor)?))
+        self.change(|change| {
+            // A cursor beyond the newest event would hide what is still to come.
+            let cursor = cursor.min(store::events::newest(change.db)?);
+            Ok(store::events::set_consumer(change.db, &name, cursor)?)
+        })
     }
 
     /// What `read WHAT` means: a chat, or a message in one.

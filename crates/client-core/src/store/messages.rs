@@ -7,7 +7,7 @@ use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
 use crate::{api::MessageStatus, receipts};
 
 /// A row of `message`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct MessageRow {
     pub(crate) id: MessageId,
     /// The peer of a 1:1 conversation.

@@ -8,7 +8,7 @@ use subrosa_wire::{AccountId, MessageId};
 use super::{Db, StoreError, array, from_sql, params, to_sql};
 
 /// A row of `outbox`: one content for all devices of one account.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct OutboxRow {
     pub(crate) id: i64,
     /// Only for this device of the account.

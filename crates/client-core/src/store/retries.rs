@@ -65,8 +65,13 @@ pub(crate) fn take_request(db: &Db, device: &DeviceAddress, now_ms: u64) -> Resu
         .optional()?;
     let pause_ms = u64::try_from(RETRY_REQUEST_PAUSE.as_millis()).unwrap_or(u64::MAX);
     let (day_ms, count) = match known {
-        Some((_, _, last_ms)) if now_ms < from_sql(last_ms).saturating_add(pause_ms) => return Ok(Vec::new()),
-        Some((day_ms, count, _)) if now_ms < from_sql(day_ms).saturating_add(DAY_MS) => (from_sql(day_ms), count),
+        // A time that is still to come was set by a clock that was ahead: it counts for nothing.
+        Some((_, _, last_ms)) if (from_sql(last_ms)..from_sql(last_ms).saturating_add(pause_ms)).contains(&now_ms) => {
+            return Ok(Vec::new());
+        }
+        Some((day_ms, count, _)) if (from_sql(day_ms)..from_sql(day_ms).saturating_add(DAY_MS)).contains(&now_ms) => {
+            (from_sql(day_ms), count)
+        }
         _ => (now_ms, 0),
     };
     if count >= MAX_RETRY_REQUESTS_PER_DAY {
