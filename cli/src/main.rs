@@ -9,7 +9,7 @@ mod output;
 mod passphrase;
 mod verbs;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use subrosa_client_core::{ApiError, ErrorKind};
@@ -19,6 +19,11 @@ use crate::{args::Cli, errors::Failure, interrupt::Interrupt, output::Output};
 
 /// Threads for network and store; the engine needs little, and every `send` pays for starting them.
 const WORKER_THREADS: usize = 2;
+
+/// How long the process waits for its threads. They end at once: a thread that used the store cleans up after OpenSSL while
+/// it ends, and doing that while OpenSSL's exit handler runs frees memory twice. Only one that waits for a person's typing does
+/// not end, and it must not keep the process.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// What every verb needs.
 pub(crate) struct Context {
@@ -58,8 +63,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("cannot wait for signals: {error}")))?;
         verbs::run(&Context { global, out, interrupt }, verb).await
     });
-    // A thread that waits for a person's typing must not keep the process.
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(LEAVE_TIMEOUT);
     result
 }
 

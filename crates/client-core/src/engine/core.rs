@@ -8,6 +8,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    thread::JoinHandle,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -231,22 +232,20 @@ pub(crate) struct CoreHandle {
 }
 
 impl CoreHandle {
-    /// Starts the core's thread. It ends at [`CoreHandle::stop`] or when the last handle is dropped; `ended` fires then, after the
-    /// store is closed.
-    pub(super) fn start(mut core: Core) -> Result<(Self, oneshot::Receiver<()>), ApiError> {
+    /// Starts the core's thread. It ends at [`CoreHandle::stop`] or when the last handle is dropped. Whoever leaves the process
+    /// has to join it first: a thread that used the store still cleans up after OpenSSL while it ends, and doing that while
+    /// OpenSSL's own exit handler runs frees memory twice.
+    pub(super) fn start(mut core: Core) -> Result<(Self, JoinHandle<()>), ApiError> {
         let (commands, mut queue) = mpsc::channel::<Command>(CORE_QUEUE);
-        let (ending, ended) = oneshot::channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("subrosa-core".into())
             .spawn(move || {
                 while let Some(Command::Run(work)) = queue.blocking_recv() {
                     work(&mut core);
                 }
-                drop(core);
-                let _ = ending.send(());
             })
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("no thread for the engine: {error}")))?;
-        Ok((Self { commands }, ended))
+        Ok((Self { commands }, thread))
     }
 
     /// Runs `f` on the core and returns its result.

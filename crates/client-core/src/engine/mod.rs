@@ -29,12 +29,13 @@ mod upkeep;
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -84,7 +85,7 @@ struct Inner {
     signals: Arc<Signals>,
     stop: CancellationToken,
     tracker: TaskTracker,
-    store_closed: Mutex<Option<oneshot::Receiver<()>>>,
+    core_thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Engine {
@@ -113,7 +114,7 @@ impl Engine {
         };
         let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
         let http = Http::new().map_err(|error| error.to_api())?;
-        let (core, store_closed) = CoreHandle::start(core)?;
+        let (core, core_thread) = CoreHandle::start(core)?;
 
         let stop = CancellationToken::new();
         let tracker = TaskTracker::new();
@@ -142,8 +143,8 @@ impl Engine {
         tracker.spawn(dispatcher.run());
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
         tracker.spawn(upkeep(core.clone(), stop.clone()));
-        let store_closed = Mutex::new(Some(store_closed));
-        Ok(Self { inner: Arc::new(Inner { core, http, handle, link, signals, stop, tracker, store_closed }) })
+        let core_thread = Mutex::new(Some(core_thread));
+        Ok(Self { inner: Arc::new(Inner { core, http, handle, link, signals, stop, tracker, core_thread }) })
     }
 
     /// Ends the engine: a pending acknowledgement goes out, the store is closed. Nothing is lost that a
@@ -154,10 +155,11 @@ impl Engine {
         inner.tracker.close();
         inner.tracker.wait().await;
         inner.handle.shutdown().await;
-        let closed = inner.store_closed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = inner.core_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         inner.core.stop().await;
-        if let Some(closed) = closed {
-            let _ = closed.await;
+        if let Some(thread) = thread {
+            // The store is closed then. A panic there has been told to whoever waited for an answer.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 
