@@ -9,6 +9,7 @@ use std::{
     io::Write,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -148,18 +149,20 @@ impl Inner {
 /// The journal.
 #[derive(Debug)]
 pub struct Journal {
+    started: Instant,
     inner: Mutex<Inner>,
     progress: watch::Sender<Progress>,
 }
 
 impl Journal {
-    /// An empty journal that also writes one JSON object a line to `file`.
+    /// An empty journal that also writes each entry to `file`: milliseconds since now, and a JSON object.
     ///
     /// # Errors
     /// The file cannot be made.
     pub fn create(file: &Path) -> Result<Self> {
         let file = std::fs::File::create(file).with_context(|| format!("journal {}", file.display()))?;
         Ok(Self {
+            started: Instant::now(),
             inner: Mutex::new(Inner { file: Some(file), ..Inner::default() }),
             progress: watch::channel(Progress::default()).0,
         })
@@ -178,11 +181,12 @@ impl Journal {
             Entry::Moved { id, status, .. } => inner.moved(id, *status),
             _ => {}
         }
+        let ms = self.started.elapsed().as_millis();
         if let Ok(line) = serde_json::to_string(&entry)
             && let Some(file) = &mut inner.file
         {
             // A journal file that cannot be written costs the reader a file, not the verdict.
-            let _ = writeln!(file, "{line}");
+            let _ = writeln!(file, "{ms:>7} {line}");
         }
         inner.entries.push(entry);
         let progress = inner.progress;

@@ -10,41 +10,33 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::Serialize;
-use subrosa_client_core::api::{SendParams, Sent};
+use subrosa_client_core::api::{Contact, Contacts, Invite, InviteParams, JoinParams, NoParams};
 use subrosa_crash_point::CrashPoint;
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 use crate::{
-    account::Account,
-    journal::{Entry, Journal, Progress, Verdict, judge},
-    keeper::{Cause, Keeper, Program, SharedLedger, Surroundings},
-    programs::Programs,
-    rpc::{CallError, Rpc},
+    journal::{Verdict, judge},
+    keeper::Cause,
+    sender::Target,
+    world::{ALICE, ALICES_RELAY, BOB, BOBS_RELAY, World},
 };
 
-/// A call that is not answered within this time is given up and made again.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// An armed process that has not aborted by then never will.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(60);
 /// While a crash point is waited for, one more message each so often, so that it is reached.
 const FILL_EVERY: Duration = Duration::from_millis(25);
 /// A crash point is set for one of its first passes.
 const MAX_PASS: u32 = 4;
-/// One message in so many is long, so that other padding sizes occur.
-const LONG_EVERY: u64 = 16;
-/// Longest text of the long ones.
-const LONG_BYTES: usize = 6_000;
+/// Kills while two people meet: enough to hit every part of it over a few runs, and it still ends.
+const MEETING_KILLS: u32 = 12;
+/// Longest pause between these. Meeting takes about half a second when nothing dies.
+const MEETING_PAUSE_MS: u64 = 400;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -55,6 +47,8 @@ pub struct Config {
     pub random_kills: u32,
     /// Times each crash point is hit in each process that has it.
     pub rounds: u32,
+    /// Begin to kill before the two know each other: link, join and session set-up happen under fire, too.
+    pub from_the_start: bool,
     /// Everything random comes from it (the timing of the machine does not).
     pub seed: u64,
     /// Pause before a step, milliseconds: chosen between 5 and this.
@@ -70,6 +64,8 @@ pub struct Report {
     pub seed: u64,
     /// Length of the run in milliseconds.
     pub took_ms: u64,
+    /// Of it, from the last message until all were shown and reported delivered, milliseconds.
+    pub settled_ms: u64,
     /// Random kills by process.
     pub random_kills: BTreeMap<String, u32>,
     /// Kills only to start a process with a crash point set.
@@ -84,6 +80,10 @@ pub struct Report {
     pub verdict: Verdict,
     /// The journal file.
     pub journal: String,
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Times in milliseconds.
@@ -102,7 +102,7 @@ impl Figures {
     #[must_use]
     pub fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
-        let ms = |time: Option<&Duration>| time.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let ms = |time: Option<&Duration>| time.copied().map_or(0, millis);
         Self { count: times.len(), median_ms: ms(times.get(times.len() / 2)), max_ms: ms(times.last()) }
     }
 }
@@ -113,7 +113,7 @@ const MAX_RESTART_MS: u64 = 1_000;
 impl Report {
     /// Everything that is wrong with the run, in words.
     #[must_use]
-    pub fn failures(&self) -> Vec<String> {
+    pub fn failures(&self, config: &Config) -> Vec<String> {
         let mut failures = self.verdict.violations.clone();
         if !self.verdict.lost.is_empty() {
             failures.push(format!("{} accepted and lost: {:?}", self.verdict.lost.len(), self.verdict.lost));
@@ -123,7 +123,7 @@ impl Report {
             failures.push(format!("{missing} accepted messages were never reported as delivered"));
         }
         for point in CrashPoint::ALL {
-            if !self.aborts.contains_key(point.name()) {
+            if config.rounds > 0 && !self.aborts.contains_key(point.name()) {
                 failures.push(format!("nothing ever aborted at {}", point.name()));
             }
         }
@@ -148,12 +148,6 @@ enum Step {
     Armed(usize, CrashPoint),
 }
 
-/// The processes in the order of [`World::keepers`].
-pub(crate) const ALICES_RELAY: usize = 0;
-pub(crate) const BOBS_RELAY: usize = 1;
-pub(crate) const ALICE: usize = 2;
-pub(crate) const BOB: usize = 3;
-
 fn steps(config: &Config, random: &mut StdRng) -> Vec<Step> {
     let mut steps = vec![Step::Random; config.random_kills as usize];
     for point in CrashPoint::ALL {
@@ -169,191 +163,6 @@ fn steps(config: &Config, random: &mut StdRng) -> Vec<Step> {
     steps
 }
 
-/// The handles of the two people; long enough to be searched for in what a relay wrote.
-pub const HANDLES: [&str; 2] = ["alice.at.relay-a", "bob.at.relay-b"];
-
-/// Variables set for one of the processes.
-pub type Environment<'a> = &'a [(String, String)];
-
-/// Two relays, two engines that know each other, and the journal.
-#[derive(Debug)]
-pub struct World {
-    /// Relay of the first account, relay of the second, first engine, second engine.
-    pub keepers: Vec<Keeper>,
-    /// The two accounts.
-    pub accounts: [Account; 2],
-    /// Where everything is written down.
-    pub around: Surroundings,
-}
-
-impl World {
-    /// Starts everything in `root` and makes the two accounts contacts of each other.
-    ///
-    /// # Errors
-    /// Something does not start or does not answer.
-    pub async fn start(root: &Path, environment: [Environment<'_>; 4]) -> Result<Self> {
-        let programs = Programs::locate()?;
-        let around = Surroundings {
-            programs: programs.clone(),
-            journal: Arc::new(Journal::create(&root.join("journal.jsonl"))?),
-            ledger: SharedLedger::default(),
-            logs: root.to_owned(),
-        };
-        let mut keepers = Vec::new();
-        for (name, place) in [("relay-a", ALICES_RELAY), ("relay-b", BOBS_RELAY)] {
-            let program = Program::Relay { data: root.join(name), port: 0, arguments: Vec::new() };
-            let keeper = Keeper::start(name, program, &around, environment[place]);
-            keeper.serving().await?;
-            keepers.push(keeper);
-        }
-        let alice =
-            Account::init(&programs, root, HANDLES[0], &keepers[ALICES_RELAY].url(), environment[ALICE]).await?;
-        let bob = Account::init(&programs, root, HANDLES[1], &keepers[BOBS_RELAY].url(), environment[BOB]).await?;
-        for (account, place) in [(&alice, ALICE), (&bob, BOB)] {
-            let program = Program::Engine(account.clone());
-            let keeper = Keeper::start(&account.name, program, &around, environment[place]);
-            keeper.serving().await?;
-            keepers.push(keeper);
-        }
-        alice.befriend(&bob).await?;
-        Ok(Self { keepers, accounts: [alice, bob], around })
-    }
-
-    /// Starts a sender from account `from` (0 or 1) to the other one.
-    #[must_use]
-    pub fn sender(&self, from: usize, seed: u64, target: watch::Receiver<Target>) -> JoinHandle<()> {
-        let sender = Sender {
-            from: self.accounts[from].clone(),
-            to: self.accounts[1 - from].id.clone(),
-            up: self.keepers[ALICE + from].up(),
-            journal: Arc::clone(&self.around.journal),
-            random: StdRng::seed_from_u64(seed),
-        };
-        tokio::spawn(sender.run(target))
-    }
-
-    /// Waits until everything accepted is shown and reported as delivered; says what is missing otherwise.
-    pub async fn settle(&self, longest: Duration) -> Progress {
-        let mut progress = self.around.journal.progress();
-        let settled = |now: &Progress| now.to_show == 0 && now.to_deliver == 0;
-        let waited = timeout(longest, progress.wait_for(settled)).await.map(|_| ());
-        let now = *self.around.journal.progress().borrow();
-        if waited.is_err() {
-            self.note(format!("not settled after {longest:?}: {now:?}"));
-            self.diagnose().await;
-        }
-        now
-    }
-
-    /// Writes what the engines say of themselves into the journal.
-    async fn diagnose(&self) {
-        for account in &self.accounts {
-            let status = async {
-                let mut rpc = account.rpc().await?;
-                Ok::<serde_json::Value, anyhow::Error>(
-                    rpc.call("status", &subrosa_client_core::api::NoParams {}, CALL_TIMEOUT).await?,
-                )
-            };
-            match status.await {
-                Ok(status) => self.note(format!("{} says: {status}", account.name)),
-                Err(error) => self.note(format!("{} does not answer: {error:#}", account.name)),
-            }
-        }
-    }
-
-    fn note(&self, text: String) {
-        self.around.journal.add(Entry::Process { text });
-    }
-
-    /// Ends all processes.
-    pub async fn stop(self) {
-        for keeper in self.keepers.into_iter().rev() {
-            keeper.stop().await;
-        }
-    }
-}
-
-/// How far a sender may go.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Target {
-    /// Messages released so far.
-    pub released: u64,
-    /// No more will be.
-    pub last: bool,
-}
-
-struct Sender {
-    from: Account,
-    to: String,
-    up: watch::Receiver<crate::keeper::Up>,
-    journal: Arc<Journal>,
-    random: StdRng,
-}
-
-impl Sender {
-    async fn run(mut self, mut target: watch::Receiver<Target>) {
-        let mut rpc = None;
-        for index in 0u64.. {
-            let Ok(now) = target.wait_for(|now| now.released > index || now.last).await.map(|now| *now) else { return };
-            if now.released <= index {
-                return;
-            }
-            let id = hex::encode(self.random.random::<[u8; 16]>());
-            let body = self.text(index);
-            self.journal.add(Entry::Attempted { by: self.from.id.clone(), id: id.clone(), index, body: body.clone() });
-            let params = SendParams { to: self.to.clone(), body, id: Some(id.clone()) };
-            match self.send(&mut rpc, &params).await {
-                Ok(()) => self.journal.add(Entry::Accepted { id }),
-                Err(text) => {
-                    self.journal.add(Entry::Wrong { text });
-                    return;
-                }
-            }
-        }
-    }
-
-    fn text(&mut self, index: u64) -> String {
-        let mut body = format!("{} {index}", self.from.name);
-        if index % LONG_EVERY == LONG_EVERY - 1 {
-            let length = self.random.random_range(100..LONG_BYTES);
-            body.push(' ');
-            body.extend(std::iter::repeat_n('~', length));
-        }
-        body
-    }
-
-    /// Calls `send` until the engine has answered, over as many deaths as it takes.
-    async fn send(&mut self, rpc: &mut Option<Rpc>, params: &SendParams) -> Result<(), String> {
-        loop {
-            let mut connection = match rpc.take() {
-                Some(connection) => connection,
-                None => {
-                    self.up
-                        .wait_for(|up| up.serving)
-                        .await
-                        .map_err(|_| format!("the engine of {} is no longer kept", self.from.name))?;
-                    match Rpc::connect(&self.from.socket()).await {
-                        Ok(connection) => connection,
-                        Err(_) => {
-                            // It died in this moment; the next start changes `up`.
-                            let _ = timeout(Duration::from_millis(50), self.up.changed()).await;
-                            continue;
-                        }
-                    }
-                }
-            };
-            match connection.call::<_, Sent>("send", params, CALL_TIMEOUT).await {
-                Ok(_) => {
-                    *rpc = Some(connection);
-                    return Ok(());
-                }
-                Err(CallError::Gone(_)) => {}
-                Err(refused) => return Err(format!("send {:?} of {}: {refused}", params.id, self.from.name)),
-            }
-        }
-    }
-}
-
 /// Runs the harness in an empty directory.
 ///
 /// # Errors
@@ -362,10 +171,16 @@ impl Sender {
 pub async fn run(config: &Config, root: &Path) -> Result<Report> {
     let started = Instant::now();
     let mut random = StdRng::seed_from_u64(config.seed);
-    let world = World::start(root, [&[], &[], &[], &[]]).await?;
     let steps = steps(config, &mut random);
     let (target, watcher) = watch::channel(Target::default());
-    let senders = [world.sender(0, random.random(), watcher.clone()), world.sender(1, random.random(), watcher)];
+    let seeds = [random.random(), random.random()];
+    let world = World::strangers(root, [&[]; 4]).await?;
+    let senders = if config.from_the_start {
+        meet_under_fire(&world, &target, seeds, &mut random).await?
+    } else {
+        world.accounts[0].befriend(&world.accounts[1]).await?;
+        vec![world.sender(0, seeds[0], watcher.clone()), world.sender(1, seeds[1], watcher)]
+    };
     let each = config.messages.div_ceil(2);
     let count = steps.len() as u64;
     for (number, step) in steps.into_iter().enumerate() {
@@ -406,16 +221,65 @@ pub async fn run(config: &Config, root: &Path) -> Result<Report> {
     for keeper in &world.keepers {
         keeper.serving().await?;
     }
+    let sent = Instant::now();
     world.settle(config.settle).await;
-    let report = report(config, &world, started);
+    let report = report(config, &world, started, sent.elapsed());
     world.stop().await;
     Ok(report)
 }
 
-fn report(config: &Config, world: &World, started: Instant) -> Report {
+/// Link, join and first messages while anything may die; ends when both sides know each other and send.
+async fn meet_under_fire(
+    world: &World,
+    target: &watch::Sender<Target>,
+    seeds: [u64; 2],
+    random: &mut StdRng,
+) -> Result<Vec<JoinHandle<()>>> {
+    let mut left = MEETING_KILLS;
+    let (mut alice, mut bob) = (world.caller(0), world.caller(1));
+    let joining = tokio::spawn(async move {
+        let invite: Invite = alice.call("invite", &InviteParams::default()).await?;
+        // A call that was cut may have been done: using the same link again must be no error for the same person.
+        bob.call::<_, Contact>("join", &JoinParams { link: invite.link }).await
+    });
+    kill_until(world, joining, &mut left, random).await?.map_err(anyhow::Error::msg).context("joining")?;
+    // Bob writes at once, before Alice has heard of him.
+    target.send_modify(|now| now.released = 4);
+    let mut senders = vec![world.sender(1, seeds[1], target.subscribe())];
+    let (mut alice, bobs_id) = (world.caller(0), world.accounts[1].id.clone());
+    let hearing = tokio::spawn(async move {
+        loop {
+            let known: Contacts = alice.call("contact.list", &NoParams {}).await?;
+            if known.contacts.iter().any(|contact| contact.id == bobs_id) {
+                return Ok::<_, String>(());
+            }
+            sleep(FILL_EVERY).await;
+        }
+    });
+    kill_until(world, hearing, &mut left, random).await?.map_err(anyhow::Error::msg).context("hearing of Bob")?;
+    senders.push(world.sender(0, seeds[0], target.subscribe()));
+    Ok(senders)
+}
+
+/// Kills random processes until a task ends or `left` is used up.
+async fn kill_until<T>(world: &World, mut task: JoinHandle<T>, left: &mut u32, random: &mut StdRng) -> Result<T> {
+    loop {
+        let pause = Duration::from_millis(random.random_range(5..=MEETING_PAUSE_MS));
+        tokio::select! {
+            done = &mut task => return Ok(done?),
+            () = sleep(pause), if *left > 0 => {
+                *left -= 1;
+                world.keepers[random.random_range(0..world.keepers.len())].kill(None).await?;
+            }
+        }
+    }
+}
+
+fn report(config: &Config, world: &World, started: Instant, settled: Duration) -> Report {
     let mut report = Report {
         seed: config.seed,
-        took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        took_ms: millis(started.elapsed()),
+        settled_ms: millis(settled),
         random_kills: BTreeMap::new(),
         arming_kills: 0,
         aborts: BTreeMap::new(),

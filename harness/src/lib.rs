@@ -6,6 +6,7 @@
 //! under test. `docs/reliability.md` and `docs/performance.md` say how to run it and what came out.
 
 pub mod account;
+pub mod caller;
 pub mod exposure;
 pub mod journal;
 pub mod keeper;
@@ -18,4 +19,6 @@ pub mod programs;
 pub mod proxy;
 pub mod relay_client;
 pub mod rpc;
+pub mod sender;
 pub mod stream;
+pub mod world;

@@ -13,8 +13,8 @@ use tokio::time::sleep;
 use crate::{
     account::{Account, finish},
     keeper::{Keeper, Program, SharedLedger, Surroundings},
-    kills::{ALICE, World},
     proxy::{Bytes, Proxy, since},
+    world::{ALICE, World},
 };
 
 /// No single step takes longer.

@@ -19,8 +19,9 @@ use tokio::{
 
 use crate::{
     journal::{Verdict, judge},
-    kills::{ALICE, BOB, BOBS_RELAY, Environment, HANDLES, Target, World},
     programs::workspace,
+    sender::Target,
+    world::{ALICE, BOB, BOBS_RELAY, Environment, HANDLES, World},
 };
 
 /// How long the messages of one round may take to be promised.

@@ -22,9 +22,9 @@ use subrosa_harness::{
     account::Account,
     exposure::{Leak, Secrets, examine, tables},
     keeper::{Keeper, Program},
-    kills::World,
     needles::{Haystacks, Needle},
     programs::workspace,
+    world::World,
 };
 
 /// Texts of the conversation; each is unlike anything a program would write by itself.

@@ -5,31 +5,52 @@
 
 use std::time::Duration;
 
-use subrosa_harness::kills::{Config, run};
+use subrosa_harness::kills::{Config, Report, run};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_accepted_is_lost_or_shown_twice_whatever_dies() {
+async fn holds(config: &Config) -> Report {
     let root = tempfile::tempdir().unwrap();
-    let config = Config {
-        messages: 80,
-        random_kills: 6,
-        rounds: 1,
-        seed: rand::random(),
-        longest_pause_ms: 100,
-        settle: Duration::from_secs(60),
-    };
     println!("seed {}", config.seed);
-    let outcome = run(&config, root.path()).await;
+    let outcome = run(config, root.path()).await;
     let failures = match &outcome {
-        Ok(report) => report.failures(),
+        Ok(report) => report.failures(config),
         Err(error) => vec![format!("{error:#}")],
     };
     if !failures.is_empty() {
         let kept = root.keep();
         panic!("seed {}, everything kept in {}: {failures:#?}", config.seed, kept.display());
     }
-    let report = outcome.unwrap();
+    outcome.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_accepted_is_lost_or_shown_twice_whatever_dies() {
+    let config = Config {
+        messages: 80,
+        random_kills: 6,
+        rounds: 1,
+        from_the_start: false,
+        seed: rand::random(),
+        longest_pause_ms: 100,
+        settle: Duration::from_secs(60),
+    };
+    let report = holds(&config).await;
     assert!(report.verdict.accepted >= 80);
     assert_eq!(report.random_kills.values().sum::<u32>(), 6);
-    println!("{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_meet_whatever_dies() {
+    for _ in 0..3 {
+        let config = Config {
+            messages: 16,
+            random_kills: 2,
+            rounds: 0,
+            from_the_start: true,
+            seed: rand::random(),
+            longest_pause_ms: 100,
+            settle: Duration::from_secs(60),
+        };
+        let report = holds(&config).await;
+        assert!(report.verdict.accepted >= 16);
+    }
 }

@@ -18,6 +18,9 @@ struct Arguments {
     /// Times each crash point is hit in each process that has it.
     #[arg(long, default_value_t = 1)]
     rounds: u32,
+    /// Kill already while the two make each other's acquaintance.
+    #[arg(long)]
+    from_the_start: bool,
     /// Repeats a run's random choices.
     #[arg(long)]
     seed: Option<u64>,
@@ -39,6 +42,7 @@ async fn main() -> Result<ExitCode> {
         messages: arguments.messages,
         random_kills: arguments.random_kills,
         rounds: arguments.rounds,
+        from_the_start: arguments.from_the_start,
         seed: arguments.seed.unwrap_or_else(rand::random),
         longest_pause_ms: arguments.longest_pause_ms,
         settle: Duration::from_secs(120),
@@ -56,7 +60,7 @@ async fn main() -> Result<ExitCode> {
     let failed = match &outcome {
         Ok(report) => {
             print(report, arguments.json)?;
-            let mut failures = report.failures();
+            let mut failures = report.failures(&config);
             failures.extend(report.slow_restarts());
             for failure in failures.iter().take(50) {
                 eprintln!("VIOLATED: {failure}");
@@ -80,7 +84,8 @@ fn print(report: &Report, json: bool) -> Result<()> {
         return Ok(());
     }
     println!("seed            {}", report.seed);
-    println!("length          {:.1} s", report.took_ms as f64 / 1_000.0);
+    let seconds = |ms: u64| ms as f64 / 1_000.0;
+    println!("length          {:.1} s, settled in {:.1} s", seconds(report.took_ms), seconds(report.settled_ms));
     println!(
         "messages        {} accepted, {} shown, {} reported delivered",
         report.verdict.accepted, report.verdict.shown, report.verdict.delivered

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::Result;
 use clap::Parser;
 use subrosa_harness::{
-    kills::World,
     load::{bare_sqlite, through_relay},
     measure::{Times, latency, lone_relay, machine, send_verbs, surroundings, wire},
     proxy::Bytes,
+    world::World,
 };
 
 /// Measures the programs beside this one (build everything with --release for figures worth quoting).

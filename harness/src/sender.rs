@@ -1,0 +1,70 @@
+//! Sends numbered messages one after another, over as many deaths of the engine as it takes.
+
+use std::sync::Arc;
+
+use rand::{RngExt, rngs::StdRng};
+use subrosa_client_core::api::{SendParams, Sent};
+use tokio::sync::watch;
+
+use crate::{
+    account::Account,
+    caller::Caller,
+    journal::{Entry, Journal},
+};
+
+/// One message in so many is long, so that other padding sizes occur.
+const LONG_EVERY: u64 = 16;
+/// Longest text of the long ones.
+const LONG_BYTES: usize = 6_000;
+
+/// How far a sender may go.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Target {
+    /// Messages released so far.
+    pub released: u64,
+    /// No more will be.
+    pub last: bool,
+}
+
+/// Sends from one account to another.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    pub(crate) from: Account,
+    pub(crate) to: String,
+    pub(crate) caller: Caller,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) random: StdRng,
+}
+
+impl Sender {
+    /// Sends what is released, in order, until the target says that no more will be.
+    pub(crate) async fn run(mut self, mut target: watch::Receiver<Target>) {
+        for index in 0u64.. {
+            let Ok(now) = target.wait_for(|now| now.released > index || now.last).await.map(|now| *now) else { return };
+            if now.released <= index {
+                return;
+            }
+            let id = hex::encode(self.random.random::<[u8; 16]>());
+            let body = self.text(index);
+            self.journal.add(Entry::Attempted { by: self.from.id.clone(), id: id.clone(), index, body: body.clone() });
+            let params = SendParams { to: self.to.clone(), body, id: Some(id.clone()) };
+            match self.caller.call::<_, Sent>("send", &params).await {
+                Ok(_) => self.journal.add(Entry::Accepted { id }),
+                Err(text) => {
+                    self.journal.add(Entry::Wrong { text });
+                    return;
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, index: u64) -> String {
+        let mut body = format!("{} {index}", self.from.name);
+        if index % LONG_EVERY == LONG_EVERY - 1 {
+            let length = self.random.random_range(100..LONG_BYTES);
+            body.push(' ');
+            body.extend(std::iter::repeat_n('~', length));
+        }
+        body
+    }
+}
