@@ -47,6 +47,9 @@ mod session_bytes;
 mod setup_header;
 mod skipped_keys;
 mod step;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod wiping;
 pub mod x3dh;
 
 pub use account::{AccountKey, AccountKeyPair, AccountRecord};

@@ -116,3 +116,40 @@ pub(crate) fn ids(db: &Db, device: &DeviceAddress) -> Result<Vec<[u8; 32]>, Stor
         })?
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use subrosa_crypto::{
+        AccountKeyPair, AccountRecord, DeviceCertificate, IdentityKeyPair, KemPrekeyPair, KemUse, PrekeyBundle,
+        SignedPrekeyPair,
+    };
+    use subrosa_wire::AccountId;
+
+    use super::*;
+
+    #[test]
+    fn sessions_with_one_device_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = crate::store::open(&dir.path().join("store.db"), &[7; 32], true).unwrap();
+        let account = AccountKeyPair::generate().unwrap();
+        let record = AccountRecord::new(account.public(), [1; 32]);
+        let identity = IdentityKeyPair::generate().unwrap();
+        let issued = DeviceCertificate::issue(&account, &record.id(), 1, &identity.public(), 1);
+        let signed = SignedPrekeyPair::generate(1, &identity).unwrap().public_bytes();
+        let kem = KemPrekeyPair::generate(1, &identity, KemUse::LastResort).unwrap().public_bytes();
+        let certificate = issued.verify(&record).unwrap();
+        let bundle = PrekeyBundle::verify(&certificate, &signed, None, &kem, KemUse::LastResort).unwrap();
+        let device = DeviceAddress { account: AccountId(record.id()), device: 1 };
+        let mut newest = [0; 32];
+        for time in 0..3 * MAX_SESSIONS as u64 {
+            let session = Session::initiate(&identity, &certificate.address(), &bundle).unwrap();
+            newest = session.id();
+            add(&db, &device, &newest, &session.serialize(), true, time).unwrap();
+        }
+        let ids = ids(&db, &device).unwrap();
+        assert_eq!(ids.len(), MAX_SESSIONS);
+        assert!(ids.contains(&newest), "the newest stays");
+        assert_eq!(current(&db, &device).unwrap().unwrap().id(), newest, "and one encrypts");
+        assert_eq!(with(&db, &device).unwrap().iter().filter(|row| row.session.id() == newest).count(), 1);
+    }
+}

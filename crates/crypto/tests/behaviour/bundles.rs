@@ -68,48 +68,6 @@ fn prekeys_of_another_device_are_refused() {
     );
 }
 
-/// The u-coordinates of small order, then encodings that are not canonical.
-fn bad_x25519_keys() -> Vec<[u8; 32]> {
-    [
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "0900000000000000000000000000000000000000000000000000000000000080",
-    ]
-    .map(|text| hex::decode(text).unwrap().try_into().unwrap())
-    .to_vec()
-}
-
-#[test]
-fn small_order_and_non_canonical_prekeys_are_refused_even_when_signed() {
-    let bob = Party::new();
-    let signer = SigningKey::from_bytes(&bob.identity.seed());
-    let kem = bob.kem.public_bytes();
-    for key in bad_x25519_keys() {
-        assert!(Curve25519PublicKey::from_bytes(&key).is_err());
-
-        let mut signed_part = b"Subrosa signed prekey v1\x01".to_vec();
-        signed_part.extend_from_slice(&[0, 0, 0, 5]);
-        signed_part.extend_from_slice(&key);
-        let mut signed = vec![0, 0, 0, 5];
-        signed.extend_from_slice(&key);
-        signed.extend_from_slice(&signer.sign(&signed_part).to_bytes());
-        assert_eq!(verify(&bob, &signed, None, &kem, KemUse::OneTime).unwrap_err(), BundleError::BadKey);
-
-        let mut one_time = vec![0, 0, 0, 6];
-        one_time.extend_from_slice(&key);
-        assert_eq!(
-            verify(&bob, &bob.signed.public_bytes(), Some(&one_time), &kem, KemUse::OneTime).unwrap_err(),
-            BundleError::BadKey
-        );
-    }
-}
-
 #[test]
 fn an_ml_kem_key_with_coefficients_out_of_range_is_refused_even_when_signed() {
     let bob = Party::new();

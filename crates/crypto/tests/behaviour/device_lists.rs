@@ -53,7 +53,7 @@ fn every_byte_of_a_list_is_signed() {
 }
 
 #[test]
-fn a_list_of_another_account_is_refused() {
+fn lists_and_certificates_swapped_between_accounts_are_refused() {
     let (alice, mallory) = (Party::new(), Party::new());
     let bytes = list(&mallory, 1, vec![certificate(&mallory, 1, 1)]).encode();
     assert_eq!(DeviceList::decode(&bytes).unwrap().verify(&alice.record).unwrap_err(), DeviceListError::OtherAccount);
@@ -92,7 +92,7 @@ fn a_list_that_contradicts_itself_is_never_signed() {
 }
 
 #[test]
-fn lists_never_go_backwards_and_a_second_list_of_one_version_is_a_conflict() {
+fn a_rolled_back_list_is_told_and_a_second_list_of_one_version_is_a_conflict() {
     let alice = Party::new();
     let second = list(&alice, 2, vec![certificate(&alice, 1, 1)]);
     let other_second = list(&alice, 2, vec![certificate(&alice, 1, 1)]);

@@ -17,7 +17,7 @@ fn send_many(session: &mut Session, count: usize) -> Vec<Ciphertext> {
 }
 
 #[test]
-fn a_forged_jump_is_refused_at_once_in_known_and_new_chains() {
+fn skipped_key_exhaustion_is_refused_at_once_in_known_and_new_chains() {
     let (mut a, mut b) = pair();
     let new_chain = send(&mut a, b"");
     for previous in [0u32, 1, 5000, u32::MAX] {

@@ -2,11 +2,14 @@
 // Test code: a failed unwrap is a failed test, and nobody reads its documentation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod attacks;
 mod bundles;
 mod decoders;
 mod device_lists;
+mod documents;
 mod identities;
 mod limits;
+mod many_devices;
 mod parties;
 mod safety_numbers;
 mod schedules;

@@ -46,7 +46,7 @@ fn what_is_stored_is_the_state_after_the_step() {
 }
 
 #[test]
-fn a_restored_copy_never_repeats_key_and_nonce() {
+fn a_restored_snapshot_never_repeats_key_and_nonce() {
     let (alice, bob) = (Party::new(), Party::new());
     let (a, mut b) = conversation(&alice, &bob);
     let snapshot = a.serialize();

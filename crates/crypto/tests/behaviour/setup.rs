@@ -85,7 +85,7 @@ fn strangers_are_served_without_one_time_keys() {
 }
 
 #[test]
-fn a_swapped_name_on_either_side_fails() {
+fn unknown_key_share_and_identity_misbinding_fail() {
     let (alice, bob, mallory) = (Party::new(), Party::new(), Party::new());
     let first = send(&mut alice.initiate(&bob), b"hello");
     let forged = AcceptError::Message(DecryptError::Forged);
