@@ -9,7 +9,7 @@ use std::{
     io::Write,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -112,6 +112,9 @@ struct Inner {
     shown: HashSet<String>,
     delivered: HashSet<String>,
     progress: Progress,
+    /// When the last entry was made, and the longest time without one so far.
+    last: Option<Instant>,
+    longest_silence: Duration,
     file: Option<std::fs::File>,
 }
 
@@ -181,6 +184,10 @@ impl Journal {
             Entry::Moved { id, status, .. } => inner.moved(id, *status),
             _ => {}
         }
+        let now = Instant::now();
+        if let Some(last) = inner.last.replace(now) {
+            inner.longest_silence = inner.longest_silence.max(now - last);
+        }
         let ms = self.started.elapsed().as_millis();
         if let Ok(line) = serde_json::to_string(&entry)
             && let Some(file) = &mut inner.file
@@ -225,10 +232,10 @@ impl Journal {
         self.lock().entries.clone()
     }
 
-    /// Whether a relay has accepted a message, by what its sender's `listen` printed.
+    /// The longest time in which nothing happened at all: a stall shows here even when everything arrives in the end.
     #[must_use]
-    pub fn sent_ids(&self) -> HashSet<String> {
-        self.lock().sent.clone()
+    pub fn longest_silence(&self) -> Duration {
+        self.lock().longest_silence
     }
 }
 

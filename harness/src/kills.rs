@@ -66,6 +66,8 @@ pub struct Report {
     pub took_ms: u64,
     /// Of it, from the last message until all were shown and reported delivered, milliseconds.
     pub settled_ms: u64,
+    /// The longest time in which nothing at all happened, milliseconds.
+    pub longest_silence_ms: u64,
     /// Random kills by process.
     pub random_kills: BTreeMap<String, u32>,
     /// Kills only to start a process with a crash point set.
@@ -110,6 +112,9 @@ impl Figures {
 /// Longest restart that is no violation (DESIGN.md, reliability).
 const MAX_RESTART_MS: u64 = 1_000;
 
+/// Longest time without any event that is no violation: retries begin at half a second and everything restarts at once.
+const MAX_SILENCE_MS: u64 = 15_000;
+
 impl Report {
     /// Everything that is wrong with the run, in words.
     #[must_use]
@@ -121,6 +126,9 @@ impl Report {
         if self.verdict.delivered < self.verdict.accepted {
             let missing = self.verdict.accepted - self.verdict.delivered;
             failures.push(format!("{missing} accepted messages were never reported as delivered"));
+        }
+        if self.longest_silence_ms >= MAX_SILENCE_MS {
+            failures.push(format!("nothing moved for {} ms", self.longest_silence_ms));
         }
         for point in CrashPoint::ALL {
             if config.rounds > 0 && !self.aborts.contains_key(point.name()) {
@@ -280,6 +288,7 @@ fn report(config: &Config, world: &World, started: Instant, settled: Duration) -
         seed: config.seed,
         took_ms: millis(started.elapsed()),
         settled_ms: millis(settled),
+        longest_silence_ms: millis(world.around.journal.longest_silence()),
         random_kills: BTreeMap::new(),
         arming_kills: 0,
         aborts: BTreeMap::new(),

@@ -85,7 +85,12 @@ fn print(report: &Report, json: bool) -> Result<()> {
     }
     println!("seed            {}", report.seed);
     let seconds = |ms: u64| ms as f64 / 1_000.0;
-    println!("length          {:.1} s, settled in {:.1} s", seconds(report.took_ms), seconds(report.settled_ms));
+    println!(
+        "length          {:.1} s, settled in {:.1} s, longest silence {:.1} s",
+        seconds(report.took_ms),
+        seconds(report.settled_ms),
+        seconds(report.longest_silence_ms)
+    );
     println!(
         "messages        {} accepted, {} shown, {} reported delivered",
         report.verdict.accepted, report.verdict.shown, report.verdict.delivered
