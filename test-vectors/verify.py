@@ -1,177 +1,185 @@
 #!/usr/bin/env python3
 """Recomputes Subrosa's test vectors without any of Subrosa's code.
 
-Needs Python 3.9 or later and the package `cryptography` with ML-KEM (tried with 50.0.2). That package
-has no encapsulation with chosen randomness, so the KEM ciphertext is taken from the vector and decapsulated;
-every other byte is computed from the inputs as docs/protocol.md says.
+    python3 -m venv .venv && .venv/bin/pip install -r test-vectors/requirements.txt
+    .venv/bin/python test-vectors/verify.py                the checked-in files, test-vectors/v1
+    .venv/bin/python test-vectors/verify.py --fresh DIR    files that Rust made just now (test-vectors/README.md)
+    .venv/bin/python test-vectors/verify.py --self-test    shows that a changed digit anywhere is noticed
 
-    python3 test-vectors/verify.py        exit code 0 if every byte is equal
+Needs no network. Prints one line for each construction; exit code 0 if every value of every case is equal.
 """
 
-import hashlib
-import hmac
+import copy
 import json
+import multiprocessing
 import pathlib
-import struct
+import random
+import re
 import sys
+import tempfile
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+import jsonschema
 
-P = 2**255 - 19
+from recompute import primitives
+from recompute.registry import CONSTRUCTIONS, compute
 
+HERE = pathlib.Path(__file__).parent
+CHECKED_IN = HERE / "v1"
+SCHEMA = jsonschema.Draft202012Validator(json.loads((HERE / "schema.json").read_text(encoding="utf-8")))
 
-def sha256(*parts):
-    return hashlib.sha256(b"".join(parts)).digest()
-
-
-def mac(key, text):
-    return hmac.new(key, text, "sha256").digest()
-
-
-def hkdf(salt, ikm, info, length):
-    prk, block, output = mac(salt, ikm), b"", b""
-    for counter in range(1, 256):
-        if len(output) >= length:
-            break
-        block = mac(prk, block + info + bytes([counter]))
-        output += block
-    return output[:length]
+# What Rust makes anew each run. Frames, links and ids are functions of their inputs without randomness.
+FRESH = ("account", "device-certificate", "device-list", "prekeys", "ml-kem-1024", "x3dh", "pqxdh", "double-ratchet",
+         "seal", "safety-number", "relay-proofs", "keys", "recovery-words", "key-schedule")  # fmt: skip
 
 
-def u32(number):
-    return struct.pack(">I", number)
+def differences(expected, found, path=""):
+    """Paths of the values that are not equal."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for name in sorted(expected.keys() | found.keys()):
+            yield from differences(expected.get(name), found.get(name), f"{path}/{name}")
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for at, (one, other) in enumerate(zip(expected, found)):
+            yield from differences(one, other, f"{path}/{at}")
+    elif expected != found or isinstance(expected, bool) != isinstance(found, bool):
+        yield path
 
 
-def x_public(secret):
-    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+def case_errors(construction, case, fresh=False):
+    """What is wrong with one case; nothing if it is right. Rust gives those intermediate values it has in its hands."""
+    try:
+        computed = compute(construction, case["inputs"])
+    except Exception as error:  # inputs that cannot be computed with are wrong, whatever is raised
+        return [f"{case['name']}: cannot be computed: {type(error).__name__}: {error}"]
+    if fresh:
+        computed["intermediate"] = {name: computed["intermediate"].get(name) for name in case["intermediate"]}
+    stored = {"intermediate": case["intermediate"], "outputs": case["outputs"]}
+    return [f"{case['name']}: {path} differs" for path in differences(computed, stored)]
 
 
-def dh(secret, public):
-    return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public))
+def file_errors(path, fresh):
+    """Number of cases, and what is wrong with the file."""
+    file = json.loads(path.read_text(encoding="utf-8"))
+    wrong = [f"schema: {error.json_path}: {error.message[:100]}" for error in SCHEMA.iter_errors(file)]
+    if wrong:
+        return 0, wrong
+    if file["construction"] != path.stem:
+        return 0, ["named after another construction"]
+    for case in file["cases"]:
+        wrong += case_errors(file["construction"], case, fresh)
+    return len(file["cases"]), wrong
 
 
-def ed_public(seed):
-    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+def directory_passes(directory, names, quiet=False, fresh=False):
+    passed = True
+    for name in names:
+        title, section, _, kind, by = CONSTRUCTIONS[name]
+        path = directory / f"{name}.json"
+        count, wrong = file_errors(path, fresh) if path.exists() else (0, ["the file is missing"])
+        if not wrong and not quiet:
+            print(f"{name}: {count} cases, {kind} ({by})")
+        for line in wrong:
+            passed = False
+            if not quiet:
+                print(f"{name}: {line}", file=sys.stderr)
+    return passed
 
 
-def sign(seed, text):
-    return Ed25519PrivateKey.from_private_bytes(seed).sign(text)
+def leaves(value, path=()):
+    """All hex strings and numbers with the way to them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, (*path, name))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from leaves(inner, (*path, at))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield path, value
+    elif isinstance(value, str) and re.fullmatch(r"(?:[0-9a-f]{2})+", value):
+        yield path, value
 
 
-def image_secret(seed):
-    return hashlib.sha512(seed).digest()[:32]
+def replaced(case, path, value):
+    changed = copy.deepcopy(case)
+    inner = changed
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    return changed
 
 
-def image_public(key):
-    y = int.from_bytes(key, "little") & (2**255 - 1)
-    return ((1 + y) * pow(1 - y, P - 2, P) % P).to_bytes(32, "little")
+def altered(value, dice):
+    """Another digit at one place of a hex string, or the next number."""
+    if isinstance(value, int):
+        return value + 1
+    at = dice.randrange(len(value))
+    digit = dice.choice([digit for digit in "0123456789abcdef" if digit != value[at]])
+    return value[:at] + digit + value[at + 1 :]
 
 
-class Person:
-    def __init__(self, given):
-        self.account_seed = bytes.fromhex(given["account_seed"])
-        self.account_key = ed_public(self.account_seed)
-        self.id = sha256(b"Subrosa account id v1", self.account_key, bytes.fromhex(given["recovery_commitment"]))
-        self.seed = bytes.fromhex(given["identity_seed"])
-        self.identity = ed_public(self.seed)
-        self.device = u32(given["device"])
-        self.address = self.id + self.device
-
-    def certificate(self):
-        claim = self.device + self.identity + u32(1)
-        return claim + sign(self.account_seed, b"Subrosa device certificate v1" + self.id + claim)
-
-    def named(self):
-        return b"\x01" + self.identity + self.address
-
-
-def root_step(root, shared):
-    output = hkdf(root, shared, b"Subrosa root v1", 64)
-    return output[:32], output[32:]
+def unnoticed(task):
+    """Changes one digit of each hex string and each number of a case, one at a time. How many, and which of these
+    changes would pass."""
+    name, at, seed = task
+    case = json.loads((CHECKED_IN / f"{name}.json").read_text(encoding="utf-8"))["cases"][at]
+    dice, count, missed = random.Random(f"{seed}/{name}/{at}"), 0, []
+    # Computing is a function of the inputs alone: what is changed behind them is compared with the same result.
+    computed = compute(name, case["inputs"])
+    for path, value in leaves({part: case[part] for part in ("inputs", "intermediate", "outputs")}):
+        changed, count = replaced(case, path, altered(value, dice)), count + 1
+        if path[0] == "inputs":
+            noticed = bool(case_errors(name, changed))
+        else:
+            noticed = any(list(differences(computed[part], changed[part])) for part in computed)
+        if not noticed:
+            missed.append(f"{name}: {case['name']}: {'/'.join(map(str, path))}")
+    return count, missed
 
 
-def digits(person):
-    value = hashlib.sha512(b"\0\0" + person.account_key + person.id + person.account_key).digest()
-    for _ in range(5199):
-        value = hashlib.sha512(value + person.account_key).digest()
-    groups = (int.from_bytes(value[i : i + 5], "big") % 100000 for i in range(0, 30, 5))
-    return "".join("%05d" % group for group in groups)
+def changed_file_passes(name, dice):
+    """The way main() goes, with one changed digit somewhere in the file."""
+    file = json.loads((CHECKED_IN / f"{name}.json").read_text(encoding="utf-8"))
+    at = dice.randrange(len(file["cases"]))
+    path, value = dice.choice(list(leaves(file["cases"][at])))
+    file["cases"][at] = replaced(file["cases"][at], path, altered(value, dice))
+    with tempfile.TemporaryDirectory() as scratch:
+        (pathlib.Path(scratch) / f"{name}.json").write_text(json.dumps(file), encoding="utf-8")
+        return directory_passes(pathlib.Path(scratch), [name], quiet=True)
 
 
-def conversation(vector):
-    given, expected = vector["inputs"], vector["outputs"]
-    alice, bob = Person(given["alice"]), Person(given["bob"])
-    keys = given["bob"]
-    signed, one_time = bytes.fromhex(keys["signed_prekey_secret"]), bytes.fromhex(keys["one_time_prekey_secret"])
-    base = bytes.fromhex(given["base_secret"])
-    ratchets = [bytes.fromhex(secret) for secret in given["ratchet_secrets"]]
-    salts = [bytes.fromhex(salt) for salt in given["salts"]]
-    texts = [text.encode() for text in given["texts"]]
-
-    # Section 4. The ciphertext ends the set-up header of the first message.
-    kem = MLKEM1024PrivateKey.from_seed_bytes(bytes.fromhex(keys["kem_seed"]))
-    ciphertext = bytes.fromhex(expected["messages"][0])[47 : 47 + 1568]
-    names = u32(keys["signed_prekey_id"]) + b"\x01" + u32(keys["one_time_prekey_id"])
-    names += u32(keys["kem_prekey_id"]) + b"\x02"
-    secret = b"\xff" * 32
-    secret += dh(image_secret(alice.seed), x_public(signed))
-    secret += dh(base, image_public(bob.identity))
-    secret += dh(base, x_public(signed))
-    secret += dh(base, x_public(one_time))
-    secret += kem.decapsulate(ciphertext)
-    root = hkdf(bytes(32), secret, b"Subrosa PQXDH v1 X25519 SHA-256 ML-KEM-1024", 32)
-    bound = b"Subrosa session v1" + alice.named() + bob.named() + names
-    bound += sha256(kem.public_key().public_bytes_raw())
-    setup = b"\x01" + x_public(base) + names + ciphertext
-
-    # Section 5: two messages of alice, one of bob, one of alice.
-    def message(chain, index, ratchet, previous, number, front=b""):
-        header = b"\x01" + x_public(ratchet) + u32(previous) + u32(number)
-        key = hkdf(salts[index], mac(chain, b"\x01"), b"Subrosa message v1", 44)
-        sealed = AESGCM(key[:32]).encrypt(key[32:], texts[index], bound + header + front)
-        return front + header + salts[index] + sealed
-
-    root, chain = root_step(root, dh(ratchets[0], x_public(signed)))
-    messages = [message(chain, 0, ratchets[0], 0, 0, setup)]
-    messages.append(message(mac(chain, b"\x02"), 1, ratchets[0], 0, 1, setup))
-    root, chain = root_step(root, dh(ratchets[1], x_public(ratchets[0])))
-    messages.append(message(chain, 2, ratchets[1], 0, 0))
-    root, chain = root_step(root, dh(ratchets[2], x_public(ratchets[1])))
-    messages.append(message(chain, 3, ratchets[2], 2, 0))
-
-    # Section 6: the last message, sealed for bob.
-    seal, body_key = bytes.fromhex(given["seal_secret"]), bytes.fromhex(given["body_key"])
-    ephemeral = x_public(seal)
-    derived = hkdf(ephemeral, body_key, b"Subrosa seal body v1", 76)
-    front = b"\x01" + ephemeral + derived[44:]
-    content = b"\x01\x02" + alice.id + alice.certificate() + messages[3] + b"\x80"
-    content = content.ljust(512 - len(front) - 16, b"\0")
-    body = front + AESGCM(derived[:32]).encrypt(derived[32:44], content, front)
-    info = b"Subrosa seal head v1" + bob.address + bob.identity
-    key = hkdf(ephemeral, dh(seal, image_public(bob.identity)), info, 44)
-    head = AESGCM(key[:32]).encrypt(key[32:], body_key, b"")
-
-    return {
-        "messages": [text.hex() for text in messages],
-        "head": head.hex(),
-        "body": body.hex(),
-        "safety_number": "".join(sorted([digits(alice), digits(bob)])),
-    }
+def self_test():
+    """A changed value anywhere must be noticed. Other digits each time: the seed is printed."""
+    seed = random.SystemRandom().randrange(2**32)
+    tasks = []
+    for name in CONSTRUCTIONS:
+        file = json.loads((CHECKED_IN / f"{name}.json").read_text(encoding="utf-8"))
+        tasks += [(name, at, seed) for at in range(len(file["cases"]))]
+    with multiprocessing.Pool() as pool:
+        results = list(pool.imap_unordered(unnoticed, tasks, chunksize=1))
+    missed = [line for _, lines in results for line in lines]
+    dice = random.Random(seed)
+    missed += [f"{name}: whole file" for name in CONSTRUCTIONS if changed_file_passes(name, dice)]
+    for line in missed:
+        print(f"a changed value was not noticed: {line}", file=sys.stderr)
+    count = sum(count for count, _ in results)
+    print(f"self-test: {count} changed values, {len(CONSTRUCTIONS)} changed files, {len(missed)} not noticed (seed {seed})")
+    return not missed
 
 
 def main():
-    path = pathlib.Path(__file__).parent / "conversation-v1.json"
-    vector = json.loads(path.read_text())
-    computed = conversation(vector)
-    differing = [name for name, value in vector["outputs"].items() if computed[name] != value]
-    if differing:
-        print(f"{path.name}: not equal: {', '.join(differing)}", file=sys.stderr)
-        return 1
-    print(f"{path.name}: {len(computed)} outputs equal")
-    return 0
+    arguments = sys.argv[1:]
+    if not arguments:
+        passed = directory_passes(CHECKED_IN, CONSTRUCTIONS)
+        strangers = sorted(path.stem for path in CHECKED_IN.glob("*.json") if path.stem not in CONSTRUCTIONS)
+        if strangers:
+            print(f"files of no construction: {', '.join(strangers)}", file=sys.stderr)
+        return 0 if passed and not strangers else 1
+    if arguments == ["--self-test"]:
+        return 0 if self_test() else 1
+    if len(arguments) == 2 and arguments[0] == "--fresh":
+        primitives.clamped_secrets_only = False
+        return 0 if directory_passes(pathlib.Path(arguments[1]), FRESH, fresh=True) else 1
+    print(__doc__, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

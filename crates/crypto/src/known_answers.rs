@@ -1,25 +1,11 @@
-//! Known answers: the primitives as this crate wraps them (values from the RFCs), and one
-//! conversation with fixed randomness. Its vector is checked by `test-vectors/verify.py` as well,
-//! which shares no code with this crate, so the values are not just what this code happened to
-//! write.
+//! Known answers for the primitives as this crate wraps them: values from the RFCs. The whole protocol is compared with
+//! `test-vectors/` in [`crate::vectors`].
 
-use serde_json::Value;
-
-use crate::account::{AccountKeyPair, AccountRecord};
-use crate::certificate::{DeviceCertificate, VerifiedCertificate};
 use crate::chain_key::ChainKey;
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
-use crate::device::IdentityKeyPair;
 use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey};
 use crate::kdf::hkdf;
-use crate::kem::KemUse;
 use crate::message_key::MessageKey;
-use crate::prekeys::{KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};
-use crate::randomness::{Entropy, RandomnessError};
-use crate::safety_number::safety_number;
-use crate::seal::{SealTarget, SealedContent, open, seal_from};
-use crate::session::Session;
-use crate::step::Step;
 
 fn bytes<const N: usize>(text: &str) -> [u8; N] {
     hex::decode(text).unwrap().try_into().unwrap()
@@ -93,117 +79,4 @@ fn the_salt_decides_aead_key_and_nonce() {
     };
     assert_eq!(seal([0; 16]), seal([0; 16]));
     assert_ne!(seal([0; 16]), seal([1; 16]));
-}
-
-const CONVERSATION: &str = include_str!("../../../test-vectors/conversation-v1.json");
-
-fn field<const N: usize>(value: &Value) -> [u8; N] {
-    bytes(value.as_str().unwrap())
-}
-
-fn number(value: &Value) -> u32 {
-    value.as_u64().unwrap().try_into().unwrap()
-}
-
-/// Answers requests for randomness from a list.
-struct Scripted<'a>(Vec<&'a Value>);
-
-impl Entropy for Scripted<'_> {
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), RandomnessError> {
-        let next = hex::decode(self.0.remove(0).as_str().unwrap()).unwrap();
-        buffer.copy_from_slice(&next);
-        Ok(())
-    }
-}
-
-struct Person {
-    record: AccountRecord,
-    identity: IdentityKeyPair,
-    certificate: VerifiedCertificate,
-}
-
-impl Person {
-    fn new(input: &Value) -> Self {
-        let account = AccountKeyPair::from_seed(&field(&input["account_seed"]));
-        let record = AccountRecord::new(account.public(), field(&input["recovery_commitment"]));
-        let identity = IdentityKeyPair::from_seed(&field(&input["identity_seed"]));
-        let device = number(&input["device"]);
-        let certificate = DeviceCertificate::issue(&account, &record.id(), device, &identity.public(), 1);
-        Self { certificate: certificate.verify(&record).unwrap(), record, identity }
-    }
-}
-
-/// Prekeys with given secrets, signed by `bob`.
-fn prekeys(bob: &IdentityKeyPair, input: &Value) -> (SignedPrekeyPair, OneTimePrekeyPair, KemPrekeyPair) {
-    let stored = |id: u32, rest: &[&[u8]]| [&[1][..], &id.to_be_bytes(), &rest.concat()].concat();
-
-    let id = number(&input["signed_prekey_id"]);
-    let secret = field::<32>(&input["signed_prekey_secret"]);
-    let public = Curve25519KeyPair::from_secret(&secret).public();
-    let signature = bob.sign(&[b"Subrosa signed prekey v1", &[1], &id.to_be_bytes(), public.as_bytes()]);
-    let signed = SignedPrekeyPair::from_secret_bytes(&stored(id, &[&secret, &signature])).unwrap();
-
-    let id = number(&input["one_time_prekey_id"]);
-    let secret = field::<32>(&input["one_time_prekey_secret"]);
-    let one_time = OneTimePrekeyPair::from_secret_bytes(&stored(id, &[&secret])).unwrap();
-
-    let id = number(&input["kem_prekey_id"]);
-    let seed = field::<64>(&input["kem_seed"]);
-    let unsigned = KemPrekeyPair::from_secret_bytes(&stored(id, &[&[2], &seed, &[0; 64]])).unwrap();
-    let public = &unsigned.public_bytes()[4..1572];
-    let signature = bob.sign(&[b"Subrosa KEM prekey v1", &[2], &id.to_be_bytes(), public]);
-    let kem = KemPrekeyPair::from_secret_bytes(&stored(id, &[&[2], &seed, &signature])).unwrap();
-    (signed, one_time, kem)
-}
-
-fn committed<T>(step: Step<T>) -> (Session, T) {
-    step.commit(|_| Ok::<_, ()>(())).unwrap()
-}
-
-#[test]
-fn a_conversation_with_fixed_randomness() {
-    let vector: Value = serde_json::from_str(CONVERSATION).unwrap();
-    let (input, output) = (&vector["inputs"], &vector["outputs"]);
-    let (ratchets, salts) = (&input["ratchet_secrets"], &input["salts"]);
-    let texts: Vec<_> = (0..4).map(|n| input["texts"][n].as_str().unwrap().as_bytes()).collect();
-    let (alice, bob) = (Person::new(&input["alice"]), Person::new(&input["bob"]));
-    let (signed, one_time, kem) = prekeys(&bob.identity, &input["bob"]);
-    let bundle = PrekeyBundle::verify(
-        &bob.certificate,
-        &signed.public_bytes(),
-        Some(&one_time.public_bytes()),
-        &kem.public_bytes(),
-        KemUse::OneTime,
-    )
-    .unwrap();
-
-    let mut entropy = Scripted(vec![&input["base_secret"], &input["kem_randomness"], &ratchets[0]]);
-    let a = Session::initiate_from(&alice.identity, &alice.certificate.address(), &bundle, &mut entropy).unwrap();
-    let (a, first) = committed(a.encrypt_from(texts[0], &mut Scripted(vec![&salts[0]])).unwrap());
-    let (a, second) = committed(a.encrypt_from(texts[1], &mut Scripted(vec![&salts[1]])).unwrap());
-    let prekeys = ResponderPrekeys { signed: &signed, one_time: Some(&one_time), kem: &kem };
-    let accepted =
-        Session::accept(&bob.identity, &bob.certificate.address(), &alice.certificate, &prekeys, &first.message);
-    let (b, text) = committed(accepted.unwrap());
-    assert_eq!(text.as_bytes(), texts[0]);
-    let (_, third) = committed(b.encrypt_from(texts[2], &mut Scripted(vec![&ratchets[1], &salts[2]])).unwrap());
-    let (a, text) = committed(a.decrypt(third.kind, &third.message).unwrap());
-    assert_eq!(text.as_bytes(), texts[2]);
-    let (_, fourth) = committed(a.encrypt_from(texts[3], &mut Scripted(vec![&ratchets[2], &salts[3]])).unwrap());
-
-    let content = SealedContent::session(alice.record.id(), *alice.certificate.certificate(), fourth.message.clone());
-    let target = SealTarget { address: bob.certificate.address(), identity: bob.certificate.identity() };
-    let mut entropy = Scripted(vec![&input["seal_secret"], &input["body_key"]]);
-    let sealed = seal_from(&[target], &content, &mut entropy).unwrap();
-    let opened = open(&bob.identity, &bob.certificate.address(), &sealed.heads[0], &sealed.body).unwrap();
-    assert!(opened == content);
-    let number =
-        safety_number((&alice.record.id(), alice.record.account_key()), (&bob.record.id(), bob.record.account_key()));
-
-    for (index, message) in [first, second, third, fourth].iter().enumerate() {
-        assert_eq!(output["messages"][index], hex::encode(&message.message), "message {index}");
-    }
-    assert_eq!(output["head"], hex::encode(sealed.heads[0]));
-    assert_eq!(output["body"], hex::encode(&sealed.body));
-    assert_eq!(output["safety_number"], number.digits());
 }

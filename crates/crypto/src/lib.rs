@@ -48,6 +48,8 @@ mod setup_header;
 mod skipped_keys;
 mod step;
 #[cfg(test)]
+mod vectors;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod wiping;
 pub mod x3dh;

@@ -11,7 +11,7 @@ use crate::device::{IdentityKey, IdentityKeyPair};
 use crate::ed25519::KeyError;
 use crate::kem::{KEM_PUBLIC_LEN, KEM_SEED_LEN, KemKeyPair, KemPublicKey, KemUse};
 use crate::labels;
-use crate::randomness::{Os, RandomnessError};
+use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
 
 /// Type byte of an EC prekey in what is signed; disjoint from [`KemUse::to_byte`], so that a
@@ -81,7 +81,15 @@ impl SignedPrekeyPair {
     /// # Errors
     /// If the operating system's generator fails.
     pub fn generate(id: u32, identity: &IdentityKeyPair) -> Result<Self, RandomnessError> {
-        let pair = Curve25519KeyPair::generate_from(&mut Os)?;
+        Self::generate_from(id, identity, &mut Os)
+    }
+
+    pub(crate) fn generate_from(
+        id: u32,
+        identity: &IdentityKeyPair,
+        entropy: &mut impl Entropy,
+    ) -> Result<Self, RandomnessError> {
+        let pair = Curve25519KeyPair::generate_from(entropy)?;
         let signature = identity.sign(&signed_prekey_parts(&id.to_be_bytes(), pair.public().as_bytes()));
         Ok(Self { id, pair, signature })
     }
@@ -136,7 +144,11 @@ impl OneTimePrekeyPair {
     /// # Errors
     /// If the operating system's generator fails.
     pub fn generate(id: u32) -> Result<Self, RandomnessError> {
-        Ok(Self { id, pair: Curve25519KeyPair::generate_from(&mut Os)? })
+        Self::generate_from(id, &mut Os)
+    }
+
+    pub(crate) fn generate_from(id: u32, entropy: &mut impl Entropy) -> Result<Self, RandomnessError> {
+        Ok(Self { id, pair: Curve25519KeyPair::generate_from(entropy)? })
     }
 
     /// id u32 ‖ X25519 public key (32).
@@ -187,7 +199,16 @@ impl KemPrekeyPair {
     /// # Errors
     /// If the operating system's generator fails.
     pub fn generate(id: u32, identity: &IdentityKeyPair, kem_use: KemUse) -> Result<Self, RandomnessError> {
-        let pair = KemKeyPair::generate(&mut Os)?;
+        Self::generate_from(id, identity, kem_use, &mut Os)
+    }
+
+    pub(crate) fn generate_from(
+        id: u32,
+        identity: &IdentityKeyPair,
+        kem_use: KemUse,
+        entropy: &mut impl Entropy,
+    ) -> Result<Self, RandomnessError> {
+        let pair = KemKeyPair::generate(entropy)?;
         let signature =
             identity.sign(&[labels::KEM_PREKEY, &[kem_use.to_byte()], &id.to_be_bytes(), pair.public().as_bytes()]);
         Ok(Self { id, kem_use, pair, signature })

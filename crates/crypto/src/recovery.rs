@@ -37,7 +37,11 @@ impl RecoveryKey {
     /// # Errors
     /// If the operating system's generator fails.
     pub fn generate() -> Result<Self, RandomnessError> {
-        Ok(Self { seed: Zeroizing::new(Os.array()?) })
+        Self::generate_from(&mut Os)
+    }
+
+    pub(crate) fn generate_from(entropy: &mut impl Entropy) -> Result<Self, RandomnessError> {
+        Ok(Self { seed: Zeroizing::new(entropy.array()?) })
     }
 
     /// The 24 words, separated by single spaces.

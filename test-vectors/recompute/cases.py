@@ -1,0 +1,596 @@
+"""The inputs of all checked-in cases. Random ones come from a fixed seed, so each run makes the same files."""
+
+import hashlib
+
+from .primitives import P, clamp
+from .registry import compute
+
+SEED = "Subrosa test vectors 1"
+
+
+class Source:
+    """Bytes that are a function of the seed, the construction and the order in which they are asked for."""
+
+    def __init__(self, construction):
+        self.construction, self.count = construction, 0
+
+    def bytes(self, length):
+        self.count += 1
+        return hashlib.shake_256(f"{SEED}/{self.construction}/{self.count}".encode()).digest(length)
+
+    def hex(self, length):
+        return self.bytes(length).hex()
+
+    def secret(self):
+        return clamp(self.bytes(32)).hex()
+
+    def number(self, below):
+        return int.from_bytes(self.bytes(8), "big") % below
+
+
+def flip(offset, mask="01"):
+    return {"offset": offset, "flip": mask}
+
+
+def put(offset, value):
+    return {"offset": offset, "set": value}
+
+
+def made(construction, inputs, output):
+    return compute(construction, inputs)["outputs"][output]
+
+
+def little(number):
+    return number.to_bytes(32, "little").hex()
+
+
+def keys(s):
+    for at in range(4):
+        yield f"identity {at + 1}", {"what": "identity", "ed25519_seed": s.hex(32)}
+    for at in range(4):
+        peer = made("keys", {"what": "identity", "ed25519_seed": s.hex(32)}, "x25519_image")
+        yield f"agreement {at + 1}", {"what": "agreement", "x25519_secret": s.secret(), "x25519_public": peer}
+    for name, how in (("good", []), ("R altered", [flip(3)]), ("S altered", [flip(40, "80")]), ("S not below L", [put(32, "ff" * 32)])):
+        given = {"what": "signature", "ed25519_seed": s.hex(32), "message": s.hex(40), "change": how}
+        yield f"signature: {name}", given
+    low = [0, 1, 325606250916557431795983626356110631294008115727848805560023387167927233504]
+    low += [39382357235489614581723060781553021112529911719440698176882885853963445705823, P - 1]
+    for number in low:
+        yield f"x25519: small order {number % 1000}", {"what": "x25519 public key", "public": little(number)}
+    for number in (P, P + 1, P + 9, 2**255 - 1, 2**255 + 9, 2**256 - 1):
+        yield f"x25519: not canonical {number % 1000}", {"what": "x25519 public key", "public": little(number)}
+    for number in (2, 9, P - 2):
+        yield f"x25519: canonical {number % 1000}", {"what": "x25519 public key", "public": little(number)}
+    # The eight points of small order: identity, order 2, order 4 (twice), order 8 (four).
+    eight = P - int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little")
+    for name, number in (
+        ("identity", 1), ("order 2", P - 1), ("order 4", 0), ("order 4, negative", 2**255), ("order 8", eight),
+        ("order 8, negative", eight + 2**255), ("order 8, other", P - eight), ("order 8, other negative", P - eight + 2**255),
+    ):  # fmt: skip
+        yield f"ed25519: {name}", {"what": "ed25519 public key", "public": little(number)}
+    for name, number in (
+        ("y = p", P), ("y = p + 1", P + 1), ("y = 2^255 - 1", 2**255 - 1), ("x = 0 with sign", 1 + 2**255), ("no point", 2),
+    ):  # fmt: skip
+        yield f"ed25519: not canonical, {name}", {"what": "ed25519 public key", "public": little(number)}
+    good = made("keys", {"what": "identity", "ed25519_seed": s.hex(32)}, "ed25519_public")
+    yield "ed25519: good", {"what": "ed25519 public key", "public": good}
+
+
+def recovery_words(s):
+    for seed in (s.hex(32), s.hex(32), "00" * 32, "ff" * 32):
+        yield f"words of {seed[:4]}", {"seed": seed}
+    for name, written in (
+        ("as shown", []), ("upper case and other spaces", [{"spaced": True}]), ("two words swapped", [{"swap": [3, 9]}]),
+        ("another word of the list", [{"at": 0, "word": "zoo"}, {"at": 1, "word": "zoo"}, {"at": 2, "word": "abandon"}]),
+        ("a word that is none", [{"at": 5, "word": "subrosa"}]), ("23 words", [{"drop": 1}]), ("12 words", [{"drop": 12}]),
+    ):  # fmt: skip
+        yield f"typed: {name}", {"seed": s.hex(32), "written": written}
+
+
+def account(s):
+    base = {"account_seed": s.hex(32), "recovery_commitment": s.hex(32)}
+    yield "record", base
+    for at in range(3):
+        yield f"record {at + 2}", {"account_seed": s.hex(32), "recovery_commitment": s.hex(32)}
+    record = made("account", base, "record")
+    for name, how in (
+        ("as made", []), ("version 0", [put(0, "00")]), ("version 2", [put(0, "02")]), ("cut", [{"cut": 1}]),
+        ("empty", [{"cut": 65}]), ("a byte more", [{"append": "00"}]), ("key of small order", [put(1, "01" + "00" * 31)]),
+        ("key not canonical", [put(1, "ff" * 32)]), ("other commitment: another account, but well formed", [flip(64)]),
+    ):  # fmt: skip
+        yield f"read: {name}", {"record": record, "change": how}
+
+
+def person(s):
+    return {"account_seed": s.hex(32), "recovery_commitment": s.hex(32)}
+
+
+def device_certificate(s):
+    one = person(s)
+    base = {**one, "device": 1, "identity_seed": s.hex(32), "list_version": 1}
+    yield "first device", base
+    for device, version in ((2, 3), (2**32 - 1, 2**32 - 1)):
+        yield f"device {device}", {**person(s), "device": device, "identity_seed": s.hex(32), "list_version": version}
+    certificate = made("device-certificate", base, "certificate")
+    for name, how in (
+        ("as made", []), ("other number", [put(0, "00000002")]), ("number 0", [put(0, "00000000")]), ("list version 0", [put(36, "00000000")]),
+        ("other list version", [flip(39, "02")]), ("other key", [put(4, made("keys", {"what": "identity", "ed25519_seed": s.hex(32)}, "ed25519_public"))]),
+        ("key of small order", [put(4, "01" + "00" * 31)]), ("signature altered", [flip(103)]), ("cut", [{"cut": 1}]), ("a byte more", [{"append": "00"}]),
+    ):  # fmt: skip
+        yield f"read: {name}", {**one, "certificate": certificate, "change": how}
+    yield "read: of another account", {**person(s), "certificate": certificate, "change": []}
+
+
+def device_list(s):
+    one = person(s)
+
+    def entry(number, version):
+        return {"device": number, "identity_seed": s.hex(32), "list_version": version}
+
+    devices = [entry(1, 1), entry(2, 2), entry(4, 3), entry(5, 3), entry(7, 3)]
+    first = {**one, "version": 1, "issued_ms": 1780000000000, "devices": devices[:1]}
+    second = {**one, "version": 2, "issued_ms": 1780000100000, "devices": devices[:2]}
+    full = {**one, "version": 3, "issued_ms": 2**64 - 1, "devices": devices}
+    yield "one device", first
+    yield "two devices", second
+    yield "five devices", full
+    lists = [made("device-list", given, "list") for given in (first, second, full)]
+    other = made("device-list", {**second, "issued_ms": 1780000100001}, "list")
+    for name, known, seen in (
+        ("the same", lists[1], lists[1]), ("newer", lists[0], lists[1]), ("older", lists[2], lists[1]), ("same version, other bytes", lists[1], other),
+    ):  # fmt: skip
+        yield f"compare: {name}", {**one, "known": known, "list": seen}
+    # Offsets in a list of two: count at 45, certificates at 46 and 150, signature at 254.
+    again = bytes.fromhex(lists[1])
+    twin, earlier = again[46:150].hex(), (again[150:254] + again[46:150]).hex()
+    third = made("device-certificate", {**one, **entry(3, 3)}, "certificate")
+    same_key = made("device-certificate", {**one, **devices[0], "device": 2, "list_version": 2}, "certificate")
+    stranger = made("device-certificate", {**person(s), **entry(2, 2)}, "certificate")
+    for name, how, signed_again in (
+        ("as made", [], False), ("version of the layout 2", [put(0, "02")], False), ("list version 0", [flip(36)], True),
+        ("list version altered", [put(33, "00000009")], False), ("issued altered", [flip(44)], False), ("no device", [put(45, "00")], False),
+        ("six devices claimed", [put(45, "06")], False), ("count too small", [put(45, "01")], False), ("a byte more", [{"append": "00"}], False),
+        ("cut", [{"cut": 1}], False), ("list signature altered", [flip(260)], False), ("of another account", [flip(1)], True),
+        ("certificate signature altered", [flip(140)], True), ("certificate of another account", [put(150, stranger)], True),
+        ("certificates not ascending", [put(46, earlier)], True), ("one device twice", [put(150, twin)], True),
+        ("one key twice", [put(150, same_key)], True), ("a device newer than its list", [put(150, third)], True),
+    ):  # fmt: skip
+        yield f"read: {name}", {**one, "list": lists[1], "change": how, "signed_again": signed_again}
+
+
+def prekeys(s):
+    for at in range(2):
+        yield f"signed prekey {at + 1}", {"what": "signed prekey", "identity_seed": s.hex(32), "id": 7 + at, "secret": s.secret()}
+    yield "one-time prekey", {"what": "one-time prekey", "identity_seed": s.hex(32), "id": 2**32 - 1, "secret": s.secret()}
+    for use in ("one-time", "last-resort"):
+        yield f"KEM prekey, {use}", {"what": "KEM prekey", "identity_seed": s.hex(32), "id": 11, "use": use, "kem_seed": s.hex(64)}
+    small, wide = "00" * 32, "ff" * 32
+    for name, parts in (
+        ("as made", {}), ("last-resort key as such", {"made_for": "last-resort", "served_as": "last-resort"}),
+        ("last-resort key served as one-time", {"made_for": "last-resort"}), ("one-time key served as last-resort", {"served_as": "last-resort"}),
+        ("signature of the signed prekey altered", {"signed": [flip(99)]}), ("id of the signed prekey altered", {"signed": [flip(3)]}),
+        ("signed by somebody else", {"signed_again_by": s.hex(32)}), ("KEM signature altered", {"kem": [flip(1635)]}), ("KEM id altered", {"kem": [flip(3)]}),
+        ("KEM key altered", {"kem": [flip(1000)]}), ("signed prekey of small order", {"signed": [put(4, small)], "own": True}),
+        ("signed prekey not canonical", {"signed": [put(4, wide)], "own": True}), ("one-time key of small order", {"one_time": [put(4, small)]}),
+        ("KEM key with a coefficient that is not below q", {"kem": [put(4, "ffffff")], "own": True}), ("signed prekey cut", {"signed": [{"cut": 1}]}),
+        ("one-time prekey with a byte more", {"one_time": [{"append": "00"}]}), ("KEM prekey cut", {"kem": [{"cut": 1}]}),
+        ("another one-time key: not signed, so accepted here and refused by the responder", {"one_time": [put(4, "09" + "00" * 31)]}),
+    ):  # fmt: skip
+        given = {"what": "bundle", "identity_seed": s.hex(32), "signed_id": 21, "signed_secret": s.secret(), "one_time_id": 22}
+        given |= {"one_time_secret": s.secret(), "kem_id": 23, "kem_seed": s.hex(64), "made_for": "one-time", "served_as": "one-time"}
+        given |= {"signed": [], "one_time": [], "kem": []}
+        given |= {name: value for name, value in parts.items() if name != "own"}
+        if "own" in parts:
+            given["signed_again_by"] = given["identity_seed"]
+        yield f"bundle: {name}", given
+
+
+def ml_kem(s):
+    for at in range(4):
+        yield f"key {at + 1}", {"seed": s.hex(64), "randomness": s.hex(32), "change": [flip(400 * at, "%02x" % (1 << at))]}
+
+
+def x3dh(s):
+    for at in range(6):
+        given = {"initiator_seed": s.hex(32), "responder_seed": s.hex(32), "base_secret": s.secret()}
+        given["signed_prekey"] = {"id": 100 + at, "secret": s.secret()}
+        given["one_time_secret"] = s.secret() if at % 2 else None
+        yield f"{'with' if at % 2 else 'without'} one-time prekey {at // 2 + 1}", given
+
+
+def setup(s, one_time, use):
+    responder = {"account_id": s.hex(32), "device": 1 + s.number(5), "identity_seed": s.hex(32)}
+    responder["signed_prekey"] = {"id": s.number(2**32), "secret": s.secret()}
+    responder["one_time_prekey"] = {"id": s.number(2**32), "secret": s.secret()} if one_time else None
+    responder["kem_prekey"] = {"id": s.number(2**32), "use": use, "seed": s.hex(64)}
+    initiator = {"account_id": s.hex(32), "device": 1 + s.number(5), "identity_seed": s.hex(32)}
+    return {"initiator": initiator, "responder": responder, "base_secret": s.secret(), "kem_randomness": s.hex(32)}
+
+
+def pqxdh(s):
+    for one_time in (True, False):
+        for use in ("one-time", "last-resort"):
+            base = setup(s, one_time, use)
+            yield f"{'with' if one_time else 'without'} one-time EC prekey, {use} KEM prekey", base
+    header = made("pqxdh", base, "setup_header")
+    # Offsets: base key 1, signed id 33, one-time 37, KEM id 42, use 46, CT 47.
+    for name, how in (
+        ("as made", []), ("version 2", [put(0, "02")]), ("base key of small order", [put(1, "01" + "00" * 31)]),
+        ("base key not canonical", [put(1, "ff" * 32)]), ("presence byte 2", [put(37, "02")]), ("absent, but with an id", [put(37, "0000000001")]),
+        ("use of an EC key", [put(46, "01")]), ("unknown use", [put(46, "04")]), ("cut", [{"cut": 1}]),
+    ):  # fmt: skip
+        yield f"header: {name}", {"setup_header": header, "change": how}
+
+
+def key_schedule(s):
+    for at in range(4):
+        peer = made("keys", {"what": "identity", "ed25519_seed": s.hex(32)}, "x25519_image")
+        yield f"root step {at + 1}", {"what": "root step", "root": s.hex(32), "ratchet_secret": s.secret(), "peer_ratchet_key": peer}
+    for at, (steps, length) in enumerate(((1, 0), (1, 1), (2, 16), (3, 33), (10, 200))):
+        given = {"what": "message", "chain": s.hex(32), "steps": steps, "salt": s.hex(16)}
+        yield f"message {at + 1}", {**given, "associated_data": s.hex(40), "plaintext": s.hex(length)}
+
+
+class Script:
+    """Writes the steps of a conversation."""
+
+    def __init__(self, s, one_time=True, use="one-time"):
+        self.s, self.setup, self.steps, self.sent = s, setup(s, one_time, use), [], 0
+        self.secrets, self.fresh = {"a": [], "b": []}, {"a": True, "b": True}
+
+    def turn(self, who):
+        if self.fresh[who]:
+            self.secrets[who].append(self.s.secret())
+            self.fresh[who] = False
+
+    def send(self, who, length=None):
+        self.turn(who)
+        text = self.s.hex(self.s.number(60) if length is None else length)
+        self.steps.append({"send": who, "text": text, "salt": self.s.hex(16)})
+        self.sent += 1
+        return self.sent - 1
+
+    def lose(self, who, count):
+        self.turn(who)
+        self.steps.append({"lose": who, "count": count})
+
+    def deliver(self, message, change=None, turns=None):
+        """`turns` names the receiver if the message is the first one it reads under a new ratchet key."""
+        self.steps.append({"deliver": message} | ({"change": change} if change else {}))
+        if turns:
+            self.fresh[turns] = True
+
+    def given(self):
+        return {"setup": self.setup, "ratchet_secrets": self.secrets, "steps": self.steps}
+
+
+def double_ratchet(s):
+    c = Script(s)
+    for _ in range(3):
+        first = c.send("a")
+        c.deliver(first, turns="b" if first == 0 else None)
+    for _ in range(4):
+        answer = c.send("b")
+        c.deliver(answer, turns="a")
+        more = c.send("a")
+        c.deliver(more, turns="b")
+    yield "turn by turn", c.given()
+
+    c = Script(s, one_time=False, use="last-resort")
+    sent = [c.send("a") for _ in range(6)]
+    c.deliver(sent[4], turns="b")
+    for at in (0, 2, 4, 1, 1, 5, 3, 5):
+        c.deliver(sent[at])
+    answers = [c.send("b") for _ in range(4)]
+    c.deliver(answers[2], turns="a")
+    later = [c.send("a") for _ in range(3)]
+    c.deliver(later[2], turns="b")
+    c.deliver(answers[0])
+    again = [c.send("b") for _ in range(2)]
+    c.deliver(again[1], turns="a")
+    for message in (answers[3], answers[1], later[0], again[0], again[0], later[1], later[1], answers[3]):
+        c.deliver(message)
+    yield "reordered and repeated, first message last", c.given()
+
+    c = Script(s)
+    c.lose("a", 3)
+    first = c.send("a")
+    c.deliver(first, turns="b")
+    c.lose("b", 7)
+    answer = c.send("b")
+    c.lose("b", 2)
+    c.deliver(answer, turns="a")
+    second = c.send("a")
+    c.deliver(second, turns="b")
+    last = c.send("b")
+    c.deliver(last, turns="a")
+    yield "lost messages in every chain", c.given()
+
+    # Set-up header 1615 bytes, then version 0, ratchet key 1, pn 33, n 37, salt 41, ciphertext 57.
+    c = Script(s)
+    first = c.send("a", 10)
+    for change in ([flip(1615 + 41)], [flip(1615 + 57)], [flip(1615 + 66)], [flip(1615 + 82)], [put(1615, "02")], [{"cut": 11}]):
+        c.deliver(first, change=change)
+    c.deliver(first, turns="b")
+    for change in ([flip(5)], [flip(36)], [flip(46)], [flip(500)], [flip(1615 + 57)]):
+        again = c.send("a", 5)
+        c.deliver(again, change=change)
+        c.deliver(again)
+    answer = c.send("b", 20)
+    for change in ([flip(32)], [flip(40)], [flip(41)], [flip(56)], [flip(57)], [flip(76)], [flip(92)], [put(0, "02")], [{"cut": 21}], [{"append": "00"}]):
+        c.deliver(answer, change=change)
+    c.deliver(answer, turns="a")
+    yield "altered messages, then the real ones", c.given()
+
+    c = Script(s)
+    first = c.send("a")
+    c.deliver(first, turns="b")
+    c.lose("a", 2000)
+    far = c.send("a")
+    c.deliver(far)
+    c.lose("a", 2001)
+    farther = c.send("a")
+    c.deliver(farther)
+    yield "a jump of 2,000 and one of 2,001", c.given()
+
+    c = Script(s)
+    first = c.send("a")
+    c.deliver(first, turns="b")
+    early = [c.send("a"), c.send("a")]
+    c.lose("a", 1500)
+    c.deliver(c.send("a"))
+    c.deliver(early[1])
+    c.lose("a", 1000)
+    c.deliver(c.send("a"))
+    c.deliver(early[0])
+    yield "more than 2,000 skipped keys: the oldest go first", c.given()
+
+    c = Script(s)
+    first = c.send("a")
+    c.deliver(first, turns="b")
+    held = [c.send("a")]
+    for _ in range(5):
+        answer = c.send("b")
+        c.deliver(answer, turns="a")
+        held.append(c.send("a"))
+        last = c.send("a")
+        c.deliver(last, turns="b")
+    # b read six chains and remembers five: the message of the first one is like one under an unexpected new key.
+    for message in held:
+        c.deliver(message)
+    answer = c.send("b")
+    c.deliver(answer, turns="a")
+    yield "five chains are remembered", c.given()
+
+    for at in range(6):
+        yield f"random schedule {at + 1}", random_schedule(s, 60, at % 2 == 0, "last-resort" if at % 3 == 0 else "one-time")
+
+
+def random_schedule(s, length, one_time, use):
+    """Messages of both sides with loss, reordering and repeats, as a network would do it."""
+    c = Script(s, one_time, use)
+    waiting, chains = {"a": [], "b": []}, {"a": 0, "b": 0}
+    # Number of the newest chain of the other side that each side has read: decides who makes a new ratchet key.
+    # A chain too old to be remembered is another case, above.
+    read, begun = {"a": 0, "b": 0}, False
+    old = []
+    for _ in range(length):
+        who = "ab"[s.number(2)]
+        other = "b" if who == "a" else "a"
+        if s.number(100) < 45 and (who == "a" or begun):
+            if c.fresh[who]:
+                chains[who] += 1
+            message = c.send(who)
+            if s.number(100) < 85:
+                waiting[other].append((message, chains[who]))
+        elif waiting[who]:
+            at = s.number(len(waiting[who])) if s.number(2) else 0
+            message, chain = waiting[who].pop(at)
+            new = chain > read[who]
+            if chain < read[who] - 4:
+                continue
+            c.deliver(message, turns=who if new else None)
+            read[who] = max(read[who], chain)
+            begun = begun or who == "b"
+            old.append(message)
+        elif old and s.number(2):
+            c.deliver(old[-4:][s.number(min(4, len(old)))])
+    return c.given()
+
+
+def seal(s):
+    def sender(kind, message, repeated=1):
+        given = {**person(s), "identity_seed": s.hex(32), "device": 1, "list_version": 1, "kind": kind}
+        return {**given, "message": message, "message_repeated": repeated}
+
+    def target():
+        return {"account_id": s.hex(32), "device": 1 + s.number(5), "identity_seed": s.hex(32)}
+
+    def case(sender, targets=1, opening=None, **more):
+        given = {"sender": sender, "targets": [target() for _ in range(targets)], "ephemeral_secret": s.secret()}
+        return {**given, "body_key": s.hex(32), "open": {"target": 0} | (opening or {}), **more}
+
+    yield "session message", case(sender("session", s.hex(100)))
+    yield "set-up message", case(sender("setup", s.hex(1700)))
+    yield "five devices, the last one opens", case(sender("session", s.hex(73)), 5, {"target": 4})
+    # A session message leaves size - 220 bytes: at the edge, and one more.
+    for size in (512, 1024, 2304):
+        yield f"fills {size} bytes", case(sender("session", "5a", size - 220))
+        yield f"one byte more than {size} take", case(sender("session", "5a", size - 219))
+    yield "fills the largest size", case(sender("session", "5a", 65536 - 220))
+    yield "too long by one", case(sender("session", "5a", 65536 - 219))
+    for name, opening in (
+        ("head altered", {"head_change": [flip(5)]}), ("head cut", {"head_change": [{"cut": 1}]}), ("body altered", {"body_change": [flip(300)]}),
+        ("commitment altered", {"body_change": [flip(40)]}), ("E of small order", {"body_change": [put(1, "01" + "00" * 31)]}),
+        ("E not canonical", {"body_change": [put(1, "ff" * 32)]}), ("another E", {"body_change": [put(1, "09" + "00" * 31)]}),
+        ("version 2", {"body_change": [put(0, "02")]}), ("body of no size", {"body_change": [{"cut": 1}]}),
+        ("by another device", {"identity_seed": s.hex(32)}), ("as another account", {"account_id": s.hex(32)}), ("as another device number", {"device": 9}),
+    ):  # fmt: skip
+        yield f"open: {name}", case(sender("session", s.hex(20)), opening=opening)
+    # Offsets in the content: version 0, kind 1, account 2, certificate 34 (key at 38), record 138.
+    for name, kind, change in (
+        ("commitment to another key", "session", None), ("content version 2", "session", [put(0, "02")]), ("kind 3", "session", [put(1, "03")]),
+        ("account id not that of the record", "setup", [flip(2)]), ("certificate key of small order", "session", [put(38, "01" + "00" * 31)]),
+        ("device number 0", "session", [put(34, "00000000")]), ("record version 2", "setup", [put(138, "02")]), ("no padding mark", "session", [put(158, "00")]),
+        ("zeros followed by a wrong mark", "session", [put(430, "01")]),
+    ):  # fmt: skip
+        more = {"commitment_change": [flip(0)]} if change is None else {"content_change": change}
+        yield f"made by a malicious sealer: {name}", case(sender(kind, s.hex(20)), **more)
+
+
+def safety_number(s):
+    pairs = [(person(s), person(s)) for _ in range(3)]
+    for at, (a, b) in enumerate(pairs):
+        yield f"pair {at + 1}", {"a": a, "b": b}
+    yield "pair 1, the other way round", {"a": pairs[0][1], "b": pairs[0][0]}
+    yield "the same account twice", {"a": pairs[0][0], "b": pairs[0][0]}
+
+
+def envelope_id(s):
+    for device, length in ((1, 512), (5, 512), (2**32 - 1, 1024)):
+        yield f"device {device}", {"account_id": s.hex(32), "device": device, "head": s.hex(48), "body": s.hex(length)}
+
+
+def capabilities(s):
+    for what in ("delivery key", "contact token", "binding", "registration token"):
+        yield what, {"what": what, "secret": s.hex(16)}
+
+
+def contact_link(s):
+    def link(authority, plaintext=False, pin=False, token=False, handle="alice"):
+        given = {"authority": authority, "plaintext": plaintext, "account_id": s.hex(32), "list_version": 1 + s.number(9)}
+        return {**given, "token": s.hex(16), "handle": handle, "pin": s.hex(32) if pin else None,
+                "registration_token": s.hex(16) if token else None}  # fmt: skip
+
+    for name, given in (
+        ("plain, loopback", link("127.0.0.1:8443", True)), ("localhost", link("localhost:80", True)), ("IPv6 loopback", link("[::1]:9000", True)),
+        ("https", link("relay.example.org:443")), ("pin", link("relay.example.org:8443", pin=True)), ("registration token", link("relay.example.org:443", token=True)),
+        ("all of it", link("relay.example.org:443", pin=True, token=True, handle="a.long-handle_of-32-letters.here")),
+    ):  # fmt: skip
+        yield name, given
+    same = {"payload": [], "checksum_again": False, "scheme": "subrosa://", "authority": "relay.example.org:443", "behind": ""}
+    for name, authority, how in (
+        ("another scheme", None, {"scheme": "https://"}), ("another relay", None, {"authority": "relay.example.com:443"}),
+        ("cut", None, {"payload": [{"cut": 3}]}), ("token altered", None, {"payload": [flip(40)]}), ("a character more", None, {"behind": "A"}),
+        ("not base64url", None, {"behind": "+"}), ("version 2", None, {"payload": [put(0, "02")], "checksum_again": True}),
+        ("unknown flag", None, {"payload": [put(1, "08")], "checksum_again": True}), ("pin promised, not there", None, {"payload": [put(1, "02")], "checksum_again": True}),
+        ("handle longer than the payload", None, {"payload": [put(54, "ff")], "checksum_again": True}), ("handle in capitals", None, {"payload": [put(55, "41")], "checksum_again": True}),
+        ("http to another machine", None, {"payload": [put(1, "01")], "checksum_again": True}),
+        ("port not written", "relay.example.org", {}), ("capitals in the authority", "Relay.example.org:443", {}), ("a path", "relay.example.org:443/x", {}),
+        ("a user", "me@relay.example.org:443", {}),
+    ):  # fmt: skip
+        given = link(authority or "relay.example.org:443")
+        yield f"refused: {name}", {**given, "change": {**same, **({"authority": authority} if authority else {}), **how}}
+
+
+def relay_proofs(s):
+    for what in ("auth", "registration"):
+        for authority, pin in (("127.0.0.1:8443", False), ("relay.example.org:443", True), ("[::1]:9", False)):
+            given = {"what": what, "identity_seed": s.hex(32), "authority": authority, "pin": s.hex(32) if pin else None, "account_id": s.hex(32)}
+            if what == "auth":
+                given |= {"nonce": s.hex(32), "device": 1 + s.number(9)}
+            else:
+                given |= {"handle": "alice.b", "device_list_hash": s.hex(32)}
+            yield f"{what} to {authority}", given
+
+
+def frames(s):
+    def frame(name, title=None, **fields):
+        return title or name, {"frame": name, "fields": fields}
+
+    def item(capability, kind="durable", **more):
+        given = {"account_id": s.hex(32), "device": 3, "capability": capability, "class": kind, "expiry_s": 86400}
+        return {**given, "head": s.hex(48), "body_ref": 0, "list_version": 2, **more}
+
+    limits = [256, 65536, 1280, 2592000]
+    body, big = {"byte": "5a", "count": 512}, {"byte": "a5", "count": 1024}
+    delivery = {"delivery_key": s.hex(16)}
+    token = {"token": s.hex(16), "binding": s.hex(16)}
+    both = [item(delivery), item(token, "ephemeral", body_ref=1, expiry_s=0)]
+    auth = {"account_id": s.hex(32), "device": 1, "authority": "127.0.0.1:8443", "signature": s.hex(64)}
+    yield frame("mailbox client hello", versions=[1])
+    yield frame("mailbox client hello", "three versions offered", versions=[1, 2, 300])
+    yield frame("auth", pin=None, **auth)
+    yield frame("auth", "auth with pin", pin=s.hex(32), **auth)
+    yield frame("ack", upto=300)
+    yield frame("ack", "ack, largest number", upto=2**64 - 1)
+    upload = {"signed_prekey": s.hex(100), "last_resort_kem": s.hex(1636), "one_time_ec": [s.hex(36), s.hex(36)], "one_time_kem": [s.hex(1636)]}
+    yield frame("put prekeys", id=1, replace_one_time=True, **upload)
+    empty = {"signed_prekey": None, "last_resort_kem": None, "one_time_ec": [s.hex(36)], "one_time_kem": []}
+    yield frame("put prekeys", "put prekeys, one key", id=2, replace_one_time=False, **empty)
+    yield frame("put device list", id=3, device_list=s.hex(214))
+    yield frame("set delivery keys", id=4, current_hash=s.hex(32), previous_hash=s.hex(32), previous_valid_s=86400)
+    yield frame("set delivery keys", "set delivery keys, no previous one", id=4, current_hash=s.hex(32), previous_hash=None, previous_valid_s=0)
+    yield frame("put contact token", id=5, token_hash=s.hex(32), expiry_s=2592000)
+    yield frame("remove contact token", id=6, token_hash=s.hex(32))
+    yield frame("submit request", id=7, submit={"bodies": [body], "items": [item(None)]})
+    yield frame("mailbox ping")
+    yield frame("challenge", version=1, nonce=s.hex(32))
+    yield frame("ready", epoch=s.hex(16), acked=17, server_time_ms=1780000000000, limits=limits, prekeys=[100, 20])
+    yield frame("push", seq=18, **{"class": "durable"}, head=s.hex(48), body=s.hex(512), received_ms=1780000000001)
+    yield frame("push", "push, ephemeral", seq=0, **{"class": "ephemeral"}, head=s.hex(48), body=s.hex(512), received_ms=1780000000001)
+    for name in ("caught up", "displaced", "mailbox pong", "submit ping", "submit pong"):
+        yield frame(name)
+    yield frame("mailbox go away", retry_after_ms=2500)
+    yield frame("mailbox error", code=3, retry_after_s=0)
+    yield frame("done", id=8)
+    yield frame("request error", id=9, code=14, retry_after_s=3600)
+    outcomes = ["accepted", {"device_list": s.hex(214)}, {"retry_after_s": 60}, {"code": 5, "retry_after_s": 0}]
+    yield frame("request results", id=10, results=outcomes)
+    yield frame("prekeys low", prekeys=[19, 4])
+    yield frame("submit client hello", versions=[1])
+    yield frame("submit", id=11, submit={"bodies": [body, big], "items": both})
+    yield frame("welcome", version=1, server_time_ms=1780000000000, limits=limits)
+    yield frame("reply", id=11, results=outcomes)
+    yield frame("reply error", id=12, code=17, retry_after_s=5)
+    yield frame("submit error", code=2, retry_after_s=0)
+    yield frame("submit go away", retry_after_ms=1)
+    register = {"account_record": s.hex(65), "handle": "alice", "device_list": s.hex(214), "authority": "127.0.0.1:8443", "proof": s.hex(64)}
+    yield frame("register", pin=None, registration_token=None, **register)
+    yield frame("register", "register with pin and token", pin=s.hex(32), registration_token=s.hex(16), **register)
+    yield frame("registered", server_time_ms=1780000000000)
+    yield frame("resolve", handle="alice")
+    yield frame("resolved", account_id=s.hex(32))
+    yield frame("get devices", account_id=s.hex(32))
+    yield frame("devices", account_record=s.hex(65), device_list=s.hex(214))
+    yield frame("take prekeys", account_id=s.hex(32), device=2, capability=delivery)
+    yield frame("take prekeys", "take prekeys without capability", account_id=s.hex(32), device=2, capability=None)
+    yield frame("prekeys", signed_prekey=s.hex(100), one_time_ec=s.hex(36), kem=s.hex(1636), kem_last_resort=False)
+    yield frame("prekeys", "prekeys, last resort", signed_prekey=s.hex(100), one_time_ec=None, kem=s.hex(1636), kem_last_resort=True)
+
+    def forbidden(why, name, change=(), **fields):
+        return f"refused: {why}", {"frame": name, "fields": fields, "change": list(change), "forbidden": why}
+
+    yield forbidden("no version offered", "mailbox client hello", versions=[])
+    yield forbidden("17 versions offered", "mailbox client hello", versions=list(range(1, 18)))
+    yield forbidden("account of 31 bytes", "auth", pin=None, **{**auth, "account_id": s.hex(31)})
+    yield forbidden("device number 0", "auth", pin=None, **{**auth, "device": 0})
+    yield forbidden("signature of 63 bytes", "auth", pin=None, **{**auth, "signature": s.hex(63)})
+    yield forbidden("pin of 31 bytes", "auth", pin=s.hex(31), **auth)
+    yield forbidden("no authority", "auth", pin=None, **{**auth, "authority": ""})
+    yield forbidden("authority of 261 bytes", "auth", pin=None, **{**auth, "authority": "a" * 261})
+    yield forbidden("nonce of 33 bytes", "challenge", version=1, nonce=s.hex(33))
+    yield forbidden("one-time prekey of 37 bytes", "put prekeys", id=1, replace_one_time=False, **{**empty, "one_time_ec": [s.hex(37)]})
+    yield forbidden("no body", "submit", id=1, submit={"bodies": [], "items": [item(delivery)]})
+    yield forbidden("no item", "submit", id=1, submit={"bodies": [body], "items": []})
+    yield forbidden("body of no size", "submit", id=1, submit={"bodies": [{"byte": "5a", "count": 513}], "items": [item(delivery)]})
+    yield forbidden("reference to no body", "submit", id=1, submit={"bodies": [body], "items": [item(delivery, body_ref=1)]})
+    yield forbidden("head of 47 bytes", "submit", id=1, submit={"bodies": [body], "items": [item(delivery, head=s.hex(47))]})
+    yield forbidden("delivery key of 15 bytes", "submit", id=1, submit={"bodies": [body], "items": [item({"delivery_key": s.hex(15)})]})
+    yield forbidden("binding of 17 bytes", "submit", id=1, submit={"bodies": [body], "items": [item({"token": s.hex(16), "binding": s.hex(17)})]})
+    yield forbidden("no protobuf", "ack", [put(0, "1f")], upto=300)
+    yield forbidden("cut", "challenge", [{"cut": 1}], version=1, nonce=s.hex(32))
+    yield forbidden("no frame", "submit ping", [{"cut": 2}])
+    yield forbidden("handle in capitals", "resolve", handle="Alice")
+
+
+CASES = {
+    "keys": keys, "recovery-words": recovery_words, "account": account, "device-certificate": device_certificate,
+    "device-list": device_list, "prekeys": prekeys, "ml-kem-1024": ml_kem, "x3dh": x3dh, "pqxdh": pqxdh, "key-schedule": key_schedule,
+    "double-ratchet": double_ratchet, "seal": seal, "safety-number": safety_number, "frames": frames, "envelope-id": envelope_id,
+    "contact-link": contact_link, "capabilities": capabilities, "relay-proofs": relay_proofs,
+}  # fmt: skip
+
+
+def cases(construction):
+    return list(CASES[construction](Source(construction)))
