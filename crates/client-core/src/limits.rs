@@ -32,6 +32,9 @@ pub const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Text messages that may wait in the outbox: more is a runaway script.
 pub const MAX_OUTBOX: u64 = 50_000;
 
+/// Requests kept until they are answered: the relay lets 100 wait at once, fetched ones pile up here.
+pub const MAX_REQUESTS_KEPT: u64 = 1_000;
+
 /// Sessions kept with one device: one current, the rest only decrypt.
 pub const MAX_SESSIONS: usize = 5;
 

@@ -82,6 +82,8 @@ pub(crate) struct Core {
     pub(super) data_dir: String,
     /// Devices that have no prekeys at their relay yet.
     pub(super) without_keys: HashMap<DeviceAddress, WithoutKeys>,
+    /// Receivers whose relay was not reached the last time.
+    pub(super) struggling: HashSet<AccountId>,
     /// Receivers whose oldest rows are on their way.
     pub(super) busy: HashSet<AccountId>,
     /// The relay's clock minus ours, once it told us.
@@ -154,6 +156,7 @@ impl Core {
             owner,
             data_dir,
             without_keys: HashMap::new(),
+            struggling: HashSet::new(),
             busy: HashSet::new(),
             clock_off_ms: None,
             signals,

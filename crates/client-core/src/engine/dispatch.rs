@@ -26,6 +26,9 @@ use crate::{
 /// Receivers served at once: enough to hide round trips, few enough to stay small.
 const MAX_CONCURRENT: usize = 16;
 
+/// Of these at most so many whose relay was not reached the last time: relays that hang keep nobody else waiting.
+const MAX_STRUGGLING: usize = MAX_CONCURRENT / 2;
+
 /// Steps (fetch list, fetch bundles, submit) of one receiver before others get a turn; lists that change
 /// faster than this are somebody's game.
 const MAX_STEPS: usize = 8;
@@ -60,7 +63,10 @@ impl Core {
                 continue;
             }
             if next_ms <= now {
-                if self.busy.len() < MAX_CONCURRENT {
+                let struggles = self.struggling.contains(&target);
+                let slots = if struggles { MAX_STRUGGLING } else { MAX_CONCURRENT };
+                let taken = self.busy.iter().filter(|busy| !struggles || self.struggling.contains(busy)).count();
+                if taken < slots && self.busy.len() < MAX_CONCURRENT {
                     self.busy.insert(target);
                     due.push(target);
                 }
@@ -162,7 +168,8 @@ impl Dispatcher {
                 Err(Failure::Fault(error)) => return Err(error),
                 Err(Failure::Net(error)) => {
                     let api = error.to_api();
-                    if error.is_transient() {
+                    // A relay of another version is for an update to mend, here or there.
+                    if error.is_transient() || matches!(error, NetError::NewerRelay) {
                         let after = error.retry_after().map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
                         self.core.run(move |core| core.postpone(target, &api, after)).await?;
                     } else {

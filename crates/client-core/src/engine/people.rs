@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use subrosa_crypto::{AccountRecord, DeviceList, Freshness, safety_number};
-use subrosa_wire::{AccountId, ContactLink, TokenBinding};
+use subrosa_wire::{AccountId, ContactLink, TokenBinding, link::is_loopback};
 use url::Url;
 
 use super::core::{Change, Core};
@@ -10,7 +10,7 @@ use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
     clean::clean_line,
     content::{Body, CheckedIntroduction, Hello},
-    limits::CLOCK_TOLERANCE_MS,
+    limits::{CLOCK_TOLERANCE_MS, MAX_REQUESTS_KEPT},
     store::{
         self, Db,
         contacts::{self, ContactRow},
@@ -301,6 +301,9 @@ impl Change<'_> {
         received_ms: u64,
     ) -> Result<Option<ContactRow>, ApiError> {
         let account = AccountId(record.id());
+        if !self.may_call(&introduction.relay) {
+            return Ok(None);
+        }
         let name = free_name(self.db, &introduction.handle, &account)?;
         let mut contact = fresh(*record, name, introduction.relay.clone(), ContactState::Request, self.now_ms);
         contact.handle = clean_line(&introduction.handle).chars().take(MAX_NAME_CHARS).collect();
@@ -318,12 +321,20 @@ impl Change<'_> {
                 None => return Ok(None),
             }
         }
+        if contact.state == ContactState::Request && contacts::requests(self.db)? >= MAX_REQUESTS_KEPT {
+            return Ok(None);
+        }
         self.put_contact(&contact)?;
         if contact.state == ContactState::Ok {
             self.queue(&account, None, Body::Hello(Hello {}))?;
             self.sync_contact(&contact)?;
         }
         Ok(Some(contact))
+    }
+
+    /// Nobody far away makes us call at services of this machine: a relay on loopback is believed only if ours is, too.
+    fn may_call(&self, relay: &Url) -> bool {
+        !is_loopback(relay) || is_loopback(&self.own.relay)
     }
 
     /// A known contact introduces themselves (again): where to reach them, and whether they accept us.
@@ -333,6 +344,9 @@ impl Change<'_> {
         introduction: &CheckedIntroduction,
         received_ms: u64,
     ) -> Result<(), ApiError> {
+        if !self.may_call(&introduction.relay) {
+            return Ok(());
+        }
         let joined = match &introduction.contact_token {
             Some(token) => self.use_invite(token.as_bytes(), &contact.account, received_ms)?,
             None => None,

@@ -27,6 +27,7 @@ impl Core {
         batch: &Batch,
         results: &[SubmitResult],
     ) -> Result<(), ApiError> {
+        self.struggling.remove(&target);
         self.change(|change| {
             let mut results = results.iter();
             for row in &batch.rows {
@@ -45,6 +46,7 @@ impl Core {
         error: &ApiError,
         retry_after_ms: Option<u64>,
     ) -> Result<(), ApiError> {
+        self.struggling.insert(target);
         self.change(|change| {
             let rows = outbox::first_of(change.db, &target, change.now_ms, MAX_BATCH)?;
             let Some(head) = rows.first() else { return Ok(()) };

@@ -22,6 +22,9 @@ use crate::{
 // The longest text must fit the smallest room that a first message leaves, beside everything else in a content.
 const _: () = assert!(MAX_TEXT_BYTES + 1024 < max_plaintext_len(MessageKind::Setup));
 
+/// A receipt may come this long after an envelope was fetched on its last day: the receiver may be offline meanwhile.
+const CONFIRMATION_SLACK_MS: u64 = 24 * 3600 * 1_000;
+
 /// 16 random bytes from the operating system.
 pub(crate) fn random_id() -> Result<[u8; 16], ApiError> {
     let mut id = [0; 16];
@@ -191,6 +194,10 @@ impl Core {
         check_text(&body)?;
         self.change(|change| {
             if let Some(known) = store::messages::get(change.db, &id)? {
+                if !known.outgoing || known.chat != account {
+                    return Err(ApiError::new(ErrorKind::Usage, format!("another message has the id {id} already"))
+                        .hint("leave the id out, or make a new random one"));
+                }
                 return sent_view(change.db, &known);
             }
             let contact = contacts::get(change.db, &account)?.ok_or_else(|| people::not_found(&account.to_string()))?;
@@ -304,6 +311,7 @@ impl Core {
 
     /// Messages that waited longer than any relay keeps them are not delivered.
     pub(crate) fn expire_outbox(&mut self, now_ms: u64) -> Result<(), ApiError> {
+        let longest = u64::try_from(MAX_EXPIRY.as_millis()).unwrap_or(u64::MAX).saturating_add(CONFIRMATION_SLACK_MS);
         self.change(|change| {
             for row in store::outbox::expired(change.db, now_ms)? {
                 store::outbox::delete(change.db, row.id)?;
@@ -311,6 +319,11 @@ impl Core {
                 if let Some(id) = row.message.filter(|_| row.done.is_empty()) {
                     change.move_status(&id, MessageStatus::Expired, Some("not delivered within 30 days"))?;
                 }
+            }
+            // No relay keeps an envelope longer: what nobody has confirmed by now does not arrive any more.
+            let before_ms = now_ms.saturating_sub(longest);
+            for id in store::messages::unconfirmed_before(change.db, before_ms)? {
+                change.move_status(&id, MessageStatus::Expired, Some("accepted, but not delivered within 30 days"))?;
             }
             Ok(())
         })

@@ -138,6 +138,16 @@ pub(crate) fn find(db: &Db, text: &str) -> Result<Vec<ContactRow>, StoreError> {
     .collect()
 }
 
+/// Strangers whose requests wait for an answer.
+pub(crate) fn requests(db: &Db) -> Result<u64, StoreError> {
+    let count: i64 = db.query_row(
+        "SELECT count(*) FROM contact WHERE state = ?1",
+        params![state_number(ContactState::Request)],
+        |row| row.get(0),
+    )?;
+    Ok(from_sql(count))
+}
+
 /// Whether another contact is already shown under this name.
 pub(crate) fn name_taken(db: &Db, name: &str, except: &AccountId) -> Result<bool, StoreError> {
     let taken = db

@@ -100,6 +100,18 @@ pub(crate) fn move_status(
     Ok(true)
 }
 
+/// Messages that a relay accepted before `before_ms` and nobody confirmed.
+pub(crate) fn unconfirmed_before(db: &Db, before_ms: u64) -> Result<Vec<MessageId>, StoreError> {
+    db.prepare_cached(
+        "SELECT receipt.message FROM message JOIN receipt ON receipt.message = message.id AND receipt.status = ?1
+         WHERE message.status = ?1 AND receipt.ts_ms < ?2",
+    )?
+    .query_and_then(params![receipts::number(MessageStatus::Sent), to_sql(before_ms)], |row| {
+        Ok(MessageId(array(&row.get::<_, Vec<u8>>(0)?, "receipt")?))
+    })?
+    .collect()
+}
+
 /// Notes why a queued message waits.
 pub(crate) fn set_error(db: &Db, id: &MessageId, error: Option<&str>) -> Result<(), StoreError> {
     db.execute("UPDATE message SET error = ?2 WHERE id = ?1", params![id.0, error])?;

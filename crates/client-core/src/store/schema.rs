@@ -95,6 +95,7 @@ CREATE TABLE message (
 );
 CREATE INDEX message_order ON message (chat, clock, sender, id);
 CREATE INDEX message_unread ON message (chat) WHERE unread = 1;
+CREATE INDEX message_unconfirmed ON message (status, id) WHERE status = 2;
 CREATE TABLE receipt (
     message BLOB NOT NULL,
     account BLOB NOT NULL,

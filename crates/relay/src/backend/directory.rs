@@ -140,14 +140,30 @@ fn put_prekeys(db: &Connection, device: &DeviceAddress, upload: &PrekeyUpload) -
     }
     if upload.replace_one_time {
         db.prepare_cached("DELETE FROM prekey WHERE device = ?1")?.execute([row])?;
+        // A restored client counts from where its copy stood.
+        db.prepare_cached("UPDATE device SET last_ec = -1, last_kem = -1 WHERE id = ?1")?.execute([row])?;
     }
+    let (last_ec, last_kem): (i64, i64) = db
+        .prepare_cached("SELECT last_ec, last_kem FROM device WHERE id = ?1")?
+        .query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut insert =
         db.prepare_cached("INSERT OR REPLACE INTO prekey (device, kind, key_id, bytes) VALUES (?1, ?2, ?3, ?4)")?;
     let kinds = [(EC, &upload.one_time_ec), (KEM, &upload.one_time_kem)];
     for (kind, key) in kinds.iter().flat_map(|(kind, keys)| keys.iter().map(move |key| (kind, key))) {
         let id = key.first_chunk::<4>().ok_or_else(|| refused(ErrorCode::Malformed))?;
-        insert.execute(params![row, kind, u32::from_be_bytes(*id), &key[..]])?;
+        let id = i64::from(u32::from_be_bytes(*id));
+        // An upload whose answer was lost comes again: what was taken from it meanwhile is not served a second time.
+        if id > if *kind == EC { last_ec } else { last_kem } {
+            insert.execute(params![row, kind, id, &key[..]])?;
+        }
     }
+    db.prepare_cached(
+        "UPDATE device SET
+             last_ec = max(last_ec, coalesce((SELECT max(key_id) FROM prekey WHERE device = ?1 AND kind = ?2), -1)),
+             last_kem = max(last_kem, coalesce((SELECT max(key_id) FROM prekey WHERE device = ?1 AND kind = ?3), -1))
+         WHERE id = ?1",
+    )?
+    .execute(params![row, EC, KEM])?;
     let count = prekey_count(db, row)?;
     if count.one_time_ec as usize > MAX_ONE_TIME_EC || count.one_time_kem as usize > MAX_ONE_TIME_KEM {
         return Err(refused(ErrorCode::QuotaExceeded));

@@ -1,6 +1,6 @@
 //! Submissions: permission, device list, quota, and the rows, in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -95,6 +95,8 @@ struct Intaking<'a> {
     now_ms: u64,
     /// Row numbers of the bodies that at least one item was stored with.
     bodies: HashMap<usize, i64>,
+    /// Devices that had no room for an item of this submission: what follows for them must not overtake it.
+    full: HashSet<i64>,
     /// Bytes of device lists in the answer so far.
     list_bytes: usize,
 }
@@ -122,7 +124,9 @@ impl Intaking<'_> {
             return Ok(ItemOutcome::HandOn);
         }
         let size = self.batch.bodies.get(item.body).map_or(0, Bytes::len) as u64;
-        if rows >= self.quotas.rows || bytes.saturating_add(size) > self.quotas.bytes {
+        let room = rows < self.quotas.rows && bytes.saturating_add(size) <= self.quotas.bytes;
+        if !room || self.full.contains(&device) {
+            self.full.insert(device);
             return Ok(ItemOutcome::Full);
         }
         let lane = item.permission == Permission::Request;
@@ -263,8 +267,15 @@ impl Intake for Embedded {
     async fn submit(&self, batch: Batch) -> Result<Receipt, StoreError> {
         let (quotas, bytes) = (self.quotas, batch.body_bytes());
         let change = move |db: &Connection| {
-            let mut intaking =
-                Intaking { db, batch: &batch, quotas, now_ms: now_ms(), bodies: HashMap::new(), list_bytes: 0 };
+            let mut intaking = Intaking {
+                db,
+                batch: &batch,
+                quotas,
+                now_ms: now_ms(),
+                bodies: HashMap::new(),
+                full: HashSet::new(),
+                list_bytes: 0,
+            };
             let mut outcomes = Vec::with_capacity(batch.items.len());
             for item in &batch.items {
                 outcomes.push(intaking.item(item)?);

@@ -58,6 +58,8 @@ CREATE TABLE device (
     acked INTEGER NOT NULL DEFAULT 0,
     waiting_rows INTEGER NOT NULL DEFAULT 0,
     waiting_bytes INTEGER NOT NULL DEFAULT 0,
+    last_ec INTEGER NOT NULL DEFAULT -1,    -- highest one-time key id ever uploaded: none is served twice
+    last_kem INTEGER NOT NULL DEFAULT -1,
     signed_prekey BLOB,
     last_resort_kem BLOB,
     UNIQUE (account, number)
