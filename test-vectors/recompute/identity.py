@@ -25,7 +25,7 @@ def keys(given):
         ed_check(public)
         return {}, {"ed25519_public": public.hex(), "x25519_image": image_public(public).hex()}
     if kind == "agreement":
-        secret, peer = x_secret(given["x25519_secret"]), unhex(given["x25519_public"])
+        secret, peer = x_secret(given["x25519_secret"]), x_check(unhex(given["x25519_public"]))
         return {}, {"public": x_public(secret).hex(), "shared": dh(secret, peer).hex()}
     if kind == "signature":
         seed, message = unhex(given["ed25519_seed"]), unhex(given["message"])

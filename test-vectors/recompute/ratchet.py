@@ -14,7 +14,7 @@ SKIP_LIMIT = 2000
 
 def key_schedule(given):
     if given["what"] == "root step":
-        secret, peer = x_secret(given["ratchet_secret"]), unhex(given["peer_ratchet_key"])
+        secret, peer = x_secret(given["ratchet_secret"]), x_check(unhex(given["peer_ratchet_key"]))
         output = hkdf(unhex(given["root"]), dh(secret, peer), b"Subrosa root v1", 64)
         return {"dh": dh(secret, peer).hex()}, {"root": output[:32].hex(), "chain": output[32:].hex()}
     chain, keys = unhex(given["chain"]), []
