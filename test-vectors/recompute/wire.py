@@ -252,4 +252,5 @@ def frames(given):
     if "forbidden" not in given:
         return {}, {"bytes": made.hex()}
     # A frame that the page forbids; `forbidden` says why.
-    return {}, {"bytes": change(made, given["change"]).hex(), "accepted": False}
+    seen = change(made, given["change"])
+    return {"unchanged_sha256": sha256(made).hex()}, {"bytes": seen.hex(), "accepted": False}
