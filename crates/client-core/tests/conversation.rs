@@ -155,6 +155,9 @@ async fn the_same_message_id_is_sent_once() {
     let end = alice.send("bob", "end").await;
     alice.wait(&end, MessageStatus::Delivered).await;
     assert_eq!(bob.bodies("alice").await, ["once", "end"]);
+    // An id that belongs to a message of theirs sends nothing and says so.
+    let taken = SendParams { to: "alice".into(), body: "mine".into(), id: Some(first.id) };
+    assert_eq!(bob.engine.send(taken).await.unwrap_err().code, ErrorKind::Usage);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -155,6 +155,24 @@ fn upload(ec: std::ops::Range<u32>, kem: std::ops::Range<u32>) -> PrekeyUpload {
     }
 }
 
+#[tokio::test]
+async fn a_repeated_upload_serves_no_key_a_second_time() {
+    let relay = TestRelay::start().await;
+    let (bob, mut mailbox) = account(&relay.at(), "bob").await;
+    let take = TakePrekeys { device: bob.device(1), capability: bob.capability() };
+    mailbox.put_prekeys(upload(0..2, 0..1)).await.unwrap();
+    let first = relay.at().ask(&take).await.unwrap();
+    // The answer to the upload was lost: it comes again.
+    mailbox.put_prekeys(upload(0..2, 0..1)).await.unwrap();
+    let second = relay.at().ask(&take).await.unwrap();
+    assert_eq!((first.one_time_ec, second.one_time_ec), (Some(prekey(0, 36)), Some(prekey(1, 36))));
+    assert!(!first.kem_last_resort && second.kem_last_resort);
+    assert_eq!(relay.at().ask(&take).await.unwrap().one_time_ec, None);
+    // A restored client begins anew, with lower ids.
+    mailbox.put_prekeys(PrekeyUpload { replace_one_time: true, ..upload(0..1, 0..1) }).await.unwrap();
+    assert_eq!(relay.at().ask(&take).await.unwrap().one_time_ec, Some(prekey(0, 36)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixteen_takers_at_once_get_each_key_once() {
     let relay = TestRelay::start().await;

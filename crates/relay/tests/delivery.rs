@@ -8,7 +8,7 @@ use subrosa_wire::{
     ErrorCode,
     limits::MAX_UNACKED,
     mailbox::{MailboxRequest, MailboxServerFrame, RequestOutcome},
-    submit::{EnvelopeClass, Submit, SubmitResult},
+    submit::{EnvelopeClass, Submit, SubmitItem, SubmitResult},
 };
 use support::*;
 
@@ -225,6 +225,22 @@ async fn a_full_mailbox_refuses_and_trims_nothing() {
     mailbox.hang_up().await;
     let result = sender.one(envelope(bob.device(1), bob.capability(), 1, "fits again")).await;
     assert_eq!(result, SubmitResult::Accepted);
+}
+
+#[tokio::test]
+async fn what_comes_after_an_item_without_room_does_not_overtake_it() {
+    let relay = TestRelay::with(|config| config.max_mailbox_bytes = 1_200).await;
+    let (bob, _mailbox) = account(&relay.at(), "bob").await;
+    let mut sender = Submitter::open(&relay.at()).await;
+    let large = SubmitItem { body_ref: 0, ..item(bob.device(1), bob.capability(), 1) };
+    let small = SubmitItem { body_ref: 1, head: [9; 48], ..large.clone() };
+    let bodies = vec![vec![1; 2304].into(), body("small")];
+    let results = sender.submit(Submit { bodies, items: vec![large, small.clone()] }).await.unwrap();
+    assert!(results.iter().all(|result| matches!(result, SubmitResult::Full { .. })), "{results:?}");
+    // Alone it has room.
+    let small = SubmitItem { body_ref: 0, ..small };
+    let results = sender.submit(Submit { bodies: vec![body("small")], items: vec![small] }).await.unwrap();
+    assert_eq!(results, [SubmitResult::Accepted]);
 }
 
 #[tokio::test]
