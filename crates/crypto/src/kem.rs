@@ -1,6 +1,6 @@
 //! ML-KEM-1024 (FIPS 203): the post-quantum half of the set-up.
 
-use libcrux_ml_kem::mlkem1024::{self, MlKem1024Ciphertext, MlKem1024PublicKey};
+use libcrux_ml_kem::mlkem1024::{self, MlKem1024Ciphertext, MlKem1024PrivateKey, MlKem1024PublicKey};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::randomness::{Entropy, RandomnessError};
@@ -73,10 +73,18 @@ impl KemPublicKey {
     }
 }
 
-/// A key pair, kept as its seed: 64 bytes to store and to wipe instead of 3,168.
+/// A key pair: the seed is what is stored (64 bytes instead of 3,168), the key made from it is what
+/// decapsulates. Both are wiped when dropped.
 pub(crate) struct KemKeyPair {
     seed: Zeroizing<[u8; KEM_SEED_LEN]>,
+    secret: Box<MlKem1024PrivateKey>,
     public: KemPublicKey,
+}
+
+impl Drop for KemKeyPair {
+    fn drop(&mut self) {
+        self.secret[0..KEM_SECRET_LEN].zeroize();
+    }
 }
 
 impl KemKeyPair {
@@ -87,8 +95,9 @@ impl KemKeyPair {
 
     pub(crate) fn from_seed(seed: &[u8; KEM_SEED_LEN]) -> Self {
         let (mut secret, public) = mlkem1024::generate_key_pair(*seed).into_parts();
+        let boxed = Box::new(secret.clone());
         secret[0..KEM_SECRET_LEN].zeroize();
-        Self { seed: Zeroizing::new(*seed), public: KemPublicKey(Box::new(public)) }
+        Self { seed: Zeroizing::new(*seed), secret: boxed, public: KemPublicKey(Box::new(public)) }
     }
 
     pub(crate) fn seed(&self) -> &[u8; KEM_SEED_LEN] {
@@ -102,9 +111,13 @@ impl KemKeyPair {
     /// The secret of a ciphertext. A ciphertext that was not made for this key gives an
     /// unrelated secret (implicit rejection), so the first message then fails to verify.
     pub(crate) fn decapsulate(&self, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Zeroizing<[u8; 32]> {
-        let (mut secret, _) = mlkem1024::generate_key_pair(*self.seed).into_parts();
-        let shared = Zeroizing::new(mlkem1024::decapsulate(&secret, &MlKem1024Ciphertext::from(ciphertext)));
-        secret[0..KEM_SECRET_LEN].zeroize();
-        shared
+        Zeroizing::new(mlkem1024::decapsulate(&self.secret, &MlKem1024Ciphertext::from(ciphertext)))
+    }
+
+    /// For the test that observes wiping.
+    #[cfg(test)]
+    #[cfg(target_os = "linux")]
+    pub(crate) fn expanded(&self) -> &[u8] {
+        self.secret.as_slice()
     }
 }

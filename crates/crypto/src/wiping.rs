@@ -72,6 +72,10 @@ fn keys_are_wiped_when_dropped() {
     assert!(wiped_at(MessageKey::new(&key), |owner| range(owner.as_bytes()), &key));
     assert!(wiped(AeadKey::new(Zeroizing::new(secret())), &secret::<44>()));
     assert!(wiped(KemKeyPair::from_seed(&secret()), &secret::<64>()));
+    // The key that was expanded from the seed.
+    let pair = KemKeyPair::from_seed(&secret());
+    let expanded = pair.expanded().to_vec();
+    assert!(wiped_at(pair, |owner| range(owner.expanded()), &expanded));
     // The X25519 image of an identity, which is derived.
     let identity = IdentityKeyPair::from_seed(&key);
     let image = identity.agreement().secret();
