@@ -141,10 +141,15 @@ impl Engine {
         })?;
         let core = &self.inner.core;
         let account = link.account;
+        let token = link.token.clone();
         let (own, known) = core
             .run(move |core| {
-                let known = store::contacts::get(&core.db, &account)?
-                    .filter(|contact| contact.state == crate::api::ContactState::Ok && contact.verified);
+                // Also by this very link: a call that was cut off is made again. The token is bound by our first envelope,
+                // so that another binding would be refused as somebody else's.
+                let known = store::contacts::get(&core.db, &account)?.filter(|contact| {
+                    let by_this_link = contact.token.as_ref().is_some_and(|(used, _)| *used == token);
+                    contact.verified && (contact.state == crate::api::ContactState::Ok || by_this_link)
+                });
                 Ok((core.own.address.account, known.map(|contact| people::view(&contact))))
             })
             .await?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Client,
-    api::{ApiError, ContactState, ErrorKind, MessageStatus, NoParams, SendParams, WaitParams},
+    api::{ApiError, ContactState, ErrorKind, MessageStatus, NoParams, SendParams, TimeoutParams, WaitParams},
     store,
 };
 
@@ -371,4 +371,19 @@ async fn an_answer_that_a_joiner_could_not_decrypt_comes_again() {
     bob.wait(&sent, MessageStatus::Delivered).await;
     let back = alice.send("bob", "so you did").await;
     alice.wait(&back, MessageStatus::Delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_whose_answer_was_lost_can_be_made_again() {
+    let (first, second) = (TestRelay::start().await, TestRelay::start().await);
+    let alice = Person::new(&first, "alice").await;
+    let bob = Person::new(&second, "bob").await;
+    let link = alice.link().await;
+    // Nobody answers yet.
+    alice.engine.shutdown().await;
+    let joined = bob.join(&link).await;
+    // Our first envelope is accepted, so the token is bound to us.
+    assert!(bob.engine.flush(TimeoutParams { timeout_ms: 20_000 }).await.unwrap().done);
+    let again = bob.join(&link).await;
+    assert_eq!((again.id, again.state), (joined.id, ContactState::Requested));
 }
