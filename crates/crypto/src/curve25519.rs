@@ -155,3 +155,26 @@ impl Curve25519PublicKey {
         &self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of random u about half are on the curve and half on its twist: both ways give what the
+    /// Montgomery ladder gives.
+    #[test]
+    fn both_forms_agree_with_the_ladder() {
+        let (mut on_curve, mut on_twist) = (0, 0);
+        for _ in 0..200 {
+            let pair = Curve25519KeyPair::generate().unwrap();
+            let mut u: [u8; 32] = Os.array().unwrap();
+            u[31] &= 0x7f;
+            let Ok(remote) = Curve25519PublicKey::from_bytes(&u) else { continue };
+            let ladder = pair.secret.diffie_hellman(&PublicKey::from(u)).to_bytes();
+            assert_eq!(*pair.diffie_hellman(&remote).unwrap(), ladder);
+            assert_eq!(*pair.diffie_hellman(&Curve25519PublicKey::trusted(u)).unwrap(), ladder);
+            if remote.point.is_some() { on_curve += 1 } else { on_twist += 1 }
+        }
+        assert!(on_curve > 20 && on_twist > 20);
+    }
+}
