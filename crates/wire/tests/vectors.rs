@@ -328,7 +328,7 @@ fn contact_links() {
 }
 
 #[test]
-fn envelope_ids() {
+fn ids_of_envelopes() {
     for case in cases("envelope-id", 3) {
         let given = &case["inputs"];
         let id = EnvelopeId::of(&device(given), &bytes(&given["head"]), &bytes(&given["body"]));
