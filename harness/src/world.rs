@@ -48,7 +48,15 @@ impl World {
     /// # Errors
     /// Something does not start or does not answer.
     pub async fn start(root: &Path, environment: [Environment<'_>; 4]) -> Result<Self> {
-        let world = Self::strangers(root, environment).await?;
+        Self::start_with(Programs::locate()?, root, environment).await
+    }
+
+    /// As [`World::start`], with these programs.
+    ///
+    /// # Errors
+    /// Something does not start or does not answer.
+    pub async fn start_with(programs: Programs, root: &Path, environment: [Environment<'_>; 4]) -> Result<Self> {
+        let world = Self::strangers_with(programs, root, environment).await?;
         world.accounts[0].befriend(&world.accounts[1]).await?;
         Ok(world)
     }
@@ -58,7 +66,10 @@ impl World {
     /// # Errors
     /// Something does not start or does not answer.
     pub async fn strangers(root: &Path, environment: [Environment<'_>; 4]) -> Result<Self> {
-        let programs = Programs::locate()?;
+        Self::strangers_with(Programs::locate()?, root, environment).await
+    }
+
+    async fn strangers_with(programs: Programs, root: &Path, environment: [Environment<'_>; 4]) -> Result<Self> {
         let around = Surroundings {
             programs: programs.clone(),
             journal: Arc::new(Journal::create(&root.join("journal.jsonl"))?),

@@ -23,7 +23,7 @@ use subrosa_harness::{
     exposure::{Leak, Secrets, examine, tables},
     keeper::{Keeper, Program},
     needles::{Haystacks, Needle},
-    programs::workspace,
+    programs::{Programs, workspace},
     world::World,
 };
 
@@ -141,9 +141,9 @@ impl Remains {
 }
 
 /// Runs the conversation; returns what relay A and relay B have left.
-async fn conversation(root: &Path) -> [Remains; 2] {
+async fn conversation(root: &Path, programs: Programs) -> [Remains; 2] {
     let log = [("SUBROSA_LOG".to_owned(), EVERYTHING.to_owned())];
-    let world = World::start(root, [&log, &log, &[], &[]]).await.unwrap();
+    let world = World::start_with(programs, root, [&log, &log, &[], &[]]).await.unwrap();
     let [alice, bob] = world.accounts.clone();
     let [relay_a, relay_b, alices_engine, bobs_engine] = &world.keepers[..] else { panic!("four processes") };
 
@@ -240,7 +240,7 @@ async fn wait_for_request(at: &Account, from: &Account) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_knows_only_what_the_threat_model_says() {
     let root = tempfile::tempdir().unwrap();
-    let [a, b] = conversation(root.path()).await;
+    let [a, b] = conversation(root.path(), Programs::locate().unwrap()).await;
 
     for (letter, left) in [("a", &a), ("b", &b)] {
         // The search works on these very files: the relay's own people stand in its directory.
@@ -259,6 +259,17 @@ async fn a_relay_knows_only_what_the_threat_model_says() {
 
     planted_leaks_are_found(root.path(), &a);
     every_table_is_documented(&a);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_built_with_a_leak_is_caught() {
+    let root = tempfile::tempdir().unwrap();
+    let programs = Programs { relay: env!("CARGO_BIN_EXE_leaky-relay").into(), ..Programs::locate().unwrap() };
+    let [a, _] = conversation(root.path(), programs).await;
+    let leaks = a.examine();
+    assert!(leaks.iter().any(|leak| leak.place == "traffic.sender"), "the database: {leaks:#?}");
+    let log = leaks.iter().find(|leak| leak.what.starts_with("account id of") && leak.place.contains("stderr"));
+    assert!(log.is_some(), "the log: {leaks:#?}");
 }
 
 /// The same search on copies in which something was planted.

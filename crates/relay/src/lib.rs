@@ -24,5 +24,5 @@ mod submit;
 
 pub use config::{Config, RelayError, Synchronous};
 pub use limits::{Rate, RateLimits};
-pub use serve::{ServeArgs, init_logging, serve};
+pub use serve::{ServeArgs, init_logging, serve, serve_with};
 pub use server::{Relay, run};

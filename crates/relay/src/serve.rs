@@ -14,7 +14,11 @@ use tokio::{
 use tracing_subscriber::{EnvFilter, fmt::time::SystemTime};
 use url::Url;
 
-use crate::{Config, server::Relay};
+use crate::{
+    Config,
+    router::{LocalRouter, Router},
+    server::Relay,
+};
 
 /// What a host decides when starting a relay.
 #[derive(Debug, Clone, clap::Args)]
@@ -65,6 +69,14 @@ pub fn init_logging(verbose: u8) {
 /// # Errors
 /// Cause and fix of what kept the relay from starting or made it stop.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    serve_with(args, LocalRouter::default()).await
+}
+
+/// As [`serve`], with another router than that of a single process.
+///
+/// # Errors
+/// Cause and fix of what kept the relay from starting or made it stop.
+pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<()> {
     init_logging(args.verbose);
     // Before the start line: whoever reads it may send a signal at once.
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
@@ -76,7 +88,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!("cannot listen on {}: another program may use that port; choose another with --listen", args.listen)
     })?;
-    let relay = Relay::open(config, listener).await?;
+    let relay = Relay::open_with(config, listener, router).await?;
     announce(&relay.url(), args.json).context("cannot write the start line to stdout")?;
     relay
         .serve(async move {

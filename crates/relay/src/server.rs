@@ -126,8 +126,8 @@ pub(crate) struct Peer {
 }
 
 /// A relay that has its database and its socket and is about to serve.
-pub struct Relay {
-    shared: Arc<Shared<Embedded, LocalRouter>>,
+pub struct Relay<R = LocalRouter> {
+    shared: Arc<Shared<Embedded, R>>,
     stopped: StoreStopped,
     listener: TcpListener,
     address: SocketAddr,
@@ -171,6 +171,16 @@ impl Relay {
     /// # Errors
     /// What is wrong and how to mend it.
     pub async fn open(config: Config, listener: TcpListener) -> Result<Self, RelayError> {
+        Self::open_with(config, listener, LocalRouter::default()).await
+    }
+}
+
+impl<R: Router> Relay<R> {
+    /// As [`Relay::open`], with another router than that of a single process.
+    ///
+    /// # Errors
+    /// What is wrong and how to mend it.
+    pub async fn open_with(config: Config, listener: TcpListener, router: R) -> Result<Self, RelayError> {
         let address = listener.local_addr()?;
         let authorities = authorities(&config, address)?;
         let opening = config.clone();
@@ -180,7 +190,7 @@ impl Relay {
             Ok::<_, RelayError>((lock, store, stopped))
         });
         let (lock, store, stopped) = opened.await.map_err(std::io::Error::other)??;
-        let shared = Arc::new(Shared::new(store, LocalRouter::default(), config, authorities));
+        let shared = Arc::new(Shared::new(store, router, config, authorities));
         Ok(Self { shared, stopped, listener, address, _lock: lock })
     }
 
