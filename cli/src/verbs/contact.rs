@@ -1,6 +1,9 @@
 //! `contact list|show|accept` and `verify`.
 
-use subrosa_client_core::api::{NoParams, VerifyParams, WhoParams};
+use subrosa_client_core::{
+    api::{NoParams, VerifyParams, WhoParams},
+    clean::clean_line,
+};
 
 use crate::{
     Context,
@@ -37,9 +40,12 @@ pub(crate) async fn verify(ctx: &Context, args: VerifyArgs) -> Result<(), Failur
         if args.qr {
             ctx.out.text(&qr::draw(&identity.safety_qr, ctx.out.ticks.colour)?)?;
         }
+        let name = clean_line(&identity.name).into_owned();
         ctx.out.line(identity)?;
         if !compared {
-            ctx.out.note("Compare it with theirs, in person or on the phone. If it is the same:\n  subrosa verify WHO --number 'THE DIGITS'");
+            ctx.out.note(&format!(
+                "Compare it with theirs, in person or on the phone. If it is the same:\n  subrosa verify {name} --number 'THE DIGITS'"
+            ));
         }
         Ok(())
     })

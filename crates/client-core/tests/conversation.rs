@@ -55,6 +55,8 @@ async fn a_link_leads_to_a_conversation_over_two_relays() {
     assert_eq!(own.safety_number, other.safety_number);
     let wrong = VerifyParams { who: "bob".into(), number: Some("0".repeat(60)) };
     assert_eq!(alice.engine.verify(wrong).await.unwrap_err().code, ErrorKind::IdentityChanged);
+    let short = VerifyParams { who: "bob".into(), number: Some("12345 67890".into()) };
+    assert_eq!(alice.engine.verify(short).await.unwrap_err().code, ErrorKind::Usage);
     let right = VerifyParams { who: "bob".into(), number: Some(other.safety_number) };
     assert!(alice.engine.verify(right).await.unwrap().verified);
 }

@@ -449,6 +449,15 @@ impl Core {
             let theirs = (&contact.account.0, contact.record.account_key());
             let safety = safety_number(own, theirs);
             if let Some(number) = number {
+                // A slip of the keyboard is no changed identity.
+                let digits = number.chars().filter(|char| !char.is_whitespace()).collect::<String>();
+                if digits.len() != safety.digits().len() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+                    return Err(ApiError::new(
+                        ErrorKind::Usage,
+                        format!("a safety number has {} digits", safety.digits().len()),
+                    )
+                    .hint("give all of theirs, in quotes; spaces do not matter"));
+                }
                 if !safety.matches_digits(number) {
                     return Err(ApiError::new(
                         ErrorKind::IdentityChanged,
