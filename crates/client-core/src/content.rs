@@ -195,4 +195,22 @@ mod tests {
     fn a_body_of_an_unknown_type_is_kept_apart_from_damage() {
         assert!(decode(&content(None).encode_to_vec()).is_ok_and(|checked| checked.body.is_none()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_content_never_panics_and_keeps_the_bounds(at in 0usize..500, bit in 0u8..8) {
+            let item = ReceiptItem { message_id: vec![7; 16], ts_ms: 9 };
+            let mut bytes = content(Some(Body::Receipt(Receipt { status: 1, items: vec![item; 3] }))).encode_to_vec();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            if let Ok(CheckedContent { body: Some(Body::Receipt(receipt)), .. }) = decode(&bytes) {
+                proptest::prop_assert!(receipt.items.iter().all(|item| item.message_id.len() == 16));
+            }
+        }
+    }
 }
