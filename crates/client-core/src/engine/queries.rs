@@ -192,13 +192,10 @@ impl Core {
                 _ => {}
             }
         }
-        // Clocks differ, and a receipt can overtake the relay's reply: no step is shown before the one it follows.
-        for times in [(&view.sent.clone(), &mut view.delivered), (&view.sent.clone(), &mut view.read)] {
-            let (earlier, later) = times;
-            for time in later.iter_mut() {
-                if let Some(before) = earlier.iter().find(|before| before.by == time.by) {
-                    time.ts_ms = time.ts_ms.max(before.ts_ms);
-                }
+        // Clocks differ, and a receipt can overtake the relay's reply: nothing is shown as arrived before it was sent.
+        for time in view.delivered.iter_mut().chain(&mut view.read) {
+            if let Some(sent) = view.sent.iter().find(|sent| sent.by == time.by) {
+                time.ts_ms = time.ts_ms.max(sent.ts_ms);
             }
         }
         // Who opened it has it, also when that receipt came first or was lost.

@@ -5,7 +5,7 @@
 use ed25519_dalek::{Signer, SigningKey};
 use subrosa_crypto::*;
 
-use crate::parties::{Party, committed, conversation, receive, send};
+use crate::parties::{Party, committed, conversation, receive, send, verify_bundle};
 
 /// version ‖ ratchet key ‖ pn ‖ n, then the salt.
 const HEADER_LEN: usize = 41;
@@ -27,16 +27,6 @@ fn bad_keys() -> impl Iterator<Item = [u8; 32]> {
     ]
     .into_iter()
     .map(|text| hex::decode(text).unwrap().try_into().unwrap())
-}
-
-fn verify(
-    party: &Party,
-    signed: &[u8],
-    one_time: Option<&[u8]>,
-    kem: &[u8],
-    kem_use: KemUse,
-) -> Result<PrekeyBundle, BundleError> {
-    PrekeyBundle::verify(&party.certificate, signed, one_time, kem, kem_use)
 }
 
 /// id ‖ key ‖ signature over label ‖ type ‖ id ‖ key.
@@ -61,9 +51,12 @@ fn small_order_and_non_canonical_keys_reach_no_agreement() {
         assert!(Curve25519PublicKey::from_bytes(&key).is_err());
         // As a signed prekey (with a good signature), as a one-time prekey, ...
         let signed = prekey(&signer, "Subrosa signed prekey v1", 1, &key);
-        assert_eq!(verify(&bob, &signed, None, &kem, KemUse::OneTime).unwrap_err(), BundleError::BadKey);
+        assert_eq!(verify_bundle(&bob, &signed, None, &kem, KemUse::OneTime).unwrap_err(), BundleError::BadKey);
         let one_time = [&6u32.to_be_bytes()[..], &key].concat();
-        assert_eq!(verify(&bob, &good, Some(&one_time), &kem, KemUse::OneTime).unwrap_err(), BundleError::BadKey);
+        assert_eq!(
+            verify_bundle(&bob, &good, Some(&one_time), &kem, KemUse::OneTime).unwrap_err(),
+            BundleError::BadKey
+        );
         // ... as a base key, as a ratchet key, ...
         let mut altered = first.message.clone();
         altered[1..33].copy_from_slice(&key);
@@ -89,10 +82,13 @@ fn unsigned_and_wrongly_signed_prekeys_start_nothing() {
     let kem = bob.kem.public_bytes();
     let (ec_key, kem_key) = (&ec[4..36], &kem[4..1572]);
     let refused_ec = |signed: &[u8]| {
-        assert_eq!(verify(&bob, signed, None, &kem, KemUse::OneTime).unwrap_err(), BundleError::BadPrekeySignature);
+        assert_eq!(
+            verify_bundle(&bob, signed, None, &kem, KemUse::OneTime).unwrap_err(),
+            BundleError::BadPrekeySignature
+        );
     };
     let refused_kem = |kem: &[u8]| {
-        assert_eq!(verify(&bob, &ec, None, kem, KemUse::OneTime).unwrap_err(), BundleError::BadKemSignature);
+        assert_eq!(verify_bundle(&bob, &ec, None, kem, KemUse::OneTime).unwrap_err(), BundleError::BadKemSignature);
     };
     // No signature, another device's, one for another label, one for another type of key.
     refused_ec(&[&ec[..36], &[0; 64]].concat());
@@ -108,7 +104,7 @@ fn unsigned_and_wrongly_signed_prekeys_start_nothing() {
     // The same made right is taken.
     let ec = prekey(&signers[0], "Subrosa signed prekey v1", 1, ec_key);
     let kem = prekey(&signers[0], "Subrosa KEM prekey v1", 2, kem_key);
-    verify(&bob, &ec, None, &kem, KemUse::OneTime).unwrap();
+    verify_bundle(&bob, &ec, None, &kem, KemUse::OneTime).unwrap();
 }
 
 #[test]
@@ -127,7 +123,7 @@ fn a_swapped_kem_key_or_a_re_encapsulated_secret_opens_no_session() {
     assert_eq!(accept(&other, &renamed).unwrap_err(), forged);
     assert_eq!(accept(&other, &first.message).unwrap_err(), AcceptError::OtherPrekeys);
     // A ciphertext for the other key, made by somebody else, in Alice's header.
-    let bundle = verify(
+    let bundle = verify_bundle(
         &bob,
         &bob.signed.public_bytes(),
         Some(&bob.one_time.public_bytes()),

@@ -3,17 +3,7 @@
 use ed25519_dalek::{Signer, SigningKey};
 use subrosa_crypto::*;
 
-use crate::parties::Party;
-
-fn verify(
-    party: &Party,
-    signed: &[u8],
-    one_time: Option<&[u8]>,
-    kem: &[u8],
-    kem_use: KemUse,
-) -> Result<PrekeyBundle, BundleError> {
-    PrekeyBundle::verify(&party.certificate, signed, one_time, kem, kem_use)
-}
+use crate::parties::{Party, verify_bundle};
 
 #[test]
 fn one_flipped_bit_in_any_signature_or_signed_key_is_refused() {
@@ -25,7 +15,7 @@ fn one_flipped_bit_in_any_signature_or_signed_key_is_refused() {
         let mut altered = signed;
         altered[position] ^= 0x04;
         assert_eq!(
-            verify(&bob, &altered, None, &kem, KemUse::OneTime).unwrap_err(),
+            verify_bundle(&bob, &altered, None, &kem, KemUse::OneTime).unwrap_err(),
             BundleError::BadPrekeySignature,
             "byte {position}"
         );
@@ -34,7 +24,7 @@ fn one_flipped_bit_in_any_signature_or_signed_key_is_refused() {
         let mut altered = kem.clone();
         altered[position] ^= 0x40;
         assert_eq!(
-            verify(&bob, &signed, None, &altered, KemUse::OneTime).unwrap_err(),
+            verify_bundle(&bob, &signed, None, &altered, KemUse::OneTime).unwrap_err(),
             BundleError::BadKemSignature,
             "byte {position}"
         );
@@ -47,10 +37,10 @@ fn a_last_resort_key_does_not_pass_as_a_one_time_key() {
     let last = KemPrekeyPair::generate(1, &bob.identity, KemUse::LastResort).unwrap();
     let signed = bob.signed.public_bytes();
     assert_eq!(
-        verify(&bob, &signed, None, &last.public_bytes(), KemUse::OneTime).unwrap_err(),
+        verify_bundle(&bob, &signed, None, &last.public_bytes(), KemUse::OneTime).unwrap_err(),
         BundleError::BadKemSignature
     );
-    let bundle = verify(&bob, &signed, None, &last.public_bytes(), KemUse::LastResort).unwrap();
+    let bundle = verify_bundle(&bob, &signed, None, &last.public_bytes(), KemUse::LastResort).unwrap();
     assert!(!bundle.is_one_time());
     assert!(bob.bundle().is_one_time());
 }
@@ -59,11 +49,13 @@ fn a_last_resort_key_does_not_pass_as_a_one_time_key() {
 fn prekeys_of_another_device_are_refused() {
     let (bob, mallory) = (Party::new(), Party::new());
     assert_eq!(
-        verify(&bob, &mallory.signed.public_bytes(), None, &bob.kem.public_bytes(), KemUse::OneTime).unwrap_err(),
+        verify_bundle(&bob, &mallory.signed.public_bytes(), None, &bob.kem.public_bytes(), KemUse::OneTime)
+            .unwrap_err(),
         BundleError::BadPrekeySignature
     );
     assert_eq!(
-        verify(&bob, &bob.signed.public_bytes(), None, &mallory.kem.public_bytes(), KemUse::OneTime).unwrap_err(),
+        verify_bundle(&bob, &bob.signed.public_bytes(), None, &mallory.kem.public_bytes(), KemUse::OneTime)
+            .unwrap_err(),
         BundleError::BadKemSignature
     );
 }
@@ -79,7 +71,10 @@ fn an_ml_kem_key_with_coefficients_out_of_range_is_refused_even_when_signed() {
     let mut kem = vec![0, 0, 0, 5];
     kem.extend_from_slice(&key);
     kem.extend_from_slice(&signer.sign(&signed_part).to_bytes());
-    assert_eq!(verify(&bob, &bob.signed.public_bytes(), None, &kem, KemUse::OneTime).unwrap_err(), BundleError::BadKey);
+    assert_eq!(
+        verify_bundle(&bob, &bob.signed.public_bytes(), None, &kem, KemUse::OneTime).unwrap_err(),
+        BundleError::BadKey
+    );
 }
 
 #[test]

@@ -100,3 +100,14 @@ pub(crate) fn conversation(alice: &Party, bob: &Party) -> (Session, Session) {
     assert_eq!(receive(&mut a, &answer).unwrap(), b"answer");
     (a, b)
 }
+
+/// A bundle as the relay gives it, held against the party's certificate.
+pub(crate) fn verify_bundle(
+    party: &Party,
+    signed: &[u8],
+    one_time: Option<&[u8]>,
+    kem: &[u8],
+    kem_use: KemUse,
+) -> Result<PrekeyBundle, BundleError> {
+    PrekeyBundle::verify(&party.certificate, signed, one_time, kem, kem_use)
+}
