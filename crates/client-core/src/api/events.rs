@@ -1,11 +1,12 @@
 //! The event stream and the consumers of `receive`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Contact, Message, MessageStatus};
 
 /// Somebody's device got or somebody opened a message of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptEvent {
     /// Place in the event stream.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +26,7 @@ pub struct ReceiptEvent {
 }
 
 /// A message of ours was queued, accepted by a relay, failed or expired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateEvent {
     /// Place in the event stream.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +45,7 @@ pub struct StateEvent {
 }
 
 /// Something a person should see that is not a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// Place in the event stream.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +62,7 @@ pub struct Notice {
 }
 
 /// One event of the stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A message came, or another device of ours sent one.
@@ -103,7 +104,7 @@ impl Event {
 }
 
 /// A contact is new or changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContactEvent {
     /// Place in the event stream.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +115,7 @@ pub struct ContactEvent {
 }
 
 /// Parameters of `events`: everything after `since`, waiting up to `wait_ms` for the first.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventsParams {
     /// Cursor of the last event seen; absent = only what is new from now on.
@@ -129,7 +130,7 @@ pub struct EventsParams {
 }
 
 /// Events in cursor order.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     /// The events, each with its cursor.
     pub events: Vec<Event>,
@@ -138,7 +139,7 @@ pub struct EventPage {
 }
 
 /// Parameters of `receive`: incoming messages after the consumer's cursor.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveParams {
     /// Consumer name; default `cli`.
@@ -150,7 +151,7 @@ pub struct ReceiveParams {
 }
 
 /// Incoming messages, and the cursor to commit once they are printed.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Received {
     /// Oldest first.
     pub messages: Vec<Message>,
@@ -159,7 +160,7 @@ pub struct Received {
 }
 
 /// Parameters of `receive_commit`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveCommitParams {
     /// Consumer name; default `cli`.

@@ -1,11 +1,12 @@
 //! Sending, conversations, history, and how far a message got.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ContactState;
 
 /// Parameters of `send`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendParams {
     /// Name, handle or account id; a handle that is no contact yet becomes a request.
@@ -18,7 +19,7 @@ pub struct SendParams {
 }
 
 /// How far a message of ours got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
     /// In our outbox.
@@ -36,7 +37,7 @@ pub enum MessageStatus {
 }
 
 /// What became of a `send` or `wait`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sent {
     /// Message id.
     pub id: String,
@@ -51,7 +52,7 @@ pub struct Sent {
 }
 
 /// One receiver of a send.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SendResult {
     /// Account id.
     pub to: String,
@@ -68,7 +69,7 @@ pub struct SendResult {
 }
 
 /// Parameters of `wait`: returns when the message has reached `status` (or failed), or when time is up.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitParams {
     /// Message id.
@@ -80,7 +81,7 @@ pub struct WaitParams {
 }
 
 /// A person inside a message line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Person {
     /// Account id.
     pub id: String,
@@ -89,7 +90,7 @@ pub struct Person {
 }
 
 /// Kind of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatKind {
     /// Two people.
@@ -97,7 +98,7 @@ pub enum ChatKind {
 }
 
 /// A message, as event and in history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// Place in the event stream; absent in history.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,7 @@ pub struct Message {
 }
 
 /// Parameters of `chats`.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatsParams {
     /// Only those with unread messages.
@@ -137,7 +138,7 @@ pub struct ChatsParams {
 }
 
 /// A conversation in the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Chat {
     /// Chat id.
     pub id: String,
@@ -155,14 +156,14 @@ pub struct Chat {
 }
 
 /// List of chats, newest first.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Chats {
     /// The chats.
     pub chats: Vec<Chat>,
 }
 
 /// Parameters of `history`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
     /// Name, handle or id of the chat.
@@ -179,14 +180,14 @@ pub struct HistoryParams {
 }
 
 /// Messages, oldest first.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct History {
     /// In the conversation's order.
     pub messages: Vec<Message>,
 }
 
 /// Parameters of `info`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InfoParams {
     /// Message id, or the beginning of one (8 characters or more).
@@ -194,7 +195,7 @@ pub struct InfoParams {
 }
 
 /// Receipts of a message of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipts {
     /// Message id.
     pub id: String,
@@ -218,7 +219,7 @@ pub struct Receipts {
 }
 
 /// Who and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptTime {
     /// Account id.
     pub by: String,
@@ -229,7 +230,7 @@ pub struct ReceiptTime {
 }
 
 /// Parameters of `read`: marks everything up to a message, or a whole chat, as read.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadParams {
     /// Chat (name, handle, id) or message id.

@@ -8,6 +8,7 @@ mod events;
 mod messages;
 mod people;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -29,7 +30,7 @@ pub use self::{
 pub const LINE_VERSION: u32 = 1;
 
 /// One output line: `{"v":1,"type":…,…}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     /// [`LINE_VERSION`].
     pub v: u32,
@@ -49,7 +50,7 @@ impl Line {
 macro_rules! lines {
     ($($variant:ident($inner:ty)),* $(,)?) => {
         /// What an output line says; the variant's name in snake case is its `"type"`.
-        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type", rename_all = "snake_case")]
         pub enum LineContent {
             $(#[doc = concat!("See [`", stringify!($inner), "`].")] $variant($inner),)*
@@ -78,12 +79,12 @@ lines!(
 );
 
 /// Method without parameters.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 
 /// Parameters of `drain` and `flush`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeoutParams {
     /// Longest wait.
@@ -91,7 +92,7 @@ pub struct TimeoutParams {
 }
 
 /// Whether a wait ended by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waited {
     /// `true`: the mailbox is drained (or the outbox empty). `false`: time was up.
     pub done: bool,
@@ -101,7 +102,7 @@ pub struct Waited {
 }
 
 /// Something was done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// What it was done to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +113,7 @@ pub struct Done {
 }
 
 /// What kind of failure; decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// Something went wrong here.
@@ -169,7 +170,7 @@ impl ErrorKind {
 }
 
 /// An error for people and scripts: what, why, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     /// Kind, and so the exit code.

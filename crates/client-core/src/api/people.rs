@@ -1,9 +1,10 @@
 //! The account, its state, and the people it knows.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The account of this directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountInfo {
     /// Account id.
     pub id: String,
@@ -20,7 +21,7 @@ pub struct AccountInfo {
 }
 
 /// Whether the relay is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
     /// Authenticated, mailbox claimed.
@@ -34,7 +35,7 @@ pub enum Connection {
 }
 
 /// What is going on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Connection to the own relay.
     pub relay: Connection,
@@ -60,7 +61,7 @@ pub struct Status {
 }
 
 /// The process that holds the account's ratchets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EngineOwner {
     /// Process id.
     pub pid: u32,
@@ -69,7 +70,7 @@ pub struct EngineOwner {
 }
 
 /// Parameters of `invite`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteParams {
     /// Seconds the link lives; default seven days, at most 30.
@@ -78,7 +79,7 @@ pub struct InviteParams {
 }
 
 /// A contact link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invite {
     /// `subrosa://…`, one use.
     pub link: String,
@@ -87,7 +88,7 @@ pub struct Invite {
 }
 
 /// Parameters of `join`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinParams {
     /// The contact link.
@@ -95,7 +96,7 @@ pub struct JoinParams {
 }
 
 /// Parameters of methods about one contact, chat or person.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhoParams {
     /// Name, handle, account id or the beginning of one (8 characters or more).
@@ -103,7 +104,7 @@ pub struct WhoParams {
 }
 
 /// Where a contact stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactState {
     /// They wrote to us; we have not accepted.
@@ -117,7 +118,7 @@ pub enum ContactState {
 }
 
 /// A person we know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contact {
     /// Account id; also the id of the 1:1 chat.
     pub id: String,
@@ -141,14 +142,14 @@ pub struct Contact {
 }
 
 /// List of contacts.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Contacts {
     /// By name.
     pub contacts: Vec<Contact>,
 }
 
 /// Parameters of `verify`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyParams {
     /// Who.
@@ -159,7 +160,7 @@ pub struct VerifyParams {
 }
 
 /// A contact's identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// Account id.
     pub id: String,

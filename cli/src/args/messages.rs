@@ -1,0 +1,161 @@
+//! Messages: sending, receiving, looking at them.
+
+use clap::{Args, ValueEnum};
+use subrosa_client_core::api::MessageStatus;
+
+use super::values::message_id;
+
+/// Send a message
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa send bob -m 'hello'
+  subrosa send bob -m 'are you there?' --wait delivered --timeout 20s
+  git log -1 | subrosa send bob -")]
+pub(crate) struct SendArgs {
+    /// Name, handle or account id; a handle that is no contact yet gets a request
+    #[arg(value_name = "TO")]
+    pub(crate) to: String,
+    /// The text; - reads it from stdin
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "stdin")]
+    pub(crate) message: Option<String>,
+    /// Read the text from stdin
+    #[arg(value_name = "-", value_parser = ["-"])]
+    pub(crate) stdin: Option<String>,
+    /// Return when the message got that far
+    #[arg(long, value_enum, value_name = "HOW FAR", default_value_t = Wait::Sent)]
+    pub(crate) wait: Wait,
+    /// Message id made by you (32 hexadecimal digits): the same id is never sent twice
+    #[arg(long, value_name = "ID", value_parser = message_id)]
+    pub(crate) id: Option<String>,
+}
+
+/// How far `send` waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wait {
+    /// In the outbox
+    None,
+    /// A relay has it on disk
+    Sent,
+    /// A device of theirs has it
+    Delivered,
+    /// They opened it
+    Read,
+}
+
+impl Wait {
+    /// What `wait` is asked for.
+    pub(crate) const fn status(self) -> Option<MessageStatus> {
+        match self {
+            Self::None => None,
+            Self::Sent => Some(MessageStatus::Sent),
+            Self::Delivered => Some(MessageStatus::Delivered),
+            Self::Read => Some(MessageStatus::Read),
+        }
+    }
+}
+
+/// Print the messages that came since the last time, and go
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa receive
+  subrosa receive --timeout 5s --json
+  subrosa receive --max 10 --consumer backup-script")]
+pub(crate) struct ReceiveArgs {
+    /// At most so many messages; the rest comes next time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max: Option<u32>,
+    /// Whose place in the stream to go on from
+    #[arg(long, value_name = "NAME", default_value = "cli")]
+    pub(crate) consumer: String,
+}
+
+/// Print everything as it happens; other commands use this one's engine meanwhile
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa listen
+  subrosa listen --json --since 812
+  subrosa listen --json --types message,receipt")]
+pub(crate) struct ListenArgs {
+    /// Begin after this cursor; without it, only what is new
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) since: Option<u64>,
+    /// Only these, separated by commas
+    #[arg(long, value_enum, value_name = "TYPES", value_delimiter = ',')]
+    pub(crate) types: Vec<EventType>,
+}
+
+/// Kinds of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventType {
+    /// A message came
+    Message,
+    /// Delivered, read
+    Receipt,
+    /// Queued, sent, failed
+    State,
+    /// A contact is new or changed
+    Contact,
+    /// Worth knowing
+    Notice,
+}
+
+/// List conversations, newest first
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa chats
+  subrosa chats --unread --json")]
+pub(crate) struct ChatsArgs {
+    /// Only those with unread messages
+    #[arg(long)]
+    pub(crate) unread: bool,
+}
+
+/// Print a conversation, oldest message first
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa history bob
+  subrosa history bob -n 200 --json
+  subrosa history bob --since 2h")]
+pub(crate) struct HistoryArgs {
+    /// Name, handle or id of the chat
+    #[arg(value_name = "CHAT")]
+    pub(crate) chat: String,
+    /// How many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Only what stands before this message
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<String>,
+    /// Only what is newer: 2h, 3d, 2026-11-24, 2026-11-24T09:30
+    #[arg(long, value_name = "TIME", value_parser = crate::output::time::point)]
+    pub(crate) since: Option<u64>,
+}
+
+/// Show who got and read a message of yours, and when
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa info 3f9ac2e1
+  subrosa info 3f9ac2e1 --json")]
+pub(crate) struct InfoArgs {
+    /// Message id or its beginning (8 characters or more)
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// Mark a chat, or everything up to a message, as read
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa read bob
+  subrosa read 3f9ac2e1")]
+pub(crate) struct ReadArgs {
+    /// Chat (name, handle, id) or message id
+    #[arg(value_name = "CHAT|ID")]
+    pub(crate) what: String,
+}

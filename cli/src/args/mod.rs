@@ -1,0 +1,152 @@
+//! The command line: verbs, flags, and the examples every help text begins with.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+mod account;
+mod messages;
+mod people;
+mod service;
+mod values;
+
+pub(crate) use account::{InitArgs, StatusArgs};
+pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
+pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
+pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb};
+pub(crate) use values::duration;
+
+/// What `subrosa` alone says.
+pub(crate) const SHORT_HELP: &str = "\
+Examples:
+  subrosa demo                                    see a conversation, nothing is left behind
+  subrosa init --relay URL --name alice           make your account
+  subrosa invite                                  a link for a friend, who runs: subrosa join LINK
+  subrosa send bob -m 'hello'                     send and see it accepted
+  subrosa receive                                 what came since last time
+  subrosa listen --json                           everything as it happens, one object a line
+
+Subrosa is an end-to-end encrypted messenger for the terminal.
+All verbs: subrosa --help    One verb: subrosa send --help
+";
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  subrosa demo
+  subrosa init --relay https://relay.example.org --name alice
+  subrosa send bob -m 'hello' --wait delivered
+  subrosa listen --json";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done   1 failed   2 usage   3 relay not reached   4 no account, or passphrase   5 not found
+  6 identity changed   7 rate limited   8 time ran out (it stays queued)   9 partly failed
+  10 account busy   130 interrupted";
+
+/// End-to-end encrypted messenger for the terminal.
+#[derive(Debug, Parser)]
+#[command(name = "subrosa", version, before_help = TOP_EXAMPLES, after_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// Flags of every verb, before or after it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every verb")]
+pub(crate) struct Global {
+    /// The account's directory [default: subrosa in the user's data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "SUBROSA_HOME", hide_env_values = true)]
+    pub(crate) home: Option<PathBuf>,
+    /// File whose first line opens the account
+    #[arg(long, global = true, value_name = "FILE", env = "SUBROSA_PASSPHRASE_FILE", hide_env_values = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// One JSON object a line on stdout, errors as one on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Never ask anything
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// Longest wait: 500ms, 20s, 5m, 1h
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// How long to wait for another command that has the account
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "5s")]
+    pub(crate) lock_timeout: Duration,
+    /// No notes on stderr, only errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// More notes on stderr (-vv: what the engine does)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Init(InitArgs),
+    Invite(InviteArgs),
+    Join(JoinArgs),
+    Contact(ContactArgs),
+    Verify(VerifyArgs),
+    Send(SendArgs),
+    Receive(ReceiveArgs),
+    Listen(ListenArgs),
+    Chats(ChatsArgs),
+    History(HistoryArgs),
+    Info(InfoArgs),
+    Read(ReadArgs),
+    Status(StatusArgs),
+    Relay(RelayArgs),
+    Demo(DemoArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn check_help(mut command: clap::Command, path: &str) {
+        let help = command.render_long_help().to_string();
+        assert!(help.starts_with("Examples:\n  "), "{path}: {help}");
+        let first = help.lines().nth(1).unwrap_or_default();
+        assert!(first.contains(path), "the first example of {path} uses it: {first}");
+        for verb in command.get_subcommands() {
+            check_help(verb.clone(), &format!("{path} {}", verb.get_name()));
+        }
+    }
+
+    #[test]
+    fn every_help_begins_with_an_example_of_its_verb() {
+        let mut command = Cli::command();
+        command.build();
+        check_help(command, "subrosa");
+        assert!(SHORT_HELP.starts_with("Examples:\n  subrosa demo"));
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_verb() {
+        for arguments in [["subrosa", "--json", "status"], ["subrosa", "status", "--json"]] {
+            assert!(Cli::try_parse_from(arguments).unwrap().global.json);
+        }
+    }
+
+    #[test]
+    fn message_ids_are_checked_before_anything_is_sent() {
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "x", "--id", "abc"]).is_err());
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "x", "--id", &"AB".repeat(16)]).is_ok());
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "x", "-"]).is_err());
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-"]).is_ok());
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "text without -m"]).is_err());
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "-starts with a dash"]).is_ok());
+    }
+}

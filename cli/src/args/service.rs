@@ -1,0 +1,37 @@
+//! What runs beside an account: relay, demo.
+
+use clap::{Args, Subcommand};
+
+/// Run a relay
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa relay serve --data relay-data --listen 127.0.0.1:8443")]
+pub(crate) struct RelayArgs {
+    #[command(subcommand)]
+    pub(crate) verb: RelayVerb,
+}
+
+/// What to do with a relay.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelayVerb {
+    /// Serve until stopped
+    #[command(before_help = "\
+Examples:
+  subrosa relay serve --data relay-data --listen 127.0.0.1:8443
+  subrosa relay serve --data relay-data --listen 127.0.0.1:0 --json")]
+    Serve(subrosa_relay::ServeArgs),
+}
+
+/// Talk to a friendly peer through a real relay; nothing is left behind
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa demo
+  subrosa demo --script
+  subrosa demo --script --json")]
+pub(crate) struct DemoArgs {
+    /// Print a whole conversation with every state change instead of opening a chat
+    #[arg(long)]
+    pub(crate) script: bool,
+}

@@ -1,0 +1,1 @@
+//! The terminal interface: driven only through [`subrosa_client_core::Client`].
