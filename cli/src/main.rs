@@ -2,6 +2,8 @@
 
 mod account;
 mod args;
+#[allow(dead_code)] // the verbs that destroy something follow
+mod confirm;
 mod demo;
 mod errors;
 mod interrupt;

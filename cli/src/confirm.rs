@@ -1,0 +1,71 @@
+//! One way to ask before something is destroyed: `--force` answers, a person answers, a script is refused.
+
+use std::io::Write as _;
+
+use subrosa_client_core::{ApiError, ErrorKind, clean::clean_text};
+
+use crate::{
+    Context,
+    errors::{Failure, usage},
+    output::can_ask,
+};
+
+/// Longest answer that is read: a file on stdin by mistake must not fill the memory.
+const MAX_ANSWER_BYTES: u64 = 64;
+
+/// Asks whether to go on. `loss` says in a sentence what is lost: "This removes Bob and all messages with him." Returns only
+/// if the answer is yes; with `force` it is yes without asking.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] when nobody can be asked (`--no-input`, no terminal), [`ErrorKind::Failed`] for every answer but yes.
+pub(crate) async fn confirm(ctx: &Context, force: bool, loss: &str) -> Result<(), Failure> {
+    if force {
+        return Ok(());
+    }
+    if !can_ask(ctx.global.no_input) {
+        return Err(usage(
+            format!("this needs a yes, and there is nobody to ask: {loss}"),
+            "add --force if you mean it",
+        ));
+    }
+    let question = format!("{}\nGo on? Type yes: ", clean_text(loss));
+    let answer = tokio::select! {
+        answer = tokio::task::spawn_blocking(move || ask(&question)) => answer,
+        signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
+    };
+    match answer {
+        Ok(Ok(answer)) if is_yes(&answer) => Ok(()),
+        Ok(Err(error)) => {
+            Err(ApiError::new(ErrorKind::Failed, format!("your answer could not be read: {error}")).into())
+        }
+        _ => Err(ApiError::new(ErrorKind::Failed, "you did not say yes: nothing was changed").into()),
+    }
+}
+
+fn ask(question: &str) -> std::io::Result<String> {
+    use std::io::{BufRead as _, Read as _};
+    let mut terminal = anstream::stderr().lock();
+    write!(terminal, "{question}")?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut answer)?;
+    Ok(answer)
+}
+
+/// The whole word only: a `y` is typed too quickly.
+fn is_yes(answer: &str) -> bool {
+    answer.trim().eq_ignore_ascii_case("yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(is_yes("yes\n") && is_yes(" YES\r\n"));
+        for answer in ["", "\n", "y", "no", "yes please", "yess"] {
+            assert!(!is_yes(answer), "{answer:?}");
+        }
+    }
+}
