@@ -58,18 +58,22 @@ pub(crate) async fn with_account<T>(
 pub(crate) async fn open_account(ctx: &Context, how: Use) -> Result<Opened, Failure> {
     let home = home(ctx)?;
     let source = Source::new(&ctx.global, &ctx.out);
+    // Another command that leaves, the passphrase's key, migrations: any of them may take a moment.
+    let progress = ctx.out.progress("open", "opening the account");
+    let hide = progress.hide();
     let options = OpenOptions {
         kind: how.kind.to_owned(),
         // Also for the shortest verb: commands that run side by side then share one engine instead of queueing for the
         // lock, and nobody is told that the account is busy because somebody else's `send --wait read` takes long.
         serve: true,
         lock_timeout: ctx.global.lock_timeout,
-        passphrase: Arc::new(move || source.get()),
+        passphrase: Arc::new(move || hide.during(|| source.get())),
     };
     Ok(open(&home, options).await?)
 }
 
 async fn drain_first(ctx: &Context, client: &dyn Client) {
+    let _progress = ctx.out.progress("sync", "fetching the mailbox");
     match client.drain(TimeoutParams { timeout_ms: millis(DRAIN_FIRST) }).await {
         Ok(waited) if waited.done => {}
         Ok(waited) => {

@@ -2,6 +2,7 @@
 
 mod account;
 mod args;
+mod complete;
 #[allow(dead_code)] // the verbs that destroy something follow
 mod confirm;
 mod demo;
@@ -35,6 +36,9 @@ pub(crate) struct Context {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = complete::answer_shell() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
@@ -48,6 +52,9 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { global, verb } = cli;
+    if global.no_color {
+        anstream::ColorChoice::Never.write_global();
+    }
     let out = Output::new(global.json, global.quiet, global.verbose);
     let Some(verb) = verb else {
         return Ok(output::print(args::SHORT_HELP)?);

@@ -14,9 +14,25 @@ fn plain(arguments: &[&str]) -> Outcome {
     run(subrosa().args(arguments), None)
 }
 
-const VERBS: [&str; 15] = [
-    "init", "invite", "join", "contact", "verify", "send", "receive", "listen", "chats", "history", "info", "read",
-    "status", "relay", "demo",
+const VERBS: [&str; 18] = [
+    "init",
+    "invite",
+    "join",
+    "contact",
+    "verify",
+    "send",
+    "receive",
+    "listen",
+    "chats",
+    "history",
+    "info",
+    "read",
+    "status",
+    "relay",
+    "demo",
+    "export",
+    "completions",
+    "man",
 ];
 
 #[test]

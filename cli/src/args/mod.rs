@@ -5,12 +5,14 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 mod account;
+mod files;
 mod messages;
 mod people;
 mod service;
 mod values;
 
 pub(crate) use account::{InitArgs, StatusArgs};
+pub(crate) use files::{CompletionsArgs, ExportArgs, ExportFormat, ManArgs};
 pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
 pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
 pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb};
@@ -76,6 +78,9 @@ pub(crate) struct Global {
     /// How long to wait for another command that has the account
     #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) lock_timeout: Duration,
+    /// No colours, whatever the terminal can
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
     /// No notes on stderr, only errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
@@ -97,9 +102,12 @@ pub(crate) enum Verb {
     Listen(ListenArgs),
     Chats(ChatsArgs),
     History(HistoryArgs),
+    Export(ExportArgs),
     Info(InfoArgs),
     Read(ReadArgs),
     Status(StatusArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     Relay(RelayArgs),
     Demo(DemoArgs),
 }

@@ -42,6 +42,11 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
         LineContent::Notice(it) => notice(it),
         LineContent::Chat(it) => chat(it, ticks),
         LineContent::Receipts(it) => receipts(it, ticks),
+        LineContent::Exported(it) => {
+            format!("{} messages with {} are in {}", it.messages, clean_line(&it.name), clean_line(&it.path))
+        }
+        // Only for programs: people see a bar.
+        LineContent::Progress(it) => format!("{}: {}", clean_line(&it.id), it.done),
         LineContent::Error(error) => clean_text(&error.message).into_owned(),
     }
 }

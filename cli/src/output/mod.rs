@@ -9,9 +9,11 @@ use subrosa_client_core::{
 };
 
 pub(crate) mod human;
+pub(crate) mod progress;
 pub(crate) mod qr;
 pub(crate) mod ticks;
 pub(crate) mod time;
+pub(crate) mod transcript;
 
 use ticks::Ticks;
 

@@ -30,6 +30,11 @@ pub(crate) fn long(ms: u64) -> String {
     local(ms).map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
+/// `2026-11-23 09:41 +01:00`.
+pub(crate) fn zoned(ms: u64) -> String {
+    local(ms).map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M %:z").to_string())
+}
+
 /// `09:41:07.123`.
 pub(crate) fn precise(ms: u64) -> String {
     local(ms).map_or_else(|| "?".to_owned(), |time| time.strftime("%H:%M:%S.%3f").to_string())

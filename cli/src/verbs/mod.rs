@@ -3,7 +3,9 @@
 use crate::{Context, args::Verb, errors::Failure};
 
 mod contact;
+mod export;
 mod init;
+mod install;
 mod link;
 mod listen;
 mod read;
@@ -24,9 +26,12 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Listen(args) => listen::run(ctx, args).await,
         Verb::Chats(args) => read::chats(ctx, args).await,
         Verb::History(args) => read::history(ctx, args).await,
+        Verb::Export(args) => export::run(ctx, args).await,
         Verb::Info(args) => read::info(ctx, args).await,
         Verb::Read(args) => read::mark_read(ctx, args).await,
         Verb::Status(_) => read::status(ctx).await,
+        Verb::Completions(args) => install::completions(&args),
+        Verb::Man(args) => install::man(ctx, args),
         Verb::Relay(args) => relay::run(ctx, args.verb).await,
         Verb::Demo(args) => crate::demo::run(ctx, args).await,
     }

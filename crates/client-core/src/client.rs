@@ -11,10 +11,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::api::{
-    AccountInfo, ApiError, Chats, ChatsParams, Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, History,
-    HistoryParams, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, ReadParams, Receipts,
-    ReceiveCommitParams, ReceiveParams, Received, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams,
-    Waited, WhoParams,
+    AccountInfo, ApiError, Chats, ChatsParams, Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage,
+    ExportParams, History, HistoryParams, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, ReadParams,
+    Receipts, ReceiveCommitParams, ReceiveParams, Received, SendParams, Sent, Status, TimeoutParams, VerifyParams,
+    WaitParams, Waited, WhoParams,
 };
 
 macro_rules! methods {
@@ -87,6 +87,8 @@ methods! {
     chats = "chats"(ChatsParams) -> Chats;
     /// Messages of one conversation.
     history = "history"(HistoryParams) -> History;
+    /// A page of a whole conversation, from its oldest message on.
+    export = "export"(ExportParams) -> ExportPage;
     /// Receipts of a message.
     info = "info"(InfoParams) -> Receipts;
     /// Marks as read; read receipts go out.

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod limits;
 pub mod lock;
 pub mod net;
+pub mod new_file;
 pub mod open;
 mod receipts;
 pub mod rpc;

@@ -11,6 +11,9 @@ pub const MAX_EVENTS_PAGE: u32 = 256;
 /// Messages of history in one answer.
 pub const MAX_HISTORY_PAGE: u32 = 1_000;
 
+/// Messages in one page of an export: even with the longest texts a page stays far below an answer's bound.
+pub const MAX_EXPORT_PAGE: u32 = 256;
+
 /// Commands waiting for the core: beyond it callers wait, so memory stays bounded.
 pub const CORE_QUEUE: usize = 256;
 

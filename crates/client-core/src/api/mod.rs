@@ -5,6 +5,7 @@
 //! Times are milliseconds since 1970. Account and message ids are lower-case hexadecimal.
 
 mod events;
+mod export;
 mod messages;
 mod people;
 
@@ -16,6 +17,7 @@ pub use self::{
         ContactEvent, Event, EventPage, EventsParams, Notice, ReceiptEvent, ReceiveCommitParams, ReceiveParams,
         Received, StateEvent,
     },
+    export::{ExportPage, ExportParams, Exported, ProgressLine},
     messages::{
         Chat, ChatKind, Chats, ChatsParams, History, HistoryParams, InfoParams, Message, MessageStatus, Person,
         ReadParams, ReceiptTime, Receipts, SendParams, SendResult, Sent, WaitParams,
@@ -75,6 +77,8 @@ lines!(
     Notice(Notice),
     Chat(Chat),
     Receipts(Receipts),
+    Exported(Exported),
+    Progress(ProgressLine),
     Error(ApiError),
 );
 

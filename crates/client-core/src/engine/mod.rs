@@ -12,6 +12,7 @@ mod acquaintance;
 mod contents;
 mod core;
 mod dispatch;
+mod exporting;
 mod faults;
 mod healing;
 mod mailbox;
@@ -49,9 +50,9 @@ use self::{
 use crate::{
     api::{
         AccountInfo, ApiError, Chats, ChatsParams, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind,
-        EventPage, EventsParams, History, HistoryParams, Identity, InfoParams, Invite, InviteParams, JoinParams,
-        MessageStatus, NoParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, SendParams, Sent,
-        Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+        EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams, Identity, InfoParams, Invite,
+        InviteParams, JoinParams, MessageStatus, NoParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams,
+        Received, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
     },
     client::Client,
     content::ContactSync,
@@ -399,6 +400,10 @@ impl Client for Engine {
 
     fn history(&self, params: HistoryParams) -> BoxFuture<'_, Result<History, ApiError>> {
         Box::pin(self.inner.core.run(move |core| core.history(&params)))
+    }
+
+    fn export(&self, params: ExportParams) -> BoxFuture<'_, Result<ExportPage, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.export(&params)))
     }
 
     fn info(&self, params: InfoParams) -> BoxFuture<'_, Result<Receipts, ApiError>> {

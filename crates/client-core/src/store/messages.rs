@@ -168,6 +168,33 @@ pub(crate) fn page(
     .collect()
 }
 
+/// A page of a conversation, oldest first, from behind a message (or from the beginning).
+pub(crate) fn page_after(
+    db: &Db,
+    chat: &AccountId,
+    after: Option<&MessageRow>,
+    limit: u32,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let (clock, sender, id) = match after {
+        Some(message) => (to_sql(message.clock), message.sender.0.to_vec(), message.id.0.to_vec()),
+        None => (-1, Vec::new(), Vec::new()),
+    };
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM message WHERE chat = ?1 AND (clock, sender, id) > (?2, ?3, ?4)
+         ORDER BY clock, sender, id LIMIT ?5"
+    ))?
+    .query_and_then(params![chat.0, clock, sender, id, limit], read)?
+    .collect()
+}
+
+/// Messages of a conversation.
+pub(crate) fn count_in(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
+    let count: i64 = db
+        .prepare_cached("SELECT count(*) FROM message WHERE chat = ?1")?
+        .query_row(params![chat.0], |row| row.get(0))?;
+    Ok(from_sql(count))
+}
+
 /// Unread messages of a conversation up to and including a place in it (all, without one).
 pub(crate) fn unread_up_to(
     db: &Db,

@@ -1,0 +1,66 @@
+//! Files that leave the program, and what installs it: exports, completions, man pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use clap_complete::Shell;
+
+/// Write a whole conversation as text, Markdown or JSON lines
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa export bob
+  subrosa export bob --format markdown -o bob.md
+  subrosa export bob --format json -o - | jq -r .body")]
+pub(crate) struct ExportArgs {
+    /// Name, handle or id of the chat
+    #[arg(value_name = "CHAT")]
+    pub(crate) chat: String,
+    /// How it is written; json is the lines of `history --json`
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ExportFormat::Text)]
+    pub(crate) format: ExportFormat,
+    /// The file to make, readable only by you; - is stdout
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+    /// Replace the file if there is one
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// How a conversation is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A line a message, safe for terminals
+    Text,
+    /// Headings for days, quotes for messages
+    Markdown,
+    /// One object a line, nothing left out
+    Json,
+}
+
+/// Print what makes a shell complete verbs, flags, and the names of chats
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa completions bash > ~/.local/share/bash-completion/completions/subrosa
+  subrosa completions zsh > ~/.zfunc/_subrosa
+  subrosa completions fish > ~/.config/fish/completions/subrosa.fish")]
+#[command(after_help = "\
+Names of chats are completed while an engine runs (subrosa listen, the terminal interface).")]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// Print the man page, or write one for every verb
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa man | man -l -
+  subrosa man ~/.local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Where to write the pages of all verbs; it is made if it is missing
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
