@@ -117,6 +117,6 @@ mod tests {
         assert!(text.contains("\\!\\[x\\]\\(https\\:\\/\\/tracker\\.example\\/\\)"), "{text}");
         assert!(text.contains("> \\# alice"), "{text}");
         assert!(text.contains("> \u{A0}\u{A0}\u{A0}\u{A0}code"), "{text}");
-        assert!(!text.contains("<img") && !text.contains("> - "), "{text}");
+        assert!(text.contains("> \\<img") && text.contains("> \\- list"), "{text}");
     }
 }
