@@ -6,7 +6,8 @@ use subrosa_wire::limits;
 use url::Url;
 
 use crate::limits::{
-    MAX_CONNECTIONS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES, RESYNC_INTERVAL, RateLimits,
+    MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES, RESYNC_INTERVAL,
+    RateLimits, WRITE_TIMEOUT,
 };
 
 /// How far a commit goes before a sender reads "accepted".
@@ -50,13 +51,17 @@ pub struct Config {
     pub silence_timeout: Duration,
     /// A session reads its mailbox at least this often, so that a lost wake costs seconds, not messages.
     pub resync_interval: Duration,
-    /// Connections served at once.
+    /// A peer that takes no bytes for this long is cut off.
+    pub write_timeout: Duration,
+    /// Connections served at once; fewer if the limit of open files is lower.
     pub max_connections: usize,
+    /// Connections of one client address served at once; never more than three quarters of all.
+    pub max_connections_per_address: usize,
     /// Envelopes that may wait for one device.
     pub max_mailbox_rows: u64,
     /// Bytes that may wait for one device.
     pub max_mailbox_bytes: u64,
-    /// Rates of the anonymous calls.
+    /// How often things may be done.
     pub rates: RateLimits,
     /// Submissions are refused while the disk has less space than this; reading and acknowledging go on.
     pub min_free_bytes: u64,
@@ -77,7 +82,9 @@ impl Config {
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             silence_timeout: limits::SILENCE_TIMEOUT,
             resync_interval: RESYNC_INTERVAL,
+            write_timeout: WRITE_TIMEOUT,
             max_connections: MAX_CONNECTIONS,
+            max_connections_per_address: MAX_CONNECTIONS_PER_ADDRESS,
             max_mailbox_rows: MAX_MAILBOX_ROWS,
             max_mailbox_bytes: MAX_MAILBOX_BYTES,
             rates: RateLimits::default(),

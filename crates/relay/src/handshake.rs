@@ -1,5 +1,7 @@
 //! From the first frame of `/v1/mailbox` to a device that has proven who it is.
 
+use std::time::Instant;
+
 use subrosa_wire::{
     DeviceAddress, ErrorCode,
     mailbox::{MailboxClientFrame, MailboxServerFrame},
@@ -10,6 +12,8 @@ use subrosa_wire::{
 use crate::{
     backend::Store,
     identity::verify_auth,
+    limiter::Allowance,
+    limits::IDLE_FRAMES,
     router::Router,
     server::Shared,
     socket::{
@@ -51,12 +55,17 @@ fn rejected(code: ErrorCode, close: u16) -> Rejected {
 }
 
 async fn next_frame<S: MessageSocket>(socket: &mut FrameSocket<S>) -> Result<MailboxClientFrame, Rejected> {
+    // Control frames count here too: no handshake needs as many.
+    let mut idle_frames = Allowance::new(IDLE_FRAMES);
     loop {
         match socket.receive().await {
             Incoming::Frame(bytes) => {
                 return MailboxClientFrame::decode(bytes).map_err(|_| rejected(ErrorCode::Malformed, CLOSE_PROTOCOL));
             }
-            Incoming::Alive => {}
+            Incoming::Alive => idle_frames.take(Instant::now()).map_err(|retry_after_s| Rejected {
+                refusal: Some(Refusal { code: ErrorCode::RateLimited, retry_after_s }),
+                close: CLOSE_POLICY,
+            })?,
             Incoming::Text => return Err(rejected(ErrorCode::Malformed, CLOSE_UNSUPPORTED)),
             Incoming::TooLarge => return Err(rejected(ErrorCode::TooLarge, CLOSE_TOO_LARGE)),
             Incoming::Garbage => return Err(rejected(ErrorCode::Malformed, CLOSE_PROTOCOL)),

@@ -6,7 +6,7 @@ use axum::{
     Extension, Router as Routes,
     body::Body,
     extract::{State, WebSocketUpgrade},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -22,12 +22,15 @@ use subrosa_wire::{
 };
 
 use crate::{
+    accept::Peer,
+    addresses::{Entry, Guest},
     backend::{Registration, Store, StoreError},
     clock::now_ms,
-    identity::{AccountRecord, DeviceList, verify_registration},
-    limits::Limiter,
+    identity::{AccountRecord, DeviceList, Invalid, verify_registration},
+    limiter::Limiter,
+    limits::{REFUSED_RETRY_S, UNAVAILABLE_RETRY_S},
     router::Router,
-    server::{Peer, Shared},
+    server::Shared,
     session,
     socket::bounded,
     submit,
@@ -52,28 +55,71 @@ async fn mailbox_socket<B: Store, R: Router>(
     State(shared): App<B, R>,
     Extension(peer): Extension<Peer>,
     upgrade: WebSocketUpgrade,
-) -> Response {
-    bounded(upgrade, MAX_MAILBOX_FRAME_BYTES).on_upgrade(move |socket| {
+) -> Result<Response, Refused> {
+    let guest = shared.guest(&peer)?;
+    Ok(bounded(upgrade, MAX_MAILBOX_FRAME_BYTES).on_upgrade(move |socket| {
         let tracker = shared.tracker.clone();
         tracker.track_future(async move {
             session::serve(shared, socket).await;
-            drop(peer);
+            drop((peer, guest));
         })
-    })
+    }))
 }
 
 async fn submit_socket<B: Store, R: Router>(
     State(shared): App<B, R>,
     Extension(peer): Extension<Peer>,
     upgrade: WebSocketUpgrade,
-) -> Response {
-    bounded(upgrade, MAX_SUBMIT_FRAME_BYTES).on_upgrade(move |socket| {
+) -> Result<Response, Refused> {
+    let guest = shared.guest(&peer)?;
+    Ok(bounded(upgrade, MAX_SUBMIT_FRAME_BYTES).on_upgrade(move |socket| {
         let tracker = shared.tracker.clone();
         tracker.track_future(async move {
-            submit::serve(shared, socket).await;
-            drop(peer);
+            submit::serve(shared, socket, peer.address).await;
+            drop((peer, guest));
         })
-    })
+    }))
+}
+
+impl<B: Store, R: Router> Shared<B, R> {
+    /// A socket's place among those of its address, where the connection itself came from a proxy.
+    fn guest(&self, peer: &Peer) -> Result<Option<Guest>, Refused> {
+        if !self.config.behind_proxy {
+            return Ok(None);
+        }
+        match self.addresses.enter(peer.address, Instant::now()) {
+            Entry::Welcome(guest) => Ok(Some(guest)),
+            Entry::Refused(_, retry_after_s) => Err(limited(retry_after_s).into()),
+            Entry::Dropped => Err(limited(REFUSED_RETRY_S).into()),
+        }
+    }
+
+    /// Counts a request before anything is done for it, and names the client it comes from.
+    ///
+    /// # Errors
+    /// The answer, when the client asks too often or should not be connected at all. The connection ends with it.
+    pub(crate) fn admit<T>(&self, mut peer: Peer, mut request: Request<T>) -> Result<Request<T>, Box<Response>> {
+        peer.address = client_address(self.config.behind_proxy, peer.address, request.headers());
+        let admitted = match peer.refused {
+            Some(retry_after_s) => Err(retry_after_s),
+            None => self.rates.requests.take(peer.address, 1, Instant::now()),
+        };
+        match admitted {
+            Ok(()) => {
+                request.extensions_mut().insert(peer);
+                Ok(request)
+            }
+            Err(retry_after_s) => {
+                let mut response = Refused(limited(retry_after_s)).into_response();
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                Err(Box::new(response))
+            }
+        }
+    }
+}
+
+const fn limited(retry_after_s: u32) -> Refusal {
+    Refusal { code: ErrorCode::RateLimited, retry_after_s }
 }
 
 /// A refusal as an HTTP answer.
@@ -131,13 +177,9 @@ async fn question<B, R, C: HttpCall>(
     shared: &Shared<B, R>,
     limiter: &Limiter,
     peer: &Peer,
-    headers: &HeaderMap,
     body: Body,
 ) -> Result<C, Refused> {
-    let address = client_address(shared.config.behind_proxy, peer, headers);
-    limiter
-        .take(address, Instant::now())
-        .map_err(|retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s })?;
+    limiter.take(peer.address, 1, Instant::now()).map_err(limited)?;
     let reading = axum::body::to_bytes(body, MAX_HTTP_BYTES);
     let bytes: Bytes = tokio::time::timeout(shared.config.handshake_timeout, reading)
         .await
@@ -147,49 +189,51 @@ async fn question<B, R, C: HttpCall>(
 }
 
 /// The address a limit counts: the one the proxy saw, if there is a proxy; only its own entry, the last, is believed.
-fn client_address(behind_proxy: bool, peer: &Peer, headers: &HeaderMap) -> IpAddr {
+fn client_address(behind_proxy: bool, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let forwarded = || {
         let last = headers.get_all("x-forwarded-for").iter().next_back()?;
         last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
     };
-    if behind_proxy { forwarded().unwrap_or(peer.address) } else { peer.address }
+    if behind_proxy { forwarded().unwrap_or(peer) } else { peer }
 }
 
 async fn register<B: Store, R: Router>(
     State(shared): App<B, R>,
     Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Answer<Registered>, Refused> {
-    let wanted: Register = question(&shared, &shared.register_rate, &peer, &headers, body).await?;
+    let wanted: Register = question(&shared, &shared.rates.register, &peer, body).await?;
     if !shared.is_me(&wanted.authority, wanted.pin.as_ref()) {
         return Err(ErrorCode::WrongRelay.into());
     }
-    let invalid = |_| ErrorCode::InvalidSignature;
-    let record = AccountRecord::parse(&wanted.account_record).map_err(invalid)?;
-    let list = DeviceList::parse(&wanted.device_list, &record).map_err(invalid)?;
-    verify_registration(
-        &list,
-        &wanted.device_list,
-        &wanted.authority,
-        wanted.pin.as_ref(),
-        &wanted.handle,
-        &wanted.proof,
-    )
-    .map_err(invalid)?;
-    let registration =
-        Registration { record: wanted.account_record, handle: wanted.handle, list_bytes: wanted.device_list, list };
+    let unavailable = || Refusal { code: ErrorCode::Unavailable, retry_after_s: UNAVAILABLE_RETRY_S };
+    let turn = Arc::clone(&shared.checks).acquire_owned().await.map_err(|_| unavailable())?;
+    // Up to eight signatures: not on a thread that serves the others.
+    let checking = tokio::task::spawn_blocking(move || {
+        let checked = check(wanted);
+        drop(turn);
+        checked
+    });
+    let registration = checking.await.map_err(|_| unavailable())?.map_err(|_| ErrorCode::InvalidSignature)?;
     shared.store.register(registration).await?;
     Ok(Answer(Registered { server_time_ms: now_ms() }))
+}
+
+/// Verifies every signature of a registration.
+fn check(wanted: Register) -> Result<Registration, Invalid> {
+    let record = AccountRecord::parse(&wanted.account_record)?;
+    let list = DeviceList::parse(&wanted.device_list, &record)?;
+    let Register { authority, pin, handle, proof, .. } = &wanted;
+    verify_registration(&list, &wanted.device_list, authority, pin.as_ref(), handle, proof)?;
+    Ok(Registration { record: wanted.account_record, handle: wanted.handle, list_bytes: wanted.device_list, list })
 }
 
 async fn resolve<B: Store, R: Router>(
     State(shared): App<B, R>,
     Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Answer<Resolved>, Refused> {
-    let asked: Resolve = question(&shared, &shared.resolve_rate, &peer, &headers, body).await?;
+    let asked: Resolve = question(&shared, &shared.rates.resolve, &peer, body).await?;
     let account = shared.store.resolve(asked.handle).await?.ok_or(ErrorCode::NotFound)?;
     Ok(Answer(Resolved { account }))
 }
@@ -197,20 +241,18 @@ async fn resolve<B: Store, R: Router>(
 async fn devices<B: Store, R: Router>(
     State(shared): App<B, R>,
     Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Answer<Devices>, Refused> {
-    let asked: GetDevices = question(&shared, &shared.devices_rate, &peer, &headers, body).await?;
+    let asked: GetDevices = question(&shared, &shared.rates.devices, &peer, body).await?;
     Ok(Answer(shared.store.devices(asked.account).await?.ok_or(ErrorCode::NotFound)?))
 }
 
 async fn prekeys<B: Store, R: Router>(
     State(shared): App<B, R>,
     Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Answer<Prekeys>, Refused> {
-    let asked: TakePrekeys = question(&shared, &shared.prekeys_rate, &peer, &headers, body).await?;
+    let asked: TakePrekeys = question(&shared, &shared.rates.prekeys, &peer, body).await?;
     let device: DeviceAddress = asked.device;
     let taken = shared.store.take_prekeys(device, asked.capability).await?;
     if let Some(count) = taken.low {

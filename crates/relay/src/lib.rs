@@ -5,15 +5,20 @@
 //! sends, and cannot decrypt: the cryptography crate is not among its dependencies; it verifies
 //! Ed25519 signatures and compares hashes.
 
+mod accept;
+mod addresses;
 pub mod backend;
 mod clock;
 mod config;
+mod descriptors;
 mod handshake;
 mod http;
 pub mod identity;
 mod lane;
+mod limiter;
 mod limits;
 mod lock;
+mod metered;
 mod requests;
 pub mod router;
 mod serve;

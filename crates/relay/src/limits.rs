@@ -1,14 +1,9 @@
-//! The relay's own bounds, each with its reason, and the token buckets of the anonymous calls.
+//! The relay's own bounds, each with its reason.
 //! Bounds that clients know too are in `subrosa_wire::limits`.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use crate::lock::lock;
+pub use crate::limiter::Rate;
 
 /// Connections served at once. Below the usual descriptor limit of 20,000 less what the
 /// database and the log need; a connection above it waits in the kernel's accept queue.
@@ -70,22 +65,40 @@ pub(crate) const MAX_LANE_ENTRIES: usize = 100_000;
 /// How long the lane remembers a pair and a sender's requests.
 pub(crate) const LANE_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
-/// Addresses one limiter remembers: 100,000 × about 50 bytes. When full, idle ones are dropped first.
-const MAX_BUCKETS: usize = 100_000;
+/// Connections of one address (IPv6: of one /64): a provider may put a thousand households behind one.
+pub(crate) const MAX_CONNECTIONS_PER_ADDRESS: usize = 2_048;
+/// Connections of one address that are told why they are refused; further ones are closed without a word.
+pub(crate) const POLITE_REFUSALS: usize = 32;
+/// When somebody may come back who was refused for having too many connections open.
+pub(crate) const REFUSED_RETRY_S: u32 = 5;
+/// A refused connection has this long to ask what it wants to ask.
+pub(crate) const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Rate of one kind of call from one address.
-#[derive(Debug, Clone, Copy)]
-pub struct Rate {
-    /// Calls at once after a quiet time.
-    pub burst: u32,
-    /// Calls a minute afterwards.
-    pub per_minute: u32,
-}
+/// Registrations whose signatures are verified at once, each on a thread of its own.
+pub(crate) const MAX_CHECKS: usize = 2;
 
-/// Rates of the anonymous calls, for each client address.
+/// What the kernel keeps of bytes that a slow reader has not taken: a window for 10 Mbit/s over half the
+/// world. Left to itself it may grow to several MiB for each connection.
+pub(crate) const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Bytes of bodies that count like one envelope, so that a large message costs its sender's address more.
+pub(crate) const SUBMIT_UNIT_BYTES: usize = 4 * 1024;
+
+/// Bundles of one-time prekeys given out for one device by delivery key at once and a minute afterwards. A
+/// person's contacts start a session each once; who takes more gets the last-resort keys, like a stranger.
+pub(crate) const ONE_TIME_BUNDLES: Rate = Rate { burst: 60, per_minute: 1 };
+
+/// Frames of one socket that do nothing (pings, repeated acknowledgements): a client pings twice a minute.
+pub(crate) const IDLE_FRAMES: Rate = Rate { burst: 256, per_minute: 120 };
+
+/// How often things may be done. By client address if nothing else is said; behind a proxy, the address that it names.
 #[derive(Debug, Clone, Copy)]
 pub struct RateLimits {
-    /// `/v1/register`. A household or an office behind one address, and scripts that set up test accounts.
+    /// New connections. 20 a second are enough for an office that comes back after a restart, and for a script without engine.
+    pub connect: Rate,
+    /// HTTP requests of any kind, upgrades to a WebSocket among them, each of which may prove one signature.
+    pub requests: Rate,
+    /// `/v1/register`: an office that begins together; scripts that set up test accounts. Costs signatures and a row for ever.
     pub register: Rate,
     /// `/v1/resolve`. Slow, because walking through names is how handles would be harvested.
     pub resolve: Rate,
@@ -93,103 +106,38 @@ pub struct RateLimits {
     pub devices: Rate,
     /// `/v1/prekeys`. Asked once for each new session.
     pub prekeys: Rate,
+    /// Envelopes submitted (4 KiB of bodies count like one): a thousand a second of a relay that stores ten thousand.
+    pub submit: Rate,
+    /// Envelopes refused because the capability was wrong. Honest clients meet a handful in a year.
+    pub wrong_capabilities: Rate,
+    /// Envelopes stored for one account, whoever sends: a whole mailbox at once, then what a busy group writes.
+    pub account: Rate,
+    /// Envelopes stored with one capability: less than the account's, so that a flooding contact leaves room for new ones.
+    pub capability: Rate,
+    /// What the devices of one account ask on their own sockets: prekeys, lists, links; each is a synced write.
+    pub own_requests: Rate,
+    /// KiB read from one connection. Faster senders wait.
+    pub connection_kib: Rate,
+    /// KiB read from all connections of one address together (not behind a proxy, where all come from one).
+    pub address_kib: Rate,
 }
 
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
-            register: Rate { burst: 600, per_minute: 600 },
+            connect: Rate { burst: 2_400, per_minute: 1_200 },
+            requests: Rate { burst: 2_400, per_minute: 2_400 },
+            register: Rate { burst: 240, per_minute: 60 },
             resolve: Rate { burst: 60, per_minute: 60 },
             devices: Rate { burst: 600, per_minute: 1_200 },
-            prekeys: Rate { burst: 600, per_minute: 1_200 },
+            prekeys: Rate { burst: 600, per_minute: 600 },
+            submit: Rate { burst: 100_000, per_minute: 60_000 },
+            wrong_capabilities: Rate { burst: 1_000, per_minute: 600 },
+            account: Rate { burst: 20_000, per_minute: 6_000 },
+            capability: Rate { burst: 16_000, per_minute: 4_800 },
+            own_requests: Rate { burst: 600, per_minute: 120 },
+            connection_kib: Rate { burst: 4 * 1024, per_minute: 4 * 1024 * 60 },
+            address_kib: Rate { burst: 64 * 1024, per_minute: 32 * 1024 * 60 },
         }
-    }
-}
-
-/// Token buckets of one kind of call, one for each client address.
-pub(crate) struct Limiter {
-    rate: Rate,
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
-}
-
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
-impl Limiter {
-    pub(crate) fn new(rate: Rate) -> Self {
-        Self { rate, buckets: Mutex::new(HashMap::new()) }
-    }
-
-    fn refill(&self, bucket: &mut Bucket, now: Instant) {
-        let gained = now.duration_since(bucket.at).as_secs_f64() * f64::from(self.rate.per_minute) / 60.0;
-        bucket.tokens = (bucket.tokens + gained).min(f64::from(self.rate.burst));
-        bucket.at = now;
-    }
-
-    /// Takes one token of `address`.
-    ///
-    /// # Errors
-    /// Seconds until there is one again.
-    pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Result<(), u32> {
-        let mut buckets = lock(&self.buckets);
-        if buckets.len() >= MAX_BUCKETS {
-            buckets.retain(|_, bucket| {
-                self.refill(bucket, now);
-                bucket.tokens < f64::from(self.rate.burst)
-            });
-            if buckets.len() >= MAX_BUCKETS {
-                // Everybody is at it: forgetting the busy ones only makes the limit milder for a while.
-                buckets.clear();
-            }
-        }
-        let bucket =
-            buckets.entry(prefix(address)).or_insert_with(|| Bucket { tokens: f64::from(self.rate.burst), at: now });
-        self.refill(bucket, now);
-        if bucket.tokens >= 1.0 {
-            bucket.tokens -= 1.0;
-            return Ok(());
-        }
-        let wait = (1.0 - bucket.tokens) * 60.0 / f64::from(self.rate.per_minute.max(1));
-        // Bounded by 60 s, so the cast is exact enough.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Err(wait.ceil().clamp(1.0, 60.0) as u32)
-    }
-}
-
-/// One customer gets a whole IPv6 /64, so that is what a limit counts.
-fn prefix(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_empties_and_refills() {
-        let limiter = Limiter::new(Rate { burst: 3, per_minute: 60 });
-        let (one, two) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let now = Instant::now();
-        for _ in 0..3 {
-            assert_eq!(limiter.take(one, now), Ok(()));
-        }
-        assert_eq!(limiter.take(one, now), Err(1));
-        assert_eq!(limiter.take(two, now), Ok(()), "addresses do not share a bucket");
-        assert_eq!(limiter.take(one, now + Duration::from_secs(1)), Ok(()));
-        assert_eq!(limiter.take(one, now + Duration::from_secs(1)), Err(1));
-    }
-
-    #[test]
-    fn an_ipv6_customer_is_one_address() {
-        let limiter = Limiter::new(Rate { burst: 1, per_minute: 1 });
-        let now = Instant::now();
-        assert!(limiter.take("2001:db8::1".parse().unwrap(), now).is_ok());
-        assert!(limiter.take("2001:db8::2".parse().unwrap(), now).is_err());
-        assert!(limiter.take("2001:db8:0:1::1".parse().unwrap(), now).is_ok());
     }
 }

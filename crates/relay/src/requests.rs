@@ -26,6 +26,8 @@ pub(crate) async fn answer<B: Store, R: Router>(
     request: MailboxRequest,
 ) -> Result<RequestOutcome, Refusal> {
     let account = device.account;
+    let limited = |retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s };
+    shared.rates.own_requests.take(account, 1, Instant::now()).map_err(limited)?;
     let store = &shared.store;
     let done = match request {
         MailboxRequest::PutPrekeys(upload) => store.put_prekeys(device, upload).await,

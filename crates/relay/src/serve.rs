@@ -15,7 +15,7 @@ use tracing_subscriber::{EnvFilter, fmt::time::SystemTime};
 use url::Url;
 
 use crate::{
-    Config,
+    Config, descriptors,
     router::{LocalRouter, Router},
     server::Relay,
 };
@@ -82,6 +82,7 @@ pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
 
+    descriptors::raise();
     let mut config = Config::new(args.data);
     config.public_url = args.public_url;
     config.behind_proxy = args.behind_proxy;

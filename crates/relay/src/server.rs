@@ -3,40 +3,35 @@
 use std::{
     fs::File,
     future::Future,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use axum::Router as Routes;
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use subrosa_wire::{
+    AccountId,
     limits::{MAX_BODY_BYTES, MAX_EXPIRY, MAX_SUBMIT_ITEMS, MAX_UNACKED},
     link,
     submit::Limits,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
+    accept::accept,
+    addresses::Addresses,
     backend::{Embedded, Store, StoreStopped, lock_data_dir},
     clock::now_ms,
     config::{Config, RelayError},
-    http,
+    descriptors,
     lane::Lane,
+    limiter::{Buckets, Limiter},
     limits::{
-        ACCEPT_BACKOFF, DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT, Limiter, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS,
-        RECONNECTS_PER_SECOND,
+        DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT, MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND,
+        RateLimits,
     },
     router::{LocalRouter, Router},
 };
@@ -44,19 +39,18 @@ use crate::{
 /// Expired rows are deleted this often; pushes leave them out at once.
 const EXPIRE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3600);
 
-/// Header bytes of one HTTP request: an upgrade request has a few hundred.
-const MAX_HEADER_BYTES: usize = 8 * 1024;
-
 /// What every connection shares.
 pub(crate) struct Shared<B, R> {
     pub(crate) store: B,
     pub(crate) router: R,
     pub(crate) config: Config,
     pub(crate) lane: Lane,
-    pub(crate) register_rate: Limiter,
-    pub(crate) resolve_rate: Limiter,
-    pub(crate) devices_rate: Limiter,
-    pub(crate) prekeys_rate: Limiter,
+    pub(crate) rates: Rates,
+    pub(crate) addresses: Arc<Addresses>,
+    /// Turns at verifying many signatures at once: a flood of them leaves the other cores to the others.
+    pub(crate) checks: Arc<Semaphore>,
+    /// Connections there are descriptors for.
+    pub(crate) max_connections: usize,
     /// Cancelled when the relay stops.
     pub(crate) stopping: CancellationToken,
     /// WebSocket sessions still running.
@@ -66,17 +60,46 @@ pub(crate) struct Shared<B, R> {
     go_away_spread_ms: AtomicU32,
 }
 
+/// How often things may be done, by client address or account.
+pub(crate) struct Rates {
+    pub(crate) requests: Limiter,
+    pub(crate) register: Limiter,
+    pub(crate) resolve: Limiter,
+    pub(crate) devices: Limiter,
+    pub(crate) prekeys: Limiter,
+    pub(crate) submit: Limiter,
+    pub(crate) wrong_capabilities: Limiter,
+    pub(crate) own_requests: Buckets<AccountId>,
+}
+
+impl Rates {
+    fn new(rates: &RateLimits) -> Self {
+        Self {
+            requests: Limiter::new(rates.requests),
+            register: Limiter::new(rates.register),
+            resolve: Limiter::new(rates.resolve),
+            devices: Limiter::new(rates.devices),
+            prekeys: Limiter::new(rates.prekeys),
+            submit: Limiter::new(rates.submit),
+            wrong_capabilities: Limiter::new(rates.wrong_capabilities),
+            own_requests: Buckets::new(rates.own_requests),
+        }
+    }
+}
+
 impl<B: Store, R: Router> Shared<B, R> {
     fn new(store: B, router: R, config: Config, authorities: Vec<String>) -> Self {
-        let rates = config.rates;
+        let max_connections = descriptors::connections(config.max_connections);
+        // Whatever is configured: the last quarter is for other addresses.
+        let most = config.max_connections_per_address.min(max_connections - max_connections / 4).max(1);
         Self {
             store,
             router,
             lane: Lane::default(),
-            register_rate: Limiter::new(rates.register),
-            resolve_rate: Limiter::new(rates.resolve),
-            devices_rate: Limiter::new(rates.devices),
-            prekeys_rate: Limiter::new(rates.prekeys),
+            rates: Rates::new(&config.rates),
+            addresses: Arc::new(Addresses::new(&config.rates, most)),
+            checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            max_connections,
             stopping: CancellationToken::new(),
             tracker: TaskTracker::new(),
             authorities,
@@ -115,14 +138,6 @@ pub(crate) fn limits() -> Limits {
         max_submit_items: count(MAX_SUBMIT_ITEMS),
         max_expiry_s: u32::try_from(MAX_EXPIRY.as_secs()).unwrap_or(u32::MAX),
     }
-}
-
-/// Who is at the other end of a connection. Holds the connection's permit: as long as a request,
-/// a session or the connection itself has a copy, the connection counts.
-#[derive(Clone)]
-pub(crate) struct Peer {
-    pub(crate) address: IpAddr,
-    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// A relay that has its database and its socket and is about to serve.
@@ -239,55 +254,6 @@ impl<R: Router> Relay<R> {
             Ok(Err(reason)) => Err(RelayError::Store(reason)),
             Err(_) => Err(RelayError::Store("its thread panicked".to_owned())),
         }
-    }
-}
-
-/// Accepts until it is dropped.
-async fn accept<B: Store, R: Router>(shared: &Arc<Shared<B, R>>, listener: &TcpListener) {
-    let permits = Arc::new(Semaphore::new(shared.config.max_connections));
-    let routes = http::routes(Arc::clone(shared));
-    loop {
-        // Before accepting: at the limit, connections wait in the kernel and not here.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                let peer = Peer { address: from.ip(), _permit: Arc::new(permit) };
-                shared.tracker.spawn(connection(Arc::clone(shared), routes.clone(), stream, peer));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
-            }
-        }
-    }
-}
-
-/// Serves HTTP on one connection until it is upgraded, idle for too long, or the relay stops.
-async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Routes, stream: TcpStream, peer: Peer) {
-    // Small frames must not wait for each other.
-    let _ = stream.set_nodelay(true);
-    let routes = TowerToHyperService::new(routes);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
-        hyper::service::Service::call(&routes, request)
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Also ends connections that say nothing, and idle ones that are kept alive.
-        .header_read_timeout(shared.config.handshake_timeout)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(serving);
-    let result = tokio::select! {
-        result = serving.as_mut() => result,
-        () = shared.stopping.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended");
     }
 }
 

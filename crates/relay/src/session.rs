@@ -18,7 +18,8 @@ use crate::{
     backend::{MailboxState, Store, StoreError},
     clock::now_ms,
     handshake::{Proven, Rejected, handshake},
-    limits::{PAGE_ROWS, UNAVAILABLE_RETRY_S},
+    limiter::Allowance,
+    limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
     requests,
     router::{Claim, News, Router},
     server::{Shared, limits},
@@ -30,7 +31,7 @@ use crate::{
 
 /// Serves one socket of `/v1/mailbox` from its first frame to its end.
 pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S) {
-    let mut socket = FrameSocket(socket);
+    let mut socket = FrameSocket::new(socket, shared.config.write_timeout);
     let shaking = tokio::time::timeout(shared.config.handshake_timeout, handshake(&shared, &mut socket));
     let proven = tokio::select! {
         () = shared.stopping.cancelled() => return go_away(&shared, &mut socket).await,
@@ -153,6 +154,8 @@ struct Session<'a, S, B, R> {
     caught_up: bool,
     last_heard: Instant,
     next_resync: Instant,
+    /// For frames that do nothing.
+    idle_frames: Allowance,
 }
 
 impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
@@ -179,6 +182,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             behind: true,
             caught_up: false,
             last_heard: now,
+            idle_frames: Allowance::new(IDLE_FRAMES),
         }
     }
 
@@ -258,15 +262,18 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         self.last_heard = Instant::now();
         let bytes = match incoming {
             Incoming::Frame(bytes) => bytes,
-            Incoming::Alive => return Ok(()),
+            Incoming::Alive => return self.idle_frame(),
             Incoming::Text => return rejected(ErrorCode::Malformed, CLOSE_UNSUPPORTED),
             Incoming::TooLarge => return rejected(ErrorCode::TooLarge, CLOSE_TOO_LARGE),
             Incoming::Garbage => return rejected(ErrorCode::Malformed, CLOSE_PROTOCOL),
             Incoming::Closed => return Err(Ended::Gone),
         };
         match MailboxClientFrame::decode(bytes) {
-            Ok(MailboxClientFrame::Ping) => self.socket.send(MailboxServerFrame::Pong.encode()).await?,
-            Ok(MailboxClientFrame::Ack(upto)) => self.acknowledge(upto),
+            Ok(MailboxClientFrame::Ping) => {
+                self.idle_frame()?;
+                self.socket.send(MailboxServerFrame::Pong.encode()).await?;
+            }
+            Ok(MailboxClientFrame::Ack(upto)) => return self.acknowledge(upto),
             Ok(MailboxClientFrame::Request { id, op }) => {
                 let result = requests::answer(&self.shared, self.device, op).await;
                 self.socket.send(MailboxServerFrame::Response { id, result }.encode()).await?;
@@ -278,11 +285,19 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         Ok(())
     }
 
+    /// A sign of life; a flood of them ends the socket.
+    fn idle_frame(&mut self) -> Result<(), Ended> {
+        self.idle_frames.take(std::time::Instant::now()).map_err(|retry_after_s| {
+            let refusal = Some(Refusal { code: ErrorCode::RateLimited, retry_after_s });
+            Ended::Rejected(Rejected { refusal, close: CLOSE_POLICY })
+        })
+    }
+
     /// Cumulative and monotone; what was not pushed on this socket cannot be acknowledged on it.
-    fn acknowledge(&mut self, upto: Seq) {
+    fn acknowledge(&mut self, upto: Seq) -> Result<(), Ended> {
         let upto = upto.min(self.pushed);
         if upto <= self.acked {
-            return;
+            return self.idle_frame();
         }
         self.acked = upto;
         while self.unacked.front().is_some_and(|seq| *seq <= upto) {
@@ -292,6 +307,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             // An idle session keeps no buffer.
             self.unacked = VecDeque::new();
         }
+        Ok(())
     }
 
     fn start_saving(&mut self) {

@@ -7,8 +7,6 @@ use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 
-use crate::limits::WRITE_TIMEOUT;
-
 /// The relay stops.
 pub(crate) const CLOSE_RESTART: u16 = 1012;
 /// Nothing is wrong.
@@ -92,12 +90,20 @@ fn unreadable(error: axum::Error) -> Incoming {
 }
 
 /// A WebSocket that carries frames of this protocol.
-pub(crate) struct FrameSocket<S>(pub(crate) S);
+pub(crate) struct FrameSocket<S> {
+    socket: S,
+    /// How long a peer may take for what is sent at once, at most a page of its mailbox.
+    write_timeout: Duration,
+}
 
 impl<S: MessageSocket> FrameSocket<S> {
+    pub(crate) const fn new(socket: S, write_timeout: Duration) -> Self {
+        Self { socket, write_timeout }
+    }
+
     /// The next thing the peer says. Cancel-safe.
     pub(crate) async fn receive(&mut self) -> Incoming {
-        match self.0.next().await {
+        match self.socket.next().await {
             Some(Ok(Message::Binary(bytes))) => Incoming::Frame(bytes),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Incoming::Alive,
             Some(Ok(Message::Text(_))) => Incoming::Text,
@@ -127,7 +133,7 @@ impl<S: MessageSocket> FrameSocket<S> {
         let frame = CloseFrame { code, reason: reason.into() };
         // Whether or not the peer still hears it, the connection is over.
         let _ = self.within(|sink| async move { sink.send(Message::Close(Some(frame))).await }).await;
-        let _ = tokio::time::timeout(CLOSE_GRACE, async { while let Some(Ok(_)) = self.0.next().await {} }).await;
+        let _ = tokio::time::timeout(CLOSE_GRACE, async { while let Some(Ok(_)) = self.socket.next().await {} }).await;
     }
 
     async fn within<'a, F, Fut>(&'a mut self, write: F) -> Result<(), Gone>
@@ -135,7 +141,7 @@ impl<S: MessageSocket> FrameSocket<S> {
         F: FnOnce(&'a mut S) -> Fut,
         Fut: Future<Output = Result<(), axum::Error>> + 'a,
     {
-        match tokio::time::timeout(WRITE_TIMEOUT, write(&mut self.0)).await {
+        match tokio::time::timeout(self.write_timeout, write(&mut self.socket)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Gone),
         }

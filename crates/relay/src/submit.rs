@@ -1,6 +1,6 @@
 //! The anonymous socket `/v1/submit`: nothing is known about its user and nothing is asked.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesOrdered};
@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::{
     backend::{Batch, ItemOutcome, Permission, Store, StoreError},
     clock::now_ms,
-    limits::{FULL_RETRY_S, MAX_IN_FLIGHT_SUBMITS},
+    limiter::Allowance,
+    limits::{FULL_RETRY_S, IDLE_FRAMES, MAX_IN_FLIGHT_SUBMITS, SUBMIT_UNIT_BYTES},
     router::Router,
     server::{Shared, limits},
     socket::{
@@ -38,7 +39,13 @@ pub(crate) fn result_of(outcome: ItemOutcome) -> SubmitResult {
 enum Ended {
     Gone,
     Stopping,
-    Refused(Option<ErrorCode>, u16),
+    Refused(Option<Refusal>, u16),
+}
+
+impl Ended {
+    const fn refused(code: ErrorCode, close: u16) -> Self {
+        Self::Refused(Some(Refusal::never(code)), close)
+    }
 }
 
 impl From<Gone> for Ended {
@@ -50,29 +57,35 @@ impl From<Gone> for Ended {
 /// A frame, or why there is none. `None`: a sign of life.
 fn decode(incoming: Incoming) -> Result<Option<SubmitClientFrame>, Ended> {
     match incoming {
-        Incoming::Frame(bytes) => SubmitClientFrame::decode(bytes)
-            .map(Some)
-            .map_err(|_| Ended::Refused(Some(ErrorCode::Malformed), CLOSE_PROTOCOL)),
+        Incoming::Frame(bytes) => {
+            SubmitClientFrame::decode(bytes).map(Some).map_err(|_| Ended::refused(ErrorCode::Malformed, CLOSE_PROTOCOL))
+        }
         Incoming::Alive => Ok(None),
-        Incoming::Text => Err(Ended::Refused(Some(ErrorCode::Malformed), CLOSE_UNSUPPORTED)),
-        Incoming::TooLarge => Err(Ended::Refused(Some(ErrorCode::TooLarge), CLOSE_TOO_LARGE)),
-        Incoming::Garbage => Err(Ended::Refused(Some(ErrorCode::Malformed), CLOSE_PROTOCOL)),
+        Incoming::Text => Err(Ended::refused(ErrorCode::Malformed, CLOSE_UNSUPPORTED)),
+        Incoming::TooLarge => Err(Ended::refused(ErrorCode::TooLarge, CLOSE_TOO_LARGE)),
+        Incoming::Garbage => Err(Ended::refused(ErrorCode::Malformed, CLOSE_PROTOCOL)),
         Incoming::Closed => Err(Ended::Gone),
     }
 }
 
-/// Serves one socket of `/v1/submit` from its first frame to its end.
-pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S) {
-    let mut socket = FrameSocket(socket);
-    let mut in_flight = InFlight::new();
-    let ended = match hello(&shared, &mut socket).await {
-        Ok(()) => serve_submissions(&shared, &mut socket, &mut in_flight).await,
+/// Serves one socket of `/v1/submit` from its first frame to its end. `address` is the client's.
+pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(
+    shared: Arc<Shared<B, R>>,
+    socket: S,
+    address: IpAddr,
+) {
+    let socket = FrameSocket::new(socket, shared.config.write_timeout);
+    let mut anonymous =
+        Anonymous { shared, socket, address, in_flight: InFlight::new(), idle_frames: Allowance::new(IDLE_FRAMES) };
+    let ended = match anonymous.hello().await {
+        Ok(()) => anonymous.serve_submissions().await,
         Err(ended) => ended,
     };
     // What is on its way to the disk is finished and its receivers are woken, even if nobody waits for the reply.
-    while let Some(done) = in_flight.next().await {
-        let _ = reply(&shared, &mut socket, done).await;
+    while let Some(done) = anonymous.in_flight.next().await {
+        let _ = anonymous.reply(done).await;
     }
+    let Anonymous { shared, mut socket, .. } = anonymous;
     match ended {
         Ended::Gone => socket.close(CLOSE_NORMAL, "").await,
         Ended::Stopping => {
@@ -81,39 +94,13 @@ pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Sha
                 socket.close(CLOSE_RESTART, "the relay restarts").await;
             }
         }
-        Ended::Refused(code, close) => {
-            if let Some(code) = code {
-                let _ = socket.send(SubmitServerFrame::Error(Refusal::never(code)).encode()).await;
+        Ended::Refused(refusal, close) => {
+            if let Some(refusal) = refusal {
+                let _ = socket.send(SubmitServerFrame::Error(refusal).encode()).await;
             }
             socket.close(close, "").await;
         }
     }
-}
-
-/// The first frame must be a `Hello`, in time.
-async fn hello<S: MessageSocket, B: Store, R: Router>(
-    shared: &Shared<B, R>,
-    socket: &mut FrameSocket<S>,
-) -> Result<(), Ended> {
-    let first = async {
-        loop {
-            if let Some(frame) = decode(socket.receive().await)? {
-                return Ok::<_, Ended>(frame);
-            }
-        }
-    };
-    let frame = tokio::select! {
-        () = shared.stopping.cancelled() => return Err(Ended::Stopping),
-        first = tokio::time::timeout(shared.config.handshake_timeout, first) => {
-            first.map_err(|_| Ended::Refused(None, CLOSE_POLICY))??
-        }
-    };
-    let SubmitClientFrame::Hello(offered) = frame else {
-        return Err(Ended::Refused(Some(ErrorCode::Malformed), CLOSE_PROTOCOL));
-    };
-    let version = negotiate(&offered).ok_or(Ended::Refused(Some(ErrorCode::UnsupportedVersion), CLOSE_PROTOCOL))?;
-    let welcome = SubmitServerFrame::Welcome { version, server_time_ms: now_ms(), limits: limits() };
-    Ok(socket.send(welcome.encode()).await?)
 }
 
 /// A submission whose fate is known.
@@ -131,56 +118,138 @@ struct Target {
 
 type InFlight = FuturesOrdered<Pin<Box<dyn Future<Output = Done> + Send>>>;
 
-async fn serve_submissions<S: MessageSocket, B: Store, R: Router>(
-    shared: &Arc<Shared<B, R>>,
-    socket: &mut FrameSocket<S>,
-    in_flight: &mut InFlight,
-) -> Ended {
-    let mut last_heard = Instant::now();
-    loop {
-        let step = tokio::select! {
-            biased;
-            () = shared.stopping.cancelled() => Err(Ended::Stopping),
-            Some(done) = in_flight.next() => reply(shared, socket, done).await.map_err(Ended::from),
-            incoming = socket.receive(), if in_flight.len() < MAX_IN_FLIGHT_SUBMITS => {
-                last_heard = Instant::now();
-                receive(shared, socket, in_flight, incoming).await
-            }
-            () = tokio::time::sleep_until(last_heard + shared.config.silence_timeout) => {
-                Err(Ended::Refused(None, CLOSE_POLICY))
+/// A socket of which nothing is known but its address.
+struct Anonymous<S, B, R> {
+    shared: Arc<Shared<B, R>>,
+    socket: FrameSocket<S>,
+    address: IpAddr,
+    in_flight: InFlight,
+    /// For frames that do nothing.
+    idle_frames: Allowance,
+}
+
+impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
+    /// The first frame must be a `Hello`, in time.
+    async fn hello(&mut self) -> Result<(), Ended> {
+        let shared = Arc::clone(&self.shared);
+        let first = async {
+            loop {
+                match decode(self.socket.receive().await)? {
+                    Some(frame) => return Ok::<_, Ended>(frame),
+                    None => self.idle_frame()?,
+                }
             }
         };
-        if let Err(ended) = step {
-            return ended;
+        let frame = tokio::select! {
+            () = shared.stopping.cancelled() => return Err(Ended::Stopping),
+            first = tokio::time::timeout(shared.config.handshake_timeout, first) => {
+                first.map_err(|_| Ended::Refused(None, CLOSE_POLICY))??
+            }
+        };
+        let SubmitClientFrame::Hello(offered) = frame else {
+            return Err(Ended::refused(ErrorCode::Malformed, CLOSE_PROTOCOL));
+        };
+        let version = negotiate(&offered).ok_or(Ended::refused(ErrorCode::UnsupportedVersion, CLOSE_PROTOCOL))?;
+        let welcome = SubmitServerFrame::Welcome { version, server_time_ms: now_ms(), limits: limits() };
+        Ok(self.socket.send(welcome.encode()).await?)
+    }
+
+    async fn serve_submissions(&mut self) -> Ended {
+        let shared = Arc::clone(&self.shared);
+        let mut last_heard = Instant::now();
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = shared.stopping.cancelled() => Err(Ended::Stopping),
+                Some(done) = self.in_flight.next() => self.reply(done).await.map_err(Ended::from),
+                incoming = self.socket.receive(), if self.in_flight.len() < MAX_IN_FLIGHT_SUBMITS => {
+                    last_heard = Instant::now();
+                    self.receive(incoming).await
+                }
+                () = tokio::time::sleep_until(last_heard + shared.config.silence_timeout) => {
+                    Err(Ended::Refused(None, CLOSE_POLICY))
+                }
+            };
+            if let Err(ended) = step {
+                return ended;
+            }
         }
+    }
+
+    /// A sign of life; a flood of them ends the socket.
+    fn idle_frame(&mut self) -> Result<(), Ended> {
+        let now = std::time::Instant::now();
+        let limited = |retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s };
+        self.idle_frames.take(now).map_err(|wait| Ended::Refused(Some(limited(wait)), CLOSE_POLICY))
+    }
+
+    async fn receive(&mut self, incoming: Incoming) -> Result<(), Ended> {
+        match decode(incoming)? {
+            None => self.idle_frame(),
+            Some(SubmitClientFrame::Ping) => {
+                self.idle_frame()?;
+                Ok(self.socket.send(SubmitServerFrame::Pong.encode()).await?)
+            }
+            Some(SubmitClientFrame::Hello(_)) => Err(Ended::refused(ErrorCode::Malformed, CLOSE_PROTOCOL)),
+            Some(SubmitClientFrame::Submit { id, submit }) => {
+                // Queued here and awaited there: submissions of one socket keep their order and share commits.
+                let (targets, queued) = match self.admit(&submit) {
+                    Ok(()) => {
+                        let targets = targets(&submit);
+                        let batch = Batch::new(submit, now_ms(), Permission::of);
+                        (targets, self.shared.store.submit(batch).await)
+                    }
+                    Err(refusal) => (Vec::new(), Err(StoreError::Refused(refusal))),
+                };
+                self.in_flight.push_back(Box::pin(async move {
+                    let outcome = match queued {
+                        Ok(receipt) => receipt.outcome().await,
+                        Err(error) => Err(error),
+                    };
+                    Done { id, outcome, targets }
+                }));
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts a submission against its address, before anything is hashed or looked up for it.
+    fn admit(&self, submit: &Submit) -> Result<(), Refusal> {
+        let now = std::time::Instant::now();
+        let bytes: usize = submit.bodies.iter().map(Bytes::len).sum();
+        let cost = u32::try_from(submit.items.len() + bytes / SUBMIT_UNIT_BYTES).unwrap_or(u32::MAX);
+        let rates = &self.shared.rates;
+        let admitted = rates.wrong_capabilities.take(self.address, 0, now);
+        let admitted = admitted.and_then(|()| rates.submit.take(self.address, cost, now));
+        admitted.map_err(|retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s })
+    }
+
+    /// Wakes who has something new, and answers.
+    async fn reply(&mut self, done: Done) -> Result<(), Gone> {
+        let shared = &self.shared;
+        let result = match done.outcome {
+            Ok(outcomes) => {
+                let wrong = outcomes.iter().filter(|outcome| is_wrong_capability(outcome)).count();
+                if let Ok(wrong @ 1..) = u32::try_from(wrong) {
+                    shared.rates.wrong_capabilities.charge(self.address, wrong, std::time::Instant::now());
+                }
+                for (outcome, target) in outcomes.iter().zip(done.targets) {
+                    match (outcome, target.ephemeral) {
+                        (ItemOutcome::Stored(_), _) => shared.router.wake(target.device).await,
+                        (ItemOutcome::HandOn, Some(push)) => shared.router.offer(target.device, push).await,
+                        _ => {}
+                    }
+                }
+                Ok(outcomes.into_iter().map(result_of).collect())
+            }
+            Err(error) => Err(error.refusal()),
+        };
+        self.socket.send(SubmitServerFrame::Reply { id: done.id, result }.encode()).await
     }
 }
 
-async fn receive<S: MessageSocket, B: Store, R: Router>(
-    shared: &Shared<B, R>,
-    socket: &mut FrameSocket<S>,
-    in_flight: &mut InFlight,
-    incoming: Incoming,
-) -> Result<(), Ended> {
-    match decode(incoming)? {
-        None => Ok(()),
-        Some(SubmitClientFrame::Ping) => Ok(socket.send(SubmitServerFrame::Pong.encode()).await?),
-        Some(SubmitClientFrame::Hello(_)) => Err(Ended::Refused(Some(ErrorCode::Malformed), CLOSE_PROTOCOL)),
-        Some(SubmitClientFrame::Submit { id, submit }) => {
-            let targets = targets(&submit);
-            let batch = Batch::new(submit, now_ms(), Permission::of);
-            // Queued here and awaited there: submissions of one socket keep their order and share commits.
-            let queued = shared.store.submit(batch).await;
-            in_flight.push_back(Box::pin(async move {
-                let outcome = match queued {
-                    Ok(receipt) => receipt.outcome().await,
-                    Err(error) => Err(error),
-                };
-                Done { id, outcome, targets }
-            }));
-            Ok(())
-        }
-    }
+const fn is_wrong_capability(outcome: &ItemOutcome) -> bool {
+    matches!(outcome, ItemOutcome::Refused(Refusal { code: ErrorCode::CapabilityRefused | ErrorCode::TokenUsed, .. }))
 }
 
 fn targets(submit: &Submit) -> Vec<Target> {
@@ -199,26 +268,4 @@ fn targets(submit: &Submit) -> Vec<Target> {
             ephemeral: (item.class == EnvelopeClass::Ephemeral).then(|| push(item)),
         })
         .collect()
-}
-
-/// Wakes who has something new, and answers.
-async fn reply<S: MessageSocket, B: Store, R: Router>(
-    shared: &Shared<B, R>,
-    socket: &mut FrameSocket<S>,
-    done: Done,
-) -> Result<(), Gone> {
-    let result = match done.outcome {
-        Ok(outcomes) => {
-            for (outcome, target) in outcomes.iter().zip(done.targets) {
-                match (outcome, target.ephemeral) {
-                    (ItemOutcome::Stored(_), _) => shared.router.wake(target.device).await,
-                    (ItemOutcome::HandOn, Some(push)) => shared.router.offer(target.device, push).await,
-                    _ => {}
-                }
-            }
-            Ok(outcomes.into_iter().map(result_of).collect())
-        }
-        Err(error) => Err(error.refusal()),
-    };
-    socket.send(SubmitServerFrame::Reply { id: done.id, result }.encode()).await
 }

@@ -1,6 +1,6 @@
 //! Accounts, device lists, prekeys and capabilities in SQLite.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -20,7 +20,7 @@ use super::{
     mailbox::{account_id, delete_upto, device_row, prekey_count, sql_int},
     writer::OpError,
 };
-use crate::{clock::now_ms, identity::DeviceList, limits::UNAVAILABLE_RETRY_S};
+use crate::{clock::now_ms, identity::DeviceList, limiter::Buckets, limits::UNAVAILABLE_RETRY_S};
 
 /// `prekey.kind` of X25519 keys.
 const EC: i64 = 1;
@@ -201,6 +201,7 @@ fn take_with_capability(
     db: &Connection,
     device: &DeviceAddress,
     capability: &Capability,
+    one_time: &Buckets<DeviceAddress>,
     now_ms: u64,
 ) -> Result<Taken, OpError> {
     let wrong = || refused(ErrorCode::CapabilityRefused);
@@ -220,6 +221,12 @@ fn take_with_capability(
     }
     let row = device_row(db, device)?.ok_or_else(|| refused(ErrorCode::NotFound))?;
     let mut prekeys = standing_prekeys(db, row)?;
+    // A contact token has its own count. All contacts share the delivery key, and one of them must not drain the others.
+    let is_spent =
+        matches!(capability, Capability::DeliveryKey(_)) && one_time.take(*device, 1, Instant::now()).is_err();
+    if is_spent {
+        return Ok(Taken { prekeys, low: None });
+    }
     prekeys.one_time_ec = take_one(db, row, EC)?;
     if let Some(kem) = take_one(db, row, KEM)? {
         prekeys.kem = kem;
@@ -307,7 +314,10 @@ impl Directory for Embedded {
 
     async fn take_prekeys(&self, device: DeviceAddress, capability: Option<Capability>) -> Result<Taken, StoreError> {
         if let Some(capability) = capability {
-            return self.writer.change(move |db| take_with_capability(db, &device, &capability, now_ms())).await;
+            let meters = Arc::clone(&self.meters);
+            let take =
+                move |db: &Connection| take_with_capability(db, &device, &capability, &meters.one_time, now_ms());
+            return self.writer.change(take).await;
         }
         let prekeys = self
             .readers

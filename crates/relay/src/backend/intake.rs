@@ -1,6 +1,10 @@
 //! Submissions: permission, device list, quota, and the rows, in one transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -12,12 +16,15 @@ use subrosa_wire::{
 use subtle::ConstantTimeEq;
 
 use super::{
-    Batch, Embedded, Intake, IntakeItem, ItemOutcome, Permission, Quotas, Receipt, StoreError, mailbox::sql_int,
+    Batch, Embedded, Intake, IntakeItem, ItemOutcome, Meters, Permission, Quotas, Receipt, StoreError, mailbox::sql_int,
 };
 use crate::{
     clock::now_ms,
     limits::{MAX_STALE_LIST_BYTES, REQUESTS_FULL_RETRY_S, UNAVAILABLE_RETRY_S},
 };
+
+/// The row number of an account or device that does not exist.
+const NOBODY: i64 = -1;
 
 /// What the checks need of an account.
 pub(super) struct AccountRow {
@@ -92,7 +99,10 @@ struct Intaking<'a> {
     db: &'a Connection,
     batch: &'a Batch,
     quotas: Quotas,
+    meters: &'a Meters,
     now_ms: u64,
+    /// One moment for all items: of two for one device, a later one is not let in where an earlier was not.
+    now: Instant,
     /// Row numbers of the bodies that at least one item was stored with.
     bodies: HashMap<usize, i64>,
     /// Devices that had no room for an item of this submission: what follows for them must not overtake it.
@@ -104,22 +114,26 @@ struct Intaking<'a> {
 impl Intaking<'_> {
     fn item(&mut self, item: &IntakeItem) -> rusqlite::Result<ItemOutcome> {
         let account = account_row(self.db, &item.device.account)?;
-        let device = match &account {
-            None => None,
-            Some(account) => self.device(account.id, item.device.device)?,
-        };
-        if let Some((device, ..)) = device
-            && self.is_known(device, item)?
-        {
+        // An account that does not exist is asked the same things as one that does, so that both take as long.
+        let device = self.device(account.as_ref().map_or(NOBODY, |account| account.id), item.device.device)?;
+        if self.is_known(device.map_or(NOBODY, |(device, ..)| device), item)? {
             return Ok(ItemOutcome::Repeat);
         }
-        let Some(account) = account else { return Ok(unknown_account(item.permission)) };
+        let Some(account) = account else {
+            if let Permission::ContactToken(token, binding) = &item.permission {
+                let _ = token_row(self.db, NOBODY, token, binding, self.now_ms)?;
+            }
+            return Ok(unknown_account(item.permission));
+        };
         if let Some(refusal) = self.permission(&account, item)? {
             return Ok(refusal);
         }
         let Some((device, last_seq, rows, bytes)) = device.filter(|_| item.list_version >= account.list_version) else {
             return self.stale(account.id);
         };
+        if let Err(retry_after_s) = self.meter(item) {
+            return Ok(ItemOutcome::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s }));
+        }
         if item.class == EnvelopeClass::Ephemeral {
             return Ok(ItemOutcome::HandOn);
         }
@@ -180,6 +194,17 @@ impl Intaking<'_> {
                 }
             }
         })
+    }
+
+    /// Counts a permitted envelope.
+    fn meter(&self, item: &IntakeItem) -> Result<(), u32> {
+        self.meters.account.take(item.device.account, 1, self.now)?;
+        match item.permission {
+            Permission::DeliveryKey(hash) | Permission::ContactToken(hash, _) => {
+                self.meters.capability.take(hash, 1, self.now)
+            }
+            Permission::Missing | Permission::Request | Permission::RequestRefused(_) => Ok(()),
+        }
     }
 
     fn use_token(&self, account: i64, item: &IntakeItem) -> rusqlite::Result<()> {
@@ -265,13 +290,15 @@ fn unknown_account(permission: Permission) -> ItemOutcome {
 
 impl Intake for Embedded {
     async fn submit(&self, batch: Batch) -> Result<Receipt, StoreError> {
-        let (quotas, bytes) = (self.quotas, batch.body_bytes());
+        let (quotas, meters, bytes) = (self.quotas, Arc::clone(&self.meters), batch.body_bytes());
         let change = move |db: &Connection| {
             let mut intaking = Intaking {
                 db,
                 batch: &batch,
                 quotas,
+                meters: &meters,
                 now_ms: now_ms(),
+                now: Instant::now(),
                 bodies: HashMap::new(),
                 full: HashSet::new(),
                 list_bytes: 0,

@@ -24,7 +24,8 @@ use tokio::sync::oneshot;
 use crate::{
     config::{Config, RelayError},
     identity::DeviceList,
-    limits::UNAVAILABLE_RETRY_S,
+    limiter::Buckets,
+    limits::{ONE_TIME_BUNDLES, RateLimits, UNAVAILABLE_RETRY_S},
 };
 
 pub(crate) use schema::lock_data_dir;
@@ -307,7 +308,28 @@ pub struct Embedded {
     writer: writer::Writer,
     readers: Arc<readers::Readers>,
     quotas: Quotas,
+    meters: Arc<Meters>,
     epoch: MailboxEpoch,
+}
+
+/// Rates that count only what was permitted: nobody uses up those of others.
+struct Meters {
+    /// Envelopes for one account.
+    account: Buckets<AccountId>,
+    /// Envelopes with one capability.
+    capability: Buckets<CapabilityHash>,
+    /// Bundles of one-time prekeys given out by delivery key.
+    one_time: Buckets<DeviceAddress>,
+}
+
+impl Meters {
+    fn new(rates: &RateLimits) -> Self {
+        Self {
+            account: Buckets::new(rates.account),
+            capability: Buckets::new(rates.capability),
+            one_time: Buckets::new(ONE_TIME_BUNDLES),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -330,6 +352,7 @@ impl Embedded {
         let readers = readers::Readers::open(&path)?;
         let (writer, stopped) = writer::Writer::start(db, &path, config.min_free_bytes)?;
         let quotas = Quotas { rows: config.max_mailbox_rows, bytes: config.max_mailbox_bytes };
-        Ok((Self { writer, readers: Arc::new(readers), quotas, epoch }, stopped))
+        let meters = Arc::new(Meters::new(&config.rates));
+        Ok((Self { writer, readers: Arc::new(readers), quotas, meters, epoch }, stopped))
     }
 }

@@ -1,0 +1,130 @@
+//! From the listener to HTTP: who may connect, and what a connection may cost.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::Router as Routes;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+use crate::{
+    addresses::{Entry, Guest},
+    backend::Store,
+    http,
+    limiter::Meter,
+    limits::{ACCEPT_BACKOFF, REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
+    metered::Metered,
+    router::Router,
+    server::Shared,
+};
+
+/// Header bytes of one HTTP request: an upgrade request has a few hundred.
+const MAX_HEADER_BYTES: usize = 8 * 1024;
+
+/// Who is at the other end of a connection. Holds the connection's permit: as long as a request,
+/// a session or the connection itself has a copy, the connection counts.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    /// The client's address; of a request behind a proxy, the one that the proxy names.
+    pub(crate) address: IpAddr,
+    /// Its place among the connections of that address; not behind a proxy.
+    guest: Option<Arc<Guest>>,
+    /// It has too many connections, or makes them too often: all it gets is this many seconds to wait.
+    pub(crate) refused: Option<u32>,
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Accepts until it is dropped.
+pub(crate) async fn accept<B: Store, R: Router>(shared: &Arc<Shared<B, R>>, listener: &TcpListener) {
+    let permits = Arc::new(Semaphore::new(shared.max_connections));
+    let routes = http::routes(Arc::clone(shared));
+    let mut is_failing = false;
+    loop {
+        // Before accepting: at the limit, connections wait in the kernel and not here.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                is_failing = false;
+                if let Some(peer) = welcome(shared, from.ip(), permit) {
+                    shared.tracker.spawn(connection(Arc::clone(shared), routes.clone(), stream, peer));
+                }
+            }
+            Err(error) => {
+                // Once for each time it begins: it would be said twenty times a second.
+                if !is_failing {
+                    tracing::warn!(%error, "accepting a connection failed, trying again until it succeeds");
+                }
+                is_failing = true;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+/// `None`: the connection is closed at once.
+fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Peer> {
+    let (guest, refused) = if shared.config.behind_proxy {
+        // All connections are the proxy's; its sockets and requests are counted by the address it names.
+        (None, None)
+    } else {
+        match shared.addresses.enter(address, Instant::now()) {
+            Entry::Welcome(guest) => (Some(guest), None),
+            Entry::Refused(guest, retry_after_s) => (Some(guest), Some(retry_after_s)),
+            Entry::Dropped => return None,
+        }
+    };
+    Some(Peer { address, guest: guest.map(Arc::new), refused, _permit: Arc::new(permit) })
+}
+
+/// Serves HTTP on one connection until it is upgraded, idle for too long, or the relay stops.
+async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Routes, stream: TcpStream, peer: Peer) {
+    // Small frames must not wait for each other. Both are only improvements: it works without.
+    let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
+    let own = Meter::new(shared.config.rates.connection_kib);
+    let of_address = peer.guest.as_ref().map(|guest| Arc::clone(&guest.meter));
+    let stream = Metered::new(stream, own, of_address, shared.config.write_timeout);
+    let header_timeout: Duration =
+        if peer.refused.is_some() { REFUSAL_TIMEOUT } else { shared.config.handshake_timeout };
+
+    let routes = TowerToHyperService::new(routes);
+    let asked = Arc::clone(&shared);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let admitted = asked.admit(peer.clone(), request);
+        let answering = admitted.map(|request| hyper::service::Service::call(&routes, request));
+        async move {
+            match answering {
+                Ok(answering) => answering.await,
+                Err(refusal) => Ok(*refusal),
+            }
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Also ends connections that say nothing, and idle ones that are kept alive.
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        () = shared.stopping.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
