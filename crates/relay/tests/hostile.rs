@@ -11,35 +11,11 @@ use subrosa_wire::{
     CapabilityHash, ErrorCode,
     limits::{MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_FRAME_BYTES},
     mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame},
-    submit::{SubmitClientFrame, SubmitResult, SubmitServerFrame},
+    submit::{SubmitClientFrame, SubmitServerFrame},
 };
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
-
-/// Two people who go on talking whatever happens beside them.
-struct Bystanders {
-    relay: TestRelay,
-    bob: Account,
-    mailbox: Mailbox,
-    sender: Submitter,
-}
-
-impl Bystanders {
-    async fn new(change: impl FnOnce(&mut subrosa_relay::Config)) -> Self {
-        let relay = TestRelay::with(change).await;
-        let (bob, mailbox) = account(&relay.at(), "bob").await;
-        let sender = Submitter::open(&relay.at()).await;
-        Self { relay, bob, mailbox, sender }
-    }
-
-    async fn go_on(mut self) {
-        let submit = envelope(self.bob.device(1), self.bob.capability(), 1, "still here");
-        assert_eq!(self.sender.one(submit).await, SubmitResult::Accepted);
-        assert_eq!(text(&self.mailbox.push().await), "still here");
-        self.relay.stop().await;
-    }
-}
 
 async fn shake_hands(at: &At, path: &str) -> Socket {
     let mut socket = connect(at, path).await;

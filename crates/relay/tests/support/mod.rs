@@ -18,6 +18,7 @@ use subrosa_wire::{
 };
 use tempfile::TempDir;
 use tokio::{
+    io::AsyncReadExt,
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinHandle,
@@ -473,4 +474,77 @@ pub fn refused(code: ErrorCode) -> SubmitResult {
 pub fn count(data: &Path, sql: &str) -> i64 {
     let db = rusqlite::Connection::open(data.join("relay.db")).unwrap();
     db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// A plain connection to the relay.
+pub async fn raw(at: &At) -> TcpStream {
+    soon(TcpStream::connect(&at.authority)).await.unwrap()
+}
+
+/// Everything until the relay ends the connection, in whatever way.
+pub async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    while let Ok(count @ 1..) = soon(stream.read(&mut chunk)).await {
+        bytes.extend_from_slice(&chunk[..count]);
+    }
+    bytes
+}
+
+/// The connection below a socket.
+pub fn stream(socket: &mut Socket) -> &mut TcpStream {
+    match socket.get_mut() {
+        MaybeTlsStream::Plain(stream) => stream,
+        _ => panic!("TLS"),
+    }
+}
+
+/// One WebSocket frame as a client sends it, masked with zeros. `first` is flags and opcode.
+pub fn ws_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        len @ 0..126 => bytes.push(0x80 | len as u8),
+        len @ 126..65_536 => {
+            bytes.push(0x80 | 126);
+            bytes.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(0x80 | 127);
+            bytes.extend_from_slice(&(len as u64).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// Two people who go on talking whatever happens beside them.
+pub struct Bystanders {
+    pub relay: TestRelay,
+    pub bob: Account,
+    pub mailbox: Mailbox,
+    pub sender: Submitter,
+}
+
+impl Bystanders {
+    pub async fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let relay = TestRelay::with(change).await;
+        let (bob, mailbox) = account(&relay.at(), "bob").await;
+        let sender = Submitter::open(&relay.at()).await;
+        Self { relay, bob, mailbox, sender }
+    }
+
+    /// One message from one to the other.
+    pub async fn talk(&mut self, words: &str) {
+        let submit = envelope(self.bob.device(1), self.bob.capability(), 1, words);
+        assert_eq!(self.sender.one(submit).await, SubmitResult::Accepted);
+        let push = self.mailbox.push().await;
+        assert_eq!(text(&push), words);
+        self.mailbox.ack(push.seq).await;
+    }
+
+    pub async fn go_on(mut self) {
+        self.talk("still here").await;
+        self.relay.stop().await;
+    }
 }
