@@ -17,6 +17,9 @@ pub(crate) struct InviteArgs {
     /// How long the link lives, at most 30d
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "7d")]
     pub(crate) ttl: Duration,
+    /// Let the person also make an account at this relay: put a registration token of its host into the link; - reads it from stdin
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) registration_token: Option<String>,
     /// Draw it as a QR code, too
     #[arg(long)]
     pub(crate) qr: bool,

@@ -2,14 +2,14 @@
 
 use std::{
     fs::File,
-    io::{IsTerminal as _, Write as _},
+    io::{BufRead as _, IsTerminal as _, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use subrosa_client_core::{
     ApiError, ErrorKind,
-    account::{self, InitParams},
+    account::{self, ContactLink, InitParams, LinkError, RegistrationToken},
     clean::clean_line,
 };
 use url::Url;
@@ -22,6 +22,9 @@ use crate::{
     passphrase::Source,
 };
 
+/// Longest line that may be a link or a token.
+const MAX_STDIN_BYTES: u64 = 8 * 1024;
+
 pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
     let home = home(ctx)?;
     if home.has_account() {
@@ -32,14 +35,13 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         .hint("use it, or choose another directory with --home")
         .into());
     }
-    let relay = relay_url(&args.relay)?;
+    let params = params(args.name, args.relay, args.link, args.registration_token)?;
     let mut words = Words::prepare(ctx, args.recovery_file)?;
     let source = Source::new(&ctx.global, &ctx.out);
     let passphrase = tokio::task::spawn_blocking(move || source.get_new())
         .await
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("asking for the passphrase failed: {error}")))??;
 
-    let params = InitParams { relay, pin: None, handle: args.name, registration: None };
     let made = tokio::select! {
         made = account::init(&home, params, &passphrase, |text| words.keep(text)) => made?,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
@@ -53,6 +55,42 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
     }
     ctx.out.note("\nNext: invite somebody with a link:\n  subrosa invite");
     Ok(())
+}
+
+/// Where the account is to live and what lets it in, before anything is made.
+fn params(
+    handle: String,
+    relay: Option<String>,
+    link: Option<String>,
+    token: Option<String>,
+) -> Result<InitParams, Failure> {
+    if let Some(link) = link {
+        let link: ContactLink = or_stdin(link)?
+            .parse()
+            .map_err(|error: LinkError| usage(error.to_string(), "paste the whole link, in quotes"))?;
+        return Ok(InitParams { relay: link.relay, pin: link.pin, handle, registration: link.registration });
+    }
+    let relay = relay_url(&relay.unwrap_or_default())?;
+    let registration = token.map(registration_token).transpose()?;
+    Ok(InitParams { relay, pin: None, handle, registration })
+}
+
+/// A registration token as it was handed out.
+pub(super) fn registration_token(text: String) -> Result<RegistrationToken, Failure> {
+    RegistrationToken::from_text(&or_stdin(text)?)
+        .map_err(|_| usage("this is no registration token", "it has 32 digits of 0-9 a-f; the relay's host makes it"))
+}
+
+/// What was given, or for `-` the first line of stdin: other users see the arguments of a program.
+fn or_stdin(text: String) -> Result<String, Failure> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut line = String::new();
+    std::io::BufReader::new(std::io::stdin().take(MAX_STDIN_BYTES))
+        .read_line(&mut line)
+        .map_err(|error| ApiError::new(ErrorKind::Usage, format!("cannot read stdin: {error}")))?;
+    Ok(line)
 }
 
 /// The relay's address, before anything is made.

@@ -8,6 +8,7 @@ use subrosa_client_core::{
     clean::clean_line,
 };
 
+use super::init::registration_token;
 use crate::{
     Context,
     account::{Use, with_account},
@@ -22,16 +23,20 @@ const MAX_LINK_INPUT: u64 = 8 * 1024;
 pub(crate) async fn invite(ctx: &Context, args: InviteArgs) -> Result<(), Failure> {
     let ttl_s = u32::try_from(args.ttl.as_secs())
         .map_err(|_| usage("the link would live too long", "at most 30 days: --ttl 30d"))?;
+    let registration_token = args.registration_token.map(registration_token).transpose()?.map(|token| token.to_text());
+    let lets_in = registration_token.is_some();
     let how = Use { kind: "invite", drain: true };
     with_account(ctx, how, async |client| {
-        let invite = client.invite(InviteParams { ttl_s: Some(ttl_s) }).await?;
+        let invite = client.invite(InviteParams { ttl_s: Some(ttl_s), registration_token }).await?;
         if args.qr {
             ctx.out.text(&qr::draw(&invite.link, ctx.out.ticks.colour)?)?;
         }
         let expires = time::short(invite.expires_ms);
         ctx.out.line(invite)?;
+        let first = if lets_in { "  subrosa init --link LINK --name THEIR-NAME\n" } else { "" };
         ctx.out.note(&format!(
-            "\nFor one person, until {expires}. Give it to them where nobody else reads it; they run:\n  subrosa join LINK"
+            "\nFor one person, until {expires}. Give it to them where nobody else reads it; they run:\n{first}  \
+             subrosa join LINK"
         ));
         Ok(())
     })

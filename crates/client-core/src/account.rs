@@ -6,7 +6,8 @@ use serde::Serialize;
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, RandomnessError, RecoveryKey,
 };
-use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, Handle, RegistrationToken, http::Register};
+use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, Handle, http::Register};
+pub use subrosa_wire::{ContactLink, LinkError, RegistrationToken};
 use url::Url;
 
 use crate::{

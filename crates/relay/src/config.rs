@@ -1,13 +1,16 @@
 //! What a relay is told when it starts, and why it may refuse to.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use subrosa_wire::limits;
 use url::Url;
 
-use crate::limits::{
-    MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES, RESYNC_INTERVAL,
-    RateLimits, WRITE_TIMEOUT,
+use crate::{
+    limits::{
+        MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES,
+        RESYNC_INTERVAL, RateLimits, WRITE_TIMEOUT,
+    },
+    registration::RegistrationMode,
 };
 
 /// How far a commit goes before a sender reads "accepted".
@@ -33,6 +36,36 @@ impl Synchronous {
     }
 }
 
+/// What log lines look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("is not text or json".to_owned()),
+        }
+    }
+}
+
 /// Settings of one relay. [`Config::new`] has the values of production; tests shorten times and quotas.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -43,6 +76,10 @@ pub struct Config {
     /// A TLS proxy stands in front: listening off loopback is allowed, and the last
     /// `X-Forwarded-For` entry is the client's address.
     pub behind_proxy: bool,
+    /// Who may register; `None` = open if only this machine reaches the relay, else by token.
+    pub registration: Option<RegistrationMode>,
+    /// Where the operator's verbs are taken; `None` = nowhere.
+    pub admin_socket: Option<PathBuf>,
     /// Durability of a commit.
     pub synchronous: Synchronous,
     /// A socket that has not authenticated (or said hello) by then is closed.
@@ -78,6 +115,8 @@ impl Config {
             data_dir: data_dir.into(),
             public_url: None,
             behind_proxy: false,
+            registration: None,
+            admin_socket: None,
             synchronous: Synchronous::from_environment(),
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             silence_timeout: limits::SILENCE_TIMEOUT,
@@ -101,6 +140,14 @@ pub enum RelayError {
     #[error("cannot use the data directory {path}: {source}. Check that it exists, is writable and has space")]
     DataDir {
         /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The operator's socket cannot be made.
+    #[error("cannot make the admin socket {path}: {source}. Choose another place with --admin-socket")]
+    AdminSocket {
+        /// The socket.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

@@ -24,7 +24,7 @@ use subrosa_wire::{
 use crate::{
     accept::Peer,
     addresses::{Entry, Guest},
-    backend::{Registration, Store, StoreError},
+    backend::{Admission, Registration, Store, StoreError},
     clock::now_ms,
     identity::{AccountRecord, DeviceList, Invalid, verify_registration},
     limiter::Limiter,
@@ -207,10 +207,11 @@ async fn register<B: Store, R: Router>(
         return Err(ErrorCode::WrongRelay.into());
     }
     let unavailable = || Refusal { code: ErrorCode::Unavailable, retry_after_s: UNAVAILABLE_RETRY_S };
+    let admission = shared.registration.admission(wanted.registration_token.as_ref());
     let turn = Arc::clone(&shared.checks).acquire_owned().await.map_err(|_| unavailable())?;
     // Up to eight signatures: not on a thread that serves the others.
     let checking = tokio::task::spawn_blocking(move || {
-        let checked = check(wanted);
+        let checked = check(wanted, admission);
         drop(turn);
         checked
     });
@@ -220,12 +221,13 @@ async fn register<B: Store, R: Router>(
 }
 
 /// Verifies every signature of a registration.
-fn check(wanted: Register) -> Result<Registration, Invalid> {
+fn check(wanted: Register, admission: Admission) -> Result<Registration, Invalid> {
     let record = AccountRecord::parse(&wanted.account_record)?;
     let list = DeviceList::parse(&wanted.device_list, &record)?;
     let Register { authority, pin, handle, proof, .. } = &wanted;
     verify_registration(&list, &wanted.device_list, authority, pin.as_ref(), handle, proof)?;
-    Ok(Registration { record: wanted.account_record, handle: wanted.handle, list_bytes: wanted.device_list, list })
+    let Register { account_record: record, handle, device_list: list_bytes, .. } = wanted;
+    Ok(Registration { record, handle, list_bytes, list, admission })
 }
 
 async fn resolve<B: Store, R: Router>(

@@ -7,8 +7,10 @@
 
 mod accept;
 mod addresses;
+mod admin;
 pub mod backend;
 mod clock;
+pub mod command;
 mod config;
 mod descriptors;
 mod handshake;
@@ -19,15 +21,19 @@ mod limiter;
 mod limits;
 mod lock;
 mod metered;
+mod registration;
 mod requests;
 pub mod router;
 mod serve;
 mod server;
 mod session;
+mod settings;
 mod socket;
 mod submit;
 
-pub use config::{Config, RelayError, Synchronous};
+pub use config::{Config, LogFormat, RelayError, Synchronous};
 pub use limits::{Rate, RateLimits};
+pub use registration::RegistrationMode;
 pub use serve::{ServeArgs, init_logging, serve, serve_with};
 pub use server::{Relay, run};
+pub use settings::{Flags, SettingError};

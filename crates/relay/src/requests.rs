@@ -60,7 +60,7 @@ async fn put_device_list<B: Store, R: Router>(
     let record = AccountRecord::parse(&held.account_record).map_err(|_| invalid())?;
     let list = DeviceList::parse(&bytes, &record).map_err(|_| invalid())?;
     for gone in shared.store.put_device_list(bytes, list).await? {
-        shared.router.remove(gone).await;
+        shared.router.end(gone, ErrorCode::AuthenticationFailed).await;
     }
     Ok(())
 }

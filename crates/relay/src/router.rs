@@ -11,7 +11,7 @@ use std::{
 };
 
 use subrosa_wire::{
-    DeviceAddress,
+    DeviceAddress, ErrorCode,
     mailbox::{PrekeyCount, Push},
 };
 use tokio::sync::Notify;
@@ -25,8 +25,8 @@ pub struct News {
     pub wake: bool,
     /// Another connection of this device took over.
     pub displaced: bool,
-    /// The device is no longer on its account's list.
-    pub removed: bool,
+    /// The session must end, and why: the device is no longer on its account's list, or the account was disabled.
+    pub ended: Option<ErrorCode>,
     /// One-time prekeys run low.
     pub prekeys_low: Option<PrekeyCount>,
     /// Envelopes that are never stored.
@@ -75,8 +75,8 @@ pub trait Router: Send + Sync + 'static {
     fn offer(&self, device: DeviceAddress, push: Push) -> impl Future<Output = ()> + Send;
     /// Says that the device's one-time prekeys run low.
     fn prekeys_low(&self, device: DeviceAddress, count: PrekeyCount) -> impl Future<Output = ()> + Send;
-    /// Ends the session of a device that left its account's list.
-    fn remove(&self, device: DeviceAddress) -> impl Future<Output = ()> + Send;
+    /// Ends the session of a device that may not go on, and says why.
+    fn end(&self, device: DeviceAddress, why: ErrorCode) -> impl Future<Output = ()> + Send;
     /// Sessions claimed at this relay process.
     fn sessions(&self) -> usize;
 }
@@ -154,8 +154,8 @@ impl Router for LocalRouter {
         self.tell(&device, |news| news.prekeys_low = Some(count));
     }
 
-    async fn remove(&self, device: DeviceAddress) {
-        self.tell(&device, |news| news.removed = true);
+    async fn end(&self, device: DeviceAddress, why: ErrorCode) {
+        self.tell(&device, |news| news.ended = Some(why));
     }
 
     fn sessions(&self) -> usize {

@@ -1,8 +1,7 @@
-//! The command line of a relay, shared by `subrosa-relay` and `subrosa relay serve`.
+//! Serving as a process: settings, log, signals, the start line. Shared by `subrosa-relay` and `subrosa relay serve`.
 
 use std::{
     io::{IsTerminal, Write},
-    net::SocketAddr,
     path::PathBuf,
 };
 
@@ -12,59 +11,81 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tracing_subscriber::{EnvFilter, fmt::time::SystemTime};
-use url::Url;
 
 use crate::{
-    Config, descriptors,
+    admin::{MAX_SOCKET_PATH, SOCKET_NAME},
+    config::LogFormat,
+    descriptors,
     router::{LocalRouter, Router},
     server::Relay,
+    settings::{Flags, Resolved, SettingError, Settings, resolve},
 };
 
-/// What a host decides when starting a relay.
+/// What a host decides when starting a relay. Each setting may also stand in the environment or in a file.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeArgs {
-    /// Directory for the database; created if missing
-    #[arg(long, value_name = "DIR", env = "SUBROSA_RELAY_DATA")]
-    pub data: PathBuf,
+    /// Settings.
+    #[command(flatten)]
+    pub flags: Flags,
 
-    /// Address to listen on; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8440")]
-    pub listen: SocketAddr,
+    /// File with settings (TOML); flags and SUBROSA_RELAY_… variables come before it
+    #[arg(long, value_name = "FILE", env = "SUBROSA_RELAY_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
 
     /// Print the start line as one JSON object
     #[arg(long)]
     pub json: bool,
-
-    /// How clients reach this relay, for example https://relay.example.org/
-    #[arg(long, value_name = "URL")]
-    pub public_url: Option<Url>,
-
-    /// A TLS proxy stands in front: listening off loopback is allowed, X-Forwarded-For is believed
-    #[arg(long)]
-    pub behind_proxy: bool,
 
     /// More log on stderr (repeat for more)
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
+impl ServeArgs {
+    /// What holds, from flags, environment, file and defaults.
+    pub(crate) fn resolve(&self) -> Result<Resolved, SettingError> {
+        resolve(&self.flags, std::env::vars_os(), self.config.clone())
+    }
+
+    /// The directory of the database.
+    ///
+    /// # Errors
+    /// Settings that are not as they should be, or without that directory.
+    pub fn data_dir(&self) -> Result<PathBuf, SettingError> {
+        Ok(complete(self.resolve()?)?.config.data_dir)
+    }
+}
+
+/// Settings that a relay can start with.
+pub(crate) fn complete(resolved: Resolved) -> Result<Settings, SettingError> {
+    let mut settings = resolved.settings;
+    if settings.config.data_dir.as_os_str().is_empty() {
+        return Err(SettingError::NoData);
+    }
+    if settings.config.admin_socket.is_none() {
+        let path = settings.config.data_dir.join(SOCKET_NAME);
+        // A directory too deep for a socket must not keep a relay from starting.
+        settings.config.admin_socket = (path.as_os_str().len() <= MAX_SOCKET_PATH).then_some(path);
+    }
+    Ok(settings)
+}
+
 /// Logs to stderr, at `info` or as `-v` and `SUBROSA_LOG` say. Does nothing if logging is set up already.
-pub fn init_logging(verbose: u8) {
+pub fn init_logging(verbose: u8, format: LogFormat) {
     let level = match verbose {
         0 => "info",
         1 => "debug",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("SUBROSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_timer(SystemTime)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_timer(SystemTime).with_writer(std::io::stderr);
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM, SIGINT or `subrosa-relay drain`.
 ///
 /// # Errors
 /// Cause and fix of what kept the relay from starting or made it stop.
@@ -77,17 +98,20 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 /// # Errors
 /// Cause and fix of what kept the relay from starting or made it stop.
 pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<()> {
-    init_logging(args.verbose);
+    let Settings { listen, log_format, config } = complete(args.resolve()?)?;
+    init_logging(args.verbose, log_format);
+    if config.admin_socket.is_none() {
+        tracing::warn!(
+            "no admin socket: the data directory's path is too long for one; choose a shorter path with --admin-socket"
+        );
+    }
     // Before the start line: whoever reads it may send a signal at once.
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
 
     descriptors::raise();
-    let mut config = Config::new(args.data);
-    config.public_url = args.public_url;
-    config.behind_proxy = args.behind_proxy;
-    let listener = TcpListener::bind(args.listen).await.with_context(|| {
-        format!("cannot listen on {}: another program may use that port; choose another with --listen", args.listen)
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}: another program may use that port; choose another with --listen")
     })?;
     let relay = Relay::open_with(config, listener, router).await?;
     announce(&relay.url(), args.json).context("cannot write the start line to stdout")?;

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use subrosa_wire::{
@@ -23,6 +24,7 @@ use url::Url;
 use crate::{
     accept::accept,
     addresses::Addresses,
+    admin::AdminSocket,
     backend::{Embedded, Store, StoreStopped, lock_data_dir},
     clock::now_ms,
     config::{Config, RelayError},
@@ -33,11 +35,15 @@ use crate::{
         DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT, MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND,
         RateLimits,
     },
+    registration::RegistrationMode,
     router::{LocalRouter, Router},
 };
 
 /// Expired rows are deleted this often; pushes leave them out at once.
-const EXPIRE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3600);
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// A commit that takes longer than this is no sign of health.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What every connection shares.
 pub(crate) struct Shared<B, R> {
@@ -57,6 +63,12 @@ pub(crate) struct Shared<B, R> {
     pub(crate) tracker: TaskTracker,
     /// The names clients may know this relay by, `host:port`.
     authorities: Vec<String>,
+    /// How clients reach it.
+    pub(crate) url: String,
+    pub(crate) registration: RegistrationMode,
+    pub(crate) started: Instant,
+    /// Cancelled when the operator asks for the end.
+    pub(crate) drain: CancellationToken,
     go_away_spread_ms: AtomicU32,
 }
 
@@ -88,10 +100,11 @@ impl Rates {
 }
 
 impl<B: Store, R: Router> Shared<B, R> {
-    fn new(store: B, router: R, config: Config, authorities: Vec<String>) -> Self {
+    fn new(store: B, router: R, config: Config, authorities: Vec<String>, address: SocketAddr) -> Self {
         let max_connections = descriptors::connections(config.max_connections);
         // Whatever is configured: the last quarter is for other addresses.
         let most = config.max_connections_per_address.min(max_connections - max_connections / 4).max(1);
+        let trimmed = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         Self {
             store,
             router,
@@ -103,6 +116,12 @@ impl<B: Store, R: Router> Shared<B, R> {
             stopping: CancellationToken::new(),
             tracker: TaskTracker::new(),
             authorities,
+            url: config.public_url.as_ref().map_or_else(|| format!("http://{address}"), trimmed),
+            registration: config
+                .registration
+                .unwrap_or_else(|| RegistrationMode::default_for(address, config.public_url.as_ref())),
+            started: Instant::now(),
+            drain: CancellationToken::new(),
             go_away_spread_ms: AtomicU32::new(MIN_GO_AWAY_MS),
             config,
         }
@@ -118,6 +137,18 @@ impl<B: Store, R: Router> Shared<B, R> {
     pub(crate) fn go_away_ms(&self) -> u32 {
         let spread = self.go_away_spread_ms.load(Ordering::Relaxed);
         rand::random_range(0..=spread)
+    }
+
+    /// Why this relay should get no new work, if it should not.
+    pub(crate) async fn not_ready(&self) -> Option<String> {
+        if self.stopping.is_cancelled() || self.drain.is_cancelled() {
+            return Some("it is stopping".to_owned());
+        }
+        match tokio::time::timeout(READY_TIMEOUT, self.store.probe()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the store does not answer".to_owned()),
+        }
     }
 
     fn stop(&self) {
@@ -145,7 +176,7 @@ pub struct Relay<R = LocalRouter> {
     shared: Arc<Shared<Embedded, R>>,
     stopped: StoreStopped,
     listener: TcpListener,
-    address: SocketAddr,
+    admin: Option<AdminSocket>,
     /// Held until the relay is gone.
     _lock: File,
 }
@@ -205,15 +236,16 @@ impl<R: Router> Relay<R> {
             Ok::<_, RelayError>((lock, store, stopped))
         });
         let (lock, store, stopped) = opened.await.map_err(std::io::Error::other)??;
-        let shared = Arc::new(Shared::new(store, router, config, authorities));
-        Ok(Self { shared, stopped, listener, address, _lock: lock })
+        // Under the lock, so that a socket that is left over is nobody's.
+        let admin = config.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
+        let shared = Arc::new(Shared::new(store, router, config, authorities, address));
+        Ok(Self { shared, stopped, listener, admin, _lock: lock })
     }
 
     /// How clients reach it: the public URL, or the listener's address.
     #[must_use]
     pub fn url(&self) -> String {
-        let trimmed = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
-        self.shared.config.public_url.as_ref().map_or_else(|| format!("http://{}", self.address), trimmed)
+        self.shared.url.clone()
     }
 
     /// Serves until `shutdown` resolves, then tells every socket to come back later, and returns
@@ -222,12 +254,15 @@ impl<R: Router> Relay<R> {
     /// # Errors
     /// The store stopped by itself.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RelayError> {
-        let Self { shared, mut stopped, listener, _lock, .. } = self;
-        tracing::info!("serving");
+        let Self { shared, mut stopped, listener, admin, _lock } = self;
+        tracing::info!(registration = %shared.registration, "serving");
         let expiry = tokio::spawn(expire(Arc::clone(&shared)));
+        let admin = admin.map(|socket| tokio::spawn(socket.serve(Arc::clone(&shared))));
+        let drain = shared.drain.clone();
         let failed = tokio::select! {
             () = accept(&shared, &listener) => None,
             () = shutdown => None,
+            () = drain.cancelled() => None,
             ended = &mut stopped => Some(ended),
         };
         drop(listener);
@@ -235,8 +270,10 @@ impl<R: Router> Relay<R> {
         if tokio::time::timeout(DRAIN_TIMEOUT, shared.tracker.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut");
         }
-        expiry.abort();
-        let _ = expiry.await;
+        for task in admin.into_iter().chain([expiry]) {
+            task.abort();
+            let _ = task.await;
+        }
         let ended = match failed {
             Some(ended) => ended,
             None => {
@@ -265,6 +302,6 @@ async fn expire<B: Store, R: Router>(shared: Arc<Shared<B, R>>) {
         if let Err(error) = shared.store.expire(now_ms()).await {
             tracing::warn!(%error, "expired envelopes could not be deleted, trying again in an hour");
         }
-        shared.lane.forget_old(std::time::Instant::now());
+        shared.lane.forget_old(Instant::now());
     }
 }

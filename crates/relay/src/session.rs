@@ -102,6 +102,9 @@ async fn start<S: MessageSocket, B: Store, R: Router>(
     let state = state
         .filter(|state| state.identity == proven.identity)
         .ok_or(Rejected { refusal: Some(Refusal::never(ErrorCode::AuthenticationFailed)), close: CLOSE_POLICY })?;
+    if state.disabled {
+        return Err(Rejected { refusal: Some(Refusal::never(ErrorCode::AccountDisabled)), close: CLOSE_POLICY });
+    }
     let ready = MailboxServerFrame::Ready {
         epoch: state.epoch,
         acked: state.acked,
@@ -239,8 +242,8 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
     }
 
     async fn hear(&mut self, news: News) -> Result<(), Ended> {
-        if news.removed {
-            let refusal = Some(Refusal::never(ErrorCode::AuthenticationFailed));
+        if let Some(why) = news.ended {
+            let refusal = Some(Refusal::never(why));
             return Err(Ended::Rejected(Rejected { refusal, close: CLOSE_POLICY }));
         }
         if news.displaced {

@@ -74,6 +74,24 @@ secret_token!(
     RegistrationToken
 );
 
+impl RegistrationToken {
+    /// As it is handed to people: 32 hexadecimal digits.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// Reads what [`RegistrationToken::to_text`] wrote; upper case and spaces around it are fine.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn from_text(text: &str) -> Result<Self, WireError> {
+        let mut bytes = [0; Self::LEN];
+        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| WireError::Hex("a registration token"))?;
+        Ok(Self(bytes))
+    }
+}
+
 /// SHA-256 of a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CapabilityHash(pub [u8; 32]);

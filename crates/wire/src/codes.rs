@@ -41,12 +41,18 @@ pub enum ErrorCode {
     Unavailable,
     /// This relay does not let strangers register.
     RegistrationClosed,
+    /// The relay's host has disabled the account: it neither connects nor receives.
+    AccountDisabled,
+    /// This relay lets in who brings a registration token, and none was given.
+    RegistrationTokenNeeded,
+    /// The registration token is wrong, used up, expired or revoked (the relay does not say which).
+    RegistrationTokenRefused,
     /// A code this build does not know.
     Unknown(u32),
 }
 
 /// `(code, number, text)`: the one table that both directions and the texts come from.
-const TABLE: [(ErrorCode, u32, &str); 18] = [
+const TABLE: [(ErrorCode, u32, &str); 21] = [
     (ErrorCode::Malformed, 1, "malformed frame"),
     (ErrorCode::UnsupportedVersion, 2, "no common protocol version"),
     (ErrorCode::AuthenticationFailed, 3, "authentication failed"),
@@ -65,6 +71,9 @@ const TABLE: [(ErrorCode, u32, &str); 18] = [
     (ErrorCode::TooLarge, 16, "too large"),
     (ErrorCode::Unavailable, 17, "relay cannot store now"),
     (ErrorCode::RegistrationClosed, 18, "registration is closed"),
+    (ErrorCode::AccountDisabled, 19, "the relay's host has disabled the account"),
+    (ErrorCode::RegistrationTokenNeeded, 20, "a registration token is needed"),
+    (ErrorCode::RegistrationTokenRefused, 21, "the registration token is wrong, used or expired"),
 ];
 
 impl ErrorCode {
@@ -88,7 +97,12 @@ impl ErrorCode {
     pub const fn http_status(self) -> u16 {
         match self {
             Self::AuthenticationFailed | Self::WrongRelay => 401,
-            Self::CapabilityRefused | Self::TokenUsed | Self::RegistrationClosed => 403,
+            Self::CapabilityRefused
+            | Self::TokenUsed
+            | Self::RegistrationClosed
+            | Self::AccountDisabled
+            | Self::RegistrationTokenNeeded
+            | Self::RegistrationTokenRefused => 403,
             Self::NotFound => 404,
             Self::HandleTaken | Self::AccountExists | Self::OldDeviceList | Self::RequestPending => 409,
             Self::TooLarge => 413,

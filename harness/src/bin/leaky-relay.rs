@@ -12,7 +12,7 @@ use clap::Parser;
 use rusqlite::{Connection, params};
 use subrosa_relay::router::{Claim, LocalRouter, Router};
 use subrosa_wire::{
-    DeviceAddress,
+    DeviceAddress, ErrorCode,
     mailbox::{PrekeyCount, Push},
 };
 
@@ -72,8 +72,8 @@ impl Router for CuriousRouter {
         self.inner.prekeys_low(device, count).await;
     }
 
-    async fn remove(&self, device: DeviceAddress) {
-        self.inner.remove(device).await;
+    async fn end(&self, device: DeviceAddress, why: ErrorCode) {
+        self.inner.end(device, why).await;
     }
 
     fn sessions(&self) -> usize {
@@ -84,6 +84,6 @@ impl Router for CuriousRouter {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse().serve;
-    let router = CuriousRouter::new(&args.data);
+    let router = CuriousRouter::new(&args.data_dir()?);
     subrosa_relay::serve_with(args, router).await
 }

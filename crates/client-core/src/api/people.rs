@@ -76,6 +76,9 @@ pub struct InviteParams {
     /// Seconds the link lives; default seven days, at most 30.
     #[serde(default)]
     pub ttl_s: Option<u32>,
+    /// A registration token of the relay's host, for somebody who has no account yet: 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_token: Option<String>,
 }
 
 /// A contact link.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use subrosa_crypto::AccountRecord;
 use subrosa_wire::{
-    AccountId, Capability, ContactLink, DeviceAddress, ErrorCode, Handle, TokenBinding,
+    AccountId, Capability, ContactLink, DeviceAddress, ErrorCode, Handle, RegistrationToken, TokenBinding,
     http::{Devices, GetDevices, Resolve, TakePrekeys},
 };
 use tokio::time::timeout;
@@ -77,6 +77,8 @@ impl Engine {
     }
 
     pub(super) async fn make_link(&self, params: InviteParams) -> Result<Invite, ApiError> {
+        let registration = params.registration_token.as_deref().map(RegistrationToken::from_text).transpose();
+        let registration = registration.map_err(|error| ApiError::new(ErrorKind::Usage, error.to_string()))?;
         let core = &self.inner.core;
         let (link, token, expires_ms, task) = core
             .run(move |core| {
@@ -89,7 +91,7 @@ impl Engine {
                     handle,
                     list_version: core.own.list.version(),
                     token: token.clone(),
-                    registration: None,
+                    registration,
                 };
                 Ok((link, token, expires_ms, task))
             })

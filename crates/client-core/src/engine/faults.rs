@@ -36,6 +36,16 @@ impl NetError {
                 ErrorCode::RegistrationClosed => {
                     (ErrorKind::Refused, "ask the relay's host for an invitation, or choose another relay")
                 }
+                ErrorCode::RegistrationTokenNeeded => (
+                    ErrorKind::Refused,
+                    "ask the relay's host for a registration token and give it with --registration-token",
+                ),
+                ErrorCode::RegistrationTokenRefused => {
+                    (ErrorKind::Refused, "ask the relay's host for a new registration token")
+                }
+                ErrorCode::AccountDisabled => {
+                    (ErrorKind::Refused, "nothing is sent or received until the relay's host enables it: ask them")
+                }
                 ErrorCode::CapabilityRefused | ErrorCode::TokenUsed => {
                     (ErrorKind::LinkUsed, "ask for a new contact link: each works once")
                 }

@@ -211,6 +211,7 @@ fn refusal_text(code: ErrorCode) -> String {
             "their relay refused it: the link has expired or was withdrawn, or they do not take messages from you"
                 .into()
         }
+        ErrorCode::AccountDisabled => "their relay's host has disabled their account".into(),
         ErrorCode::TokenUsed => "the contact link was already used by somebody else".into(),
         other => format!("their relay refused it: {other}"),
     }

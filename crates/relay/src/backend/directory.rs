@@ -15,7 +15,7 @@ use subrosa_wire::{
 };
 
 use super::{
-    Directory, Embedded, Registration, StoreError, Taken,
+    Admission, Directory, Embedded, Registration, StoreError, Taken,
     intake::{account_row, delivery_key_fits, token_row},
     mailbox::{account_id, delete_upto, device_row, prekey_count, sql_int},
     writer::OpError,
@@ -54,8 +54,13 @@ fn register(db: &Connection, wanted: &Registration, now_ms: u64) -> Result<(), O
         let same = record == wanted.record && handle == wanted.handle.as_str() && list == wanted.list_bytes;
         return if same { Ok(()) } else { Err(refused(ErrorCode::AccountExists)) };
     }
+    // A refusal further down undoes the use of the token.
+    admit(db, wanted.admission, now_ms)?;
     let taken = db.prepare_cached("SELECT 1 FROM account WHERE handle = ?1")?.exists([wanted.handle.as_str()])?;
-    if taken {
+    let retired = db
+        .prepare_cached("SELECT 1 FROM retired_handle WHERE handle = ?1 AND account <> ?2")?
+        .exists(params![wanted.handle.as_str(), wanted.list.account.0.as_slice()])?;
+    if taken || retired {
         return Err(refused(ErrorCode::HandleTaken));
     }
     let account = db
@@ -75,6 +80,23 @@ fn register(db: &Connection, wanted: &Registration, now_ms: u64) -> Result<(), O
         insert_device(db, account, device.number, &device.identity, 0)?;
     }
     Ok(())
+}
+
+/// Lets somebody in or not, and uses the token up.
+fn admit(db: &Connection, admission: Admission, now_ms: u64) -> Result<(), OpError> {
+    let token = match admission {
+        Admission::Open => return Ok(()),
+        Admission::Closed => return Err(refused(ErrorCode::RegistrationClosed)),
+        Admission::Token(None) => return Err(refused(ErrorCode::RegistrationTokenNeeded)),
+        Admission::Token(Some(token)) => token,
+    };
+    let used = db
+        .prepare_cached(
+            "UPDATE registration_token SET used = used + 1
+             WHERE hash = ?1 AND used < uses AND coalesce(expires_ms > ?2, TRUE)",
+        )?
+        .execute(params![token.0.as_slice(), sql_int(now_ms)])?;
+    if used == 0 { Err(refused(ErrorCode::RegistrationTokenRefused)) } else { Ok(()) }
 }
 
 fn put_device_list(db: &Connection, bytes: &[u8], list: &DeviceList) -> Result<Vec<DeviceAddress>, OpError> {
@@ -119,7 +141,7 @@ fn put_device_list(db: &Connection, bytes: &[u8], list: &DeviceList) -> Result<V
 }
 
 /// Deletes a device with its mailbox and prekeys; its numbers stay used.
-fn remove_device(db: &Connection, account: i64, device: i64) -> rusqlite::Result<()> {
+pub(super) fn remove_device(db: &Connection, account: i64, device: i64) -> rusqlite::Result<()> {
     delete_upto(db, device, u64::MAX)?;
     db.prepare_cached("DELETE FROM prekey WHERE device = ?1")?.execute([device])?;
     db.prepare_cached(
@@ -219,6 +241,9 @@ fn take_with_capability(
                 .execute(params![account.id, token.0.as_slice()])?;
         }
     }
+    if account.disabled {
+        return Err(refused(ErrorCode::AccountDisabled));
+    }
     let row = device_row(db, device)?.ok_or_else(|| refused(ErrorCode::NotFound))?;
     let mut prekeys = standing_prekeys(db, row)?;
     // A contact token has its own count. All contacts share the delivery key, and one of them must not drain the others.
@@ -270,7 +295,7 @@ impl Directory for Embedded {
     async fn resolve(&self, handle: Handle) -> Result<Option<AccountId>, StoreError> {
         self.readers
             .read(move |db| {
-                db.prepare_cached("SELECT account FROM account WHERE handle = ?1")?
+                db.prepare_cached("SELECT account FROM account WHERE handle = ?1 AND disabled = 0")?
                     .query_row([handle.as_str()], |row| account_id(row, 0))
                     .optional()
             })

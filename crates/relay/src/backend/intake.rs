@@ -33,11 +33,13 @@ pub(super) struct AccountRow {
     delivery_key: Option<[u8; 32]>,
     previous_key: Option<[u8; 32]>,
     previous_until_ms: i64,
+    pub(super) disabled: bool,
 }
 
 pub(super) fn account_row(db: &Connection, account: &AccountId) -> rusqlite::Result<Option<AccountRow>> {
     db.prepare_cached(
-        "SELECT id, list_version, delivery_key, previous_key, previous_until_ms FROM account WHERE account = ?1",
+        "SELECT id, list_version, delivery_key, previous_key, previous_until_ms, disabled
+         FROM account WHERE account = ?1",
     )?
     .query_row([account.0.as_slice()], |row| {
         Ok(AccountRow {
@@ -46,6 +48,7 @@ pub(super) fn account_row(db: &Connection, account: &AccountId) -> rusqlite::Res
             delivery_key: row.get(2)?,
             previous_key: row.get(3)?,
             previous_until_ms: row.get(4)?,
+            disabled: row.get(5)?,
         })
     })
     .optional()
@@ -127,6 +130,10 @@ impl Intaking<'_> {
         };
         if let Some(refusal) = self.permission(&account, item)? {
             return Ok(refusal);
+        }
+        if account.disabled {
+            // Told only to those who may write to it.
+            return Ok(ItemOutcome::Refused(Refusal::never(ErrorCode::AccountDisabled)));
         }
         let Some((device, last_seq, rows, bytes)) = device.filter(|_| item.list_version >= account.list_version) else {
             return self.stale(account.id);

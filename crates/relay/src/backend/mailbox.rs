@@ -138,10 +138,13 @@ impl Mailbox for Embedded {
         self.readers
             .read(move |db| {
                 let Some(row) = device_row(db, &device)? else { return Ok(None) };
-                let (identity, acked) = db
-                    .prepare_cached("SELECT identity, acked FROM device WHERE id = ?1")?
-                    .query_row([row], |row| Ok((row.get::<_, [u8; 32]>(0)?, number(row, 1)?)))?;
-                Ok(Some(MailboxState { epoch, identity, acked, prekeys: prekey_count(db, row)? }))
+                let (identity, acked, disabled) = db
+                    .prepare_cached(
+                        "SELECT device.identity, device.acked, account.disabled
+                         FROM device JOIN account ON account.id = device.account WHERE device.id = ?1",
+                    )?
+                    .query_row([row], |row| Ok((row.get::<_, [u8; 32]>(0)?, number(row, 1)?, row.get(2)?)))?;
+                Ok(Some(MailboxState { epoch, identity, disabled, acked, prekeys: prekey_count(db, row)? }))
             })
             .await
     }

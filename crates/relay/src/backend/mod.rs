@@ -5,6 +5,7 @@
 mod directory;
 mod intake;
 mod mailbox;
+mod operator;
 mod readers;
 mod schema;
 mod writer;
@@ -28,6 +29,7 @@ use crate::{
     limits::{ONE_TIME_BUNDLES, RateLimits, UNAVAILABLE_RETRY_S},
 };
 
+pub use operator::{AccountFacts, NewToken, Operators, TokenFacts, Totals};
 pub(crate) use schema::lock_data_dir;
 
 /// Why the store did not do what was asked.
@@ -68,6 +70,19 @@ pub struct Registration {
     pub list_bytes: Bytes,
     /// As it was read.
     pub list: DeviceList,
+    /// What lets it in.
+    pub admission: Admission,
+}
+
+/// Whether somebody may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Everybody may.
+    Open,
+    /// Who shows a registration token; here is the SHA-256 of the one that was shown.
+    Token(Option<CapabilityHash>),
+    /// Nobody may.
+    Closed,
 }
 
 /// Keys taken for a new session.
@@ -81,7 +96,7 @@ pub struct Taken {
 
 /// Accounts, device lists, prekeys and capabilities.
 pub trait Directory: Send + Sync + 'static {
-    /// Adds an account. The same content again succeeds again.
+    /// Adds an account, if it is admitted. The same content again succeeds again.
     fn register(&self, registration: Registration) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// The account with this handle.
     fn resolve(&self, handle: Handle) -> impl Future<Output = Result<Option<AccountId>, StoreError>> + Send;
@@ -266,6 +281,8 @@ pub struct MailboxState {
     pub epoch: MailboxEpoch,
     /// The identity key on the account's list now.
     pub identity: [u8; 32],
+    /// The operator lets it neither connect nor receive.
+    pub disabled: bool,
     /// Highest acknowledged number.
     pub acked: Seq,
     /// One-time prekeys left.
@@ -299,8 +316,8 @@ pub trait Mailbox: Send + Sync + 'static {
 }
 
 /// Everything a relay stores.
-pub trait Store: Directory + Intake + Mailbox {}
-impl<T: Directory + Intake + Mailbox> Store for T {}
+pub trait Store: Directory + Intake + Mailbox + Operators {}
+impl<T: Directory + Intake + Mailbox + Operators> Store for T {}
 
 /// The back end of a single process: one SQLite database in the data directory.
 #[derive(Clone)]

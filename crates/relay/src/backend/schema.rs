@@ -21,8 +21,11 @@ const LOCK_NAME: &str = "relay.lock";
 
 /// "SbRl": tells our database from any other SQLite file.
 const APPLICATION_ID: i64 = 0x5362_526c;
+/// Step n brings a database from schema version n to n + 1. A step that was released is never edited: a change is a
+/// further step.
+const MIGRATIONS: [&str; 2] = [INITIAL, OPERATORS];
 /// Schema version of this build.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: usize = MIGRATIONS.len();
 /// Above this size the whole-file check at start is left out: it would delay a restart by seconds.
 const QUICK_CHECK_MAX_BYTES: u64 = 512 * 1024 * 1024;
 /// Waiting for the checkpointer's short locks, never for another relay.
@@ -32,7 +35,7 @@ const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// Every statement of the relay stays prepared.
 const STATEMENTS: usize = 64;
 
-const SCHEMA: &str = "
+const INITIAL: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE account (
@@ -107,6 +110,25 @@ CREATE INDEX mailbox_lane ON mailbox (device) WHERE lane = 1;
 CREATE INDEX contact_token_expiry ON contact_token (expires_ms);
 ";
 
+/// What the operator decides: who may register, and who may not connect any more.
+const OPERATORS: &str = "
+ALTER TABLE account ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE registration_token (
+    hash BLOB PRIMARY KEY,                  -- SHA-256
+    note TEXT NOT NULL,
+    uses INTEGER NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE retired_handle (               -- of removed accounts: nobody else gets it
+    handle TEXT PRIMARY KEY,
+    account BLOB NOT NULL
+) WITHOUT ROWID;
+";
+
 /// Makes the data directory (owner only) and locks it for this process.
 pub(crate) fn lock_data_dir(dir: &Path) -> Result<File, RelayError> {
     let failed = |source| RelayError::DataDir { path: dir.to_owned(), source };
@@ -169,7 +191,7 @@ pub(super) fn open(
         db.pragma_update(None, "max_page_count", pages).map_err(sql)?;
     }
     db.set_prepared_statement_cache_capacity(STATEMENTS);
-    create(&mut db).map_err(sql)?;
+    migrate(&mut db).map_err(sql)?;
     let epoch: Option<Vec<u8>> =
         db.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0)).optional().map_err(sql)?;
     let epoch = epoch.and_then(|bytes| MailboxEpoch::from_slice(&bytes).ok()).ok_or_else(|| RelayError::Damaged {
@@ -187,9 +209,9 @@ fn check(db: &Connection, path: &Path, size: u64) -> Result<(), RelayError> {
     if pragma("application_id")? != APPLICATION_ID && tables > 0 {
         return Err(RelayError::ForeignDatabase(path.to_owned()));
     }
-    let found = pragma("user_version")?;
-    if found > SCHEMA_VERSION {
-        return Err(RelayError::NewerSchema { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    let (found, known) = (pragma("user_version")?, version_number(SCHEMA_VERSION));
+    if found > known {
+        return Err(RelayError::NewerSchema { path: path.to_owned(), found, known });
     }
     if size > QUICK_CHECK_MAX_BYTES {
         tracing::info!("database is large: the check of the whole file is left out");
@@ -202,20 +224,36 @@ fn check(db: &Connection, path: &Path, size: u64) -> Result<(), RelayError> {
     Ok(())
 }
 
-/// Creates the tables in one transaction; a database that has them is left alone.
-fn create(db: &mut Connection) -> rusqlite::Result<()> {
+fn version_number(version: usize) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+/// Creates the tables, or adds what an older relay did not have, in one transaction.
+fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == SCHEMA_VERSION {
+    let version = usize::try_from(version).unwrap_or(0);
+    let steps = MIGRATIONS.get(version..).unwrap_or_default();
+    if steps.is_empty() {
         return Ok(());
     }
+    let transaction = db.transaction()?;
+    steps.iter().try_for_each(|step| transaction.execute_batch(step))?;
+    if version == 0 {
+        renew_epoch(&transaction)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    } else {
+        tracing::info!(from = version, to = SCHEMA_VERSION, "the database was brought to this relay's schema");
+    }
+    transaction.pragma_update(None, "user_version", version_number(SCHEMA_VERSION))?;
+    transaction.commit()
+}
+
+/// Gives the store a new mailbox epoch: from now on it is another life, and clients start from its beginning.
+fn renew_epoch(db: &Connection) -> rusqlite::Result<()> {
     let mut epoch = [0; MailboxEpoch::LEN];
     getrandom::fill(&mut epoch).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let transaction = db.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
-    transaction.execute("INSERT INTO meta (key, value) VALUES ('epoch', ?1)", [epoch.as_slice()])?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()
+    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)", [epoch.as_slice()])?;
+    Ok(())
 }
 
 /// A connection that only reads.

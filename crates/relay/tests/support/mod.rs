@@ -72,6 +72,11 @@ impl TestRelay {
         self.dir
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(self) {
+        soon(self.task).await.unwrap().unwrap();
+    }
+
     /// Says stop, without waiting.
     pub fn begin_stop(&mut self) {
         drop(self.stop.take());

@@ -1,0 +1,120 @@
+//! The operator's socket: a private unix socket on which a running relay takes the verbs of its host.
+//!
+//! Who may speak: the user the relay runs as, and root. The file's mode says so, and the peer's user id is checked.
+
+mod answer;
+pub(crate) mod protocol;
+
+use std::{
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::Semaphore,
+};
+
+use crate::{backend::Store, config::RelayError, limits::ACCEPT_BACKOFF, router::Router, server::Shared};
+use protocol::{AdminLine, AdminRequest, MAX_REQUEST_BYTES, Versioned};
+
+/// Name of the socket in the data directory, unless told otherwise.
+pub(crate) const SOCKET_NAME: &str = "admin.sock";
+
+/// Longest path of a unix socket that every system takes (`sun_path` without its end).
+pub(crate) const MAX_SOCKET_PATH: usize = 107;
+
+/// Verbs served at once: a person and their scripts.
+const MAX_CONNECTIONS: usize = 8;
+
+/// How long the operator's program may take to ask, or to read a line of the answer.
+const PEER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The socket, bound; its file goes when this is dropped.
+pub(crate) struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// The user the relay runs as.
+    owner: u32,
+}
+
+impl AdminSocket {
+    /// Binds it. What is left of a relay that is gone is replaced; a socket that answers is not.
+    pub(crate) fn bind(path: &Path) -> Result<Self, RelayError> {
+        let failed = |source| RelayError::AdminSocket { path: path.to_owned(), source };
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "it is another kind of file")));
+            }
+            Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+                return Err(failed(io::Error::new(io::ErrorKind::AddrInUse, "another relay answers there")));
+            }
+            Ok(_) => std::fs::remove_file(path).map_err(failed)?,
+            Err(_) => {}
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let owner = std::fs::metadata(path).map_err(failed)?.uid();
+        Ok(Self { listener, path: path.to_owned(), owner })
+    }
+
+    /// Serves until it is dropped.
+    pub(crate) async fn serve<B: Store, R: Router>(self, shared: Arc<Shared<B, R>>) {
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let is_owner = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == self.owner);
+                    if !is_owner {
+                        tracing::warn!("somebody who is not this relay's user spoke to its admin socket");
+                        continue;
+                    }
+                    let shared = Arc::clone(&shared);
+                    tokio::spawn(async move {
+                        if let Err(error) = serve_one(&shared, stream).await {
+                            tracing::debug!(%error, "an admin connection ended");
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting an admin connection failed");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        // Whoever starts next would replace it anyway.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn serve_one<B: Store, R: Router>(shared: &Shared<B, R>, stream: UnixStream) -> io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut line = String::new();
+    let limit = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);
+    let mut reading = BufReader::new(reading).take(limit);
+    tokio::time::timeout(PEER_TIMEOUT, reading.read_line(&mut line)).await??;
+    let lines = match serde_json::from_str::<AdminRequest>(&line) {
+        Ok(request) => answer::answer(shared, request).await,
+        Err(error) => vec![AdminLine::Error {
+            message: format!("the relay does not understand this request: {error}"),
+            hint: "use the subrosa-relay program of the same version as the running relay".to_owned(),
+        }],
+    };
+    for line in lines {
+        let mut bytes = serde_json::to_vec(&Versioned::new(line))?;
+        bytes.push(b'\n');
+        tokio::time::timeout(PEER_TIMEOUT, writing.write_all(&bytes)).await??;
+    }
+    writing.shutdown().await
+}
