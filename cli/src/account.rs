@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use subrosa_client_core::{
     Client,
+    accounts::Accounts,
     api::TimeoutParams,
     home::Home,
     open::{OpenOptions, Opened, open},
@@ -24,9 +25,14 @@ pub(crate) struct Use {
     pub(crate) drain: bool,
 }
 
-/// The directory that the flags and the environment name.
+/// The accounts of the home that the flags and the environment name.
+pub(crate) fn accounts(ctx: &Context) -> Result<Accounts, Failure> {
+    Ok(Accounts::locate(ctx.global.home.as_deref())?)
+}
+
+/// The directory of the account that is meant.
 pub(crate) fn home(ctx: &Context) -> Result<Home, Failure> {
-    Ok(Home::locate(ctx.global.home.as_deref())?)
+    Ok(accounts(ctx)?.select(ctx.global.account.as_deref())?)
 }
 
 /// Runs a verb on the account. An interrupt ends it; in every case what is due is sent and the engine stopped.
@@ -66,7 +72,7 @@ pub(crate) async fn open_account(ctx: &Context, how: Use) -> Result<Opened, Fail
         // Also for the shortest verb: commands that run side by side then share one engine instead of queueing for the
         // lock, and nobody is told that the account is busy because somebody else's `send --wait read` takes long.
         serve: true,
-        lock_timeout: ctx.global.lock_timeout,
+        lock_timeout: ctx.lock_timeout()?,
         passphrase: Arc::new(move || hide.during(|| source.get())),
     };
     Ok(open(&home, options).await?)

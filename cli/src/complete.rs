@@ -1,7 +1,12 @@
 //! What a shell asks while somebody presses Tab: verbs and flags from the command line's own description, names of chats
 //! from the running engine. Silent whatever goes wrong: it stands in the middle of a line that is being typed.
 
-use std::{ffi::OsStr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::{
@@ -10,9 +15,9 @@ use clap_complete::{
 };
 use subrosa_client_core::{
     Client as _, Remote,
+    accounts::Accounts,
     api::{ChatsParams, ContactState, NoParams},
     clean::clean_line,
-    home::Home,
     rpc::SocketCaller,
 };
 
@@ -52,6 +57,7 @@ fn with_values(arg: Arg) -> Arg {
     let place = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default();
     match place.as_str() {
         "CHAT" | "CHAT|ID" | "TO" => arg.add(ArgValueCompleter::new(chats)),
+        "ACCOUNT" => arg.add(ArgValueCompleter::new(local_accounts)),
         "WHO" => arg.add(ArgValueCompleter::new(contacts)),
         "FILE" => arg.add(ArgValueCompleter::new(PathCompleter::any())),
         "DIR" => arg.add(ArgValueCompleter::new(PathCompleter::dir())),
@@ -73,14 +79,18 @@ fn contacts(current: &OsStr) -> Vec<CompletionCandidate> {
     })
 }
 
+fn local_accounts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let accounts = typed_accounts().and_then(|accounts| accounts.list().ok()).unwrap_or_default();
+    matching(current, accounts.into_iter().map(|account| account.account).collect())
+}
+
 /// Asks the running engine for names. No engine is started for it: that would need a passphrase, and time.
 fn candidates(
     current: &OsStr,
     ask: impl AsyncFnOnce(&Remote<SocketCaller>) -> Option<Vec<String>>,
 ) -> Vec<CompletionCandidate> {
-    let begun = current.to_string_lossy().into_owned();
     let asked = || {
-        let home = Home::locate(typed_home().as_deref()).ok()?;
+        let home = typed_accounts()?.select(typed("--account").as_deref().and_then(OsStr::to_str)).ok()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let names = runtime.block_on(async {
             let work = async { ask(&Remote(SocketCaller::connect(&home).await.ok()?)).await };
@@ -89,21 +99,31 @@ fn candidates(
         runtime.shutdown_background();
         names
     };
-    let mut names: Vec<String> = asked().unwrap_or_default().iter().map(|name| clean_line(name).into_owned()).collect();
-    names.retain(|name| name.starts_with(&begun) && !name.is_empty());
+    matching(current, asked().unwrap_or_default())
+}
+
+fn matching(current: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
+    let begun = current.to_string_lossy();
+    let mut names: Vec<String> = names.iter().map(|name| clean_line(name).into_owned()).collect();
+    names.retain(|name| name.starts_with(&*begun) && !name.is_empty());
     names.sort();
     names.dedup();
     names.into_iter().take(MAX_NAMES).map(CompletionCandidate::new).collect()
 }
 
-/// `--home DIR` as it stands in the line that is being typed.
-fn typed_home() -> Option<PathBuf> {
+/// The accounts of the home that the line names.
+fn typed_accounts() -> Option<Accounts> {
+    Accounts::locate(typed("--home").map(PathBuf::from).as_deref()).ok()
+}
+
+/// The value of a flag as it stands in the line that is being typed.
+fn typed(flag: &str) -> Option<OsString> {
     let words: Vec<_> = std::env::args_os().collect();
     words.iter().enumerate().find_map(|(index, word)| {
-        if word == "--home" {
-            return words.get(index + 1).map(PathBuf::from);
+        if word == flag {
+            return words.get(index + 1).cloned();
         }
-        word.to_str()?.strip_prefix("--home=").map(PathBuf::from)
+        word.to_str()?.strip_prefix(flag)?.strip_prefix('=').map(OsString::from)
     })
 }
 

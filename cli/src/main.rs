@@ -15,7 +15,7 @@ mod verbs;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
-use subrosa_client_core::{ApiError, ErrorKind};
+use subrosa_client_core::{ApiError, ErrorKind, accounts::Accounts, config::Config};
 use tracing_subscriber::EnvFilter;
 
 use crate::{args::Cli, errors::Failure, interrupt::Interrupt, output::Output};
@@ -33,6 +33,14 @@ pub(crate) struct Context {
     pub(crate) global: args::Global,
     pub(crate) out: Output,
     pub(crate) interrupt: Interrupt,
+    pub(crate) config: Config,
+}
+
+impl Context {
+    /// How long to wait for another process that has the account: the flag, else the setting.
+    pub(crate) fn lock_timeout(&self) -> Result<Duration, ApiError> {
+        self.global.lock_timeout.map_or_else(|| self.config.time("lock_timeout"), Ok)
+    }
 }
 
 fn main() -> ExitCode {
@@ -55,10 +63,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if global.no_color {
         anstream::ColorChoice::Never.write_global();
     }
-    let out = Output::new(global.json, global.quiet, global.verbose);
     let Some(verb) = verb else {
         return Ok(output::print(args::SHORT_HELP)?);
     };
+    let config = settings(&global, &verb)?;
+    let out = Output::new(global.json, global.quiet, global.verbose, &config)?;
     if !matches!(verb, args::Verb::Relay(_)) {
         log_to_stderr(global.verbose);
     }
@@ -70,10 +79,22 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         let interrupt = Interrupt::install()
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("cannot wait for signals: {error}")))?;
-        verbs::run(&Context { global, out, interrupt }, verb).await
+        verbs::run(&Context { global, out, interrupt, config }, verb).await
     });
     runtime.shutdown_timeout(LEAVE_TIMEOUT);
     result
+}
+
+/// The settings; without an account they are not asked for, and a broken file can be found and mended.
+fn settings(global: &args::Global, verb: &args::Verb) -> Result<Config, ApiError> {
+    match verb {
+        args::Verb::Relay(_)
+        | args::Verb::Demo(_)
+        | args::Verb::Config(_)
+        | args::Verb::Completions(_)
+        | args::Verb::Man(_) => Ok(Config::default()),
+        _ => Accounts::locate(global.home.as_deref())?.settings().load(),
+    }
 }
 
 /// Help and versions go to stdout and are no failure; the rest is a usage error, as JSON if that was asked for.

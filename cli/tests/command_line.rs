@@ -14,7 +14,7 @@ fn plain(arguments: &[&str]) -> Outcome {
     run(subrosa().args(arguments), None)
 }
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 20] = [
     "init",
     "invite",
     "join",
@@ -33,6 +33,8 @@ const VERBS: [&str; 18] = [
     "export",
     "completions",
     "man",
+    "account",
+    "config",
 ];
 
 #[test]

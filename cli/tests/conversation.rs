@@ -37,8 +37,8 @@ fn an_account_is_private_and_its_words_are_kept() {
     assert_eq!(words.split_whitespace().count(), 24);
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&alice.recovery_file()), 0o600);
-    assert_eq!(mode(&alice.home()), 0o700);
-    for entry in std::fs::read_dir(alice.home()).unwrap() {
+    assert_eq!(mode(&alice.data()), 0o700);
+    for entry in std::fs::read_dir(alice.data()).unwrap() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
     }
@@ -49,7 +49,7 @@ fn an_account_is_private_and_its_words_are_kept() {
 
     let namesake = Account::prepare("alice");
     assert_eq!(namesake.run_init(&relay.url).code, Some(1), "the handle is taken");
-    assert!(!namesake.home().join("account.json").exists());
+    assert!(!namesake.data().join("account.json").exists());
     assert!(!namesake.recovery_file().exists());
 }
 
@@ -195,7 +195,7 @@ fn without_its_relay_an_account_is_not_made_and_messages_wait() {
     two.kill();
     let carol = Account::prepare("carol");
     assert_eq!(carol.run_init(&one.url).error(3)["code"], "relay_unreachable");
-    assert!(!carol.home().join("account.json").exists() && !carol.recovery_file().exists());
+    assert!(!carol.data().join("account.json").exists() && !carol.recovery_file().exists());
     assert_eq!(alice.run(&["invite"]).error(3)["code"], "relay_unreachable");
 
     let waiting = alice.run(&["send", "bob", "-m", "later", "--timeout", "500ms"]);
@@ -339,5 +339,5 @@ fn listeners_end_in_order() {
     let alice = Account::init("alice", &relay);
     assert_eq!(alice.listen(&[]).end("INT").code(), Some(130));
     assert_eq!(alice.listen(&[]).end("TERM").code(), Some(0));
-    assert!(!alice.home().join("engine.sock").exists());
+    assert!(!alice.data().join("engine.sock").exists());
 }

@@ -65,10 +65,16 @@ impl Account {
         Ok(account)
     }
 
+    /// The account's directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.home.join("accounts").join(&self.name)
+    }
+
     /// The engine's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.home.join("engine.sock")
+        self.data().join("engine.sock")
     }
 
     /// A `subrosa` process for this account; the verb is still to be added.

@@ -53,9 +53,9 @@ async fn send(from: &Account, to: &str, text: &str, wait: &str) -> String {
 /// An account's encrypted store, opened with its passphrase: its secrets are what the relay must not have.
 fn open_store(account: &Account) -> Connection {
     let passphrase = Passphrase::from_file(&account.passphrase).unwrap().passphrase;
-    let home = Home::at(&account.home);
+    let home = Home::at(account.data());
     let key = keys::unlock(&home, &passphrase).unwrap();
-    let db = Connection::open_with_flags(account.home.join("store.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let db = Connection::open_with_flags(account.data().join("store.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
     db.execute_batch(&format!("PRAGMA key = \"x'{}'\";", hex::encode(key.as_bytes()))).unwrap();
     db
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 /// Make an account: keys, store, registration at a relay
 #[derive(Debug, Args)]
@@ -11,7 +11,8 @@ Examples:
   subrosa init --relay https://relay.example.org --name alice
   subrosa init --relay http://127.0.0.1:8443 --name alice --recovery-file words.txt --passphrase-file pass.txt
   subrosa init --relay https://relay.example.org --name bob --registration-token 0f1e…
-  subrosa init --link 'subrosa://…' --name bob && subrosa join 'subrosa://…'")]
+  subrosa init --link 'subrosa://…' --name bob && subrosa join 'subrosa://…'
+  subrosa --account work init --relay https://relay.example.org --name alice-smith")]
 pub(crate) struct InitArgs {
     /// The relay's address
     #[arg(long, value_name = "URL", required_unless_present = "link")]
@@ -28,6 +29,64 @@ pub(crate) struct InitArgs {
     /// Write the 24 recovery words to this new file instead of the screen
     #[arg(long, value_name = "FILE")]
     pub(crate) recovery_file: Option<PathBuf>,
+}
+
+/// The accounts of this machine: list them, choose one, rename one
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa account list
+  subrosa account use work
+  subrosa --account work send bob -m 'hello'")]
+pub(crate) struct AccountArgs {
+    #[command(subcommand)]
+    pub(crate) verb: AccountVerb,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountVerb {
+    /// Every account here, and who runs its engine; nothing is opened
+    #[command(before_help = "\
+Examples:
+  subrosa account list
+  subrosa account list --json")]
+    List,
+    /// Show the account that is meant, with its fingerprint
+    #[command(before_help = "\
+Examples:
+  subrosa account show
+  subrosa account show --account work")]
+    Show,
+    /// Make an account the one that is meant when --account names none
+    #[command(before_help = "\
+Examples:
+  subrosa account use work")]
+    Use(AccountName),
+    /// Give an account another name on this machine; its handle stays
+    #[command(before_help = "\
+Examples:
+  subrosa account rename alice work")]
+    Rename(AccountRename),
+}
+
+/// An account.
+#[derive(Debug, Args)]
+pub(crate) struct AccountName {
+    /// Its local name, as in: subrosa account list
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) name: String,
+}
+
+/// An account and its new name.
+#[derive(Debug, Args)]
+pub(crate) struct AccountRename {
+    /// Its local name, as in: subrosa account list
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) name: String,
+    /// The new one: 1 to 32 of a-z 0-9 . _ -
+    #[arg(value_name = "NEW")]
+    pub(crate) new_name: String,
 }
 
 /// Show connection, outbox, unread messages, and who runs the engine

@@ -5,13 +5,15 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 mod account;
+mod config;
 mod files;
 mod messages;
 mod people;
 mod service;
 mod values;
 
-pub(crate) use account::{InitArgs, StatusArgs};
+pub(crate) use account::{AccountArgs, AccountVerb, InitArgs, StatusArgs};
+pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use files::{CompletionsArgs, ExportArgs, ExportFormat, ManArgs};
 pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
 pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
@@ -60,9 +62,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every verb")]
 pub(crate) struct Global {
-    /// The account's directory [default: subrosa in the user's data directory]
+    /// The directory of your accounts [default: subrosa in the user's data directory]
     #[arg(long, global = true, value_name = "DIR", env = "SUBROSA_HOME", hide_env_values = true)]
     pub(crate) home: Option<PathBuf>,
+    /// The account that is meant, by its local name [default: the current one, or the only one]
+    #[arg(long, global = true, value_name = "ACCOUNT", env = "SUBROSA_ACCOUNT", hide_env_values = true)]
+    pub(crate) account: Option<String>,
     /// File whose first line opens the account
     #[arg(long, global = true, value_name = "FILE", env = "SUBROSA_PASSPHRASE_FILE", hide_env_values = true)]
     pub(crate) passphrase_file: Option<PathBuf>,
@@ -75,12 +80,12 @@ pub(crate) struct Global {
     /// Longest wait: 500ms, 20s, 5m, 1h
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// How long to wait for another command that has the account
-    #[arg(long, global = true, value_name = "TIME", value_parser = duration, default_value = "5s")]
-    pub(crate) lock_timeout: Duration,
     /// No colours, whatever the terminal can
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// How long to wait for another command that has the account [default: 5s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    pub(crate) lock_timeout: Option<Duration>,
     /// No notes on stderr, only errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
@@ -108,6 +113,8 @@ pub(crate) enum Verb {
     Status(StatusArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
+    Account(AccountArgs),
+    Config(ConfigArgs),
     Relay(RelayArgs),
     Demo(DemoArgs),
 }
@@ -145,6 +152,9 @@ mod tests {
     fn flags_stand_before_or_after_the_verb() {
         for arguments in [["subrosa", "--json", "status"], ["subrosa", "status", "--json"]] {
             assert!(Cli::try_parse_from(arguments).unwrap().global.json);
+        }
+        for arguments in [["subrosa", "--account", "work", "status"], ["subrosa", "status", "--account", "work"]] {
+            assert_eq!(Cli::try_parse_from(arguments).unwrap().global.account.as_deref(), Some("work"));
         }
     }
 

@@ -11,7 +11,7 @@ use subrosa_client_core::{
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{ticks, ticks::Ticks, time};
+use super::{local, ticks, ticks::Ticks, time};
 
 /// Columns for a name; longer ones are cut.
 const NAME_COLUMNS: usize = 14;
@@ -47,6 +47,9 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
         }
         // Only for programs: people see a bar.
         LineContent::Progress(it) => format!("{}: {}", clean_line(&it.id), it.done),
+        LineContent::LocalAccount(it) => local::account(it, ticks),
+        LineContent::Setting(it) => local::setting(it, ticks),
+        LineContent::ConfigPath(it) => it.path.clone(),
         LineContent::Error(error) => clean_text(&error.message).into_owned(),
     }
 }

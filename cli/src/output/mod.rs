@@ -4,11 +4,14 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
 use subrosa_client_core::{
+    ApiError,
     api::{Event, LINE_VERSION, Line, LineContent},
     clean::{clean_line, escape_json},
+    config::Config,
 };
 
 pub(crate) mod human;
+mod local;
 pub(crate) mod progress;
 pub(crate) mod qr;
 pub(crate) mod ticks;
@@ -39,10 +42,20 @@ struct EventLine<'a> {
 }
 
 impl Output {
-    /// As the terminal and the person's settings (`NO_COLOR`, locale) allow.
-    pub(crate) fn new(json: bool, quiet: bool, verbose: u8) -> Self {
+    /// As the terminal and the person's settings (`NO_COLOR`, locale, the settings file) allow.
+    pub(crate) fn new(json: bool, quiet: bool, verbose: u8, config: &Config) -> Result<Self, ApiError> {
+        // The environment is nearer than the file.
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match config.get("colour")?.value.as_str() {
+            // A flag has decided.
+            _ if ColorChoice::global() != ColorChoice::Auto => {}
+            "always" if !no_colour => ColorChoice::Always.write_global(),
+            "never" => ColorChoice::Never.write_global(),
+            _ => {}
+        }
         let colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
-        Self { json, quiet, verbose, ticks: Ticks { colour, unicode: ticks::locale_is_utf8() } }
+        let unicode = ticks::locale_is_utf8() && !config.is_on("ascii")?;
+        Ok(Self { json, quiet, verbose, ticks: Ticks { colour, unicode } })
     }
 
     /// Prints one result and flushes it.

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{
     Context,
-    account::home,
+    account::accounts,
     args::InitArgs,
     errors::{Failure, usage},
     passphrase::Source,
@@ -26,15 +26,9 @@ use crate::{
 const MAX_STDIN_BYTES: u64 = 8 * 1024;
 
 pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
-    let home = home(ctx)?;
-    if home.has_account() {
-        return Err(ApiError::new(
-            ErrorKind::Failed,
-            format!("there is already an account in {}", home.path().display()),
-        )
-        .hint("use it, or choose another directory with --home")
-        .into());
-    }
+    let accounts = accounts(ctx)?;
+    let local_name = ctx.global.account.clone().unwrap_or_else(|| args.name.clone());
+    let home = accounts.place_for(&local_name)?;
     let params = params(args.name, args.relay, args.link, args.registration_token)?;
     let mut words = Words::prepare(ctx, args.recovery_file)?;
     let source = Source::new(&ctx.global, &ctx.out);
@@ -53,7 +47,17 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
             "\nAn earlier init was interrupted; this finished it. The recovery words are those it gave you then.",
         );
     }
-    ctx.out.note("\nNext: invite somebody with a link:\n  subrosa invite");
+    let current = accounts.settle_current(&home)?;
+    let flag = match (current, accounts.list()?.len()) {
+        (_, 0 | 1) => String::new(),
+        (current, _) => {
+            if let Some(current) = current {
+                ctx.out.note(&format!("\nCommands that name no account go on using {current}."));
+            }
+            format!("--account {local_name} ")
+        }
+    };
+    ctx.out.note(&format!("\nNext: invite somebody with a link:\n  subrosa {flag}invite"));
     Ok(())
 }
 

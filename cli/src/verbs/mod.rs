@@ -2,6 +2,8 @@
 
 use crate::{Context, args::Verb, errors::Failure};
 
+mod account;
+mod config;
 mod contact;
 mod export;
 mod init;
@@ -32,6 +34,8 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Status(_) => read::status(ctx).await,
         Verb::Completions(args) => install::completions(&args),
         Verb::Man(args) => install::man(ctx, args),
+        Verb::Account(args) => account::run(ctx, args.verb).await,
+        Verb::Config(args) => config::run(ctx, args.verb),
         Verb::Relay(args) => relay::run(ctx, args.verb).await,
         Verb::Demo(args) => crate::demo::run(ctx, args).await,
     }

@@ -21,7 +21,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// The program, without the settings of whoever runs the tests.
 pub fn subrosa() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_subrosa"));
-    for name in ["SUBROSA_HOME", "SUBROSA_PASSPHRASE_FILE", "SUBROSA_LOG", "NO_COLOR", "LC_ALL", "LC_CTYPE"] {
+    for name in
+        ["SUBROSA_HOME", "SUBROSA_ACCOUNT", "SUBROSA_PASSPHRASE_FILE", "SUBROSA_LOG", "NO_COLOR", "LC_ALL", "LC_CTYPE"]
+    {
         command.env_remove(name);
     }
     command.env("LANG", "C.UTF-8").stdin(Stdio::null());
@@ -248,6 +250,11 @@ impl Account {
 
     pub fn home(&self) -> PathBuf {
         self.place.path().join("home")
+    }
+
+    /// What `init` makes.
+    pub fn data(&self) -> PathBuf {
+        self.home().join("accounts").join(&self.name)
     }
 
     pub fn passphrase_file(&self) -> PathBuf {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, RandomnessError, RecoveryKey,
 };
@@ -11,6 +10,7 @@ pub use subrosa_wire::{ContactLink, LinkError, RegistrationToken};
 use url::Url;
 
 use crate::{
+    accounts::Facts,
     api::{AccountInfo, ApiError, EngineOwner, ErrorKind},
     content::ContactSync,
     engine::{DeviceRequest, Engine, Provision, account_view, now_ms},
@@ -32,16 +32,6 @@ pub struct InitParams {
     pub handle: String,
     /// For a relay with closed registration.
     pub registration: Option<RegistrationToken>,
-}
-
-/// Public facts beside the store, readable without the passphrase. Version 1.
-#[derive(Debug, Serialize)]
-struct AccountFile<'a> {
-    v: u32,
-    id: &'a str,
-    name: &'a str,
-    relay: &'a str,
-    device: u32,
 }
 
 /// How often a registration whose answer was lost is repeated: repeating it is harmless.
@@ -208,7 +198,7 @@ fn make_store(home: &Home, key: &StoreKey, own: &Own, contacts: &[ContactSync]) 
     let transaction = db.transaction().map_err(store::StoreError::from)?;
     store::account::create(&transaction, own, now_ms())?;
     transaction.commit().map_err(store::StoreError::from)?;
-    crate::engine::first_state(db, contacts)
+    crate::engine::first_state(home, db, contacts)
 }
 
 async fn register(
@@ -248,7 +238,8 @@ async fn register(
 /// Writes `account.json`: from now on the account is there.
 fn publish(home: &Home, own: &Own) -> Result<AccountInfo, ApiError> {
     let info = account_view(own, &home.path().display().to_string());
-    let file = AccountFile { v: 1, id: &info.id, name: &info.name, relay: &info.relay, device: info.device };
+    let file =
+        Facts { v: 1, id: info.id.clone(), name: info.name.clone(), relay: info.relay.clone(), device: info.device };
     let mut json =
         serde_json::to_vec_pretty(&file).map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
     json.push(b'\n');

@@ -7,12 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use etcetera::{BaseStrategy as _, choose_base_strategy};
-
-use crate::api::{ApiError, ErrorKind};
-
-/// Environment variable that names the directory.
-pub const HOME_VARIABLE: &str = "SUBROSA_HOME";
+use crate::{
+    api::{ApiError, ErrorKind},
+    config::{Config, ConfigFile},
+};
 
 /// Mode of the directory: names of files already say something about the account.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -20,70 +18,69 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// Mode of every file in it.
 const FILE_MODE: u32 = 0o600;
 
-/// An account's directory. Everything of the account lies directly in it.
+/// An account's directory. Everything of the account lies directly in it. [`crate::accounts`] says where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Home(PathBuf);
+pub struct Home {
+    path: PathBuf,
+    settings: Option<ConfigFile>,
+}
 
 impl Home {
     /// The directory at `path`; relative paths are taken from the current directory now, not later.
     #[must_use]
     pub fn at(path: impl AsRef<Path>) -> Self {
-        let path = path.as_ref();
-        Self(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
+        Self { path: absolute(path.as_ref()), settings: None }
     }
 
-    /// `chosen` if given, else `SUBROSA_HOME`, else `subrosa` in the XDG data directory.
+    /// The same directory, whose engine follows these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: ConfigFile) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
+    /// The settings as they are now; the defaults if this directory has none.
     ///
     /// # Errors
-    /// [`ErrorKind::Failed`] when nothing is chosen and the person has no home directory.
-    pub fn locate(chosen: Option<&Path>) -> Result<Self, ApiError> {
-        if let Some(path) = chosen {
-            return Ok(Self::at(path));
-        }
-        if let Some(path) = std::env::var_os(HOME_VARIABLE).filter(|path| !path.is_empty()) {
-            return Ok(Self::at(PathBuf::from(path)));
-        }
-        let base = choose_base_strategy().map_err(|_| {
-            ApiError::new(ErrorKind::Failed, "no home directory is known, so there is no place for the account")
-                .hint(format!("name a directory with --home or {HOME_VARIABLE}"))
-        })?;
-        Ok(Self::at(base.data_dir().join("subrosa")))
+    /// As [`ConfigFile::load`].
+    pub fn config(&self) -> Result<Config, ApiError> {
+        self.settings.as_ref().map_or_else(|| Ok(Config::default()), ConfigFile::load)
     }
 
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Public facts: version, account id, handle, relay URL, device number.
     #[must_use]
     pub fn account_file(&self) -> PathBuf {
-        self.0.join("account.json")
+        self.path.join("account.json")
     }
 
     /// The store's key, wrapped under the passphrase ([`crate::keys`]).
     #[must_use]
     pub fn store_key(&self) -> PathBuf {
-        self.0.join("store.key")
+        self.path.join("store.key")
     }
 
     /// The encrypted store.
     #[must_use]
     pub fn store(&self) -> PathBuf {
-        self.0.join("store.db")
+        self.path.join("store.db")
     }
 
     /// The lock that decides who runs the engine ([`crate::lock`]).
     #[must_use]
     pub fn engine_lock(&self) -> PathBuf {
-        self.0.join("engine.lock")
+        self.path.join("engine.lock")
     }
 
     /// The engine's socket ([`crate::rpc`]).
     #[must_use]
     pub fn engine_socket(&self) -> PathBuf {
-        self.0.join("engine.sock")
+        self.path.join("engine.sock")
     }
 
     /// Whether an account was set up here.
@@ -100,8 +97,9 @@ impl Home {
         if self.has_account() {
             return Ok(());
         }
-        Err(ApiError::new(ErrorKind::NoAccount, format!("no account in {}", self.0.display())).hint(format!(
-            "make one with `subrosa init --relay URL --name HANDLE`, or name its directory with --home or {HOME_VARIABLE}"
+        Err(ApiError::new(ErrorKind::NoAccount, format!("no account in {}", self.path.display())).hint(format!(
+            "make one with `subrosa init --relay URL --name HANDLE`, or name its directory with --home or {}",
+            crate::accounts::HOME_VARIABLE
         )))
     }
 
@@ -110,9 +108,7 @@ impl Home {
     /// # Errors
     /// [`ErrorKind::Storage`].
     pub fn create(&self) -> Result<(), ApiError> {
-        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&self.0).map_err(|error| {
-            storage_error("create the directory", &self.0, &error).hint("choose another directory with --home")
-        })
+        create_private_directory(&self.path)
     }
 
     /// Replaces a file in the directory at once or not at all, readable by its owner only, and on disk when this returns.
@@ -120,18 +116,39 @@ impl Home {
     /// # Errors
     /// [`ErrorKind::Storage`]; the old content is still there.
     pub fn write_private(&self, file: &Path, content: &[u8]) -> Result<(), ApiError> {
-        let failed = |error: io::Error| storage_error("write", file, &error);
-        let mut temporary = file.as_os_str().to_owned();
-        temporary.push(format!(".{}.new", std::process::id()));
-        let temporary = PathBuf::from(temporary);
-        let written = write_synced(&temporary, content).and_then(|()| std::fs::rename(&temporary, file));
-        if let Err(error) = written {
-            // The half-written file is of no use; the first error says more than one of removing it.
-            let _ = std::fs::remove_file(&temporary);
-            return Err(failed(error));
-        }
-        File::open(&self.0).and_then(|directory| directory.sync_all()).map_err(failed)
+        replace_private(&self.path, file, content)
     }
+}
+
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Makes a directory (0700) and those above it, if they are missing.
+pub(crate) fn create_private_directory(path: &Path) -> Result<(), ApiError> {
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(|error| {
+        storage_error("create the directory", path, &error).hint("choose another directory with --home")
+    })
+}
+
+/// Replaces `file`, which lies in `directory`, at once or not at all.
+pub(crate) fn replace_private(directory: &Path, file: &Path, content: &[u8]) -> Result<(), ApiError> {
+    let failed = |error: io::Error| storage_error("write", file, &error);
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(format!(".{}.new", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let written = write_synced(&temporary, content).and_then(|()| std::fs::rename(&temporary, file));
+    if let Err(error) = written {
+        // The half-written file is of no use; the first error says more than one of removing it.
+        let _ = std::fs::remove_file(&temporary);
+        return Err(failed(error));
+    }
+    sync_directory(directory).map_err(failed)
+}
+
+/// Names that were made or removed in a directory are on disk when this returns.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory).and_then(|directory| directory.sync_all())
 }
 
 /// Opens a file of the account for reading and writing, private from its first moment.

@@ -10,9 +10,11 @@
 extern crate self as subrosa_client_core;
 
 pub mod account;
+pub mod accounts;
 pub mod api;
 pub mod clean;
 pub mod client;
+pub mod config;
 mod content;
 mod engine;
 pub mod home;

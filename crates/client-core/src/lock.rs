@@ -57,6 +57,16 @@ impl EngineLock {
     }
 }
 
+/// Who holds an account's lock now, if anybody does.
+#[must_use]
+pub fn holder(home: &Home) -> Option<EngineOwner> {
+    let path = home.engine_lock();
+    match File::open(&path).ok()?.try_lock_shared() {
+        Err(std::fs::TryLockError::WouldBlock) => read_owner(&path),
+        _ => None,
+    }
+}
+
 fn write_owner(file: &mut File, owner: &EngineOwner) -> std::io::Result<()> {
     let line = serde_json::to_vec(owner)?;
     file.set_len(0)?;

@@ -8,6 +8,7 @@ mod events;
 mod export;
 mod messages;
 mod people;
+mod settings;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub use self::{
         AccountInfo, Connection, Contact, ContactState, Contacts, EngineOwner, Identity, Invite, InviteParams,
         JoinParams, Status, VerifyParams, WhoParams,
     },
+    settings::{ConfigPath, LocalAccount, SettingInfo, SettingOrigin},
 };
 
 /// Version of every JSON line.
@@ -79,6 +81,9 @@ lines!(
     Receipts(Receipts),
     Exported(Exported),
     Progress(ProgressLine),
+    LocalAccount(LocalAccount),
+    Setting(SettingInfo),
+    ConfigPath(ConfigPath),
     Error(ApiError),
 );
 

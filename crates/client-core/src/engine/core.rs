@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{
     api::{ApiError, EngineOwner, ErrorKind, Event},
+    home::Home,
     limits::CORE_QUEUE,
     store::{self, Db, account::Own},
 };
@@ -79,7 +80,7 @@ pub(crate) struct Core {
     pub(super) db: Db,
     pub(super) own: Own,
     pub(super) owner: EngineOwner,
-    pub(super) data_dir: String,
+    pub(super) home: Home,
     /// Devices that have no prekeys at their relay yet.
     pub(super) without_keys: HashMap<DeviceAddress, WithoutKeys>,
     /// Receivers whose relay was not reached the last time.
@@ -148,13 +149,13 @@ pub(crate) struct Wakes {
 }
 
 impl Core {
-    pub(super) fn new(db: Db, owner: EngineOwner, data_dir: String, signals: Arc<Signals>) -> Result<Self, ApiError> {
+    pub(super) fn new(db: Db, owner: EngineOwner, home: Home, signals: Arc<Signals>) -> Result<Self, ApiError> {
         let own = store::account::load(&db)?;
         Ok(Self {
             db,
             own,
             owner,
-            data_dir,
+            home,
             without_keys: HashMap::new(),
             struggling: HashSet::new(),
             busy: HashSet::new(),

@@ -98,14 +98,14 @@ impl Engine {
     pub async fn start(home: &Home, key: StoreKey, owner: EngineOwner) -> Result<Self, ApiError> {
         home.require_account()?;
         let path = home.store();
-        let data_dir = home.path().display().to_string();
+        let core_home = home.clone();
         let signals = Arc::new(Signals::new());
         let core_signals = Arc::clone(&signals);
         let core = tokio::task::spawn_blocking(move || {
             let db = store::open(&path, key.as_bytes(), false)?;
             let newest = store::events::newest(&db)?;
             core_signals.events.send_replace(newest);
-            Core::new(db, owner, data_dir, core_signals)
+            Core::new(db, owner, core_home, core_signals)
         })
         .await
         .map_err(|_| ApiError::new(ErrorKind::Failed, "the store could not be opened"))??;
@@ -208,9 +208,9 @@ impl Engine {
 
 /// What a new store holds from the first moment: prekeys and keys for the relay, and the contacts that another
 /// device of the account knows.
-pub(crate) fn first_state(db: store::Db, contacts: &[ContactSync]) -> Result<(), ApiError> {
+pub(crate) fn first_state(home: &Home, db: store::Db, contacts: &[ContactSync]) -> Result<(), ApiError> {
     let owner = EngineOwner { pid: std::process::id(), kind: "init".into() };
-    let mut core = Core::new(db, owner, String::new(), Arc::new(Signals::new()))?;
+    let mut core = Core::new(db, owner, home.clone(), Arc::new(Signals::new()))?;
     core.change(|change| {
         change.publish_all()?;
         for contact in contacts {

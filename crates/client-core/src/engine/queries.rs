@@ -70,7 +70,7 @@ pub(crate) fn account_view(own: &Own, data_dir: &str) -> AccountInfo {
 
 impl Core {
     pub(crate) fn account_info(&self) -> AccountInfo {
-        account_view(&self.own, &self.data_dir)
+        account_view(&self.own, &self.home.path().display().to_string())
     }
 
     /// Everything about the state but the connection, which the mailbox task knows.

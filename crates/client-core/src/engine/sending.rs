@@ -290,13 +290,20 @@ impl Core {
 
     /// Marks a conversation, or everything up to a message in it, as read.
     pub(crate) fn read(&mut self, chat: AccountId, upto: Option<MessageId>) -> Result<u64, ApiError> {
+        // Read anew each time: a changed setting counts at once, also in an engine that runs for weeks.
+        let tells = self.home.config().and_then(|config| config.is_on("read_receipts")).unwrap_or_else(|error| {
+            tracing::warn!(%error, "no read receipts while the settings cannot be read");
+            false
+        });
         self.change(|change| {
             let contact = contacts::get(change.db, &chat)?.ok_or_else(|| people::not_found(&chat.to_string()))?;
             let upto = upto.map(|id| store::messages::get(change.db, &id)).transpose()?.flatten();
             let unread = store::messages::unread_up_to(change.db, &chat, upto.as_ref())?;
             for message in &unread {
                 store::messages::set_read(change.db, &message.id)?;
-                change.receipt_for(&contact, &message.id, MessageStatus::Read)?;
+                if tells {
+                    change.receipt_for(&contact, &message.id, MessageStatus::Read)?;
+                }
             }
             if change.has_siblings() {
                 let own = change.own.address.account;

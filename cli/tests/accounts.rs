@@ -1,0 +1,145 @@
+//! Several accounts in one home, and the settings.
+
+// Test code may fail loudly.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod support;
+
+use serde_json::Value;
+use support::{Account, Outcome, Relay, connect, run};
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// Another account in the home of `account`.
+fn init_beside(account: &Account, relay: &Relay, name: &str) -> Outcome {
+    let words = account.home().with_file_name(format!("words-{name}"));
+    account.run(&["init", "--relay", &relay.url, "--name", name, "--recovery-file", words.to_str().unwrap()])
+}
+
+fn names(account: &Account) -> Vec<(String, bool)> {
+    let lines = account.run(&["account", "list"]).ok();
+    lines.iter().map(|line| (text(&line["account"]).to_owned(), line["current"] == true)).collect()
+}
+
+#[test]
+fn several_accounts_live_in_one_home() {
+    let relay = Relay::start();
+    let home = Account::init("alice", &relay);
+    assert_eq!(names(&home), [("alice".to_owned(), true)]);
+    assert!(!home.home().join("config.toml").exists());
+    init_beside(&home, &relay, "work").line();
+    assert_eq!(names(&home), [("alice".to_owned(), true), ("work".to_owned(), false)], "alice goes on being meant");
+
+    assert_eq!(home.run(&["account", "show"]).line()["name"], "alice");
+    for arguments in [["--account", "work", "account", "show"], ["account", "show", "--account", "work"]] {
+        assert_eq!(home.run(&arguments).line()["name"], "work");
+    }
+    let mut command = home.command(&["account", "show"]);
+    assert_eq!(run(command.env("SUBROSA_ACCOUNT", "work"), None).line()["name"], "work");
+    assert_eq!(home.run(&["account", "use", "work"]).line()["current"], true);
+    assert_eq!(home.run(&["account", "show"]).line()["name"], "work");
+
+    // Both can run at once, and write to each other.
+    let _listens = support::Running::start(&mut home.command(&["--account", "alice", "listen"]));
+    let link = home.run(&["invite"]).line()["link"].as_str().unwrap().to_owned();
+    home.run(&["--account", "alice", "join", &link]).line();
+    home.run(&["--account", "alice", "send", "work", "-m", "to myself"]).line();
+    assert_eq!(home.run(&["receive"]).line()["body"], "to myself");
+
+    let error = home.run(&["account", "rename", "alice", "private"]).error(10);
+    assert!(text(&error["message"]).contains("`subrosa listen` (pid "), "{error}");
+    assert_eq!(home.run(&["account", "rename", "work", "job"]).line()["account"], "job");
+    assert_eq!(home.run(&["account", "show"]).line()["name"], "work", "the handle stays, and it stays the current one");
+    assert_eq!(home.run(&["account", "use", "work"]).error(4)["code"], "no_account");
+    assert_eq!(home.run(&["account", "rename", "job", "../job"]).error(2)["code"], "usage");
+
+    home.run(&["config", "unset", "account"]).line();
+    let error = home.run(&["status"]).error(2);
+    assert!(text(&error["message"]).contains("alice, job"), "{error}");
+    assert!(text(&error["hint"]).contains("--account"), "{error}");
+}
+
+#[test]
+fn an_account_from_before_stays_where_it_is() {
+    let relay = Relay::start();
+    let home = Account::init("alice", &relay);
+    for entry in std::fs::read_dir(home.data()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::rename(&path, home.home().join(path.file_name().unwrap())).unwrap();
+    }
+    std::fs::remove_dir_all(home.home().join("accounts")).unwrap();
+    assert_eq!(home.run(&["account", "show"]).line()["name"], "alice");
+    let error = init_beside(&home, &relay, "alice").error(1);
+    assert!(text(&error["message"]).contains("already an account"), "{error}");
+    init_beside(&home, &relay, "bob").line();
+    assert_eq!(names(&home), [("alice".to_owned(), true), ("bob".to_owned(), false)]);
+    assert_eq!(home.run(&["status"]).line()["relay"], "online");
+}
+
+#[test]
+fn read_receipts_can_be_switched_off_also_under_a_running_engine() {
+    let relay = Relay::start();
+    let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
+    connect(&alice, &bob);
+    let _listens = alice.listen(&[]);
+    let tell = |body: &str| {
+        let sent = bob.run(&["send", "alice", "-m", body, "--wait", "delivered"]).line();
+        text(&sent["id"]).to_owned()
+    };
+    let set = alice.run(&["config", "set", "read_receipts", "off"]).line();
+    assert_eq!((&set["value"], &set["origin"]), (&"off".into(), &"file".into()));
+    let quiet = tell("quietly read");
+    assert_eq!(alice.run(&["read", "bob"]).line()["count"], 1);
+
+    alice.run(&["config", "unset", "read_receipts"]).line();
+    assert!(!alice.home().join("config.toml").exists());
+    let loud = tell("loudly read");
+    assert_eq!(alice.run(&["read", "bob"]).line()["count"], 1);
+    // The receipt of the later message is there: the one before would have come with it or earlier.
+    let events = support::Running::start(&mut bob.command(&["listen", "--since", "0", "--types", "receipt"]));
+    events.wait_for(|event| event["id"] == loud.as_str() && event["status"] == "read");
+    assert_eq!(bob.run(&["info", &quiet]).line()["status"], "delivered");
+    assert_eq!(bob.run(&["info", &loud]).line()["status"], "read");
+}
+
+#[test]
+fn settings_come_from_flag_environment_file_and_default_in_this_order() {
+    let home = Account::prepare("alice");
+    let path = home.run(&["config", "path"]).line();
+    let file = home.home().join("config.toml");
+    assert_eq!(text(&path["path"]), file.to_str().unwrap());
+    let get = |name: &str| home.run(&["config", "get", name]).line();
+    assert_eq!((&get("lock_timeout")["value"], &get("lock_timeout")["origin"]), (&"5s".into(), &"default".into()));
+    home.run(&["config", "set", "lock_timeout", "200ms"]).line();
+    assert_eq!(get("lock_timeout")["origin"], "file");
+    let mut command = home.command(&["config", "get", "lock_timeout"]);
+    let line = run(command.env("SUBROSA_LOCK_TIMEOUT", "3s"), None).line();
+    assert_eq!((&line["value"], &line["origin"]), (&"3s".into(), &"environment".into()));
+    let listed = home.run(&["config", "list"]).ok();
+    assert!(listed.len() > 4 && listed.iter().all(|line| line["type"] == "setting"), "{listed:?}");
+
+    for arguments in [
+        &["config", "get", "colours"][..],
+        &["config", "set", "colour", "pink"],
+        &["config", "set", "lock_timeout", "soon"],
+        &["config", "unset", "nothing"],
+    ] {
+        let error = home.run(arguments).error(2);
+        assert!(error["hint"].is_string(), "{error}");
+    }
+    assert_eq!(home.run(&["config", "set", "account", "nobody"]).error(4)["code"], "no_account");
+
+    std::fs::write(&file, "# mine\nfuture = 1\ncolour = \"pink\"\n").unwrap();
+    let error = home.run(&["status"]).error(2);
+    assert!(text(&error["message"]).contains("config.toml"), "{error}");
+    assert!(text(&error["hint"]).contains("config unset colour"), "{error}");
+    let unset = home.run(&["config", "unset", "colour"]);
+    unset.line();
+    assert!(unset.stderr.contains("future"), "{unset:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "# mine\nfuture = 1\n");
+    std::fs::write(&file, "colour = ").unwrap();
+    assert_eq!(home.run(&["status"]).error(2)["code"], "usage");
+    home.run(&["config", "path"]).line();
+}
