@@ -6,6 +6,7 @@
 //! under test. `docs/reliability.md` and `docs/performance.md` say how to run it and what came out.
 
 pub mod account;
+pub mod attack;
 pub mod caller;
 pub mod exposure;
 pub mod journal;

@@ -15,6 +15,7 @@ use subrosa_crypto::{
 use subrosa_wire::{
     AccountId, Capability, DeliveryKey, DeviceAddress,
     http::{CONTENT_TYPE, HttpCall, HttpMessage, Register},
+    limits::MAX_BODY_BYTES,
     mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame},
     submit::{EnvelopeClass, Submit, SubmitClientFrame, SubmitItem, SubmitServerFrame},
 };
@@ -56,6 +57,16 @@ impl Device {
     /// # Errors
     /// The relay refuses or does not answer.
     pub async fn register(authority: &str, handle: &str) -> Result<Self> {
+        let (device, register) = Self::registration(authority, handle)?;
+        ask(authority, &register).await?;
+        Ok(device)
+    }
+
+    /// A new account with one device, and what registers it.
+    ///
+    /// # Errors
+    /// No name, or the system gives no randomness.
+    pub fn registration(authority: &str, handle: &str) -> Result<(Self, Register)> {
         let key = AccountKeyPair::generate()?;
         let record = AccountRecord::new(key.public(), rand::random());
         let identity = IdentityKeyPair::generate()?;
@@ -70,13 +81,33 @@ impl Device {
             proof: identity.sign_registration(authority, None, handle, &record.id(), &list.hash()),
             registration_token: None,
         };
-        ask(authority, &register).await?;
-        Ok(Self {
+        let device = Self {
             address: DeviceAddress { account: AccountId(record.id()), device: 1 },
             identity,
             certificate,
             delivery_key: DeliveryKey::new(rand::random()),
-        })
+        };
+        Ok((device, register))
+    }
+
+    /// `count` submissions of the largest size for this device, of random bytes.
+    #[must_use]
+    pub fn bulk(&self, count: u64) -> Vec<Bytes> {
+        (0..count)
+            .map(|id| {
+                let item = SubmitItem {
+                    device: self.address,
+                    capability: Some(Capability::DeliveryKey(self.delivery_key.clone())),
+                    class: EnvelopeClass::Durable,
+                    expiry_s: 0,
+                    head: std::array::from_fn(|_| rand::random()),
+                    body_ref: 0,
+                    list_version: 1,
+                };
+                let submit = Submit { bodies: vec![vec![7; MAX_BODY_BYTES].into()], items: vec![item] };
+                SubmitClientFrame::Submit { id, submit }.encode()
+            })
+            .collect()
     }
 
     fn party(&self) -> PartyAddress {

@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     addresses::{Entry, Guest},
     backend::Store,
+    frames::FrameMemory,
     http,
     limiter::Meter,
     limits::{ACCEPT_BACKOFF, REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
@@ -41,6 +42,8 @@ pub(crate) struct Peer {
     guest: Option<Arc<Guest>>,
     /// It has too many connections, or makes them too often: all it gets is this many seconds to wait.
     pub(crate) refused: Option<u32>,
+    /// What the connection keeps of frames that are not complete.
+    pub(crate) memory: Arc<FrameMemory>,
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
@@ -83,7 +86,9 @@ fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: 
             Entry::Dropped => return None,
         }
     };
-    Some(Peer { address, guest: guest.map(Arc::new), refused, _permit: Arc::new(permit) })
+    let of_address = guest.as_ref().map(|guest| Arc::clone(&guest.kept));
+    let memory = Arc::new(FrameMemory::new(of_address, Arc::clone(&shared.kept)));
+    Some(Peer { address, guest: guest.map(Arc::new), refused, memory, _permit: Arc::new(permit) })
 }
 
 /// Serves HTTP on one connection until it is upgraded, idle for too long, or the relay stops.
@@ -93,7 +98,7 @@ async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Rout
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
     let own = Meter::new(shared.config.rates.connection_kib);
     let of_address = peer.guest.as_ref().map(|guest| Arc::clone(&guest.meter));
-    let stream = Metered::new(stream, own, of_address, shared.config.write_timeout);
+    let stream = Metered::new(stream, own, of_address, Arc::clone(&peer.memory), shared.config.write_timeout);
     let header_timeout: Duration =
         if peer.refused.is_some() { REFUSAL_TIMEOUT } else { shared.config.handshake_timeout };
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    frames::Kept,
     limiter::{Limiter, Meter, Network, Rate},
     limits::{POLITE_REFUSALS, REFUSED_RETRY_S, RateLimits},
     lock::lock,
@@ -25,6 +26,7 @@ pub(crate) struct Addresses {
 struct Open {
     count: usize,
     meter: Arc<Meter>,
+    kept: Kept,
 }
 
 /// What becomes of a new connection.
@@ -43,6 +45,8 @@ pub(crate) struct Guest {
     network: Network,
     /// What all connections of the address have read together.
     pub(crate) meter: Arc<Meter>,
+    /// What all connections of the address keep together.
+    pub(crate) kept: Kept,
 }
 
 impl Addresses {
@@ -55,16 +59,19 @@ impl Addresses {
         let network = Network::of(address);
         let (guest, already) = {
             let mut open = lock(&self.open);
-            let here =
-                open.entry(network).or_insert_with(|| Open { count: 0, meter: Arc::new(Meter::new(self.bytes)) });
+            let here = open.entry(network).or_insert_with(|| Open {
+                count: 0,
+                meter: Arc::new(Meter::new(self.bytes)),
+                kept: Kept::default(),
+            });
             let already = here.count;
             // Never of an entry just made: at least one is allowed.
             if already >= self.most.saturating_add(POLITE_REFUSALS) {
                 return Entry::Dropped;
             }
             here.count += 1;
-            let meter = Arc::clone(&here.meter);
-            (Guest { addresses: Arc::clone(self), network, meter }, already)
+            let (meter, kept) = (Arc::clone(&here.meter), Arc::clone(&here.kept));
+            (Guest { addresses: Arc::clone(self), network, meter, kept }, already)
         };
         if already >= self.most {
             return Entry::Refused(guest, REFUSED_RETRY_S);

@@ -60,7 +60,7 @@ async fn mailbox_socket<B: Store, R: Router>(
     Ok(bounded(upgrade, MAX_MAILBOX_FRAME_BYTES).on_upgrade(move |socket| {
         let tracker = shared.tracker.clone();
         tracker.track_future(async move {
-            session::serve(shared, socket).await;
+            session::serve(shared, socket, &peer).await;
             drop((peer, guest));
         })
     }))
@@ -75,7 +75,7 @@ async fn submit_socket<B: Store, R: Router>(
     Ok(bounded(upgrade, MAX_SUBMIT_FRAME_BYTES).on_upgrade(move |socket| {
         let tracker = shared.tracker.clone();
         tracker.track_future(async move {
-            submit::serve(shared, socket, peer.address).await;
+            submit::serve(shared, socket, &peer).await;
             drop((peer, guest));
         })
     }))
@@ -99,6 +99,7 @@ impl<B: Store, R: Router> Shared<B, R> {
     /// # Errors
     /// The answer, when the client asks too often or should not be connected at all. The connection ends with it.
     pub(crate) fn admit<T>(&self, mut peer: Peer, mut request: Request<T>) -> Result<Request<T>, Box<Response>> {
+        peer.memory.finished();
         peer.address = client_address(self.config.behind_proxy, peer.address, request.headers());
         let admitted = match peer.refused {
             Some(retry_after_s) => Err(retry_after_s),

@@ -13,6 +13,7 @@ mod clock;
 pub mod command;
 mod config;
 mod descriptors;
+mod frames;
 mod handshake;
 mod http;
 pub mod identity;

@@ -17,7 +17,7 @@ use tokio::{
     time::{Duration, Sleep, sleep},
 };
 
-use crate::limiter::Meter;
+use crate::{frames::FrameMemory, limiter::Meter};
 
 /// See the module. An idle one costs a hundred bytes: timers exist only while something waits.
 pub(crate) struct Metered<S> {
@@ -25,6 +25,7 @@ pub(crate) struct Metered<S> {
     own: Meter,
     /// Of the connection's address, if that is known at this level.
     shared: Option<Arc<Meter>>,
+    memory: Arc<FrameMemory>,
     /// Reading goes on when it ends.
     pause: Option<Pin<Box<Sleep>>>,
     /// Writing is given up when it ends.
@@ -33,8 +34,14 @@ pub(crate) struct Metered<S> {
 }
 
 impl<S> Metered<S> {
-    pub(crate) const fn new(stream: S, own: Meter, shared: Option<Arc<Meter>>, write_timeout: Duration) -> Self {
-        Self { stream, own, shared, pause: None, stalled: None, write_timeout }
+    pub(crate) const fn new(
+        stream: S,
+        own: Meter,
+        shared: Option<Arc<Meter>>,
+        memory: Arc<FrameMemory>,
+        write_timeout: Duration,
+    ) -> Self {
+        Self { stream, own, shared, memory, pause: None, stalled: None, write_timeout }
     }
 
     fn count(&mut self, bytes: usize) {
@@ -70,6 +77,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = buf.filled().len() - before;
         self.count(read);
+        if !self.memory.read(read) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, "too much of unfinished frames")));
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -110,6 +120,10 @@ mod tests {
     use crate::limiter::Rate;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    fn memory() -> Arc<FrameMemory> {
+        Arc::new(FrameMemory::new(None, Arc::default()))
+    }
+
     const PLENTY: Rate = Rate { burst: 1 << 20, per_minute: 1 << 20 };
 
     #[tokio::test]
@@ -117,7 +131,7 @@ mod tests {
         let (mut far, near) = tokio::io::duplex(1 << 20);
         // 4 KiB at once, then 1 KiB in 10 ms.
         let own = Meter::new(Rate { burst: 4, per_minute: 6_000 });
-        let mut near = Metered::new(near, own, None, Duration::from_secs(10));
+        let mut near = Metered::new(near, own, None, memory(), Duration::from_secs(10));
         far.write_all(&[1; 9 * 1024]).await.unwrap();
         let began = Instant::now();
         let mut bytes = [0; 1024];
@@ -130,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_takes_nothing_ends_the_connection() {
         let (_far, near) = tokio::io::duplex(16);
-        let mut near = Metered::new(near, Meter::new(PLENTY), None, Duration::from_millis(50));
+        let mut near = Metered::new(near, Meter::new(PLENTY), None, memory(), Duration::from_millis(50));
         let error = near.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

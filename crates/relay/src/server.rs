@@ -29,6 +29,7 @@ use crate::{
     clock::now_ms,
     config::{Config, RelayError},
     descriptors,
+    frames::Kept,
     lane::Lane,
     limiter::{Buckets, Limiter},
     limits::{
@@ -55,6 +56,8 @@ pub(crate) struct Shared<B, R> {
     pub(crate) addresses: Arc<Addresses>,
     /// Turns at verifying many signatures at once: a flood of them leaves the other cores to the others.
     pub(crate) checks: Arc<Semaphore>,
+    /// What all connections keep of unfinished frames.
+    pub(crate) kept: Kept,
     /// Connections there are descriptors for.
     pub(crate) max_connections: usize,
     /// Cancelled when the relay stops.
@@ -112,6 +115,7 @@ impl<B: Store, R: Router> Shared<B, R> {
             rates: Rates::new(&config.rates),
             addresses: Arc::new(Addresses::new(&config.rates, most)),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            kept: Kept::default(),
             max_connections,
             stopping: CancellationToken::new(),
             tracker: TaskTracker::new(),

@@ -15,6 +15,7 @@ use subrosa_wire::{
 use tokio::time::{Duration, Instant};
 
 use crate::{
+    accept::Peer,
     backend::{MailboxState, Store, StoreError},
     clock::now_ms,
     handshake::{Proven, Rejected, handshake},
@@ -30,8 +31,8 @@ use crate::{
 };
 
 /// Serves one socket of `/v1/mailbox` from its first frame to its end.
-pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S) {
-    let mut socket = FrameSocket::new(socket, shared.config.write_timeout);
+pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S, peer: &Peer) {
+    let mut socket = FrameSocket::new(socket, Arc::clone(&peer.memory), shared.config.write_timeout);
     let shaking = tokio::time::timeout(shared.config.handshake_timeout, handshake(&shared, &mut socket));
     let proven = tokio::select! {
         () = shared.stopping.cancelled() => return go_away(&shared, &mut socket).await,

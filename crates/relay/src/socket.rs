@@ -1,11 +1,13 @@
 //! A WebSocket as the relay uses it: binary frames, bounded, with a deadline round every send.
 //! Generic over stream and sink, so that sessions are not tied to one library.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+
+use crate::frames::FrameMemory;
 
 /// The relay stops.
 pub(crate) const CLOSE_RESTART: u16 = 1012;
@@ -92,18 +94,21 @@ fn unreadable(error: axum::Error) -> Incoming {
 /// A WebSocket that carries frames of this protocol.
 pub(crate) struct FrameSocket<S> {
     socket: S,
+    memory: Arc<FrameMemory>,
     /// How long a peer may take for what is sent at once, at most a page of its mailbox.
     write_timeout: Duration,
 }
 
 impl<S: MessageSocket> FrameSocket<S> {
-    pub(crate) const fn new(socket: S, write_timeout: Duration) -> Self {
-        Self { socket, write_timeout }
+    pub(crate) const fn new(socket: S, memory: Arc<FrameMemory>, write_timeout: Duration) -> Self {
+        Self { socket, memory, write_timeout }
     }
 
     /// The next thing the peer says. Cancel-safe.
     pub(crate) async fn receive(&mut self) -> Incoming {
-        match self.socket.next().await {
+        let next = self.socket.next().await;
+        self.memory.finished();
+        match next {
             Some(Ok(Message::Binary(bytes))) => Incoming::Frame(bytes),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Incoming::Alive,
             Some(Ok(Message::Text(_))) => Incoming::Text,

@@ -13,6 +13,7 @@ use subrosa_wire::{
 use tokio::time::Instant;
 
 use crate::{
+    accept::Peer,
     backend::{Batch, ItemOutcome, Permission, Store, StoreError},
     clock::now_ms,
     limiter::Allowance,
@@ -68,13 +69,10 @@ fn decode(incoming: Incoming) -> Result<Option<SubmitClientFrame>, Ended> {
     }
 }
 
-/// Serves one socket of `/v1/submit` from its first frame to its end. `address` is the client's.
-pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(
-    shared: Arc<Shared<B, R>>,
-    socket: S,
-    address: IpAddr,
-) {
-    let socket = FrameSocket::new(socket, shared.config.write_timeout);
+/// Serves one socket of `/v1/submit` from its first frame to its end.
+pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S, peer: &Peer) {
+    let address = peer.address;
+    let socket = FrameSocket::new(socket, Arc::clone(&peer.memory), shared.config.write_timeout);
     let mut anonymous =
         Anonymous { shared, socket, address, in_flight: InFlight::new(), idle_frames: Allowance::new(IDLE_FRAMES) };
     let ended = match anonymous.hello().await {
