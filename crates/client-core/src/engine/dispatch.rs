@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, ErrorKind},
-    net::{Http, MailboxHandle, NetError, RelayEndpoint, Submitter},
+    net::{Http, MailboxHandle, NetError, RelayEndpoint, Submitter, jitter},
     store,
 };
 
@@ -170,7 +170,9 @@ impl Dispatcher {
                     let api = error.to_api();
                     // A relay of another version is for an update to mend, here or there.
                     if error.is_transient() || matches!(error, NetError::NewerRelay) {
-                        let after = error.retry_after().map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
+                        // The hint may be the same for many: spread over as long again.
+                        let after = error.retry_after().map(|after| after + jitter(after));
+                        let after = after.map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
                         self.core.run(move |core| core.postpone(target, &api, after)).await?;
                     } else {
                         self.core.run(move |core| core.give_up(target, &api)).await?;

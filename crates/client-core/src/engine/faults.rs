@@ -52,6 +52,25 @@ impl NetError {
                 _ => (ErrorKind::Refused, "this relay does not accept what was asked"),
             },
         };
-        ApiError::new(kind, self.to_string()).hint(hint)
+        let error = ApiError::new(kind, self.to_string());
+        match self.retry_after() {
+            Some(wait) => error.hint(format!("try again in {} s", wait.as_secs().max(1))),
+            None => error.hint(hint),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use subrosa_wire::submit::Refusal;
+
+    #[test]
+    fn a_refusal_for_a_while_says_for_how_long_and_exits_with_7() {
+        let error = NetError::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s: 12 }).to_api();
+        assert_eq!((error.code, error.code.exit_code()), (ErrorKind::RateLimited, 7));
+        assert_eq!(error.hint.as_deref(), Some("try again in 12 s"));
+        let error = NetError::Refused(Refusal::never(ErrorCode::QuotaExceeded)).to_api();
+        assert_eq!(error.hint.as_deref(), Some("try again later"));
     }
 }

@@ -99,11 +99,13 @@ impl NetError {
 
     /// A relay that goes away for a while, in the words of a refusal.
     pub(super) fn going_away(retry_after: Duration) -> Self {
+        Self::away(retry_after, ErrorCode::Unavailable)
+    }
+
+    /// A relay that is to be left alone for a while.
+    pub(super) fn away(retry_after: Duration, code: ErrorCode) -> Self {
         let seconds = retry_after.as_millis().div_ceil(1_000);
-        Self::Refused(Refusal {
-            code: ErrorCode::Unavailable,
-            retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX).max(1),
-        })
+        Self::Refused(Refusal { code, retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX).max(1) })
     }
 
     /// What a relay refuses while a connection is being made.
@@ -118,7 +120,10 @@ impl NetError {
     pub(super) fn connecting(relay: &RelayEndpoint, error: &tungstenite::Error) -> Self {
         use tungstenite::{Error as E, error::ProtocolError};
         match error {
-            E::Http(response) => Self::http_status(relay, response.status().as_u16()),
+            E::Http(response) => {
+                let wait = response.headers().get("retry-after").map(|value| value.as_bytes());
+                Self::http_status(relay, response.status().as_u16(), wait)
+            }
             E::Protocol(ProtocolError::HandshakeIncomplete | ProtocolError::ResetWithoutClosingHandshake)
             | E::ConnectionClosed
             | E::AlreadyClosed => Self::unreachable(relay, "it closed the connection at once"),
@@ -142,10 +147,14 @@ impl NetError {
         }
     }
 
-    /// An HTTP status that no relay of ours gave.
-    pub(super) fn http_status(relay: &RelayEndpoint, status: u16) -> Self {
+    /// An HTTP status without a refusal of ours in the body, as a refused upgrade and a proxy answer.
+    pub(super) fn http_status(relay: &RelayEndpoint, status: u16, retry_after: Option<&[u8]>) -> Self {
+        // Only whole seconds: a date would need a clock that both agree on.
+        let seconds = retry_after.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
+        let refused = |code| Self::Refused(Refusal { code, retry_after_s: seconds.unwrap_or(0) });
         match status {
-            429 => Self::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s: 0 }),
+            429 => refused(ErrorCode::RateLimited),
+            503 if seconds.is_some() => refused(ErrorCode::Unavailable),
             502..=504 => Self::unreachable(relay, format!("the server in front of it says {status}")),
             _ => Self::protocol(relay, format!("no relay answers at this address (HTTP status {status})")),
         }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Response, StatusCode, header::CONTENT_TYPE as CONTENT_TYPE_HEADER, redirect::Policy};
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, RETRY_AFTER},
+    redirect::Policy,
+};
 use subrosa_wire::{
     http::{CONTENT_TYPE, HttpCall, HttpMessage},
     limits::MAX_HTTP_BYTES,
@@ -73,12 +77,13 @@ impl Http {
         let sent = self.client.post(url).header(CONTENT_TYPE_HEADER, CONTENT_TYPE).body(call.encode()).send().await;
         let response = sent.map_err(|error| failure(relay, &error))?;
         let status = response.status();
+        let wait = response.headers().get(RETRY_AFTER).map(|value| value.as_bytes().to_owned());
         let ours = response
             .headers()
             .get(CONTENT_TYPE_HEADER)
             .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(CONTENT_TYPE.as_bytes()));
         if !ours {
-            return Err(NetError::http_status(relay, status.as_u16()));
+            return Err(NetError::http_status(relay, status.as_u16(), wait.as_deref()));
         }
         let body = bounded_body(relay, response).await?;
         if status == StatusCode::OK {
@@ -86,7 +91,7 @@ impl Http {
         }
         match Refusal::decode(body) {
             Ok(refusal) => Err(NetError::refused(refusal)),
-            Err(_) => Err(NetError::http_status(relay, status.as_u16())),
+            Err(_) => Err(NetError::http_status(relay, status.as_u16(), wait.as_deref())),
         }
     }
 }

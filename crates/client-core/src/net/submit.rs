@@ -121,8 +121,14 @@ impl Submitter {
             oldest.map(|relay| lanes.remove(&relay));
         }
         let (calls, queue) = mpsc::channel(LANE_QUEUE);
-        let lane =
-            Lane { relay: relay.clone(), queue, open: Calls::new(), away_until: None, timing: self.shared.timing };
+        let lane = Lane {
+            relay: relay.clone(),
+            queue,
+            open: Calls::new(),
+            away_until: None,
+            away_because: ErrorCode::Unavailable,
+            timing: self.shared.timing,
+        };
         tokio::spawn(lane.run());
         lanes.insert(relay.clone(), LaneEntry { calls: calls.clone(), used: Instant::now() });
         calls
@@ -137,6 +143,8 @@ struct Lane {
     open: Calls<usize, Vec<SubmitResult>>,
     /// The relay asked to be left alone until then.
     away_until: Option<Instant>,
+    /// Why.
+    away_because: ErrorCode,
     timing: Timing,
 }
 
@@ -161,11 +169,13 @@ impl Lane {
                 Ok((reader, writer)) => {
                     if let Err(error) = self.session(reader, writer, frame).await {
                         tracing::debug!(%error, "submit socket ended");
+                        self.obey(&error);
                         self.open.fail_all(&error);
                     }
                 }
                 Err(error) => {
                     tracing::debug!(%error, "submit socket not opened");
+                    self.obey(&error);
                     self.open.fail_all(&error);
                     // Whoever waited for this connection shares its fate; the outbox has the patience.
                     while let Ok(call) = self.queue.try_recv() {
@@ -180,11 +190,23 @@ impl Lane {
     fn away(&mut self) -> Option<NetError> {
         let left = self.away_until?.checked_duration_since(Instant::now());
         match left.filter(|left| !left.is_zero()) {
-            Some(left) => Some(NetError::going_away(left)),
+            Some(left) => Some(NetError::away(left, self.away_because)),
             None => {
                 self.away_until = None;
+                self.away_because = ErrorCode::Unavailable;
                 None
             }
+        }
+    }
+
+    /// A relay that refuses the socket and says for how long is left alone until then, whoever is written to.
+    fn obey(&mut self, error: &NetError) {
+        if let Some(wait) = error.retry_after() {
+            if let NetError::Refused(refusal) = error {
+                self.away_because = refusal.code;
+            }
+            let until = Instant::now() + wait.min(self.timing.retry_max);
+            self.away_until = Some(self.away_until.map_or(until, |before| before.max(until)));
         }
     }
 

@@ -116,3 +116,12 @@ async fn a_plaintext_server_behind_https_is_told_apart() {
     let error = soon(Http::new().unwrap().call(&endpoint, &question())).await.unwrap_err();
     assert!(matches!(&error, NetError::Unreachable { cause, .. } if cause.contains("TLS")), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_status_with_seconds_to_wait_is_a_refusal_for_that_long() {
+    for (status, code) in [("429 Too Many Requests", ErrorCode::RateLimited), ("503 Busy", ErrorCode::Unavailable)] {
+        let answer = format!("HTTP/1.1 {status}\r\nretry-after: 30\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let refusal = Refusal { code, retry_after_s: 30 };
+        assert_eq!(ask(answer.into_bytes()).await, Err(NetError::Refused(refusal)));
+    }
+}

@@ -331,3 +331,34 @@ async fn an_unreachable_relay_is_named_to_every_caller() {
         assert!(matches!(&error, NetError::Unreachable { relay, .. } if *relay == endpoint.to_string()), "{error:?}");
     }
 }
+
+/// What a relay says to an upgrade of somebody who comes too often.
+const TOO_OFTEN: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn a_relay_that_refuses_the_socket_for_a_while_is_left_alone_until_then() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let relay = Fake::tcp(|_, mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let _ = stream.write_all(TOO_OFTEN).await;
+    })
+    .await;
+    let submitter = Submitter::with_timing(Timing { retry_max: Duration::from_secs(60), ..timing() });
+    let refused = async || soon(submitter.submit(&relay.endpoint, &submission(1))).await.unwrap_err();
+    assert_eq!(refused().await, NetError::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s: 7 }));
+    let again = refused().await;
+    assert!(matches!(again, NetError::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s: 1..=7 })));
+    assert_eq!(relay.connections(), 1, "nobody was asked again");
+}
+
+#[tokio::test]
+async fn a_relay_that_ends_the_socket_for_a_while_is_left_alone_until_then() {
+    let refusal = Refusal { code: ErrorCode::RateLimited, retry_after_s: 9 };
+    let relay = answering(move |_| SubmitServerFrame::Error(refusal).encode()).await;
+    let submitter = Submitter::with_timing(Timing { retry_max: Duration::from_secs(60), ..timing() });
+    for _ in 0..3 {
+        let error = soon(submitter.submit(&relay.endpoint, &submission(1))).await.unwrap_err();
+        assert!(matches!(error, NetError::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s: 1..=9 })));
+    }
+    assert_eq!(relay.connections(), 1);
+}
