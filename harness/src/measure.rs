@@ -67,7 +67,7 @@ pub async fn latency(world: &World, count: u32) -> Result<Times> {
     let mut cursor = receiver.call::<_, EventPage>("events", &nothing, PATIENCE).await?.cursor;
     for _ in 0..count {
         let id = own_id();
-        let params = SendParams { to: to.id.clone(), body: TEXT.into(), id: Some(id.clone()) };
+        let params = SendParams { to: to.id.clone(), body: TEXT.into(), id: Some(id.clone()), ..SendParams::default() };
         let started = Instant::now();
         let arrival = async {
             loop {
@@ -185,7 +185,7 @@ async fn settle(proxy: &Proxy) {
 
 async fn send_and_wait(from: &Account, to: &str, status: MessageStatus) -> Result<String> {
     let id = own_id();
-    let params = SendParams { to: to.to_owned(), body: TEXT.into(), id: Some(id.clone()) };
+    let params = SendParams { to: to.to_owned(), body: TEXT.into(), id: Some(id.clone()), ..SendParams::default() };
     from.rpc().await?.call::<_, Sent>("send", &params, PATIENCE).await?;
     wait_status(from, &id, status).await?;
     Ok(id)

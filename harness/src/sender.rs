@@ -47,7 +47,7 @@ impl Sender {
             let id = hex::encode(self.random.random::<[u8; 16]>());
             let body = self.text(index);
             self.journal.add(Entry::Attempted { by: self.from.id.clone(), id: id.clone(), index, body: body.clone() });
-            let params = SendParams { to: self.to.clone(), body, id: Some(id.clone()) };
+            let params = SendParams { to: self.to.clone(), body, id: Some(id.clone()), ..SendParams::default() };
             match self.caller.call::<_, Sent>("send", &params).await {
                 Ok(_) => self.journal.add(Entry::Accepted { id }),
                 Err(text) => {

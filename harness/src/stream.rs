@@ -54,7 +54,7 @@ impl Printed {
             }
             Event::State(state) => What::Status { id: state.id, status: state.status },
             Event::Receipt(receipt) => What::Status { id: receipt.id, status: receipt.status },
-            Event::Message(_) | Event::Contact(_) | Event::Notice(_) => What::Other(line.to_owned()),
+            Event::Message(_) | Event::Contact(_) | Event::Chat(_) | Event::Notice(_) => What::Other(line.to_owned()),
         };
         Ok(Self { cursor, what })
     }

@@ -98,6 +98,8 @@ pub(crate) enum EventType {
     State,
     /// A contact is new or changed
     Contact,
+    /// A chat was read, muted, pinned or archived
+    Chat,
     /// Worth knowing
     Notice,
 }
@@ -107,11 +109,15 @@ pub(crate) enum EventType {
 #[command(before_help = "\
 Examples:
   subrosa chats
-  subrosa chats --unread --json")]
+  subrosa chats --unread --json
+  subrosa chats --archived")]
 pub(crate) struct ChatsArgs {
     /// Only those with unread messages
     #[arg(long)]
     pub(crate) unread: bool,
+    /// The archived ones, too
+    #[arg(long)]
+    pub(crate) archived: bool,
 }
 
 /// Print a conversation, oldest message first
@@ -120,17 +126,25 @@ pub(crate) struct ChatsArgs {
 Examples:
   subrosa history bob
   subrosa history bob -n 200 --json
-  subrosa history bob --since 2h")]
+  subrosa history bob --since 2h
+  subrosa history bob --around 3f9ac2e1
+  subrosa history me")]
 pub(crate) struct HistoryArgs {
-    /// Name, handle or id of the chat
+    /// Name, handle or id of the chat; me for notes to yourself
     #[arg(value_name = "CHAT")]
     pub(crate) chat: String,
     /// How many
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     /// Only what stands before this message
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["after", "around"])]
     pub(crate) before: Option<String>,
+    /// Only what stands after this message, the next ones first
+    #[arg(long, value_name = "ID", conflicts_with = "around")]
+    pub(crate) after: Option<String>,
+    /// This message in the middle of what was said before and after
+    #[arg(long, value_name = "ID")]
+    pub(crate) around: Option<String>,
     /// Only what is newer: 2h, 3d, 2026-11-24, 2026-11-24T09:30
     #[arg(long, value_name = "TIME", value_parser = crate::output::time::point)]
     pub(crate) since: Option<u64>,

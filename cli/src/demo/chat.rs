@@ -95,7 +95,7 @@ async fn converse(ctx: &Context, stage: &Stage, screen: &mut Screen) -> Result<(
 async fn follow(client: &dyn Client, news: mpsc::Sender<Snapshot>, relay: &str) -> Result<(), ApiError> {
     let mut cursor = client.events(EventsParams { since: None, max: Some(1), wait_ms: 0 }).await?.cursor;
     loop {
-        let params = HistoryParams { chat: ROBIN.to_owned(), limit: Some(SHOWN), before: None, since_ms: None };
+        let params = HistoryParams { chat: ROBIN.to_owned(), limit: Some(SHOWN), ..HistoryParams::default() };
         let messages = client.history(params).await?.messages;
         // It is on the screen now, so it is read.
         if let Some(unread) = messages.iter().rev().find(|message| message.unread == Some(true)) {
@@ -117,7 +117,7 @@ async fn follow(client: &dyn Client, news: mpsc::Sender<Snapshot>, relay: &str) 
 
 async fn send_all(client: &dyn Client, mut texts: mpsc::Receiver<String>) -> Result<(), ApiError> {
     while let Some(body) = texts.recv().await {
-        client.send(SendParams { to: ROBIN.to_owned(), body, id: None }).await?;
+        client.send(SendParams { to: ROBIN.to_owned(), body, ..SendParams::default() }).await?;
     }
     Ok(())
 }

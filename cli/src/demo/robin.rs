@@ -45,7 +45,7 @@ fn incoming(event: Event) -> Option<Message> {
 }
 
 async fn say(client: &dyn Client, text: &str) -> Result<(), ApiError> {
-    client.send(SendParams { to: YOU.to_owned(), body: text.to_owned(), id: None }).await.map(|_| ())
+    client.send(SendParams { to: YOU.to_owned(), body: text.to_owned(), ..SendParams::default() }).await.map(|_| ())
 }
 
 /// Words that begin a subject, and what Robin says about it.

@@ -99,7 +99,8 @@ async fn turn(
     let reader = &side.other().of(stage).client;
     let mut unread = Vec::new();
     for text in texts {
-        let sent = sender.send(SendParams { to: to.to_owned(), body: (*text).to_owned(), id: None }).await?;
+        let sent =
+            sender.send(SendParams { to: to.to_owned(), body: (*text).to_owned(), ..SendParams::default() }).await?;
         printer.texts.insert(sent.id.clone(), (*text).to_owned());
         unread.push(sent.id);
     }

@@ -167,23 +167,20 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use ratatui::{Terminal, backend::TestBackend};
-    use subrosa_client_core::api::{ChatKind, Person};
+    use subrosa_client_core::api::Person;
 
     use super::*;
 
     fn message(outgoing: bool, body: &str, status: Option<MessageStatus>) -> Message {
         Message {
-            cursor: None,
             id: "1".to_owned(),
             chat: "c".to_owned(),
-            chat_kind: ChatKind::Direct,
             from: Person { id: "r".to_owned(), name: "robin".to_owned() },
             outgoing,
             ts_ms: time::now_ms(),
             body: body.to_owned(),
             status,
-            unread: None,
-            unknown: false,
+            ..Message::default()
         }
     }
 

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 use subrosa_client_core::{
     api::{
         AccountInfo, Chat, Connection, Contact, ContactState, Event, Identity, LineContent, Message, Notice,
-        ReceiptEvent, ReceiptTime, Receipts, Sent, StateEvent, Status,
+        OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
     },
     clean::{clean_line, clean_text},
 };
@@ -41,6 +41,7 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
         LineContent::State(it) => state(it, ticks),
         LineContent::Notice(it) => notice(it),
         LineContent::Chat(it) => chat(it, ticks),
+        LineContent::Outbox(it) => outbox(it, ticks),
         LineContent::Receipts(it) => receipts(it, ticks),
         LineContent::Exported(it) => {
             format!("{} messages with {} are in {}", it.messages, clean_line(&it.name), clean_line(&it.path))
@@ -61,6 +62,7 @@ pub(crate) fn event(event: &Event, ticks: Ticks) -> String {
         Event::Receipt(it) => receipt(it, ticks),
         Event::State(it) => state(it, ticks),
         Event::Contact(it) => format!("{} {}", ticks.dim("contact:"), contact(&it.contact, ticks)),
+        Event::Chat(it) => format!("{} {}", ticks.dim("chat:"), chat(&it.chat, ticks)),
         Event::Notice(it) => notice(it),
     }
 }
@@ -149,6 +151,7 @@ const fn contact_state(state: ContactState) -> &'static str {
         ContactState::Requested => "asked",
         ContactState::Ok => "contact",
         ContactState::Blocked => "blocked",
+        ContactState::Removed => "removed",
     }
 }
 
@@ -193,8 +196,56 @@ fn sent(it: &Sent, ticks: Ticks) -> String {
     text
 }
 
+/// What waits, why, and when it is tried again.
+fn outbox(it: &OutboxEntry, ticks: Ticks) -> String {
+    let now = time::now_ms();
+    let next =
+        if it.next_ms <= now { "now".to_owned() } else { format!("in {} s", (it.next_ms - now).div_ceil(1_000)) };
+    let why = it.error.as_deref().map(|error| format!("  {}", clean_line(error))).unwrap_or_default();
+    format!(
+        "{}  {}  {}  next try {next}, {} before{why}",
+        ticks.dim(&short_id(&it.id)),
+        fit(&it.name, NAME_COLUMNS),
+        ticks.dim(&time::short(it.queued_ms)),
+        it.attempts,
+    )
+}
+
+/// A message that was found: `3f9ac2e1  09:41  bob             … text with the «words» …`.
+fn found(it: &Message, ticks: Ticks) -> String {
+    let who = if it.outgoing { "you" } else { &it.from.name };
+    let chat = it.chat_name.as_deref().filter(|chat| it.outgoing && *chat != it.from.name);
+    let who = chat.map_or_else(|| who.to_owned(), |chat| format!("you > {chat}"));
+    let snippet: String = it
+        .snippet
+        .iter()
+        .map(|part| match part.hit {
+            true => format!("«{}»", ticks.bold(&clean_line(&part.text))),
+            false => clean_line(&part.text).into_owned(),
+        })
+        .collect();
+    format!(
+        "{}  {}  {}  {snippet}",
+        ticks.dim(&short_id(&it.id)),
+        ticks.dim(&time::short(it.ts_ms)),
+        fit(&who, NAME_COLUMNS)
+    )
+}
+
+/// The line above an answer: who and what it answers.
+fn quote(it: &ReplyTo, ticks: Ticks) -> String {
+    let text = match (&it.from, &it.quote) {
+        (Some(from), Some(quote)) => format!("{}: {}", clean_line(&from.name), fit(quote, PREVIEW_COLUMNS).trim_end()),
+        _ => format!("message {}, which is not here", short_id(&it.id)),
+    };
+    ticks.dim(&format!("> {text}"))
+}
+
 /// `09:41  bob             text  ✓✓`, further lines under the first.
 fn message(it: &Message, ticks: Ticks) -> String {
+    if !it.snippet.is_empty() {
+        return found(it, ticks);
+    }
     let when = time::short(it.ts_ms);
     let name = fit(if it.outgoing { "you" } else { &it.from.name }, NAME_COLUMNS);
     let indent = " ".repeat(when.width() + NAME_COLUMNS + 4);
@@ -202,6 +253,10 @@ fn message(it: &Message, ticks: Ticks) -> String {
         ticks.dim("(a kind of message this version does not know: update to read it)")
     } else {
         clean_text(&it.body).lines().collect::<Vec<_>>().join(&format!("\n{indent}"))
+    };
+    let body = match &it.reply_to {
+        Some(original) => format!("{}\n{indent}{body}", quote(original, ticks)),
+        None => body,
     };
     let unread = it.unread == Some(true);
     let name = if unread { ticks.bold(&name) } else { name };
@@ -247,11 +302,22 @@ fn chat(it: &Chat, ticks: Ticks) -> String {
         ),
         None => (String::new(), fit("", PREVIEW_COLUMNS), String::new()),
     };
-    let state = match it.state {
-        ContactState::Ok => "",
-        other => contact_state(other),
-    };
-    format!("{name}  {unread:>5}  {}  {preview}  {sign}{}", ticks.dim(&format!("{when:>16}")), ticks.dim(state))
+    let mut marks = Vec::new();
+    if it.state != ContactState::Ok {
+        marks.push(contact_state(it.state));
+    }
+    for (on, mark) in [
+        (it.pinned, "pinned"),
+        (it.muted_until_ms.is_some(), "muted"),
+        (it.archived, "archived"),
+        (it.draft.is_some(), "draft"),
+    ] {
+        if on {
+            marks.push(mark);
+        }
+    }
+    let marks = ticks.dim(&marks.join(", "));
+    format!("{name}  {unread:>5}  {}  {preview}  {sign}{marks}", ticks.dim(&format!("{when:>16}")))
         .trim_end()
         .to_owned()
 }
@@ -275,7 +341,7 @@ fn receipts(it: &Receipts, ticks: Ticks) -> String {
 
 #[cfg(test)]
 mod tests {
-    use subrosa_client_core::api::{ChatKind, MessageStatus, Person};
+    use subrosa_client_core::api::{ChatKind, MessageStatus, Person, SnippetPart};
 
     use super::*;
 
@@ -287,14 +353,12 @@ mod tests {
             cursor: Some(1),
             id: "0123456789abcdef".to_owned(),
             chat: "c".to_owned(),
-            chat_kind: ChatKind::Direct,
             from: Person { id: "a".to_owned(), name: name.to_owned() },
             outgoing: false,
             ts_ms: time::now_ms(),
             body: body.to_owned(),
-            status: None,
             unread: Some(true),
-            unknown: false,
+            ..Message::default()
         }
     }
 
@@ -317,12 +381,27 @@ mod tests {
             name: HOSTILE.to_owned(),
             state: ContactState::Ok,
             unread: 1,
+            first_unread: None,
             last: Some(text(HOSTILE, HOSTILE)),
+            muted_until_ms: None,
+            pinned: false,
+            archived: false,
+            draft: None,
         };
+        let mut answer = text("bob", "evil");
+        answer.reply_to = Some(ReplyTo {
+            id: HOSTILE.to_owned(),
+            from: Some(Person { id: HOSTILE.to_owned(), name: HOSTILE.to_owned() }),
+            quote: Some(HOSTILE.to_owned()),
+        });
+        let mut hit = text(HOSTILE, HOSTILE);
+        hit.snippet = vec![SnippetPart { text: HOSTILE.to_owned(), hit: true }];
         let shown = [
             content(&LineContent::Message(text(HOSTILE, HOSTILE)), PLAIN),
             content(&LineContent::Contact(contact_of(HOSTILE)), PLAIN),
             content(&LineContent::Chat(chat_of), PLAIN),
+            content(&LineContent::Message(answer), PLAIN),
+            content(&LineContent::Message(hit), PLAIN),
         ];
         for text in shown {
             assert!(!text.chars().any(|c| c != '\n' && c.is_control()), "{text:?}");

@@ -75,23 +75,19 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use subrosa_client_core::api::{ChatKind, Person};
+    use subrosa_client_core::api::Person;
 
     use super::*;
 
     fn message(name: &str, body: &str) -> Message {
         Message {
-            cursor: None,
             id: "00".repeat(16),
             chat: "c".to_owned(),
-            chat_kind: ChatKind::Direct,
             from: Person { id: "a".to_owned(), name: name.to_owned() },
             outgoing: false,
             ts_ms: time::now_ms(),
             body: body.to_owned(),
-            status: None,
-            unread: None,
-            unknown: false,
+            ..Message::default()
         }
     }
 

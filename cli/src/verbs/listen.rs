@@ -72,6 +72,7 @@ fn wanted(event: &Event, types: &[EventType]) -> bool {
         Event::Receipt(_) => EventType::Receipt,
         Event::State(_) => EventType::State,
         Event::Contact(_) => EventType::Contact,
+        Event::Chat(_) => EventType::Chat,
         Event::Notice(_) => EventType::Notice,
     };
     types.is_empty() || types.contains(&kind)

@@ -15,7 +15,7 @@ const fn one_shot(kind: &'static str) -> Use {
 
 pub(crate) async fn chats(ctx: &Context, args: ChatsArgs) -> Result<(), Failure> {
     with_account(ctx, one_shot("chats"), async |client| {
-        let chats = client.chats(ChatsParams { unread: args.unread }).await?.chats;
+        let chats = client.chats(ChatsParams { unread: args.unread, archived: args.archived }).await?.chats;
         if chats.is_empty() {
             ctx.out.note(if args.unread {
                 "Nothing unread."
@@ -32,7 +32,14 @@ pub(crate) async fn chats(ctx: &Context, args: ChatsArgs) -> Result<(), Failure>
 }
 
 pub(crate) async fn history(ctx: &Context, args: HistoryArgs) -> Result<(), Failure> {
-    let params = HistoryParams { chat: args.chat, limit: Some(args.limit), before: args.before, since_ms: args.since };
+    let params = HistoryParams {
+        chat: args.chat,
+        limit: Some(args.limit),
+        before: args.before,
+        after: args.after,
+        around: args.around,
+        since_ms: args.since,
+    };
     with_account(ctx, one_shot("history"), async |client| {
         for message in client.history(params).await?.messages {
             ctx.out.line(message)?;

@@ -42,7 +42,8 @@ pub(crate) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
     let timeout = ctx.global.timeout.unwrap_or(DEFAULT_TIMEOUT);
     let how = Use { kind: "send", drain: true };
     with_account(ctx, how, async |client| {
-        let queued = client.send(SendParams { to: args.to.clone(), body, id: Some(id) }).await?;
+        let queued =
+            client.send(SendParams { to: args.to.clone(), body, id: Some(id), ..SendParams::default() }).await?;
         let Some(wanted) = args.wait.status() else { return finish(ctx, queued, None) };
         let sent = wait(&*client, &queued, wanted, timeout).await;
         finish(ctx, sent?, Some(wanted))

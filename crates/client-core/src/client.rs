@@ -11,10 +11,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::api::{
-    AccountInfo, ApiError, Chats, ChatsParams, Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage,
-    ExportParams, History, HistoryParams, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, ReadParams,
-    Receipts, ReceiveCommitParams, ReceiveParams, Received, SendParams, Sent, Status, TimeoutParams, VerifyParams,
-    WaitParams, Waited, WhoParams,
+    AccountInfo, ApiError, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Contact, Contacts, Done,
+    ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams, Hits, Identity, InfoParams,
+    Invite, InviteParams, JoinParams, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams,
+    ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, RenameParams, SearchParams, SendParams, Sent,
+    Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
 };
 
 macro_rules! methods {
@@ -67,6 +68,14 @@ methods! {
     contact_show = "contact.show"(WhoParams) -> Contact;
     /// Accepts a request: they get our delivery key, receipts begin.
     contact_accept = "contact.accept"(WhoParams) -> Contact;
+    /// Shows a contact under another name, on this device only.
+    contact_rename = "contact.rename"(RenameParams) -> Contact;
+    /// Blocks a contact: their key to our mailbox is dead at once, the others get a new one.
+    contact_block = "contact.block"(WhoParams) -> Contact;
+    /// Takes a block back: the contact is what it was before.
+    contact_unblock = "contact.unblock"(WhoParams) -> Contact;
+    /// Forgets a contact and the conversation with it; declines a request.
+    contact_remove = "contact.remove"(WhoParams) -> Done;
     /// Safety number; compares it when one is given.
     verify = "verify"(VerifyParams) -> Identity;
     /// Queues a message; it is durable when this returns.
@@ -85,6 +94,18 @@ methods! {
     receive_commit = "receive.commit"(ReceiveCommitParams) -> Done;
     /// Conversations.
     chats = "chats"(ChatsParams) -> Chats;
+    /// Mutes, pins or archives a conversation on this device.
+    chat_set = "chat.set"(ChatSetParams) -> Chat;
+    /// Keeps a text that was begun and not sent.
+    chat_draft = "chat.draft"(ChatDraftParams) -> Done;
+    /// Finds messages by their words.
+    search = "search"(SearchParams) -> Hits;
+    /// Messages that wait to leave.
+    outbox_list = "outbox.list"(OutboxListParams) -> Outbox;
+    /// Tries again now what waits for its next try.
+    outbox_retry = "outbox.retry"(OutboxRetryParams) -> Done;
+    /// Takes back a message that no relay has accepted.
+    outbox_cancel = "outbox.cancel"(OutboxCancelParams) -> Done;
     /// Messages of one conversation.
     history = "history"(HistoryParams) -> History;
     /// A page of a whole conversation, from its oldest message on.

@@ -15,7 +15,7 @@ pub(crate) mod proto {
 }
 
 pub(crate) use proto::{
-    ContactSync, Content, Hello, Introduction, ReadSync, Receipt, RetryRequest, Text, Transcript,
+    ContactSync, Content, Hello, Introduction, KeySync, ReadSync, Receipt, RetryRequest, Text, Transcript,
     content::Body,
     receipt::{Item as ReceiptItem, Status as ReceiptStatus},
 };
@@ -86,6 +86,13 @@ impl CheckedIntroduction {
     }
 }
 
+fn check_text(text: &str, reply_to: &[u8]) -> Result<(), ContentError> {
+    if text.is_empty() || text.len() > MAX_TEXT_BYTES {
+        return Err(ContentError("text length"));
+    }
+    optional::<16>(reply_to, "reply").map(|_| ())
+}
+
 /// Decodes a decrypted content and checks every field that the engine will use.
 pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
     let content = Content::decode(bytes).map_err(|_| ContentError("not a content"))?;
@@ -93,8 +100,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
         return Err(ContentError("version"));
     }
     match &content.body {
-        Some(Body::Text(text)) if text.text.is_empty() || text.text.len() > MAX_TEXT_BYTES => {
-            return Err(ContentError("text length"));
+        Some(Body::Text(text)) => {
+            check_text(&text.text, &text.reply_to)?;
         }
         Some(Body::Receipt(receipt))
             if (receipt.items.len() > MAX_RECEIPT_IDS
@@ -105,9 +112,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
         Some(Body::Transcript(transcript)) => {
             exact::<32>(&transcript.peer, "peer")?;
             exact::<16>(&transcript.message_id, "message id")?;
-            if transcript.text.is_empty() || transcript.text.len() > MAX_TEXT_BYTES {
-                return Err(ContentError("text length"));
-            }
+            check_text(&transcript.text, &transcript.reply_to)?;
+        }
+        Some(Body::KeySync(sync)) => {
+            exact::<16>(&sync.delivery_key, "delivery key")?;
         }
         Some(Body::ReadSync(sync))
             if (sync.message_ids.len() > MAX_RECEIPT_IDS || sync.message_ids.iter().any(|id| id.len() != 16)) =>
@@ -137,6 +145,11 @@ pub(crate) fn message_ids<'a>(ids: impl Iterator<Item = &'a Vec<u8>>) -> Vec<Mes
     ids.filter_map(|id| MessageId::from_slice(id).ok()).collect()
 }
 
+/// What a text answers, whose length [`decode`] has checked.
+pub(crate) fn reply_to(bytes: &[u8]) -> Option<MessageId> {
+    MessageId::from_slice(bytes).ok()
+}
+
 /// The peer of a transcript that [`decode`] has checked.
 pub(crate) fn account_id(bytes: &[u8]) -> Option<AccountId> {
     AccountId::from_slice(bytes).ok()
@@ -161,11 +174,16 @@ mod tests {
 
     #[test]
     fn contents_that_break_the_schema_are_refused() {
-        let text = |len: usize| Some(Body::Text(Text { text: "x".repeat(len) }));
+        let text = |len: usize| Some(Body::Text(Text { text: "x".repeat(len), reply_to: Vec::new() }));
         assert!(decode(&content(text(1)).encode_to_vec()).is_ok());
         assert!(decode(&content(text(0)).encode_to_vec()).is_err());
         assert!(decode(&content(text(MAX_TEXT_BYTES + 1)).encode_to_vec()).is_err());
         assert!(decode(b"\xff\xff").is_err());
+        let reply = |len: usize| Some(Body::Text(Text { text: "x".into(), reply_to: vec![1; len] }));
+        assert!(decode(&content(reply(16)).encode_to_vec()).is_ok());
+        assert!(decode(&content(reply(15)).encode_to_vec()).is_err());
+        let key = KeySync { delivery_key: vec![1; 17], changed_ms: 1 };
+        assert!(decode(&content(Some(Body::KeySync(key))).encode_to_vec()).is_err());
         let item = ReceiptItem { message_id: vec![1; 15], ts_ms: 1 };
         let receipt = Receipt { status: 0, items: vec![item] };
         assert!(decode(&content(Some(Body::Receipt(receipt))).encode_to_vec()).is_err());

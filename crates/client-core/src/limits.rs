@@ -73,3 +73,18 @@ pub const MAX_OPEN_LINKS: u64 = 256;
 
 /// Longest wait one `events`, `wait`, `drain` or `flush` call may ask for.
 pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest idempotency key: room for a host name, a path and a time.
+pub const MAX_KEY_BYTES: usize = 256;
+
+/// Characters of an original that a reply shows: two or three lines of a terminal.
+pub const QUOTE_CHARS: usize = 200;
+
+/// Longest search query: more words than anybody remembers of a message.
+pub const MAX_QUERY_BYTES: usize = 1_024;
+
+/// Messages of the outbox in one answer.
+pub const MAX_OUTBOX_PAGE: u32 = 1_000;
+
+/// Muted without end: the last millisecond of the year 9999, which every language's dates and numbers can hold.
+pub const MUTED_FOR_EVER_MS: u64 = 253_402_300_799_999;

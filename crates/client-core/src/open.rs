@@ -334,7 +334,7 @@ mod tests {
     }
 
     fn message() -> SendParams {
-        SendParams { to: "bob".to_owned(), body: "hi".to_owned(), id: Some("00".repeat(16)) }
+        SendParams { to: "bob".to_owned(), body: "hi".to_owned(), id: Some("00".repeat(16)), ..SendParams::default() }
     }
 
     async fn refused(home: &Home, options: OpenOptions) -> ApiError {

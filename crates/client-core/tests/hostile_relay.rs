@@ -169,7 +169,11 @@ async fn a_device_list_older_than_the_known_one_stops_sending() {
 
     // The person decides to look again; the relay still lies, so it stops again.
     bob.engine.contact_accept(WhoParams { who: "alice".into() }).await.unwrap();
-    let again = bob.engine.send(SendParams { to: "alice".into(), body: "still".into(), id: None }).await.unwrap();
+    let again = bob
+        .engine
+        .send(SendParams { to: "alice".into(), body: "still".into(), ..SendParams::default() })
+        .await
+        .unwrap();
     assert_eq!(again.status, MessageStatus::Queued);
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Contact, Message, MessageStatus};
+use super::{ChatEvent, Contact, Message, MessageStatus};
 
 /// Somebody's device got or somebody opened a message of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +73,8 @@ pub enum Event {
     State(StateEvent),
     /// A contact is new or changed.
     Contact(ContactEvent),
+    /// A chat was muted, pinned, archived or read.
+    Chat(ChatEvent),
     /// Worth a line.
     Notice(Notice),
 }
@@ -86,6 +88,7 @@ impl Event {
             Self::Receipt(receipt) => receipt.cursor,
             Self::State(state) => state.cursor,
             Self::Contact(contact) => contact.cursor,
+            Self::Chat(chat) => chat.cursor,
             Self::Notice(notice) => notice.cursor,
         }
     }
@@ -97,6 +100,7 @@ impl Event {
             Self::Receipt(receipt) => &mut receipt.cursor,
             Self::State(state) => &mut state.cursor,
             Self::Contact(contact) => &mut contact.cursor,
+            Self::Chat(chat) => &mut chat.cursor,
             Self::Notice(notice) => &mut notice.cursor,
         };
         *place = Some(cursor);
@@ -145,7 +149,7 @@ pub struct ReceiveParams {
     /// Consumer name; default `cli`.
     #[serde(default)]
     pub consumer: Option<String>,
-    /// At most so many messages.
+    /// At most so many messages; 0 only asks where the consumer stands.
     #[serde(default)]
     pub max: Option<u32>,
 }

@@ -3,10 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ContactState;
-
 /// Parameters of `send`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendParams {
     /// Name, handle or account id; a handle that is no contact yet becomes a request.
@@ -16,6 +14,13 @@ pub struct SendParams {
     /// Message id made by the caller (32 hexadecimal digits): the same id again answers as the first time and sends nothing new.
     #[serde(default)]
     pub id: Option<String>,
+    /// Message id that this answers; one that is not known here is fine.
+    #[serde(default)]
+    pub reply_to: Option<String>,
+    /// Idempotency key, 1 to [`crate::limits::MAX_KEY_BYTES`] bytes: the message id is made from it and the chat, so the same
+    /// key sends once; with another text it is an error. Not together with `id`.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// How far a message of ours got.
@@ -81,7 +86,7 @@ pub struct WaitParams {
 }
 
 /// A person inside a message line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Person {
     /// Account id.
     pub id: String,
@@ -90,15 +95,32 @@ pub struct Person {
 }
 
 /// Kind of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatKind {
     /// Two people.
+    #[default]
     Direct,
+    /// Ourselves: "Note to self", named `me` in commands.
+    Notes,
+}
+
+/// What a message answers. Of the original only the id travels, so nobody can put words into somebody's mouth: author and
+/// text are what is stored here, and absent when the original is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplyTo {
+    /// Message id of the original.
+    pub id: String,
+    /// Who wrote the original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Person>,
+    /// Its first [`crate::limits::QUOTE_CHARS`] characters, as written (clean it before it meets a terminal).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
 }
 
 /// A message, as event and in history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// Place in the event stream; absent in history.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +139,9 @@ pub struct Message {
     pub ts_ms: u64,
     /// Text, as written (clean it before it meets a terminal).
     pub body: String,
+    /// What it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<ReplyTo>,
     /// Ours only: how far it got.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<MessageStatus>,
@@ -126,64 +151,22 @@ pub struct Message {
     /// `true`: the content's type is newer than this program; the raw bytes are kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
+    /// Search only: shown name of the chat, cleaned for terminals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_name: Option<String>,
+    /// Search only: where it matches. The parts in a row are the text around the words, with … where it is cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snippet: Vec<SnippetPart>,
 }
 
-/// Parameters of `chats`.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChatsParams {
-    /// Only those with unread messages.
-    #[serde(default)]
-    pub unread: bool,
-}
-
-/// A conversation in the list.
+/// A piece of a snippet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Chat {
-    /// Chat id.
-    pub id: String,
-    /// Kind.
-    pub kind: ChatKind,
-    /// Shown name, cleaned for terminals.
-    pub name: String,
-    /// The contact's state.
-    pub state: ContactState,
-    /// Unread messages.
-    pub unread: u64,
-    /// Newest message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<Message>,
-}
-
-/// List of chats, newest first.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Chats {
-    /// The chats.
-    pub chats: Vec<Chat>,
-}
-
-/// Parameters of `history`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HistoryParams {
-    /// Name, handle or id of the chat.
-    pub chat: String,
-    /// How many; default 50, at most [`crate::limits::MAX_HISTORY_PAGE`].
-    #[serde(default)]
-    pub limit: Option<u32>,
-    /// Only what stands before this message id.
-    #[serde(default)]
-    pub before: Option<String>,
-    /// Only what was written at or after this time.
-    #[serde(default)]
-    pub since_ms: Option<u64>,
-}
-
-/// Messages, oldest first.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub struct History {
-    /// In the conversation's order.
-    pub messages: Vec<Message>,
+pub struct SnippetPart {
+    /// The text, on one line and cleaned for terminals.
+    pub text: String,
+    /// `true`: one of the words looked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hit: bool,
 }
 
 /// Parameters of `info`.

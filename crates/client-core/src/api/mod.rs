@@ -4,9 +4,11 @@
 //! their JSON is the `--json` output (each line also carries `"v":1` and `"type"`, see [`Line`]).
 //! Times are milliseconds since 1970. Account and message ids are lower-case hexadecimal.
 
+mod chats;
 mod events;
 mod export;
 mod messages;
+mod outbox;
 mod people;
 mod settings;
 
@@ -14,18 +16,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    chats::{
+        Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits, SearchParams,
+    },
     events::{
         ContactEvent, Event, EventPage, EventsParams, Notice, ReceiptEvent, ReceiveCommitParams, ReceiveParams,
         Received, StateEvent,
     },
     export::{ExportPage, ExportParams, Exported, ProgressLine},
     messages::{
-        Chat, ChatKind, Chats, ChatsParams, History, HistoryParams, InfoParams, Message, MessageStatus, Person,
-        ReadParams, ReceiptTime, Receipts, SendParams, SendResult, Sent, WaitParams,
+        ChatKind, InfoParams, Message, MessageStatus, Person, ReadParams, ReceiptTime, Receipts, ReplyTo, SendParams,
+        SendResult, Sent, SnippetPart, WaitParams,
     },
+    outbox::{Outbox, OutboxCancelParams, OutboxEntry, OutboxListParams, OutboxRetryParams},
     people::{
         AccountInfo, Connection, Contact, ContactState, Contacts, EngineOwner, Identity, Invite, InviteParams,
-        JoinParams, Status, VerifyParams, WhoParams,
+        JoinParams, RenameParams, Status, VerifyParams, WhoParams,
     },
     settings::{ConfigPath, LocalAccount, SettingInfo, SettingOrigin},
 };
@@ -78,6 +84,7 @@ lines!(
     State(StateEvent),
     Notice(Notice),
     Chat(Chat),
+    Outbox(OutboxEntry),
     Receipts(Receipts),
     Exported(Exported),
     Progress(ProgressLine),

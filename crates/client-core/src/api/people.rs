@@ -118,6 +118,8 @@ pub enum ContactState {
     Ok,
     /// Blocked by us.
     Blocked,
+    /// No contact any more; only in the event that says so.
+    Removed,
 }
 
 /// A person we know.
@@ -142,6 +144,16 @@ pub struct Contact {
     pub last_seen_ms: Option<u64>,
     /// When they became a contact.
     pub since_ms: u64,
+}
+
+/// Parameters of `contact.rename`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenameParams {
+    /// Name, handle, account id or the beginning of one.
+    pub who: String,
+    /// The name to show here, on this device only; no other contact has it.
+    pub name: String,
 }
 
 /// List of contacts.

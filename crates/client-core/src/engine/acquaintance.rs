@@ -9,7 +9,7 @@ use subrosa_wire::{
 };
 use tokio::time::timeout;
 
-use super::{Engine, people, sending::random_id};
+use super::{Engine, conversations, people, sending::random_id};
 use crate::{
     api::{ApiError, Connection, Contact, ErrorKind, Invite, InviteParams, JoinParams},
     net::RelayEndpoint,
@@ -26,21 +26,19 @@ impl Engine {
         let asked = who.clone();
         let (known, own, relay) = core
             .run(move |core| {
-                let known = people::find(&core.db, &asked)?.map(|contact| contact.account);
+                let known = match conversations::find_chat(&core.db, &core.own, &asked) {
+                    Ok(chat) => Some(chat.id),
+                    Err(error) if error.code == ErrorKind::NotFound => None,
+                    Err(error) => return Err(error),
+                };
                 let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
-                Ok((known, (core.own.address.account, core.own.handle.clone()), relay))
+                Ok((known, core.own.address.account, relay))
             })
             .await?;
         if let Some(account) = known {
             return Ok(account);
         }
         let Ok(handle) = who.parse::<Handle>() else { return Err(people::not_found(&who)) };
-        let own_error = || {
-            ApiError::new(ErrorKind::Usage, "this is your own name").hint("notes to yourself come with a later version")
-        };
-        if handle.as_str() == own.1 {
-            return Err(own_error());
-        }
         let resolved = match self.inner.http.call(&relay, &Resolve { handle: handle.clone() }).await {
             Ok(resolved) => resolved,
             Err(error) if is_not_found(&error) => {
@@ -57,8 +55,8 @@ impl Engine {
             }
             Err(error) => return Err(error.to_api()),
         };
-        if resolved.account == own.0 {
-            return Err(own_error());
+        if resolved.account == own {
+            return Ok(own);
         }
         let (record, devices) = self.devices(&relay, resolved.account).await?;
         core.run(move |core| core.change(|change| change.add_requested(handle.as_str(), &record, &devices.device_list)))

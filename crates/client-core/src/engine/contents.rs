@@ -3,7 +3,7 @@
 use subrosa_crypto::{AccountRecord, DeviceList};
 use subrosa_wire::{AccountId, DeliveryKey, MessageId};
 
-use super::{core::Change, queries, receiving::Sender};
+use super::{conversations::NOTES_NAME, core::Change, queries, receiving::Sender};
 use crate::{
     api::{ApiError, ContactState, Event, MessageStatus, ReceiptEvent},
     content::{self, Body, CheckedContent, ContactSync, Hello, Receipt, ReceiptStatus, Transcript},
@@ -52,8 +52,9 @@ impl Change<'_> {
         contacts::touch(self.db, &account, clock, Some(self.now_ms))?;
         match content.body {
             Some(Body::Text(text)) => {
+                let reply_to = content::reply_to(&text.reply_to);
                 let message = self.incoming(&contact, content.message_id, clock, content.sent_ms, received_ms);
-                self.store_incoming(&contact, MessageRow { body: text.text, ..message })
+                self.store_incoming(&contact, MessageRow { body: text.text, reply_to, ..message })
             }
             Some(Body::Receipt(receipt)) => self.apply_receipt(&contact, &receipt),
             // An introduction only, and that is applied already.
@@ -64,7 +65,9 @@ impl Change<'_> {
                 self.send_again(&sender.device, &request)
             }
             // These are for our own devices only.
-            Some(Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_)) => Ok(Outcome::Junk),
+            Some(Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_) | Body::KeySync(_)) => {
+                Ok(Outcome::Junk)
+            }
             None => {
                 let message = self.incoming(&contact, content.message_id, clock, content.sent_ms, received_ms);
                 self.store_incoming(&contact, MessageRow { raw: Some(raw.to_vec()), ..message })
@@ -95,6 +98,7 @@ impl Change<'_> {
             clock,
             shown_ms: sent_ms.min(received_ms),
             body: String::new(),
+            reply_to: None,
             raw: None,
             status: None,
             error: None,
@@ -107,8 +111,11 @@ impl Change<'_> {
             return Ok(Outcome::Duplicate);
         }
         self.receipt_for(contact, &message.id, MessageStatus::Delivered)?;
-        let view = queries::message_view(self.own, &contact.name, &message);
+        let view = queries::message_view(self.db, self.own, &contact.name, &message)?;
         self.event(&Event::Message(view))?;
+        if store::chats::bring_back(self.db, &message.chat, self.now_ms)? {
+            self.chat_event(&message.chat)?;
+        }
         Ok(Outcome::Stored)
     }
 
@@ -149,9 +156,22 @@ impl Change<'_> {
             Some(Body::Transcript(transcript)) => self.apply_transcript(transcript),
             Some(Body::ContactSync(sync)) => self.apply_contact_sync(&sync),
             Some(Body::ReadSync(sync)) => {
+                let mut chats = Vec::new();
                 for id in content::message_ids(sync.message_ids.iter()) {
-                    store::messages::set_read(self.db, &id)?;
+                    if store::messages::set_read(self.db, &id)?
+                        && let Some(message) = store::messages::get(self.db, &id)?
+                        && !chats.contains(&message.chat)
+                    {
+                        chats.push(message.chat);
+                    }
                 }
+                for chat in chats {
+                    self.chat_event(&chat)?;
+                }
+                Ok(Outcome::Applied)
+            }
+            Some(Body::KeySync(sync)) => {
+                self.apply_key_sync(&sync)?;
                 Ok(Outcome::Applied)
             }
             _ => Ok(Outcome::Junk),
@@ -165,18 +185,27 @@ impl Change<'_> {
         else {
             return Ok(Outcome::Junk);
         };
-        let Some(contact) = contacts::get(self.db, &peer)? else { return Ok(Outcome::Junk) };
+        let note = peer == self.own.address.account;
+        let (name, known_clock) = if note {
+            (NOTES_NAME.to_owned(), store::messages::highest_clock(self.db, &peer)?)
+        } else {
+            match contacts::get(self.db, &peer)? {
+                Some(contact) => (contact.name, contact.clock),
+                None => return Ok(Outcome::Junk),
+            }
+        };
         let message = MessageRow {
             id,
             chat: peer,
             sender: self.own.address.account,
             outgoing: true,
-            clock: transcript.clock.min(contact.clock.saturating_add(MAX_CLOCK_JUMP)),
+            clock: transcript.clock.min(known_clock.saturating_add(MAX_CLOCK_JUMP)),
             shown_ms: transcript.sent_ms.min(self.now_ms),
             body: transcript.text,
+            reply_to: content::reply_to(&transcript.reply_to),
             raw: None,
             // The sending device knows better; receipts reach every device of ours.
-            status: Some(MessageStatus::Sent),
+            status: Some(if note { MessageStatus::Read } else { MessageStatus::Sent }),
             error: None,
             unread: false,
         };
@@ -184,7 +213,7 @@ impl Change<'_> {
             return Ok(Outcome::Duplicate);
         }
         contacts::touch(self.db, &peer, message.clock, None)?;
-        let view = queries::message_view(self.own, &contact.name, &message);
+        let view = queries::message_view(self.db, self.own, &name, &message)?;
         self.event(&Event::Message(view))?;
         Ok(Outcome::Stored)
     }
@@ -204,6 +233,7 @@ impl Change<'_> {
         let list = DeviceList::decode(&sync.device_list).ok().and_then(|list| list.verify(&record).ok());
         let mut contact = match contacts::get(self.db, &account)? {
             Some(contact) => contact,
+            None if state == ContactState::Removed => return Ok(Outcome::Applied),
             None => self.synced_contact(&record, &sync.handle, relay.clone())?,
         };
         let newer = |list: &DeviceList| contact.list.as_ref().is_none_or(|known| known.version() < list.version());
@@ -216,8 +246,16 @@ impl Change<'_> {
         if let Ok(key) = DeliveryKey::from_slice(&sync.delivery_key) {
             contact.delivery_key = Some(key);
         }
-        // A state never falls back: an older sync may come after a newer one.
-        if contact.state != ContactState::Ok {
+        // What the person decided last counts. Apart from that a state never falls back: an older sync may come after a
+        // newer one.
+        if sync.decided_ms > contact.decided_ms {
+            if self.apply_decision(&mut contact, state, sync.decided_ms)? {
+                return Ok(Outcome::Applied);
+            }
+        } else if sync.decided_ms == contact.decided_ms
+            && !matches!(contact.state, ContactState::Ok | ContactState::Blocked)
+            && state != ContactState::Removed
+        {
             contact.state = state;
         }
         if sync.verified && !contact.verified {
@@ -228,8 +266,8 @@ impl Change<'_> {
         contact.answered |= sync.answered;
         self.put_contact(&contact)?;
         if contact.state == ContactState::Ok {
-            for message in store::messages::unread_up_to(self.db, &account, None)? {
-                self.receipt_for(&contact, &message.id, MessageStatus::Delivered)?;
+            for id in store::messages::unread_up_to(self.db, &account, None)? {
+                self.receipt_for(&contact, &id, MessageStatus::Delivered)?;
             }
         }
         store::outbox::wake(self.db, &account)?;

@@ -1,32 +1,30 @@
 //! Whole conversations, page by page from the oldest message on: constant memory on both sides.
 
-use super::{core::Core, queries::message_view, sending::parse_id};
+use super::{conversations::find_chat, core::Core, queries::message_view};
 use crate::{
-    api::{ApiError, ErrorKind, ExportPage, ExportParams},
+    api::{ApiError, ExportPage, ExportParams},
     limits::MAX_EXPORT_PAGE,
-    store,
+    store::{
+        self,
+        messages::{Direction, page},
+    },
 };
 
 impl Core {
     pub(crate) fn export(&self, params: &ExportParams) -> Result<ExportPage, ApiError> {
-        let contact = self.contact_row(&params.chat)?;
-        let after = match &params.after {
-            None => None,
-            Some(id) => {
-                let id = parse_id(id)?;
-                let message = store::messages::get(&self.db, &id)?.filter(|message| message.chat == contact.account);
-                Some(message.ok_or_else(|| {
-                    ApiError::new(ErrorKind::NotFound, format!("no message {id} in the chat with {}", contact.name))
-                })?)
-            }
-        };
+        let chat = find_chat(&self.db, &self.own, &params.chat)?;
+        let after = params.after.as_deref().map(|id| self.place(&chat, id)).transpose()?;
         let limit = params.limit.unwrap_or(MAX_EXPORT_PAGE).clamp(1, MAX_EXPORT_PAGE);
-        let messages = store::messages::page_after(&self.db, &contact.account, after.as_ref(), limit)?;
+        let messages = page(&self.db, &chat.id, after.as_ref(), Direction::After, 0, limit)?;
+        let messages = messages
+            .iter()
+            .map(|message| message_view(&self.db, &self.own, &chat.name, message))
+            .collect::<Result<_, _>>()?;
         Ok(ExportPage {
-            chat: contact.account.to_string(),
-            name: contact.name.clone(),
-            total: store::messages::count_in(&self.db, &contact.account)?,
-            messages: messages.iter().map(|message| message_view(&self.own, &contact.name, message)).collect(),
+            chat: chat.id.to_string(),
+            total: store::messages::count_in(&self.db, &chat.id)?,
+            name: chat.name,
+            messages,
         })
     }
 }

@@ -9,10 +9,11 @@ use subrosa_wire::{DeviceAddress, EnvelopeId};
 use super::{
     core::{Change, Core},
     receiving::Sender,
+    sending::text_of,
 };
 use crate::{
     api::{ApiError, ContactState},
-    content::{Body, RetryRequest, Text},
+    content::{Body, RetryRequest},
     store::{self, envelopes::Outcome, retries, sessions},
 };
 
@@ -37,7 +38,7 @@ impl Change<'_> {
                 continue;
             }
             // The same message id: a receiver that has it after all drops it.
-            self.queue_again(sender, &message, Body::Text(Text { text: message.body.clone() }))?;
+            self.queue_again(sender, &message, Body::Text(text_of(&message)))?;
         }
         Ok(Outcome::Applied)
     }

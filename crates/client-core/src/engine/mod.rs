@@ -10,22 +10,27 @@
 
 mod acquaintance;
 mod contents;
+mod conversations;
 mod core;
+mod deciding;
 mod dispatch;
 mod exporting;
 mod faults;
 mod healing;
 mod mailbox;
+mod notes;
 mod people;
 mod queries;
 mod receiving;
 mod results;
 mod sealing;
+mod search;
 mod sending;
 mod siblings;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod waiting;
 
 use std::{
     collections::HashSet,
@@ -45,14 +50,16 @@ use self::{
     core::{Core, CoreHandle, Signals, party},
     dispatch::Dispatcher,
     mailbox::{LinkState, Mailbox, Signer},
-    sending::{parse_id, random_id},
+    sending::{Outgoing, SendId, parse_id, random_id},
 };
 use crate::{
     api::{
-        AccountInfo, ApiError, Chats, ChatsParams, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind,
-        EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams, Identity, InfoParams, Invite,
-        InviteParams, JoinParams, MessageStatus, NoParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams,
-        Received, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+        AccountInfo, ApiError, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Connection, Contact, Contacts,
+        Done, EngineOwner, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams, Hits,
+        Identity, InfoParams, Invite, InviteParams, JoinParams, MessageStatus, NoParams, Outbox, OutboxCancelParams,
+        OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received,
+        RenameParams, SearchParams, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams, Waited,
+        WhoParams,
     },
     client::Client,
     content::ContactSync,
@@ -283,6 +290,22 @@ impl Client for Engine {
         }))
     }
 
+    fn contact_rename(&self, params: RenameParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.contact_rename(&params.who, &params.name)))
+    }
+
+    fn contact_block(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.contact_block(&params.who)))
+    }
+
+    fn contact_unblock(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.contact_unblock(&params.who)))
+    }
+
+    fn contact_remove(&self, params: WhoParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.contact_remove(&params.who)))
+    }
+
     fn verify(&self, params: VerifyParams) -> BoxFuture<'_, Result<Identity, ApiError>> {
         Box::pin(self.inner.core.run(move |core| core.verify(&params.who, params.number.as_deref())))
     }
@@ -290,12 +313,26 @@ impl Client for Engine {
     fn send(&self, params: SendParams) -> BoxFuture<'_, Result<Sent, ApiError>> {
         Box::pin(async move {
             sending::check_text(&params.body)?;
-            let id = match params.id {
-                Some(id) => parse_id(&id)?,
-                None => subrosa_wire::MessageId(random_id()?),
+            let id = match (params.id, params.key) {
+                (Some(_), Some(_)) => {
+                    return Err(ApiError::new(ErrorKind::Usage, "an id and a key exclude each other").hint("give one"));
+                }
+                (Some(id), None) => SendId::Given(parse_id(&id)?),
+                (None, Some(key)) => {
+                    sending::check_key(&key)?;
+                    SendId::Key(key)
+                }
+                (None, None) => SendId::Given(subrosa_wire::MessageId(random_id()?)),
             };
             let account = self.person(params.to).await?;
-            let sent = self.inner.core.run(move |core| core.send(account, params.body, id)).await?;
+            let sent = self
+                .inner
+                .core
+                .run(move |core| {
+                    let reply_to = params.reply_to.map(|id| core.reply_target(&id)).transpose()?;
+                    core.send(account, &Outgoing { body: params.body, reply_to, id })
+                })
+                .await?;
             subrosa_crash_point::crash_point(subrosa_crash_point::CrashPoint::AfterIntent);
             Ok(sent)
         })
@@ -396,6 +433,33 @@ impl Client for Engine {
 
     fn chats(&self, params: ChatsParams) -> BoxFuture<'_, Result<Chats, ApiError>> {
         Box::pin(self.inner.core.run(move |core| core.chats(params)))
+    }
+
+    fn chat_set(&self, params: ChatSetParams) -> BoxFuture<'_, Result<Chat, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.chat_set(&params)))
+    }
+
+    fn chat_draft(&self, params: ChatDraftParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.chat_draft(&params)))
+    }
+
+    fn search(&self, params: SearchParams) -> BoxFuture<'_, Result<Hits, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.search(&params)))
+    }
+
+    fn outbox_list(&self, params: OutboxListParams) -> BoxFuture<'_, Result<Outbox, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.outbox_list(params)))
+    }
+
+    fn outbox_retry(&self, params: OutboxRetryParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        if self.inner.link.borrow().connection == Connection::Offline {
+            self.inner.handle.reconnect_now();
+        }
+        Box::pin(self.inner.core.run(move |core| core.outbox_retry(params.id.as_deref())))
+    }
+
+    fn outbox_cancel(&self, params: OutboxCancelParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.outbox_cancel(&params.id)))
     }
 
     fn history(&self, params: HistoryParams) -> BoxFuture<'_, Result<History, ApiError>> {

@@ -5,7 +5,10 @@ use subrosa_crypto::{AccountRecord, DeviceList, Freshness, safety_number};
 use subrosa_wire::{AccountId, ContactLink, TokenBinding, link::is_loopback};
 use url::Url;
 
-use super::core::{Change, Core};
+use super::{
+    conversations::NOTES_ALIAS,
+    core::{Change, Core},
+};
 use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
     clean::clean_line,
@@ -18,7 +21,7 @@ use crate::{
 };
 
 /// Longest shown name: longer claims are cut.
-const MAX_NAME_CHARS: usize = 40;
+pub(super) const MAX_NAME_CHARS: usize = 40;
 
 /// The view of a contact.
 pub(crate) fn view(contact: &ContactRow) -> Contact {
@@ -53,12 +56,14 @@ pub(crate) fn find(db: &Db, who: &str) -> Result<Option<ContactRow>, ApiError> {
     Ok(found.pop())
 }
 
-/// A name to show for a claimed handle: cleaned, cut, and never one that another contact already has.
+/// A name to show for a claimed handle: cleaned, cut, and never one that another contact already has, nor the one that
+/// means ourselves.
 fn free_name(db: &Db, claimed: &str, account: &AccountId) -> Result<String, ApiError> {
     let id = account.to_string();
     let cleaned: String = clean_line(claimed).chars().take(MAX_NAME_CHARS).collect();
     let base = if cleaned.trim().is_empty() { id[..8].to_owned() } else { cleaned.trim().to_owned() };
-    if contacts::name_taken(db, &base, account)? { Ok(format!("{base}~{}", &id[..8])) } else { Ok(base) }
+    let taken = base.eq_ignore_ascii_case(NOTES_ALIAS) || contacts::name_taken(db, &base, account)?;
+    if taken { Ok(format!("{base}~{}", &id[..8])) } else { Ok(base) }
 }
 
 /// A new contact with what is known at first.
@@ -85,6 +90,8 @@ fn fresh(record: AccountRecord, name: String, relay: Url, state: ContactState, n
         clock: 0,
         since_ms: now_ms,
         last_seen_ms: None,
+        decided_ms: 0,
+        state_before: None,
     }
 }
 
@@ -278,13 +285,18 @@ impl Change<'_> {
             store::outbox::wake(self.db, account)?;
             self.wake_outbox();
         }
+        if contact.state == ContactState::Blocked {
+            return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name))
+                .hint(format!("`subrosa contact unblock {}` takes it back", contact.name)));
+        }
         if contact.state == ContactState::Request {
             contact.state = ContactState::Ok;
+            contact.decided_ms = self.now_ms;
             self.put_contact(&contact)?;
             self.queue(account, None, Body::Hello(Hello {}))?;
             // What they already wrote is delivered now that they may know.
-            for message in store::messages::unread_up_to(self.db, account, None)? {
-                self.receipt_for(&contact, &message.id, crate::api::MessageStatus::Delivered)?;
+            for id in store::messages::unread_up_to(self.db, account, None)? {
+                self.receipt_for(&contact, &id, crate::api::MessageStatus::Delivered)?;
             }
             self.sync_contact(&contact)?;
         } else {

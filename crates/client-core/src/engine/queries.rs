@@ -1,20 +1,20 @@
-//! Questions about what is stored: chats, history, receipts, status. Nothing here changes anything.
+//! Questions about what is stored: messages, receipts, events, status. Nothing here changes anything.
 
 use subrosa_wire::{AccountId, MessageId};
 
 use super::{
+    conversations::find_chat,
     core::Core,
     people::{self, not_found},
     sending::{parse_id, sent_view},
 };
 use crate::{
     api::{
-        AccountInfo, ApiError, Chat, ChatKind, Chats, ChatsParams, Connection, Contact, ContactState, Contacts,
-        ErrorKind, EventPage, EventsParams, History, HistoryParams, Message, MessageStatus, Person, ReceiptTime,
-        Receipts, ReceiveParams, Received, Sent, Status,
+        AccountInfo, ApiError, ChatKind, Connection, Contact, Contacts, ErrorKind, EventPage, EventsParams, Message,
+        MessageStatus, Person, ReceiptTime, Receipts, ReceiveParams, Received, ReplyTo, Sent, Status,
     },
-    limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE, MAX_HISTORY_PAGE},
-    store::{self, account::Own, contacts, contacts::ContactRow, messages::MessageRow},
+    limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE, QUOTE_CHARS},
+    store::{self, Db, StoreError, account::Own, contacts, contacts::ContactRow, messages::MessageRow},
 };
 
 /// The consumer of `receive` without a name.
@@ -23,30 +23,46 @@ const DEFAULT_CONSUMER: &str = "cli";
 /// Longest consumer name.
 const MAX_CONSUMER_BYTES: usize = 64;
 
-/// Default page of history.
-const HISTORY_PAGE: u32 = 50;
-
-/// A message as interfaces see it. `peer_name` is the contact's shown name.
-pub(crate) fn message_view(own: &Own, peer_name: &str, message: &MessageRow) -> Message {
-    let from = if message.outgoing {
-        Person { id: own.address.account.to_string(), name: own.handle.clone() }
-    } else {
-        Person { id: message.sender.to_string(), name: peer_name.to_owned() }
-    };
+/// A message as interfaces see it. `peer_name` is the chat's shown name.
+pub(crate) fn message_view(db: &Db, own: &Own, peer_name: &str, message: &MessageRow) -> Result<Message, StoreError> {
     let body = if message.raw.is_some() { "update to read this".to_owned() } else { message.body.clone() };
-    Message {
+    let notes = message.chat == own.address.account;
+    Ok(Message {
         cursor: None,
         id: message.id.to_string(),
         chat: message.chat.to_string(),
-        chat_kind: ChatKind::Direct,
-        from,
+        chat_kind: if notes { ChatKind::Notes } else { ChatKind::Direct },
+        from: author(own, peer_name, message),
         outgoing: message.outgoing,
         ts_ms: message.shown_ms,
         body,
+        reply_to: message.reply_to.map(|id| reply_view(db, own, peer_name, &message.chat, id)).transpose()?,
         status: message.status,
         unread: (!message.outgoing).then_some(message.unread),
         unknown: message.raw.is_some(),
+        chat_name: None,
+        snippet: Vec::new(),
+    })
+}
+
+fn author(own: &Own, peer_name: &str, message: &MessageRow) -> Person {
+    if message.outgoing {
+        Person { id: own.address.account.to_string(), name: own.handle.clone() }
+    } else {
+        Person { id: message.sender.to_string(), name: peer_name.to_owned() }
     }
+}
+
+/// What a message answers. An original of another chat is not shown: an id that somebody guessed or was given opens nothing.
+fn reply_view(db: &Db, own: &Own, peer_name: &str, chat: &AccountId, id: MessageId) -> Result<ReplyTo, StoreError> {
+    let original = store::messages::get(db, &id)?.filter(|original| original.chat == *chat);
+    Ok(ReplyTo {
+        id: id.to_string(),
+        from: original.as_ref().map(|original| author(own, peer_name, original)),
+        quote: original
+            .filter(|original| original.raw.is_none())
+            .map(|original| original.body.chars().take(QUOTE_CHARS).collect()),
+    })
 }
 
 /// First 16 bytes of SHA-256 of the account key, in groups of four.
@@ -75,14 +91,13 @@ impl Core {
 
     /// Everything about the state but the connection, which the mailbox task knows.
     pub(crate) fn status(&self, relay: Connection, error: Option<String>) -> Result<Status, ApiError> {
-        let requests = contacts::all(&self.db)?.iter().filter(|contact| contact.state == ContactState::Request).count();
         Ok(Status {
             relay,
             relay_url: self.own.relay.to_string(),
             error,
             outbox: store::outbox::message_count(&self.db)?,
-            unread: store::messages::unread_count(&self.db, None)?,
-            requests: u64::try_from(requests).unwrap_or(u64::MAX),
+            unread: store::chats::unread(&self.db)?,
+            requests: contacts::requests(&self.db)?,
             engine: self.owner.clone(),
             last_sync_ms: store::account::last_sync(&self.db)?,
             clock_off_ms: self.clock_off_ms.filter(|off| off.abs() > CLOCK_TOLERANCE_MS),
@@ -99,50 +114,6 @@ impl Core {
 
     pub(crate) fn contact_row(&self, who: &str) -> Result<ContactRow, ApiError> {
         people::find(&self.db, who)?.ok_or_else(|| not_found(who))
-    }
-
-    pub(crate) fn chats(&self, params: ChatsParams) -> Result<Chats, ApiError> {
-        let mut chats = Vec::new();
-        for contact in contacts::all(&self.db)? {
-            let unread = store::messages::unread_count(&self.db, Some(&contact.account))?;
-            if params.unread && unread == 0 {
-                continue;
-            }
-            let last = store::messages::page(&self.db, &contact.account, None, 0, 1)?.pop();
-            let newest_ms = last.as_ref().map_or(contact.since_ms, |message| message.shown_ms);
-            let chat = Chat {
-                id: contact.account.to_string(),
-                kind: ChatKind::Direct,
-                name: contact.name.clone(),
-                state: contact.state,
-                unread,
-                last: last.map(|message| message_view(&self.own, &contact.name, &message)),
-            };
-            chats.push((newest_ms, chat));
-        }
-        chats.sort_by(|(a, _), (b, _)| b.cmp(a));
-        Ok(Chats { chats: chats.into_iter().map(|(_, chat)| chat).collect() })
-    }
-
-    pub(crate) fn history(&self, params: &HistoryParams) -> Result<History, ApiError> {
-        let contact = self.contact_row(&params.chat)?;
-        let before = match &params.before {
-            None => None,
-            Some(id) => {
-                let id = parse_id(id)?;
-                let message = store::messages::get(&self.db, &id)?.filter(|message| message.chat == contact.account);
-                Some(message.ok_or_else(|| {
-                    ApiError::new(ErrorKind::NotFound, format!("no message {id} in the chat with {}", contact.name))
-                })?)
-            }
-        };
-        let limit = params.limit.unwrap_or(HISTORY_PAGE).min(MAX_HISTORY_PAGE);
-        let mut messages =
-            store::messages::page(&self.db, &contact.account, before.as_ref(), params.since_ms.unwrap_or(0), limit)?;
-        messages.reverse();
-        Ok(History {
-            messages: messages.iter().map(|message| message_view(&self.own, &contact.name, message)).collect(),
-        })
     }
 
     /// A message by id or the beginning of one.
@@ -166,6 +137,11 @@ impl Core {
         found.pop().ok_or_else(missing)
     }
 
+    /// The message that is answered: a whole id may be unknown here, the beginning of one has to be known.
+    pub(crate) fn reply_target(&self, id: &str) -> Result<MessageId, ApiError> {
+        if id.len() == 32 { parse_id(id) } else { Ok(self.message_row(id)?.id) }
+    }
+
     pub(crate) fn receipts(&self, id: &str) -> Result<Receipts, ApiError> {
         let message = self.message_row(id)?;
         let status = message.status.ok_or_else(|| {
@@ -175,12 +151,12 @@ impl Core {
             id: message.id.to_string(),
             chat: message.chat.to_string(),
             status,
-            total: 1,
+            total: u32::from(message.chat != self.own.address.account),
             queued_ms: message.shown_ms,
             sent: Vec::new(),
             delivered: Vec::new(),
             read: Vec::new(),
-            error: sent_view(&self.db, &message)?.results.into_iter().find_map(|result| result.error),
+            error: sent_view(&self.db, &self.own, &message)?.results.into_iter().find_map(|result| result.error),
         };
         for (account, status, ts_ms) in store::messages::receipts_of(&self.db, &message.id)? {
             let name = contacts::get(&self.db, &account)?.map_or_else(String::new, |contact| contact.name);
@@ -225,6 +201,9 @@ impl Core {
 
     pub(crate) fn receive_after(&self, params: &ReceiveParams) -> Result<Received, ApiError> {
         let since = store::events::consumer(&self.db, consumer_name(params.consumer.as_deref())?)?;
+        if params.max == Some(0) {
+            return Ok(Received { messages: Vec::new(), cursor: since });
+        }
         let max = params.max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
         let events = store::events::after(&self.db, since, max, true)?;
         let cursor = events.last().and_then(crate::api::Event::cursor).unwrap_or(since);
@@ -249,8 +228,10 @@ impl Core {
 
     /// What `read WHAT` means: a chat, or a message in one.
     pub(crate) fn read_target(&self, what: &str) -> Result<(AccountId, Option<MessageId>), ApiError> {
-        if let Some(contact) = people::find(&self.db, what)? {
-            return Ok((contact.account, None));
+        match find_chat(&self.db, &self.own, what) {
+            Ok(chat) => return Ok((chat.id, None)),
+            Err(error) if error.code != ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
         }
         match self.message_row(what) {
             Ok(message) => Ok((message.chat, Some(message.id))),

@@ -19,6 +19,13 @@ use crate::{
 /// So long at most a row waits because a relay says so: no relay silences a client for ever.
 const MAX_RELAY_WAIT_S: u32 = 3_600;
 
+/// Somebody who blocks another person replaces the key that all have. Whoever was offline meanwhile writes with the old one
+/// first; so long their messages wait for the new one before they fail.
+const KEY_PATIENCE_MS: u64 = 24 * 3600 * 1_000;
+
+/// First pause then; it doubles. The new key wakes what waits at once.
+const KEY_WAIT_FIRST_S: u32 = 5;
+
 impl Core {
     /// Applies a relay's results, one for each item.
     pub(crate) fn finish(
@@ -107,7 +114,10 @@ impl Change<'_> {
                     retry_s = Some((*retry_after_s, "their mailbox is full".to_owned()));
                 }
                 SubmitResult::Refused { code: ErrorCode::RequestPending, .. } => {
-                    self.mark_requested(target)?;
+                    // A request with a key of ours that is dead by now must be followed by another, once it was fetched.
+                    if contacts::get(self.db, target)?.is_none_or(|contact| contact.introduced) {
+                        self.mark_requested(target)?;
+                    }
                     retry_s = Some((MAX_RELAY_WAIT_S, "a request to them is already waiting".to_owned()));
                 }
                 // A link carries only so many messages: the others go when its maker has answered.
@@ -118,6 +128,14 @@ impl Change<'_> {
                     if *retry_after_s > 0 || matches!(code, ErrorCode::RateLimited | ErrorCode::Unavailable) =>
                 {
                     retry_s = Some((*retry_after_s, format!("their relay says: {code}")));
+                }
+                // They may have replaced their key because of somebody else: the new one is on its way to us then.
+                SubmitResult::Refused { code: ErrorCode::CapabilityRefused, .. }
+                    if self.may_get_new_key(target, &stored)? =>
+                {
+                    let wait_s = KEY_WAIT_FIRST_S.checked_shl(stored.attempts.min(16)).unwrap_or(MAX_RELAY_WAIT_S);
+                    retry_s =
+                        Some((wait_s, "their relay refuses our key: they replaced it, or blocked you".to_owned()));
                 }
                 SubmitResult::Refused { code, .. } => refused = Some(*code),
             }
@@ -155,6 +173,12 @@ impl Change<'_> {
             outbox::delete(self.db, row.id)?;
         }
         Ok(())
+    }
+
+    /// Whether a refused key may soon be replaced: they are a contact who gave us one.
+    fn may_get_new_key(&self, target: &AccountId, row: &OutboxRow) -> Result<bool, ApiError> {
+        let young = self.now_ms < row.created_ms.saturating_add(KEY_PATIENCE_MS);
+        Ok(young && contacts::get(self.db, target)?.is_some_and(|contact| contact.delivery_key.is_some()))
     }
 
     /// A relay has the row on disk for at least one device: that is *sent*.

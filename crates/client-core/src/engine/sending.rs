@@ -1,19 +1,21 @@
 //! Intents: what is to be said to whom. Durable before `send` returns, sealed only just before it leaves.
 
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use subrosa_crypto::{DeviceList, MessageKind, max_plaintext_len};
 use subrosa_wire::{AccountId, DeviceAddress, MessageId, limits::MAX_EXPIRY};
 
-use super::{core::Change, core::Core, people};
+use super::{core::Change, core::Core, notes::sent_note, people};
 use crate::{
     api::{ApiError, ContactState, ErrorKind, Event, MessageStatus, SendResult, Sent, StateEvent},
     content::{
         Body, CONTENT_VERSION, ContactSync, Content, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Text, Transcript,
     },
-    limits::{MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_TEXT_BYTES},
+    limits::{MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_TEXT_BYTES},
     receipts,
     store::{
         self,
+        account::Own,
         contacts::{self, ContactRow, state_number},
         messages::MessageRow,
     },
@@ -39,6 +41,58 @@ pub(crate) fn parse_id(text: &str) -> Result<MessageId, ApiError> {
     text.parse().map_err(|_| {
         ApiError::new(ErrorKind::Usage, format!("{text:?} is no message id")).hint("an id has 32 hexadecimal digits")
     })
+}
+
+/// A text to be sent.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) body: String,
+    pub(crate) reply_to: Option<MessageId>,
+    pub(crate) id: SendId,
+}
+
+/// Where a message's id comes from.
+#[derive(Clone)]
+pub(crate) enum SendId {
+    /// Made by the caller.
+    Given(MessageId),
+    /// Made from the caller's idempotency key.
+    Key(String),
+}
+
+impl SendId {
+    /// Under one key a chat gets one message. The id cannot be guessed by others, who could otherwise take it first: a
+    /// secret of this device goes into it.
+    fn resolve(&self, own: &Own, chat: &AccountId) -> MessageId {
+        match self {
+            Self::Given(id) => *id,
+            Self::Key(key) => {
+                let mut hash = Sha256::new();
+                hash.update(b"Subrosa idempotency key v1");
+                hash.update(own.identity.seed().as_slice());
+                hash.update(own.address.account.0);
+                hash.update(chat.0);
+                hash.update(key.as_bytes());
+                let digest: [u8; 32] = hash.finalize().into();
+                let mut id = [0; 16];
+                id.copy_from_slice(&digest[..16]);
+                MessageId(id)
+            }
+        }
+    }
+}
+
+/// Refuses keys that are empty or too long.
+pub(crate) fn check_key(key: &str) -> Result<(), ApiError> {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+        return Err(ApiError::new(ErrorKind::Usage, format!("a key has 1 to {MAX_KEY_BYTES} bytes")));
+    }
+    Ok(())
+}
+
+/// The content of a message of ours.
+pub(crate) fn text_of(message: &MessageRow) -> Text {
+    Text { text: message.body.clone(), reply_to: message.reply_to.map(|id| id.0.to_vec()).unwrap_or_default() }
 }
 
 /// Refuses texts that no receiver would take.
@@ -185,20 +239,21 @@ pub(crate) fn contact_sync(contact: &ContactRow) -> ContactSync {
         verified: contact.verified,
         origin: contact.origin.clone(),
         answered: contact.answered,
+        decided_ms: contact.decided_ms,
     }
 }
 
 impl Core {
-    /// Queues a text for a contact, or answers as before if the id is known.
-    pub(crate) fn send(&mut self, account: AccountId, body: String, id: MessageId) -> Result<Sent, ApiError> {
-        check_text(&body)?;
+    /// Queues a text for a contact, or answers as before if its id is known.
+    pub(crate) fn send(&mut self, account: AccountId, text: &Outgoing) -> Result<Sent, ApiError> {
+        check_text(&text.body)?;
         self.change(|change| {
+            let id = text.id.resolve(change.own, &account);
             if let Some(known) = store::messages::get(change.db, &id)? {
-                if !known.outgoing || known.chat != account {
-                    return Err(ApiError::new(ErrorKind::Usage, format!("another message has the id {id} already"))
-                        .hint("leave the id out, or make a new random one"));
-                }
-                return sent_view(change.db, &known);
+                return answer_again(change.db, change.own, &known, &account, text);
+            }
+            if account == change.own.address.account {
+                return change.take_note(id, text);
             }
             let contact = contacts::get(change.db, &account)?.ok_or_else(|| people::not_found(&account.to_string()))?;
             match contact.state {
@@ -211,8 +266,10 @@ impl Core {
                     .hint(format!("`subrosa contact accept {}` accepts them", contact.name)));
                 }
                 ContactState::Blocked => {
-                    return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name)));
+                    return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name))
+                        .hint(format!("`subrosa contact unblock {}` takes it back", contact.name)));
                 }
+                ContactState::Removed => return Err(people::not_found(&account.to_string())),
             }
             if store::outbox::message_count(change.db)? >= MAX_OUTBOX {
                 return Err(ApiError::new(
@@ -229,7 +286,8 @@ impl Core {
                 outgoing: true,
                 clock,
                 shown_ms: change.now_ms,
-                body: body.clone(),
+                body: text.body.clone(),
+                reply_to: text.reply_to,
                 raw: None,
                 status: Some(MessageStatus::Queued),
                 error: None,
@@ -237,7 +295,7 @@ impl Core {
             };
             store::messages::insert(change.db, &message)?;
             contacts::touch(change.db, &account, clock, None)?;
-            change.queue(&account, Some((&id, clock)), Body::Text(Text { text: body.clone() }))?;
+            change.queue(&account, Some((&id, clock)), Body::Text(text_of(&message)))?;
             if change.has_siblings() {
                 let own = change.own.address.account;
                 let transcript = Transcript {
@@ -245,7 +303,8 @@ impl Core {
                     message_id: id.0.to_vec(),
                     clock,
                     sent_ms: change.now_ms,
-                    text: body,
+                    text: text.body.clone(),
+                    reply_to: text_of(&message).reply_to,
                 };
                 change.queue(&own, None, Body::Transcript(transcript))?;
             }
@@ -257,7 +316,7 @@ impl Core {
                 ts_ms: change.now_ms,
                 error: None,
             }))?;
-            sent_view(change.db, &message)
+            sent_view(change.db, change.own, &message)
         })
     }
 
@@ -266,7 +325,7 @@ impl Core {
         let message = store::messages::get(&self.db, id)?
             .filter(|message| message.status.is_some())
             .ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("no message of yours has the id {id}")))?;
-        sent_view(&self.db, &message)
+        sent_view(&self.db, &self.own, &message)
     }
 
     /// Turns gathered receipts into intents.
@@ -290,6 +349,9 @@ impl Core {
 
     /// Marks a conversation, or everything up to a message in it, as read.
     pub(crate) fn read(&mut self, chat: AccountId, upto: Option<MessageId>) -> Result<u64, ApiError> {
+        if chat == self.own.address.account {
+            return Ok(0);
+        }
         // Read anew each time: a changed setting counts at once, also in an engine that runs for weeks.
         let tells = self.home.config().and_then(|config| config.is_on("read_receipts")).unwrap_or_else(|error| {
             tracing::warn!(%error, "no read receipts while the settings cannot be read");
@@ -299,16 +361,19 @@ impl Core {
             let contact = contacts::get(change.db, &chat)?.ok_or_else(|| people::not_found(&chat.to_string()))?;
             let upto = upto.map(|id| store::messages::get(change.db, &id)).transpose()?.flatten();
             let unread = store::messages::unread_up_to(change.db, &chat, upto.as_ref())?;
-            for message in &unread {
-                store::messages::set_read(change.db, &message.id)?;
+            for id in &unread {
+                store::messages::set_read(change.db, id)?;
                 if tells {
-                    change.receipt_for(&contact, &message.id, MessageStatus::Read)?;
+                    change.receipt_for(&contact, id, MessageStatus::Read)?;
                 }
+            }
+            if !unread.is_empty() {
+                change.chat_event(&chat)?;
             }
             if change.has_siblings() {
                 let own = change.own.address.account;
                 for batch in unread.chunks(MAX_RECEIPT_IDS) {
-                    let message_ids = batch.iter().map(|message| message.id.0.to_vec()).collect();
+                    let message_ids = batch.iter().map(|id| id.0.to_vec()).collect();
                     change.queue(&own, None, Body::ReadSync(ReadSync { message_ids }))?;
                 }
             }
@@ -337,8 +402,33 @@ impl Core {
     }
 }
 
+/// The answer to a `send` that was made before: the same, unless it is another message that has this id.
+fn answer_again(
+    db: &store::Db,
+    own: &Own,
+    known: &MessageRow,
+    chat: &AccountId,
+    text: &Outgoing,
+) -> Result<Sent, ApiError> {
+    let same = known.outgoing && known.chat == *chat && known.body == text.body && known.reply_to == text.reply_to;
+    if same {
+        return sent_view(db, own, known);
+    }
+    Err(match &text.id {
+        SendId::Given(id) => ApiError::new(ErrorKind::Usage, format!("another message has the id {id} already"))
+            .hint("leave the id out, or make a new random one"),
+        SendId::Key(key) => {
+            ApiError::new(ErrorKind::Usage, format!("another text was sent under the key {key:?} already"))
+                .hint("a key belongs to one message: choose another for this one")
+        }
+    })
+}
+
 /// The view of a message of ours for `send` and `wait`.
-pub(crate) fn sent_view(db: &store::Db, message: &MessageRow) -> Result<Sent, ApiError> {
+pub(crate) fn sent_view(db: &store::Db, own: &Own, message: &MessageRow) -> Result<Sent, ApiError> {
+    if message.chat == own.address.account {
+        return Ok(sent_note(message));
+    }
     let status = message.status.unwrap_or(MessageStatus::Queued);
     let contact = contacts::get(db, &message.chat)?;
     let name = contact.map_or_else(String::new, |contact| contact.name);

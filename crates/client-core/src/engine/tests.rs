@@ -10,6 +10,7 @@ use self::support::{Person, TestRelay, pair};
 use super::{
     core::{Core, now_ms},
     sealing::Prepared,
+    sending::{Outgoing, SendId},
 };
 use crate::{
     Client,
@@ -49,7 +50,7 @@ impl Person {
     }
 
     async fn try_send(&self, to: &str, body: String) -> Result<crate::api::Sent, ApiError> {
-        self.engine.send(SendParams { to: to.into(), body, id: None }).await
+        self.engine.send(SendParams { to: to.into(), body, ..SendParams::default() }).await
     }
 
     async fn count(&self, sql: &'static str) -> i64 {
@@ -326,7 +327,12 @@ async fn a_full_mailbox_of_one_device_holds_up_neither_the_other_device_nor_what
         .inside(move |core| {
             core.busy.insert(target);
             let id = subrosa_wire::MessageId([7; 16]);
-            let sent = core.send(target, "one device has no room".into(), id).unwrap();
+            let sent = core
+                .send(
+                    target,
+                    &Outgoing { body: "one device has no room".into(), reply_to: None, id: SendId::Given(id) },
+                )
+                .unwrap();
             core.change(|change| {
                 let row = store::outbox::first_of(change.db, &target, change.now_ms, 1)?.remove(0);
                 store::outbox::set_done(change.db, row.id, &[2])?;

@@ -150,7 +150,10 @@ async fn calls_run_side_by_side_and_long_texts_fit() {
     let others = async {
         served.twin.waiting.notified().await;
         let body = "\u{1}".repeat(crate::limits::MAX_TEXT_BYTES);
-        let sent = client.send(SendParams { to: "x".to_owned(), body, id: Some("ab".to_owned()) }).await.unwrap();
+        let sent = client
+            .send(SendParams { to: "x".to_owned(), body, id: Some("ab".to_owned()), ..SendParams::default() })
+            .await
+            .unwrap();
         assert_eq!(sent.ts_ms, crate::limits::MAX_TEXT_BYTES as u64);
         served.twin.release.notify_one();
     };

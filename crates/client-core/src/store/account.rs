@@ -94,6 +94,21 @@ pub(crate) fn set_list(db: &Db, list: &DeviceList) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Replaces what lets contacts submit to us.
+pub(crate) fn set_delivery_key(db: &Db, key: &DeliveryKey, changed_ms: u64) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE account SET delivery_key = ?1, delivery_key_ms = ?2",
+        params![key.as_bytes(), to_sql(changed_ms)],
+    )?;
+    Ok(())
+}
+
+/// When the delivery key was last replaced.
+pub(crate) fn delivery_key_ms(db: &Db) -> Result<u64, StoreError> {
+    let ms: i64 = db.query_row("SELECT delivery_key_ms FROM account", [], |row| row.get(0))?;
+    Ok(from_sql(ms))
+}
+
 /// Mailbox epoch and highest committed `Seq`.
 pub(crate) fn mailbox_state(db: &Db) -> Result<(Option<MailboxEpoch>, Seq), StoreError> {
     let (epoch, acked) = db.query_row("SELECT mailbox_epoch, acked FROM account", [], |row| {

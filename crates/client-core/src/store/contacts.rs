@@ -32,6 +32,10 @@ pub(crate) struct ContactRow {
     pub(crate) clock: u64,
     pub(crate) since_ms: u64,
     pub(crate) last_seen_ms: Option<u64>,
+    /// When the person last accepted, blocked or unblocked them.
+    pub(crate) decided_ms: u64,
+    /// What unblocking goes back to.
+    pub(crate) state_before: Option<ContactState>,
 }
 
 impl ContactRow {
@@ -52,6 +56,8 @@ pub(crate) const fn state_number(state: ContactState) -> u32 {
         ContactState::Requested => 2,
         ContactState::Ok => 3,
         ContactState::Blocked => 4,
+        // Never stored: what our other devices are told.
+        ContactState::Removed => 5,
     }
 }
 
@@ -62,12 +68,14 @@ pub(crate) const fn state_from_number(number: u32) -> Option<ContactState> {
         2 => Some(ContactState::Requested),
         3 => Some(ContactState::Ok),
         4 => Some(ContactState::Blocked),
+        5 => Some(ContactState::Removed),
         _ => None,
     }
 }
 
 const COLUMNS: &str = "account, record, device_list, list_stale, held, name, handle, relay, pin, state, verified,
-    verified_ms, origin, delivery_key, token, binding, requested, introduced, answered, clock, since_ms, last_seen_ms";
+    verified_ms, origin, delivery_key, token, binding, requested, introduced, answered, clock, since_ms, last_seen_ms,
+    decided_ms, state_before";
 
 fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
     const WHAT: &str = "contact";
@@ -107,6 +115,8 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         clock: from_sql(row.get(19)?),
         since_ms: from_sql(row.get(20)?),
         last_seen_ms: row.get::<_, Option<i64>>(21)?.map(from_sql),
+        decided_ms: from_sql(row.get(22)?),
+        state_before: row.get::<_, Option<u32>>(23)?.and_then(state_from_number),
     })
 }
 
@@ -118,6 +128,14 @@ pub(crate) fn get(db: &Db, account: &AccountId) -> Result<Option<ContactRow>, St
         .transpose()
 }
 
+/// How a contact is shown.
+pub(crate) fn name(db: &Db, account: &AccountId) -> Result<Option<String>, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT name FROM contact WHERE account = ?1")?
+        .query_row(params![account.0], |row| row.get(0))
+        .optional()?)
+}
+
 /// All contacts, by name.
 pub(crate) fn all(db: &Db) -> Result<Vec<ContactRow>, StoreError> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM contact ORDER BY name COLLATE NOCASE, account"))?
@@ -125,17 +143,49 @@ pub(crate) fn all(db: &Db) -> Result<Vec<ContactRow>, StoreError> {
         .collect()
 }
 
-/// Contacts whose name or handle is `text`, or whose id begins with it (8 characters or more).
+/// Contacts whose name is `text`, or whose id begins with it (8 characters or more); by handle, when nobody has that name
+/// (a contact who was renamed).
 pub(crate) fn find(db: &Db, text: &str) -> Result<Vec<ContactRow>, StoreError> {
     /// Shorter beginnings of an id would make a mistyped name hit somebody.
     const MIN_ID_PREFIX: usize = 8;
     let prefix = (text.len() >= MIN_ID_PREFIX && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .then(|| format!("{}*", text.to_ascii_lowercase()));
     db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM contact WHERE name = ?1 OR (?2 IS NOT NULL AND lower(hex(account)) GLOB ?2)"
+        "SELECT {COLUMNS} FROM contact WHERE name = ?1 OR (?2 IS NOT NULL AND lower(hex(account)) GLOB ?2)
+            OR (handle = ?1 AND NOT EXISTS (SELECT 1 FROM contact WHERE name = ?1))"
     ))?
     .query_and_then(params![text, prefix], read)?
     .collect()
+}
+
+/// Forgets somebody, with the sessions and all that waits for them or came from them.
+pub(crate) fn delete(db: &Db, account: &AccountId) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM session WHERE account = ?1",
+        "DELETE FROM outbox WHERE target = ?1",
+        "DELETE FROM pending_receipt WHERE account = ?1",
+        "DELETE FROM quarantine WHERE account = ?1",
+        "DELETE FROM sent_envelope WHERE account = ?1",
+        "DELETE FROM retry_request WHERE account = ?1",
+        "DELETE FROM contact WHERE account = ?1",
+    ] {
+        db.execute(sql, params![account.0])?;
+    }
+    Ok(())
+}
+
+/// Our delivery key changed: everybody who has the old one is introduced to us anew. Says who they are.
+pub(crate) fn introduce_again(db: &Db) -> Result<Vec<AccountId>, StoreError> {
+    let knows = [state_number(ContactState::Ok), state_number(ContactState::Requested)];
+    db.execute(
+        "UPDATE contact SET answered = 0, introduced = 0, requested = 0 WHERE state IN (?1, ?2)",
+        params![knows[0], knows[1]],
+    )?;
+    db.prepare_cached("SELECT account FROM contact WHERE state IN (?1, ?2)")?
+        .query_and_then(params![knows[0], knows[1]], |row| {
+            Ok(AccountId(array(&row.get::<_, Vec<u8>>(0)?, "contact")?))
+        })?
+        .collect()
 }
 
 /// Strangers whose requests wait for an answer.
@@ -166,8 +216,8 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
     db.execute(
         "INSERT INTO contact (account, record, device_list, list_version, list_hash, list_stale, held, name, handle,
              relay, pin, state, verified, verified_ms, origin, delivery_key, token, binding, requested, introduced,
-             answered, clock, since_ms, last_seen_ms)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24)
+             answered, clock, since_ms, last_seen_ms, decided_ms, state_before)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)
          ON CONFLICT (account) DO UPDATE SET
              device_list=excluded.device_list, list_version=excluded.list_version, list_hash=excluded.list_hash,
              list_stale=excluded.list_stale, held=excluded.held, name=excluded.name, handle=excluded.handle,
@@ -175,7 +225,7 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
              verified_ms=excluded.verified_ms, origin=excluded.origin, delivery_key=excluded.delivery_key,
              token=excluded.token, binding=excluded.binding, requested=excluded.requested,
              introduced=excluded.introduced, answered=excluded.answered, clock=excluded.clock,
-             last_seen_ms=excluded.last_seen_ms",
+             last_seen_ms=excluded.last_seen_ms, decided_ms=excluded.decided_ms, state_before=excluded.state_before",
         params![
             contact.account.0,
             contact.record.encode(),
@@ -201,6 +251,8 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
             to_sql(contact.clock),
             to_sql(contact.since_ms),
             contact.last_seen_ms.map(to_sql),
+            to_sql(contact.decided_ms),
+            contact.state_before.map(state_number),
         ],
     )?;
     Ok(())

@@ -3,7 +3,7 @@
 use rusqlite::Row;
 use subrosa_wire::{AccountId, MessageId};
 
-use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
+use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql, words::Query};
 use crate::{api::MessageStatus, receipts};
 
 /// A row of `message`.
@@ -17,6 +17,7 @@ pub(crate) struct MessageRow {
     pub(crate) clock: u64,
     pub(crate) shown_ms: u64,
     pub(crate) body: String,
+    pub(crate) reply_to: Option<MessageId>,
     /// Content of a type this program does not know.
     pub(crate) raw: Option<Vec<u8>>,
     pub(crate) status: Option<MessageStatus>,
@@ -24,7 +25,7 @@ pub(crate) struct MessageRow {
     pub(crate) unread: bool,
 }
 
-const COLUMNS: &str = "id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread";
+const COLUMNS: &str = "id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread, reply_to";
 
 fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
     const WHAT: &str = "message";
@@ -40,6 +41,7 @@ fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
         status: row.get::<_, Option<u32>>(8)?.and_then(receipts::from_number),
         error: row.get(9)?,
         unread: row.get(10)?,
+        reply_to: row.get::<_, Option<Vec<u8>>>(11)?.map(|id| array(&id, WHAT).map(MessageId)).transpose()?,
     })
 }
 
@@ -47,8 +49,9 @@ fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
 pub(crate) fn insert(db: &Db, message: &MessageRow) -> Result<bool, StoreError> {
     let added = db
         .prepare_cached(
-            "INSERT OR IGNORE INTO message (id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT OR IGNORE INTO message (id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread,
+                                            reply_to)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             message.id.0,
@@ -62,6 +65,7 @@ pub(crate) fn insert(db: &Db, message: &MessageRow) -> Result<bool, StoreError> 
             message.status.map(receipts::number),
             message.error,
             message.unread,
+            message.reply_to.map(|id| id.0),
         ])?;
     Ok(added == 1)
 }
@@ -74,12 +78,57 @@ pub(crate) fn get(db: &Db, id: &MessageId) -> Result<Option<MessageRow>, StoreEr
         .transpose()
 }
 
-/// Messages whose id begins with `prefix` (lower-case hexadecimal); two are enough to see that it is ambiguous.
+/// Messages whose id begins with `prefix` (hexadecimal digits); two are enough to see that it is ambiguous.
 pub(crate) fn find(db: &Db, prefix: &str) -> Result<Vec<MessageRow>, StoreError> {
-    db.prepare_cached(&format!("SELECT {COLUMNS} FROM message WHERE lower(hex(id)) GLOB ?1 LIMIT 2"))?
-        .query_and_then(params![format!("{prefix}*")], read)?
+    let bound = |fill: char| {
+        let id = prefix.chars().chain(std::iter::repeat(fill)).take(32).collect::<String>();
+        hex::decode(id).map_err(|_| StoreError::Damaged("message id"))
+    };
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM message WHERE id BETWEEN ?1 AND ?2 LIMIT 2"))?
+        .query_and_then(params![bound('0')?, bound('f')?], read)?
         .collect()
 }
+
+/// One message by its row.
+pub(crate) fn at_row(db: &Db, row: i64) -> Result<Option<MessageRow>, StoreError> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM message WHERE row = ?1"))?
+        .query_and_then(params![row], read)?
+        .next()
+        .transpose()
+}
+
+/// Messages in which the words of a query occur, the newest rows first, before one of them.
+pub(crate) fn search(
+    db: &Db,
+    query: &Query,
+    chat: Option<&AccountId>,
+    before: Option<&MessageId>,
+    limit: u32,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let before: i64 = match before {
+        Some(id) => db
+            .prepare_cached("SELECT row FROM message WHERE id = ?1")?
+            .query_row(params![id.0], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0),
+        None => i64::MAX,
+    };
+    // The chat is a word of the index, too: otherwise a frequent word would be followed through all other chats.
+    let expression = match chat {
+        Some(chat) => format!("chat : \"{}\" AND {}", hex::encode(&chat.0[..8]), query.expression()),
+        None => query.expression(),
+    };
+    db.prepare_cached(SEARCH)?
+        .query_and_then(params![expression, before, limit, chat.map(|chat| chat.0)], read)?
+        .collect()
+}
+
+/// Follows the index backwards and stops at the limit: no sorting, whatever the number of hits.
+const SEARCH: &str = "
+    SELECT id, message.chat, sender, outgoing, clock, shown_ms, message.body, raw, status, error, unread, reply_to
+    FROM message_text JOIN message ON message.row = message_text.rowid
+    WHERE message_text MATCH ?1 AND message_text.rowid < ?2 AND (?4 IS NULL OR message.chat = ?4)
+    ORDER BY message_text.rowid DESC LIMIT ?3";
 
 /// Moves a message's status if the table of transitions allows it; says whether it moved.
 pub(crate) fn move_status(
@@ -147,44 +196,52 @@ pub(crate) fn receipts_of(db: &Db, message: &MessageId) -> Result<Vec<(AccountId
         .collect()
 }
 
-/// A page of a conversation, newest first, in the order people see: clock, sender, id.
+/// In which direction a page goes on from its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Older ones, the nearest first.
+    Before,
+    /// Newer ones, the nearest first.
+    After,
+}
+
+/// A page of a conversation in the order people see (clock, sender, id), beginning beside a message or at the end.
 pub(crate) fn page(
     db: &Db,
     chat: &AccountId,
-    before: Option<&MessageRow>,
+    from: Option<&MessageRow>,
+    direction: Direction,
     since_ms: u64,
     limit: u32,
 ) -> Result<Vec<MessageRow>, StoreError> {
-    let (clock, sender, id) = match before {
+    let (clock, sender, id) = match from {
         Some(message) => (to_sql(message.clock), message.sender.0.to_vec(), message.id.0.to_vec()),
+        None if direction == Direction::After => (-1, Vec::new(), Vec::new()),
         None => (i64::MAX, Vec::new(), Vec::new()),
     };
-    db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM message
-         WHERE chat = ?1 AND (clock, sender, id) < (?2, ?3, ?4) AND shown_ms >= ?5
-         ORDER BY clock DESC, sender DESC, id DESC LIMIT ?6"
-    ))?
-    .query_and_then(params![chat.0, clock, sender, id, to_sql(since_ms), limit], read)?
-    .collect()
+    db.prepare_cached(&page_sql(direction))?
+        .query_and_then(params![chat.0, clock, sender, id, to_sql(since_ms), limit], read)?
+        .collect()
 }
 
-/// A page of a conversation, oldest first, from behind a message (or from the beginning).
-pub(crate) fn page_after(
-    db: &Db,
-    chat: &AccountId,
-    after: Option<&MessageRow>,
-    limit: u32,
-) -> Result<Vec<MessageRow>, StoreError> {
-    let (clock, sender, id) = match after {
-        Some(message) => (to_sql(message.clock), message.sender.0.to_vec(), message.id.0.to_vec()),
-        None => (-1, Vec::new(), Vec::new()),
+fn page_sql(direction: Direction) -> String {
+    let (sign, order) = match direction {
+        Direction::Before => ('<', "DESC"),
+        Direction::After => ('>', "ASC"),
     };
-    db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM message WHERE chat = ?1 AND (clock, sender, id) > (?2, ?3, ?4)
-         ORDER BY clock, sender, id LIMIT ?5"
-    ))?
-    .query_and_then(params![chat.0, clock, sender, id, limit], read)?
-    .collect()
+    format!(
+        "SELECT {COLUMNS} FROM message
+         WHERE chat = ?1 AND (clock, sender, id) {sign} (?2, ?3, ?4) AND shown_ms >= ?5
+         ORDER BY clock {order}, sender {order}, id {order} LIMIT ?6"
+    )
+}
+
+/// The highest logical clock of a conversation.
+pub(crate) fn highest_clock(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
+    let clock: Option<i64> = db
+        .prepare_cached("SELECT max(clock) FROM message WHERE chat = ?1")?
+        .query_row(params![chat.0], |row| row.get(0))?;
+    Ok(clock.map_or(0, from_sql))
 }
 
 /// Messages of a conversation.
@@ -196,22 +253,33 @@ pub(crate) fn count_in(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
 }
 
 /// Unread messages of a conversation up to and including a place in it (all, without one).
-pub(crate) fn unread_up_to(
-    db: &Db,
-    chat: &AccountId,
-    upto: Option<&MessageRow>,
-) -> Result<Vec<MessageRow>, StoreError> {
+pub(crate) fn unread_up_to(db: &Db, chat: &AccountId, upto: Option<&MessageRow>) -> Result<Vec<MessageId>, StoreError> {
     let (clock, sender, id) = match upto {
         Some(message) => (to_sql(message.clock), message.sender.0.to_vec(), message.id.0.to_vec()),
         None => (i64::MAX, Vec::new(), Vec::new()),
     };
-    db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM message
-         WHERE chat = ?1 AND unread = 1 AND (clock, sender, id) <= (?2, ?3, ?4)
-         ORDER BY clock, sender, id"
-    ))?
-    .query_and_then(params![chat.0, clock, sender, id], read)?
+    db.prepare_cached(
+        "SELECT id FROM message WHERE chat = ?1 AND unread = 1 AND (clock, sender, id) <= (?2, ?3, ?4)
+         ORDER BY clock, sender, id",
+    )?
+    .query_and_then(params![chat.0, clock, sender, id], |row| {
+        Ok(MessageId(array(&row.get::<_, Vec<u8>>(0)?, "message")?))
+    })?
     .collect()
+}
+
+/// Forgets a conversation: its messages and their receipts.
+pub(crate) fn delete_chat(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
+    db.execute("DELETE FROM receipt WHERE message IN (SELECT id FROM message WHERE chat = ?1)", params![chat.0])?;
+    let deleted = db.execute("DELETE FROM message WHERE chat = ?1", params![chat.0])?;
+    db.execute("DELETE FROM chat WHERE id = ?1", params![chat.0])?;
+    Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
+}
+
+/// Receipts that were to be sent to somebody are not.
+pub(crate) fn drop_pending_receipts(db: &Db, to: &AccountId) -> Result<(), StoreError> {
+    db.execute("DELETE FROM pending_receipt WHERE account = ?1", params![to.0])?;
+    Ok(())
 }
 
 /// Opened.
@@ -219,17 +287,6 @@ pub(crate) fn set_read(db: &Db, id: &MessageId) -> Result<bool, StoreError> {
     let changed =
         db.prepare_cached("UPDATE message SET unread = 0 WHERE id = ?1 AND unread = 1")?.execute(params![id.0])?;
     Ok(changed == 1)
-}
-
-/// Unread messages of one conversation, or of all.
-pub(crate) fn unread_count(db: &Db, chat: Option<&AccountId>) -> Result<u64, StoreError> {
-    let count: i64 = match chat {
-        Some(chat) => db
-            .prepare_cached("SELECT count(*) FROM message WHERE chat = ?1 AND unread = 1")?
-            .query_row(params![chat.0], |row| row.get(0))?,
-        None => db.prepare_cached("SELECT count(*) FROM message WHERE unread = 1")?.query_row([], |row| row.get(0))?,
-    };
-    Ok(from_sql(count))
 }
 
 /// A receipt to be sent with others, 200 ms from now.

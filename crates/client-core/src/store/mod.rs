@@ -4,17 +4,20 @@
 //! (usually a transaction of the core), so that one change is one transaction.
 
 pub(crate) mod account;
+pub(crate) mod chats;
 pub(crate) mod contacts;
 pub(crate) mod envelopes;
 pub(crate) mod events;
 pub(crate) mod invites;
 pub(crate) mod messages;
+mod migrations;
 pub(crate) mod outbox;
 pub(crate) mod prekeys;
 pub(crate) mod retries;
 mod schema;
 pub(crate) mod sessions;
 pub(crate) mod tasks;
+pub(crate) mod words;
 
 use std::path::Path;
 

@@ -23,9 +23,10 @@ pub(crate) struct OutboxRow {
     /// Devices that have it.
     pub(crate) done: Vec<u32>,
     pub(crate) attempts: u32,
+    pub(crate) created_ms: u64,
 }
 
-const COLUMNS: &str = "id, message, content, sealed, sealed_list, introduces, done, attempts, device";
+const COLUMNS: &str = "id, message, content, sealed, sealed_list, introduces, done, attempts, device, created_ms";
 
 fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
     const WHAT: &str = "outbox row";
@@ -40,6 +41,7 @@ fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
         done: done.as_chunks::<4>().0.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect(),
         attempts: row.get(7)?,
         device: row.get(8)?,
+        created_ms: from_sql(row.get(9)?),
     })
 }
 
@@ -201,9 +203,89 @@ pub(crate) fn waiting(db: &Db, target: &AccountId) -> Result<Option<(Option<Stri
 /// Messages that wait.
 pub(crate) fn message_count(db: &Db) -> Result<u64, StoreError> {
     let count: i64 = db
-        .prepare_cached("SELECT count(DISTINCT message) FROM outbox WHERE message IS NOT NULL")?
+        .prepare_cached(
+            "SELECT count(DISTINCT message) FROM outbox INDEXED BY outbox_message WHERE message IS NOT NULL",
+        )?
         .query_row([], |row| row.get(0))?;
     Ok(from_sql(count))
+}
+
+/// A message that waits.
+pub(crate) struct WaitingRow {
+    pub(crate) message: MessageId,
+    pub(crate) target: AccountId,
+    pub(crate) attempts: u32,
+    pub(crate) next_ms: u64,
+    pub(crate) created_ms: u64,
+    pub(crate) error: Option<String>,
+}
+
+/// Messages that wait, oldest first.
+pub(crate) fn messages(db: &Db, limit: u32) -> Result<Vec<WaitingRow>, StoreError> {
+    const WHAT: &str = "outbox row";
+    db.prepare_cached(
+        "SELECT message, target, attempts, next_ms, created_ms, error FROM outbox WHERE message IS NOT NULL ORDER BY id LIMIT ?1",
+    )?
+    .query_and_then(params![limit], |row| {
+        Ok(WaitingRow {
+            message: MessageId(array(&row.get::<_, Vec<u8>>(0)?, WHAT)?),
+            target: AccountId(array(&row.get::<_, Vec<u8>>(1)?, WHAT)?),
+            attempts: row.get(2)?,
+            next_ms: from_sql(row.get(3)?),
+            created_ms: from_sql(row.get(4)?),
+            error: row.get(5)?,
+        })
+    })?
+    .collect()
+}
+
+/// A message's row and its receiver.
+pub(crate) fn of_message(db: &Db, message: &MessageId) -> Result<Option<(OutboxRow, AccountId)>, StoreError> {
+    db.prepare_cached(&format!("SELECT {COLUMNS}, target FROM outbox WHERE message = ?1"))?
+        .query_and_then(params![message.0], |row| {
+            Ok((read(row)?, AccountId(array(&row.get::<_, Vec<u8>>(10)?, "outbox row")?)))
+        })?
+        .next()
+        .transpose()
+}
+
+/// Rows of one receiver that nobody has yet and that move no message's status, newest first.
+pub(crate) fn unsent_notes(db: &Db, target: &AccountId, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE target = ?1 AND message IS NULL AND done = x'' ORDER BY id DESC LIMIT ?2"
+    ))?
+    .query_and_then(params![target.0, limit], read)?
+    .collect()
+}
+
+/// Ids of the messages that wait for one receiver.
+pub(crate) fn messages_for(db: &Db, target: &AccountId) -> Result<Vec<MessageId>, StoreError> {
+    db.prepare_cached("SELECT message FROM outbox WHERE target = ?1 AND message IS NOT NULL ORDER BY id")?
+        .query_and_then(params![target.0], |row| Ok(MessageId(array(&row.get::<_, Vec<u8>>(0)?, "outbox row")?)))?
+        .collect()
+}
+
+/// Nothing goes to this receiver any more.
+pub(crate) fn delete_for(db: &Db, target: &AccountId) -> Result<(), StoreError> {
+    db.execute("DELETE FROM outbox WHERE target = ?1", params![target.0])?;
+    Ok(())
+}
+
+/// A receiver's rows, or everybody's, are tried again now, as if for the first time.
+pub(crate) fn retry(db: &Db, target: Option<&AccountId>) -> Result<u64, StoreError> {
+    let changed = db.execute(
+        "UPDATE outbox SET next_ms = 0, attempts = 0 WHERE ?1 IS NULL OR target = ?1",
+        params![target.map(|target| target.0)],
+    )?;
+    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+}
+
+/// Messages that wait for one receiver, or for anybody.
+pub(crate) fn message_count_for(db: &Db, target: Option<&AccountId>) -> Result<u64, StoreError> {
+    match target {
+        Some(target) => Ok(u64::try_from(messages_for(db, target)?.len()).unwrap_or(u64::MAX)),
+        None => message_count(db),
+    }
 }
 
 /// Rows that expired undelivered.

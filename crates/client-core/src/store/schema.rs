@@ -2,10 +2,10 @@
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, migrations::conversations::CONVERSATIONS, words};
 
 /// Every migration ever released, oldest first; `user_version` counts those applied.
-const MIGRATIONS: &[&str] = &[INITIAL];
+const MIGRATIONS: &[&str] = &[INITIAL, CONVERSATIONS];
 
 const INITIAL: &str = "
 -- The account and this device. One row.
@@ -184,6 +184,7 @@ CREATE TABLE relay_task (
 
 /// Brings the store to the newest schema.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    words::register(db)?;
     let applied: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if applied > known {

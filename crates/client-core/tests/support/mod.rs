@@ -116,7 +116,10 @@ impl Person {
     }
 
     pub async fn send(&self, to: &str, body: &str) -> Sent {
-        self.engine.send(SendParams { to: to.to_owned(), body: body.to_owned(), id: None }).await.unwrap()
+        self.engine
+            .send(SendParams { to: to.to_owned(), body: body.to_owned(), ..SendParams::default() })
+            .await
+            .unwrap()
     }
 
     pub async fn wait(&self, sent: &Sent, status: MessageStatus) -> Sent {
@@ -127,7 +130,7 @@ impl Person {
     }
 
     pub async fn history(&self, chat: &str) -> Vec<Message> {
-        let params = HistoryParams { chat: chat.to_owned(), limit: Some(1_000), before: None, since_ms: None };
+        let params = HistoryParams { chat: chat.to_owned(), limit: Some(1_000), ..HistoryParams::default() };
         self.engine.history(params).await.unwrap().messages
     }
 

@@ -1,0 +1,159 @@
+//! Conversations: the list, pages of one, search over all, and what is set for one on this device only.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ChatKind, ContactState, Message};
+
+/// Parameters of `chats`.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChatsParams {
+    /// Only those with unread messages.
+    #[serde(default)]
+    pub unread: bool,
+    /// The archived ones, too.
+    #[serde(default)]
+    pub archived: bool,
+}
+
+/// A conversation in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Chat {
+    /// Chat id.
+    pub id: String,
+    /// Kind.
+    pub kind: ChatKind,
+    /// Shown name, cleaned for terminals.
+    pub name: String,
+    /// The contact's state; `ok` for notes.
+    pub state: ContactState,
+    /// Unread messages.
+    pub unread: u64,
+    /// The oldest unread message: where to begin reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_unread: Option<String>,
+    /// Newest message; absent in events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Message>,
+    /// No sign of new messages until then; [`crate::limits::MUTED_FOR_EVER_MS`]: until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_until_ms: Option<u64>,
+    /// Stands before the others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// Out of the list; a new message brings it back unless it is muted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// Text that was begun and not sent; absent in events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<String>,
+}
+
+/// List of chats: pinned ones, then the newest.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Chats {
+    /// The chats.
+    pub chats: Vec<Chat>,
+}
+
+/// A chat's settings or its number of unread messages changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChatEvent {
+    /// Place in the event stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// The chat as it is now, without `last` and `draft`.
+    #[serde(flatten)]
+    pub chat: Chat,
+}
+
+/// Parameters of `chat.set`; what is absent stays as it is. Kept on this device.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChatSetParams {
+    /// Name, handle or id of the chat; `me` for notes.
+    pub chat: String,
+    /// Mute until then (milliseconds since 1970); 0 ends it, [`crate::limits::MUTED_FOR_EVER_MS`] is without end.
+    #[serde(default)]
+    pub muted_until_ms: Option<u64>,
+    /// Before the others in the list.
+    #[serde(default)]
+    pub pinned: Option<bool>,
+    /// Out of the list.
+    #[serde(default)]
+    pub archived: Option<bool>,
+}
+
+/// Parameters of `chat.draft`: keeps a text that was begun; an empty one forgets it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChatDraftParams {
+    /// Name, handle or id of the chat; `me` for notes.
+    pub chat: String,
+    /// At most [`crate::limits::MAX_TEXT_BYTES`] bytes.
+    pub text: String,
+}
+
+/// Parameters of `history`: the newest page, or the one before, after or around a message (one of the three).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryParams {
+    /// Name, handle or id of the chat; `me` for notes.
+    pub chat: String,
+    /// How many; default 50, at most [`crate::limits::MAX_HISTORY_PAGE`].
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// Only what stands before this message id.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// Only what stands after this message id, the next ones first.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// This message id in the middle, with what stands before and after it.
+    #[serde(default)]
+    pub around: Option<String>,
+    /// Only what was written at or after this time.
+    #[serde(default)]
+    pub since_ms: Option<u64>,
+}
+
+/// Messages, oldest first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct History {
+    /// In the conversation's order.
+    pub messages: Vec<Message>,
+    /// Something stands before the first of them.
+    #[serde(default)]
+    pub more_before: bool,
+    /// Something stands after the last of them.
+    #[serde(default)]
+    pub more_after: bool,
+}
+
+/// Parameters of `search`. The query is plain words: all have to occur, the last one also as the beginning of a word.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchParams {
+    /// Words, at most [`crate::limits::MAX_QUERY_BYTES`] bytes.
+    pub query: String,
+    /// Only in this chat (name, handle or id; `me` for notes).
+    #[serde(default)]
+    pub chat: Option<String>,
+    /// How many; default 50, at most [`crate::limits::MAX_HISTORY_PAGE`].
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// Go on after this message id: the last one found so far.
+    #[serde(default)]
+    pub before: Option<String>,
+}
+
+/// What was found, newest first (by arrival on this device).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Hits {
+    /// The messages, each with `chat_name` and `snippet`.
+    pub hits: Vec<Message>,
+    /// For `before`, when there may be more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

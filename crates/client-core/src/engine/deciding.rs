@@ -1,0 +1,207 @@
+//! What a person decides about a contact: another name, block, unblock, remove.
+//!
+//! Blocking has to bite at the relay: the delivery key that the blocked one has is replaced, the old one is dead at once,
+//! and everybody else is introduced to the new one with a message of its own and with all that follows until they answer.
+//! Each of these calls may be repeated: it asks for a state, not for a step.
+
+use subrosa_wire::{DeliveryKey, mailbox::MailboxRequest};
+
+use super::{
+    conversations::NOTES_ALIAS,
+    core::{Change, Core},
+    people::{MAX_NAME_CHARS, view},
+    sending::random_id,
+};
+use crate::{
+    api::{ApiError, Contact, ContactEvent, ContactState, Done, ErrorKind, Event},
+    clean::clean_line,
+    content::{Body, Hello, KeySync},
+    store::{
+        self,
+        contacts::{self, ContactRow},
+    },
+};
+
+/// Why what waited for somebody who is blocked now did not go.
+const BLOCKED: &str = "you blocked them";
+
+impl Core {
+    /// Shows a contact under another name, on this device.
+    pub(crate) fn contact_rename(&mut self, who: &str, name: &str) -> Result<Contact, ApiError> {
+        let mut contact = self.contact_row(who)?;
+        let cleaned = clean_line(name);
+        let name = cleaned.trim();
+        if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
+            return Err(ApiError::new(
+                ErrorKind::Usage,
+                format!("a name has 1 to {MAX_NAME_CHARS} characters that can be shown"),
+            ));
+        }
+        if name.eq_ignore_ascii_case(NOTES_ALIAS)
+            || name.eq_ignore_ascii_case(&self.own.handle)
+            || contacts::name_taken(&self.db, name, &contact.account)?
+        {
+            return Err(ApiError::new(ErrorKind::Usage, format!("{name:?} is somebody else's name here"))
+                .hint("choose a name that no contact has; `subrosa contact list` shows them"));
+        }
+        if contact.name != name {
+            name.clone_into(&mut contact.name);
+            self.change(|change| change.put_contact(&contact))?;
+        }
+        Ok(view(&contact))
+    }
+
+    pub(crate) fn contact_block(&mut self, who: &str) -> Result<Contact, ApiError> {
+        let contact = self.contact_row(who)?;
+        if contact.state == ContactState::Blocked {
+            return Ok(view(&contact));
+        }
+        self.change(|change| change.block(contact))
+    }
+
+    pub(crate) fn contact_unblock(&mut self, who: &str) -> Result<Contact, ApiError> {
+        let contact = self.contact_row(who)?;
+        if contact.state != ContactState::Blocked {
+            return Ok(view(&contact));
+        }
+        self.change(|change| change.unblock(contact))
+    }
+
+    /// Forgets a contact and everything that was said. For a request: declines it, without a word to them.
+    pub(crate) fn contact_remove(&mut self, who: &str) -> Result<Done, ApiError> {
+        let contact = self.contact_row(who)?;
+        let id = contact.account;
+        self.change(|change| change.remove(contact))?;
+        Ok(Done { id: Some(id.to_string()), count: 1 })
+    }
+}
+
+/// Whether they may have our delivery key: they got an introduction of ours.
+const fn has_our_key(state: ContactState) -> bool {
+    matches!(state, ContactState::Ok | ContactState::Requested)
+}
+
+impl Change<'_> {
+    fn block(&mut self, mut contact: ContactRow) -> Result<Contact, ApiError> {
+        contact.state_before = Some(contact.state);
+        contact.decided_ms = self.now_ms;
+        self.set_blocked(&mut contact)?;
+        if contact.state_before.is_some_and(has_our_key) {
+            self.rotate_delivery_key()?;
+        }
+        self.sync_contact(&contact)?;
+        Ok(view(&contact))
+    }
+
+    /// From now on nothing goes to them, and nothing of theirs is looked at.
+    fn set_blocked(&mut self, contact: &mut ContactRow) -> Result<(), ApiError> {
+        contact.state = ContactState::Blocked;
+        self.fail_outbox(&contact.account, BLOCKED)?;
+        store::messages::drop_pending_receipts(self.db, &contact.account)?;
+        self.put_contact(contact)
+    }
+
+    fn unblock(&mut self, mut contact: ContactRow) -> Result<Contact, ApiError> {
+        contact.decided_ms = self.now_ms;
+        self.set_unblocked(&mut contact)?;
+        if has_our_key(contact.state) {
+            self.queue(&contact.account, None, Body::Hello(Hello {}))?;
+        }
+        self.sync_contact(&contact)?;
+        Ok(view(&contact))
+    }
+
+    fn set_unblocked(&mut self, contact: &mut ContactRow) -> Result<(), ApiError> {
+        contact.state = contact.state_before.take().unwrap_or(ContactState::Request);
+        // The key they have is dead: what we send introduces us until they answer.
+        contact.answered = false;
+        contact.introduced = false;
+        contact.requested = false;
+        contact.list_stale = true;
+        self.put_contact(contact)
+    }
+
+    fn remove(&mut self, mut contact: ContactRow) -> Result<(), ApiError> {
+        let rotates = has_our_key(contact.state);
+        contact.state = ContactState::Removed;
+        contact.decided_ms = self.now_ms;
+        self.forget(&contact)?;
+        if rotates {
+            self.rotate_delivery_key()?;
+        }
+        self.sync_contact(&contact)
+    }
+
+    /// Forgets a contact with the conversation.
+    fn forget(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
+        store::messages::delete_chat(self.db, &contact.account)?;
+        contacts::delete(self.db, &contact.account)?;
+        let contact = Contact { state: ContactState::Removed, ..view(contact) };
+        self.event(&Event::Contact(ContactEvent { cursor: None, contact }))
+    }
+
+    /// Replaces what lets contacts submit to us. The old key is dead as soon as our relay hears of it.
+    fn rotate_delivery_key(&mut self) -> Result<(), ApiError> {
+        let key = DeliveryKey::new(random_id()?);
+        let changed_ms = self.now_ms.max(store::account::delivery_key_ms(self.db)?.saturating_add(1));
+        self.take_delivery_key(&key, changed_ms)?;
+        if self.has_siblings() {
+            let own = self.own.address.account;
+            let sync = KeySync { delivery_key: key.as_bytes().to_vec(), changed_ms };
+            self.queue(&own, None, Body::KeySync(sync))?;
+        }
+        for account in contacts::introduce_again(self.db)? {
+            self.queue(&account, None, Body::Hello(Hello {}))?;
+        }
+        Ok(())
+    }
+
+    fn take_delivery_key(&mut self, key: &DeliveryKey, changed_ms: u64) -> Result<(), ApiError> {
+        store::account::set_delivery_key(self.db, key, changed_ms)?;
+        self.reload_own();
+        self.relay_task(MailboxRequest::SetDeliveryKeys { current: key.hash(), previous: None, previous_valid_s: 0 })?;
+        Ok(())
+    }
+
+    /// Another device of ours replaced the key. The newest wins; the loser's relay request may have come last, so the
+    /// winner's is made again.
+    pub(super) fn apply_key_sync(&mut self, sync: &KeySync) -> Result<(), ApiError> {
+        let Ok(theirs) = DeliveryKey::from_slice(&sync.delivery_key) else { return Ok(()) };
+        let known_ms = store::account::delivery_key_ms(self.db)?;
+        let newer = (sync.changed_ms, theirs.as_bytes()) > (known_ms, self.own.delivery_key.as_bytes());
+        if newer {
+            self.take_delivery_key(&theirs, sync.changed_ms)
+        } else {
+            let own = self.own.delivery_key.clone();
+            self.take_delivery_key(&own, known_ms)
+        }
+    }
+
+    /// What another device of ours decided about a contact, later than what is known here. Says whether the contact is gone.
+    pub(super) fn apply_decision(
+        &mut self,
+        contact: &mut ContactRow,
+        state: ContactState,
+        decided_ms: u64,
+    ) -> Result<bool, ApiError> {
+        contact.decided_ms = decided_ms;
+        match state {
+            ContactState::Removed => {
+                self.forget(contact)?;
+                return Ok(true);
+            }
+            ContactState::Blocked if contact.state != ContactState::Blocked => {
+                contact.state_before = Some(contact.state);
+                self.set_blocked(contact)?;
+            }
+            ContactState::Blocked => {}
+            other => {
+                if contact.state == ContactState::Blocked {
+                    self.set_unblocked(contact)?;
+                }
+                contact.state = other;
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,3 @@
+//! Migrations that are longer than a few lines, one file each.
+
+pub(super) mod conversations;
