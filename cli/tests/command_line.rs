@@ -14,7 +14,7 @@ fn plain(arguments: &[&str]) -> Outcome {
     run(subrosa().args(arguments), None)
 }
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 23] = [
     "init",
     "invite",
     "join",
@@ -28,6 +28,9 @@ const VERBS: [&str; 20] = [
     "info",
     "read",
     "status",
+    "chat",
+    "search",
+    "outbox",
     "relay",
     "demo",
     "export",

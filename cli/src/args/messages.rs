@@ -5,23 +5,38 @@ use subrosa_client_core::api::MessageStatus;
 
 use super::values::message_id;
 
-/// Send a message
+/// Send a message, to one or several people
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
   subrosa send bob -m 'hello'
-  subrosa send bob -m 'are you there?' --wait delivered --timeout 20s
-  git log -1 | subrosa send bob -")]
+  subrosa send bob carol -m 'lunch?' --wait delivered --timeout 20s
+  git log -1 | subrosa send bob -
+  subrosa send bob --reply 3f9ac2e1 -m 'yes'
+  subrosa send ops --key \"backup-$(date +%F)\" -m 'backup done'
+  tail -f app.log | subrosa send ops --lines
+  subrosa send me -m 'buy milk'
+  echo '{\"to\":\"bob\",\"body\":\"hi\"}' | subrosa send --batch")]
 pub(crate) struct SendArgs {
-    /// Name, handle or account id; a handle that is no contact yet gets a request
-    #[arg(value_name = "TO")]
-    pub(crate) to: String,
+    /// Names, handles or account ids; a handle that is no contact yet gets a request. me: a note to yourself. A lone - at
+    /// the end reads the text from stdin
+    #[arg(value_name = "TO", required_unless_present = "batch")]
+    pub(crate) to: Vec<String>,
     /// The text; - reads it from stdin
-    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "stdin")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) message: Option<String>,
-    /// Read the text from stdin
-    #[arg(value_name = "-", value_parser = ["-"])]
-    pub(crate) stdin: Option<String>,
+    /// The message that this answers: its id or the beginning of it
+    #[arg(long, value_name = "ID")]
+    pub(crate) reply: Option<String>,
+    /// Send once under this key, however often it is run; the same key with another text is an error
+    #[arg(long, value_name = "KEY", conflicts_with = "id")]
+    pub(crate) key: Option<String>,
+    /// Each line of stdin is a message, sent at once; empty lines are passed over
+    #[arg(long, conflicts_with_all = ["message", "key", "id", "reply", "batch"])]
+    pub(crate) lines: bool,
+    /// Each line of stdin is a JSON object: to, body, and if wanted id, reply_to, key
+    #[arg(long, conflicts_with_all = ["message", "key", "id", "reply", "to"])]
+    pub(crate) batch: bool,
     /// Return when the message got that far
     #[arg(long, value_enum, value_name = "HOW FAR", default_value_t = Wait::Sent)]
     pub(crate) wait: Wait,
@@ -77,7 +92,16 @@ pub(crate) struct ReceiveArgs {
 Examples:
   subrosa listen
   subrosa listen --json --since 812
-  subrosa listen --json --types message,receipt")]
+  subrosa listen --json --types message,receipt
+  subrosa listen --consumer bot --exec ./bot.sh --quick
+
+A command after --exec runs for each message that comes in, one at a time: the message as a JSON line on its stdin, what
+it prints on our stderr. --exec stands last: all that follows belongs to the command, and no shell reads it. A command
+that fails or takes too long is reported on stderr, and the stream goes on.
+
+With --consumer the place in the stream is kept, and moved on only after a message is out (with --exec: after its command
+has ended). Who is killed in between sees that message once more; nothing is passed over. A new consumer begins with the
+oldest event that is kept.")]
 pub(crate) struct ListenArgs {
     /// Begin after this cursor; without it, only what is new
     #[arg(long, value_name = "CURSOR")]
@@ -85,6 +109,15 @@ pub(crate) struct ListenArgs {
     /// Only these, separated by commas
     #[arg(long, value_enum, value_name = "TYPES", value_delimiter = ',')]
     pub(crate) types: Vec<EventType>,
+    /// Go on where this consumer stopped, and keep its place
+    #[arg(long, value_name = "NAME", conflicts_with = "since")]
+    pub(crate) consumer: Option<String>,
+    /// Run this for each message that comes in
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
+    pub(crate) exec: Vec<std::ffi::OsString>,
+    /// Longest time for one run of the command
+    #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "1m")]
+    pub(crate) exec_timeout: std::time::Duration,
 }
 
 /// Kinds of events.

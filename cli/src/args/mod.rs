@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 mod account;
+mod chats;
 mod config;
 mod files;
 mod messages;
@@ -13,6 +14,7 @@ mod service;
 mod values;
 
 pub(crate) use account::{AccountArgs, AccountVerb, InitArgs, StatusArgs};
+pub(crate) use chats::{ChatArgs, ChatVerb, Mute, OutboxArgs, OutboxVerb, SearchArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use files::{CompletionsArgs, ExportArgs, ExportFormat, ManArgs};
 pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
@@ -106,7 +108,10 @@ pub(crate) enum Verb {
     Receive(ReceiveArgs),
     Listen(ListenArgs),
     Chats(ChatsArgs),
+    Chat(ChatArgs),
     History(HistoryArgs),
+    Search(SearchArgs),
+    Outbox(OutboxArgs),
     Export(ExportArgs),
     Info(InfoArgs),
     Read(ReadArgs),
@@ -162,9 +167,11 @@ mod tests {
     fn message_ids_are_checked_before_anything_is_sent() {
         assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "x", "--id", "abc"]).is_err());
         assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "x", "--id", &"AB".repeat(16)]).is_ok());
-        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "x", "-"]).is_err());
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "x", "--lines"]).is_err());
+        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "--batch"]).is_err());
+        assert!(Cli::try_parse_from(["subrosa", "send", "--batch"]).is_ok());
+        assert!(Cli::try_parse_from(["subrosa", "send"]).is_err());
         assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-"]).is_ok());
-        assert!(Cli::try_parse_from(["subrosa", "send", "bob", "text without -m"]).is_err());
         assert!(Cli::try_parse_from(["subrosa", "send", "bob", "-m", "-starts with a dash"]).is_ok());
     }
 }

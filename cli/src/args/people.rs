@@ -37,13 +37,15 @@ pub(crate) struct JoinArgs {
     pub(crate) link: String,
 }
 
-/// List, show and accept contacts
+/// List, show, accept, rename, block and remove contacts
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
   subrosa contact list
-  subrosa contact show bob
-  subrosa contact accept carol")]
+  subrosa contact list --requests
+  subrosa contact accept carol
+  subrosa contact rename bob 'Bob from work'
+  subrosa contact block mallory")]
 pub(crate) struct ContactArgs {
     #[command(subcommand)]
     pub(crate) verb: ContactVerb,
@@ -56,8 +58,8 @@ pub(crate) enum ContactVerb {
     #[command(before_help = "\
 Examples:
   subrosa contact list
-  subrosa contact list --json")]
-    List,
+  subrosa contact list --requests --json")]
+    List(ContactListArgs),
     /// One contact
     #[command(before_help = "\
 Examples:
@@ -68,6 +70,55 @@ Examples:
 Examples:
   subrosa contact accept carol")]
     Accept(WhoArgs),
+    /// Show a contact under another name, on this device only
+    #[command(before_help = "\
+Examples:
+  subrosa contact rename bob 'Bob from work'")]
+    Rename(RenameArgs),
+    /// Nothing more comes from them or goes to them: their key to your mailbox is dead at once. They are not told. What was
+    /// said stays; to hide it, too: subrosa chat set WHO --archive
+    #[command(before_help = "\
+Examples:
+  subrosa contact block mallory")]
+    Block(WhoArgs),
+    /// Take a block back: they are what they were before
+    #[command(before_help = "\
+Examples:
+  subrosa contact unblock bob")]
+    Unblock(WhoArgs),
+    /// Forget a contact and all that was said with them; declines a request. They may ask again: block keeps them away
+    #[command(before_help = "\
+Examples:
+  subrosa contact remove carol
+  subrosa export carol -o carol.txt && subrosa contact remove carol --force")]
+    Remove(RemoveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContactListArgs {
+    /// Only those who wait to be accepted
+    #[arg(long)]
+    pub(crate) requests: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenameArgs {
+    /// Name, handle, account id or its beginning (8 characters or more)
+    #[arg(value_name = "WHO")]
+    pub(crate) who: String,
+    /// The new name; no other contact has it
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// Name, handle, account id or its beginning (8 characters or more)
+    #[arg(value_name = "WHO")]
+    pub(crate) who: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anstream::{AutoStream, ColorChoice};
 use subrosa_client_core::{
     ApiError,
-    api::{Event, LINE_VERSION, Line, LineContent},
+    api::{Done, Event, LINE_VERSION, Line, LineContent},
     clean::{clean_line, escape_json},
     config::Config,
 };
@@ -70,9 +70,14 @@ impl Output {
     /// Prints one event and flushes it.
     pub(crate) fn event(&self, event: &Event) -> io::Result<()> {
         if self.json {
-            return print(&json(&EventLine { v: LINE_VERSION, event })?);
+            return print(&event_json(event)?);
         }
         print(&human::event(event, self.ticks))
+    }
+
+    /// Prints that something was done: a line for programs, `text` for people.
+    pub(crate) fn done(&self, done: Done, text: &str) -> io::Result<()> {
+        if self.json { self.line(done) } else { print(&clean_line(text)) }
     }
 
     /// Prints text for people only; with `--json` nothing.
@@ -105,6 +110,11 @@ impl Output {
 /// A line on stderr, without colours where it has none. That nobody reads it is no reason to fail.
 pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// An event as one JSON line.
+pub(crate) fn event_json(event: &Event) -> io::Result<String> {
+    json(&EventLine { v: LINE_VERSION, event })
 }
 
 /// One JSON object, harmless also when it meets a terminal.

@@ -1,7 +1,7 @@
-//! `contact list|show|accept` and `verify`.
+//! `contact list|show|accept|rename|block|unblock|remove` and `verify`.
 
 use subrosa_client_core::{
-    api::{NoParams, VerifyParams, WhoParams},
+    api::{ContactState, NoParams, RenameParams, VerifyParams, WhoParams},
     clean::clean_line,
 };
 
@@ -9,6 +9,7 @@ use crate::{
     Context,
     account::{Use, with_account},
     args::{ContactVerb, VerifyArgs},
+    confirm::confirm,
     errors::Failure,
     output::qr,
 };
@@ -16,10 +17,17 @@ use crate::{
 pub(crate) async fn run(ctx: &Context, verb: ContactVerb) -> Result<(), Failure> {
     with_account(ctx, Use { kind: "contact", drain: true }, async |client| {
         match verb {
-            ContactVerb::List => {
-                let contacts = client.contact_list(NoParams {}).await?.contacts;
+            ContactVerb::List(args) => {
+                let mut contacts = client.contact_list(NoParams {}).await?.contacts;
+                if args.requests {
+                    contacts.retain(|contact| contact.state == ContactState::Request);
+                }
                 if contacts.is_empty() {
-                    ctx.out.note("Nobody yet. Invite somebody: subrosa invite");
+                    ctx.out.note(if args.requests {
+                        "Nobody waits to be accepted."
+                    } else {
+                        "Nobody yet. Invite somebody: subrosa invite"
+                    });
                 }
                 for contact in contacts {
                     ctx.out.line(contact)?;
@@ -27,6 +35,19 @@ pub(crate) async fn run(ctx: &Context, verb: ContactVerb) -> Result<(), Failure>
             }
             ContactVerb::Show(args) => ctx.out.line(client.contact_show(WhoParams { who: args.who }).await?)?,
             ContactVerb::Accept(args) => ctx.out.line(client.contact_accept(WhoParams { who: args.who }).await?)?,
+            ContactVerb::Rename(args) => {
+                ctx.out.line(client.contact_rename(RenameParams { who: args.who, name: args.name }).await?)?;
+            }
+            ContactVerb::Block(args) => ctx.out.line(client.contact_block(WhoParams { who: args.who }).await?)?,
+            ContactVerb::Unblock(args) => ctx.out.line(client.contact_unblock(WhoParams { who: args.who }).await?)?,
+            ContactVerb::Remove(args) => {
+                // Who is meant is settled before the question, and what is removed is who was asked about.
+                let contact = client.contact_show(WhoParams { who: args.who }).await?;
+                let loss = format!("This forgets {} and all messages with them, on this device.", contact.name);
+                confirm(ctx, args.force, &loss).await?;
+                let done = client.contact_remove(WhoParams { who: contact.id }).await?;
+                ctx.out.done(done, &format!("{} is forgotten", contact.name))?;
+            }
         }
         Ok(())
     })

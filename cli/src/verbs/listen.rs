@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use subrosa_client_core::{
-    Client,
-    api::{Event, EventsParams, NoParams},
+    ApiError, Client, ErrorKind,
+    api::{Event, EventsParams, NoParams, ReceiveCommitParams, ReceiveParams},
     clean::clean_line,
 };
 
@@ -12,9 +12,11 @@ use crate::{
     Context,
     account::{Use, millis, open_account},
     args::{EventType, ListenArgs},
-    errors::Failure,
+    errors::{Failure, show},
     interrupt::Signal,
 };
+
+use super::exec::Exec;
 
 /// One call waits at most so long; the next follows at once.
 const POLL: Duration = Duration::from_secs(60);
@@ -44,9 +46,13 @@ const fn end(signal: Signal) -> Result<(), Failure> {
 
 async fn follow(ctx: &Context, client: &dyn Client, args: &ListenArgs, until: Option<Instant>) -> Result<(), Failure> {
     // A place in the stream first: if the engine changes hands, the next one goes on from there.
-    let mut cursor = match args.since {
-        Some(cursor) => cursor,
-        None => client.events(EventsParams { since: None, max: Some(1), wait_ms: 0 }).await?.cursor,
+    let exec = Exec::new(&args.exec, args.exec_timeout);
+    let mut cursor = match (args.since, &args.consumer) {
+        (Some(cursor), _) => cursor,
+        (None, Some(name)) => {
+            client.receive(ReceiveParams { consumer: Some(name.clone()), max: Some(0) }).await?.cursor
+        }
+        (None, None) => client.events(EventsParams { since: None, max: Some(1), wait_ms: 0 }).await?.cursor,
     };
     let account = client.account(NoParams {}).await?;
     ctx.out.note(&format!("listening as {} at {}; Ctrl-C ends", clean_line(&account.name), clean_line(&account.relay)));
@@ -58,12 +64,38 @@ async fn follow(ctx: &Context, client: &dyn Client, args: &ListenArgs, until: Op
             if wanted(event, &args.types) {
                 ctx.out.event(event)?;
             }
+            if let (Some(exec), Event::Message(message)) = (&exec, event)
+                && !message.outgoing
+            {
+                if let Err(why) = exec.run(event).await {
+                    report(ctx, &message.id, &why);
+                }
+                if let Some(cursor) = message.cursor {
+                    keep_place(client, args, cursor).await?;
+                }
+            }
+        }
+        if page.cursor != cursor {
+            keep_place(client, args, page.cursor).await?;
         }
         cursor = page.cursor;
         if left.is_some_and(|left| left.is_zero()) && page.events.is_empty() {
             return Ok(());
         }
     }
+}
+
+/// What came before is out: the consumer goes on behind it.
+async fn keep_place(client: &dyn Client, args: &ListenArgs, cursor: u64) -> Result<(), Failure> {
+    if let Some(name) = &args.consumer {
+        client.receive_commit(ReceiveCommitParams { consumer: Some(name.clone()), cursor }).await?;
+    }
+    Ok(())
+}
+
+/// A command that failed is no reason to stop.
+fn report(ctx: &Context, id: &str, why: &str) {
+    show(&ApiError::new(ErrorKind::Failed, format!("message {id}: {why}")), ctx.out.json);
 }
 
 fn wanted(event: &Event, types: &[EventType]) -> bool {

@@ -3,16 +3,21 @@
 use crate::{Context, args::Verb, errors::Failure};
 
 mod account;
+mod chat;
 mod config;
 mod contact;
+mod exec;
 mod export;
+mod feed;
 mod init;
 mod install;
 mod link;
 mod listen;
+mod outbox;
 mod read;
 mod receive;
 mod relay;
+mod search;
 mod send;
 
 /// Runs a verb.
@@ -27,6 +32,9 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Receive(args) => receive::run(ctx, args).await,
         Verb::Listen(args) => listen::run(ctx, args).await,
         Verb::Chats(args) => read::chats(ctx, args).await,
+        Verb::Chat(args) => chat::run(ctx, args.verb).await,
+        Verb::Search(args) => search::run(ctx, args).await,
+        Verb::Outbox(args) => outbox::run(ctx, args.verb).await,
         Verb::History(args) => read::history(ctx, args).await,
         Verb::Export(args) => export::run(ctx, args).await,
         Verb::Info(args) => read::info(ctx, args).await,

@@ -1,8 +1,9 @@
-//! `send`: queues a message and waits until it got as far as asked.
+//! `send`: queues a message for one or several people and waits until it got as far as asked. Streams of messages (`--lines`,
+//! `--batch`) are in `feed.rs`.
 
 use std::{
     io::{IsTerminal as _, Read as _},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use subrosa_client_core::{
@@ -15,15 +16,30 @@ use crate::{
     Context,
     account::{Use, millis, with_account},
     args::SendArgs,
-    errors::{Failure, usage},
+    errors::{Failure, show, usage},
     output::ticks,
 };
 
+use super::feed;
+
 /// How long `send` waits unless told: as long as a person does before looking what is wrong.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
-    let from_stdin = args.stdin.is_some() || args.message.as_deref() == Some("-");
+    if args.lines || args.batch {
+        return feed::run(ctx, args).await;
+    }
+    let (to, dash) = receivers(&args.to)?;
+    if dash && args.message.is_some() {
+        return Err(usage("there are two texts: -m and stdin", "leave out -m, or the - at the end"));
+    }
+    if to.len() > 1 && args.id.is_some() {
+        return Err(usage(
+            "one id cannot be that of several messages",
+            "use --key KEY: each receiver gets an id of its own",
+        ));
+    }
+    let from_stdin = dash || args.message.as_deref() == Some("-");
     let body = match args.message {
         _ if from_stdin => tokio::task::spawn_blocking(text_from_stdin)
             .await
@@ -34,24 +50,121 @@ pub(crate) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
         }
     };
     check(&body)?;
-    // Ours, so that a call repeated after its engine died sends nothing twice.
-    let id = match args.id {
-        Some(id) => id,
-        None => new_message_id()?,
-    };
+    let mut messages = Vec::new();
+    for to in to {
+        let id = match (&args.key, &args.id) {
+            (Some(_), _) => None,
+            (None, Some(id)) => Some(id.clone()),
+            // Ours, so that a call repeated after its engine died sends nothing twice.
+            (None, None) => Some(new_message_id()?),
+        };
+        messages.push(SendParams { to, body: body.clone(), id, reply_to: args.reply.clone(), key: args.key.clone() });
+    }
     let timeout = ctx.global.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let how = Use { kind: "send", drain: true };
-    with_account(ctx, how, async |client| {
-        let queued =
-            client.send(SendParams { to: args.to.clone(), body, id: Some(id), ..SendParams::default() }).await?;
-        let Some(wanted) = args.wait.status() else { return finish(ctx, queued, None) };
-        let sent = wait(&*client, &queued, wanted, timeout).await;
-        finish(ctx, sent?, Some(wanted))
+    let wanted = args.wait.status();
+    with_account(ctx, Use { kind: "send", drain: true }, async |client| {
+        send_all(ctx, &*client, messages, wanted, timeout).await
     })
     .await
 }
 
-async fn wait(client: &dyn Client, queued: &Sent, wanted: MessageStatus, timeout: Duration) -> Result<Sent, ApiError> {
+/// The receivers, each once, and whether a lone - stands at the end.
+pub(super) fn receivers(names: &[String]) -> Result<(Vec<String>, bool), Failure> {
+    let mut to: Vec<String> = Vec::new();
+    for name in names {
+        if name != "-" && !to.contains(name) {
+            to.push(name.clone());
+        }
+    }
+    if to.is_empty() {
+        return Err(usage("nobody is named", "for example: subrosa send bob -"));
+    }
+    Ok((to, names.iter().any(|name| name == "-")))
+}
+
+/// Queues all, then waits for each; one that fails stops none of the others.
+async fn send_all(
+    ctx: &Context,
+    client: &dyn Client,
+    messages: Vec<SendParams>,
+    wanted: Option<MessageStatus>,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let until = Instant::now() + timeout;
+    let mut queued = Vec::new();
+    for message in messages {
+        let to = message.to.clone();
+        queued.push((to, client.send(message).await));
+    }
+    let mut tally = Tally::new(queued.len() > 1);
+    for (to, queued) in queued {
+        let result = match (queued, wanted) {
+            (Err(error), _) => Err(Failure::from(error)),
+            (Ok(queued), None) => finish(ctx, queued, None),
+            (Ok(queued), Some(status)) => {
+                let left = until.saturating_duration_since(Instant::now());
+                match wait(client, &queued, status, left).await {
+                    Ok(sent) => finish(ctx, sent, wanted),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        };
+        tally.count(ctx, &to, result)?;
+    }
+    tally.verdict()
+}
+
+/// What became of several messages.
+pub(super) struct Tally {
+    /// Errors are told with whose they are, each when it happens.
+    several: bool,
+    total: usize,
+    errors: Vec<ApiError>,
+}
+
+impl Tally {
+    pub(super) const fn new(several: bool) -> Self {
+        Self { several, total: 0, errors: Vec::new() }
+    }
+
+    /// Counts one result; only what ends the command comes back.
+    pub(super) fn count(&mut self, ctx: &Context, whose: &str, result: Result<(), Failure>) -> Result<(), Failure> {
+        self.total += 1;
+        match result {
+            Ok(()) => Ok(()),
+            Err(Failure::Api(error)) => {
+                if self.several {
+                    let message = format!("{whose}: {}", error.message);
+                    show(&ApiError { message, ..error.clone() }, ctx.out.json);
+                    // Its text has been shown: only what kind it was counts at the end.
+                }
+                self.errors.push(error);
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Some failed: that is an error of its own kind. If all failed alike, it is theirs.
+    pub(super) fn verdict(self) -> Result<(), Failure> {
+        let Self { several, total, mut errors } = self;
+        let failed = errors.len();
+        let Some(last) = errors.pop() else { return Ok(()) };
+        if !several {
+            return Err(last.into());
+        }
+        let alike = failed == total && errors.iter().all(|error| error.code == last.code);
+        let code = if alike { last.code } else { ErrorKind::Partial };
+        Err(ApiError::new(code, format!("{failed} of {total} did not get as far as asked")).into())
+    }
+}
+
+pub(super) async fn wait(
+    client: &dyn Client,
+    queued: &Sent,
+    wanted: MessageStatus,
+    timeout: Duration,
+) -> Result<Sent, ApiError> {
     let params = WaitParams { id: queued.id.clone(), status: wanted, timeout_ms: millis(timeout) };
     match client.wait(params).await {
         // Time that ran out is told by how far the message got.
@@ -61,7 +174,7 @@ async fn wait(client: &dyn Client, queued: &Sent, wanted: MessageStatus, timeout
 }
 
 /// Prints how far it got; an error if that is not as far as wanted.
-fn finish(ctx: &Context, sent: Sent, wanted: Option<MessageStatus>) -> Result<(), Failure> {
+pub(super) fn finish(ctx: &Context, sent: Sent, wanted: Option<MessageStatus>) -> Result<(), Failure> {
     let status = sent.status;
     let id = sent.id.clone();
     let reason = sent.results.iter().find_map(|result| result.error.clone());
@@ -93,7 +206,7 @@ const fn is_final_failure(status: MessageStatus) -> bool {
     matches!(status, MessageStatus::Failed | MessageStatus::Expired)
 }
 
-const fn rank(status: MessageStatus) -> u8 {
+pub(super) const fn rank(status: MessageStatus) -> u8 {
     match status {
         MessageStatus::Failed | MessageStatus::Expired | MessageStatus::Queued => 0,
         MessageStatus::Sent => 1,
@@ -103,7 +216,7 @@ const fn rank(status: MessageStatus) -> u8 {
 }
 
 /// Everything that is known to be wrong before anything is asked or stored.
-fn check(body: &str) -> Result<(), Failure> {
+pub(super) fn check(body: &str) -> Result<(), Failure> {
     if body.is_empty() {
         return Err(usage("the message is empty", "say something with -m TEXT"));
     }
@@ -150,7 +263,7 @@ fn text_from_stdin() -> Result<String, Failure> {
     Ok(text)
 }
 
-fn new_message_id() -> Result<String, Failure> {
+pub(super) fn new_message_id() -> Result<String, Failure> {
     let mut id = [0; 16];
     getrandom::fill(&mut id)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))?;

@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const NOTES_NAME: &str = "Note to self";
 
 /// How it is named in commands. No handle is that short, and no contact is shown under it.
-pub(crate) const NOTES_ALIAS: &str = "me";
+const NOTES_ALIAS: &str = "me";
 
 /// Default page of history and search.
 pub(super) const PAGE: u32 = 50;
@@ -41,16 +41,21 @@ pub(crate) struct ChatRef {
     pub(crate) name: String,
 }
 
+/// Names that mean ourselves and no contact is shown under.
+pub(crate) fn is_own_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case(NOTES_ALIAS) || name.eq_ignore_ascii_case(NOTES_NAME)
+}
+
 /// Whether `text` names ourselves: `me`, our handle, our id or its beginning. A contact of that name comes first.
 pub(crate) fn is_self(own: &Own, text: &str) -> bool {
-    text == NOTES_ALIAS
+    is_own_name(text)
         || text == own.handle
         || (text.len() >= MIN_ID_PREFIX && own.address.account.to_string().starts_with(&text.to_ascii_lowercase()))
 }
 
 /// Finds a conversation by what a person types.
 pub(crate) fn find_chat(db: &Db, own: &Own, text: &str) -> Result<ChatRef, ApiError> {
-    if text != NOTES_ALIAS
+    if !is_own_name(text)
         && let Some(contact) = people::find(db, text)?
     {
         return Ok(ChatRef { id: contact.account, name: contact.name });

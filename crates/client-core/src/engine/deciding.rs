@@ -7,7 +7,7 @@
 use subrosa_wire::{DeliveryKey, mailbox::MailboxRequest};
 
 use super::{
-    conversations::NOTES_ALIAS,
+    conversations::is_own_name,
     core::{Change, Core},
     people::{MAX_NAME_CHARS, view},
     sending::random_id,
@@ -37,7 +37,7 @@ impl Core {
                 format!("a name has 1 to {MAX_NAME_CHARS} characters that can be shown"),
             ));
         }
-        if name.eq_ignore_ascii_case(NOTES_ALIAS)
+        if is_own_name(name)
             || name.eq_ignore_ascii_case(&self.own.handle)
             || contacts::name_taken(&self.db, name, &contact.account)?
         {

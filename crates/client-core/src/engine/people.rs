@@ -6,7 +6,7 @@ use subrosa_wire::{AccountId, ContactLink, TokenBinding, link::is_loopback};
 use url::Url;
 
 use super::{
-    conversations::NOTES_ALIAS,
+    conversations::is_own_name,
     core::{Change, Core},
 };
 use crate::{
@@ -62,7 +62,7 @@ fn free_name(db: &Db, claimed: &str, account: &AccountId) -> Result<String, ApiE
     let id = account.to_string();
     let cleaned: String = clean_line(claimed).chars().take(MAX_NAME_CHARS).collect();
     let base = if cleaned.trim().is_empty() { id[..8].to_owned() } else { cleaned.trim().to_owned() };
-    let taken = base.eq_ignore_ascii_case(NOTES_ALIAS) || contacts::name_taken(db, &base, account)?;
+    let taken = is_own_name(&base) || contacts::name_taken(db, &base, account)?;
     if taken { Ok(format!("{base}~{}", &id[..8])) } else { Ok(base) }
 }
 
