@@ -25,6 +25,7 @@ use crate::{
     limiter::Meter,
     limits::{ACCEPT_BACKOFF, REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
     metered::Metered,
+    metrics::Connected,
     router::Router,
     server::Shared,
 };
@@ -44,7 +45,7 @@ pub(crate) struct Peer {
     pub(crate) refused: Option<u32>,
     /// What the connection keeps of frames that are not complete.
     pub(crate) memory: Arc<FrameMemory>,
-    _permit: Arc<OwnedSemaphorePermit>,
+    _permit: Arc<(OwnedSemaphorePermit, Connected)>,
 }
 
 /// Accepts until it is dropped.
@@ -88,7 +89,8 @@ fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: 
     };
     let of_address = guest.as_ref().map(|guest| Arc::clone(&guest.kept));
     let memory = Arc::new(FrameMemory::new(of_address, Arc::clone(&shared.kept)));
-    Some(Peer { address, guest: guest.map(Arc::new), refused, memory, _permit: Arc::new(permit) })
+    let permit = Arc::new((permit, shared.metrics.connection()));
+    Some(Peer { address, guest: guest.map(Arc::new), refused, memory, _permit: permit })
 }
 
 /// Serves HTTP on one connection until it is upgraded, idle for too long, or the relay stops.

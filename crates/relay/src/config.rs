@@ -8,7 +8,7 @@ use url::Url;
 use crate::{
     limits::{
         MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES,
-        RESYNC_INTERVAL, RateLimits, WRITE_TIMEOUT,
+        RESYNC_INTERVAL, RateLimits, START_CHECK, WRITE_TIMEOUT,
     },
     registration::RegistrationMode,
 };
@@ -80,6 +80,10 @@ pub struct Config {
     pub registration: Option<RegistrationMode>,
     /// Where the operator's verbs are taken; `None` = nowhere.
     pub admin_socket: Option<PathBuf>,
+    /// Where `/metrics` is served; `None` = nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// How long a start may look at the whole database for damage.
+    pub start_check: Duration,
     /// Durability of a commit.
     pub synchronous: Synchronous,
     /// A socket that has not authenticated (or said hello) by then is closed.
@@ -117,6 +121,8 @@ impl Config {
             behind_proxy: false,
             registration: None,
             admin_socket: None,
+            metrics: None,
+            start_check: START_CHECK,
             synchronous: Synchronous::from_environment(),
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             silence_timeout: limits::SILENCE_TIMEOUT,
@@ -152,6 +158,22 @@ pub enum RelayError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The listener of `/metrics` cannot be made.
+    #[error("cannot serve metrics on {address}: {source}. Choose another address with --metrics")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A backup cannot be written or read.
+    #[error("cannot use the backup file {path}: {source}. Check its name, its directory and the space there")]
+    Copy {
+        /// The backup.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Another relay has this directory open.
     #[error(
         "another relay already uses the data directory {0}: stop that one first, or give this one its own with --data"
@@ -160,8 +182,8 @@ pub enum RelayError {
     /// The database is not readable as one.
     #[error(
         "the database {path} is damaged ({detail}). The relay does not start with it, so nothing more is lost: \
-         move {path} and the files beside it that begin with its name away and restore them from a backup, \
-         or start with an empty data directory (accounts then have to register again)"
+         put a backup in its place with `subrosa-relay restore BACKUP --data DIR` (the damaged file is kept beside it), \
+         or move it away and start with an empty data directory (accounts then have to register again)"
     )]
     Damaged {
         /// The file.

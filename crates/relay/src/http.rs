@@ -29,6 +29,7 @@ use crate::{
     identity::{AccountRecord, DeviceList, Invalid, verify_registration},
     limiter::Limiter,
     limits::{REFUSED_RETRY_S, UNAVAILABLE_RETRY_S},
+    metrics::Metrics,
     router::Router,
     server::Shared,
     session,
@@ -48,6 +49,8 @@ pub(crate) fn routes<B: Store, R: Router>(shared: Arc<Shared<B, R>>) -> Routes {
         .route(GetDevices::PATH, post(devices::<B, R>))
         .route(TakePrekeys::PATH, post(prekeys::<B, R>))
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz::<B, R>))
+        .layer(axum::middleware::map_response_with_state(Arc::clone(&shared.metrics), count_refusal))
         .with_state(shared)
 }
 
@@ -111,6 +114,7 @@ impl<B: Store, R: Router> Shared<B, R> {
                 Ok(request)
             }
             Err(retry_after_s) => {
+                self.metrics.refusal(ErrorCode::RateLimited);
                 let mut response = Refused(limited(retry_after_s)).into_response();
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 Err(Box::new(response))
@@ -121,6 +125,22 @@ impl<B: Store, R: Router> Shared<B, R> {
 
 const fn limited(retry_after_s: u32) -> Refusal {
     Refusal { code: ErrorCode::RateLimited, retry_after_s }
+}
+
+/// Whether new work is taken here: for a load balancer. Why not is the host's business: `subrosa-relay status`.
+async fn readyz<B: Store, R: Router>(State(shared): App<B, R>) -> Response {
+    match shared.not_ready().await {
+        None => "ready\n".into_response(),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
+    }
+}
+
+/// Counts what was refused; the code travels beside the response.
+async fn count_refusal(State(metrics): State<Arc<Metrics>>, response: Response) -> Response {
+    if let Some(code) = response.extensions().get::<ErrorCode>() {
+        metrics.refusal(*code);
+    }
+    response
 }
 
 /// A refusal as an HTTP answer.
@@ -157,6 +177,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
         let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], self.0.encode()).into_response();
+        response.extensions_mut().insert(self.0.code);
         if self.0.retry_after_s > 0 {
             response.headers_mut().insert(header::RETRY_AFTER, self.0.retry_after_s.into());
         }

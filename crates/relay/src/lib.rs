@@ -22,6 +22,7 @@ mod limiter;
 mod limits;
 mod lock;
 mod metered;
+mod metrics;
 mod registration;
 mod requests;
 pub mod router;
@@ -31,6 +32,7 @@ mod session;
 mod settings;
 mod socket;
 mod submit;
+mod supervisor;
 
 pub use config::{Config, LogFormat, RelayError, Synchronous};
 pub use limits::{Rate, RateLimits};

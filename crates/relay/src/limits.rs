@@ -5,6 +5,10 @@ use std::time::Duration;
 
 pub use crate::limiter::Rate;
 
+/// A start spends at most this long on looking at the whole database: some GiB on a small server. What is left unchecked
+/// then is checked when it is read, and by `subrosa-relay check`.
+pub(crate) const START_CHECK: Duration = Duration::from_secs(10);
+
 /// Connections served at once. Below the usual descriptor limit of 20,000 less what the
 /// database and the log need; a connection above it waits in the kernel's accept queue.
 pub(crate) const MAX_CONNECTIONS: usize = 19_000;

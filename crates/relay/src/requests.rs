@@ -47,7 +47,11 @@ pub(crate) async fn answer<B: Store, R: Router>(
             return submit_request(shared, account, submit).await.map(RequestOutcome::Submit);
         }
     };
-    done.map(|()| RequestOutcome::Done).map_err(|error| error.refusal())
+    done.map(|()| RequestOutcome::Done).map_err(|error| {
+        let refusal = error.refusal();
+        shared.metrics.refusal(refusal.code);
+        refusal
+    })
 }
 
 async fn put_device_list<B: Store, R: Router>(
@@ -87,6 +91,7 @@ async fn submit_request<B: Store, R: Router>(
         Ok(receipt) => receipt.outcome().await,
         Err(error) => Err(error),
     };
+    outcome.iter().flatten().for_each(|outcome| shared.metrics.outcome(outcome));
     let stored: Vec<_> = outcome
         .iter()
         .flatten()

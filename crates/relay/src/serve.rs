@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal, Write},
+    net::SocketAddr,
     path::PathBuf,
 };
 
@@ -19,6 +20,7 @@ use crate::{
     router::{LocalRouter, Router},
     server::Relay,
     settings::{Flags, Resolved, SettingError, Settings, resolve},
+    supervisor,
 };
 
 /// What a host decides when starting a relay. Each setting may also stand in the environment or in a file.
@@ -110,11 +112,18 @@ pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
 
     descriptors::raise();
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}: another program may use that port; choose another with --listen")
-    })?;
+    let listener = match supervisor::listener().context("cannot use the socket that the supervisor handed over")? {
+        Some(listener) => TcpListener::from_std(listener)?,
+        None => TcpListener::bind(listen).await.with_context(|| {
+            format!("cannot listen on {listen}: another program may use that port; choose another with --listen")
+        })?,
+    };
     let relay = Relay::open_with(config, listener, router).await?;
-    announce(&relay.url(), args.json).context("cannot write the start line to stdout")?;
+    if let Some(address) = relay.metrics_address() {
+        tracing::info!(%address, "metrics are served");
+    }
+    announce(&relay.url(), relay.metrics_address(), args.json).context("cannot write the start line to stdout")?;
+    supervisor::notify("READY=1");
     relay
         .serve(async move {
             tokio::select! {
@@ -127,10 +136,14 @@ pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<
 }
 
 /// The one line on stdout.
-fn announce(url: &str, json: bool) -> std::io::Result<()> {
+fn announce(url: &str, metrics: Option<SocketAddr>, json: bool) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if json {
-        writeln!(stdout, r#"{{"v":1,"type":"listening","url":{}}}"#, serde_json::Value::from(url))?;
+        let mut line = serde_json::json!({"v": 1, "type": "listening", "url": url});
+        if let Some(address) = metrics {
+            line["metrics"] = address.to_string().into();
+        }
+        writeln!(stdout, "{line}")?;
     } else {
         writeln!(stdout, "Relay is listening on {url}")?;
     }

@@ -36,8 +36,10 @@ use crate::{
         DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT, MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND,
         RateLimits,
     },
+    metrics::{self, Metrics},
     registration::RegistrationMode,
     router::{LocalRouter, Router},
+    supervisor,
 };
 
 /// Expired rows are deleted this often; pushes leave them out at once.
@@ -45,6 +47,9 @@ const EXPIRE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A commit that takes longer than this is no sign of health.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a look at the store holds: anybody may ask, and each look is a synced write.
+const READY_MEMORY: Duration = Duration::from_secs(1);
 
 /// What every connection shares.
 pub(crate) struct Shared<B, R> {
@@ -70,6 +75,9 @@ pub(crate) struct Shared<B, R> {
     pub(crate) url: String,
     pub(crate) registration: RegistrationMode,
     pub(crate) started: Instant,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What the last look at the store said, and when.
+    readiness: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
     /// Cancelled when the operator asks for the end.
     pub(crate) drain: CancellationToken,
     go_away_spread_ms: AtomicU32,
@@ -103,7 +111,14 @@ impl Rates {
 }
 
 impl<B: Store, R: Router> Shared<B, R> {
-    fn new(store: B, router: R, config: Config, authorities: Vec<String>, address: SocketAddr) -> Self {
+    fn new(
+        store: B,
+        router: R,
+        config: Config,
+        authorities: Vec<String>,
+        address: SocketAddr,
+        metrics: Metrics,
+    ) -> Self {
         let max_connections = descriptors::connections(config.max_connections);
         // Whatever is configured: the last quarter is for other addresses.
         let most = config.max_connections_per_address.min(max_connections - max_connections / 4).max(1);
@@ -125,6 +140,8 @@ impl<B: Store, R: Router> Shared<B, R> {
                 .registration
                 .unwrap_or_else(|| RegistrationMode::default_for(address, config.public_url.as_ref())),
             started: Instant::now(),
+            metrics: Arc::new(metrics),
+            readiness: tokio::sync::Mutex::new(None),
             drain: CancellationToken::new(),
             go_away_spread_ms: AtomicU32::new(MIN_GO_AWAY_MS),
             config,
@@ -148,11 +165,19 @@ impl<B: Store, R: Router> Shared<B, R> {
         if self.stopping.is_cancelled() || self.drain.is_cancelled() {
             return Some("it is stopping".to_owned());
         }
-        match tokio::time::timeout(READY_TIMEOUT, self.store.probe()).await {
+        let mut last = self.readiness.lock().await;
+        if let Some((at, verdict)) = &*last
+            && at.elapsed() < READY_MEMORY
+        {
+            return verdict.clone();
+        }
+        let verdict = match tokio::time::timeout(READY_TIMEOUT, self.store.probe()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("the store does not answer".to_owned()),
-        }
+        };
+        *last = Some((Instant::now(), verdict.clone()));
+        verdict
     }
 
     fn stop(&self) {
@@ -181,6 +206,7 @@ pub struct Relay<R = LocalRouter> {
     stopped: StoreStopped,
     listener: TcpListener,
     admin: Option<AdminSocket>,
+    metrics_listener: Option<TcpListener>,
     /// Held until the relay is gone.
     _lock: File,
 }
@@ -233,17 +259,26 @@ impl<R: Router> Relay<R> {
     pub async fn open_with(config: Config, listener: TcpListener, router: R) -> Result<Self, RelayError> {
         let address = listener.local_addr()?;
         let authorities = authorities(&config, address)?;
+        let metrics_listener = match config.metrics {
+            Some(address) => {
+                let failed = |source| RelayError::Metrics { address, source };
+                Some(TcpListener::bind(address).await.map_err(failed)?)
+            }
+            None => None,
+        };
         let opening = config.clone();
+        let metrics = Metrics::default();
+        let commits = metrics.commits.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let lock = lock_data_dir(&opening.data_dir)?;
-            let (store, stopped) = Embedded::open(&opening)?;
+            let (store, stopped) = Embedded::open(&opening, commits)?;
             Ok::<_, RelayError>((lock, store, stopped))
         });
         let (lock, store, stopped) = opened.await.map_err(std::io::Error::other)??;
         // Under the lock, so that a socket that is left over is nobody's.
         let admin = config.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
-        let shared = Arc::new(Shared::new(store, router, config, authorities, address));
-        Ok(Self { shared, stopped, listener, admin, _lock: lock })
+        let shared = Arc::new(Shared::new(store, router, config, authorities, address, metrics));
+        Ok(Self { shared, stopped, listener, admin, metrics_listener, _lock: lock })
     }
 
     /// How clients reach it: the public URL, or the listener's address.
@@ -252,16 +287,30 @@ impl<R: Router> Relay<R> {
         self.shared.url.clone()
     }
 
+    /// Where `/metrics` is served, if it is.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref()?.local_addr().ok()
+    }
+
     /// Serves until `shutdown` resolves, then tells every socket to come back later, and returns
     /// when all that was accepted is on disk.
     ///
     /// # Errors
     /// The store stopped by itself.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), RelayError> {
-        let Self { shared, mut stopped, listener, admin, _lock } = self;
+        let Self { shared, mut stopped, listener, admin, metrics_listener, _lock } = self;
         tracing::info!(registration = %shared.registration, "serving");
         let expiry = tokio::spawn(expire(Arc::clone(&shared)));
         let admin = admin.map(|socket| tokio::spawn(socket.serve(Arc::clone(&shared))));
+        let metrics = metrics_listener.map(|listener| {
+            let routes = metrics::routes(Arc::clone(&shared));
+            tokio::spawn(async move {
+                if let Err(error) = axum::serve(listener, routes).await {
+                    tracing::warn!(%error, "metrics are served no more");
+                }
+            })
+        });
         let drain = shared.drain.clone();
         let failed = tokio::select! {
             () = accept(&shared, &listener) => None,
@@ -270,11 +319,13 @@ impl<R: Router> Relay<R> {
             ended = &mut stopped => Some(ended),
         };
         drop(listener);
+        supervisor::notify("STOPPING=1");
+        tracing::info!("stopping: connections are told to come back");
         shared.stop();
         if tokio::time::timeout(DRAIN_TIMEOUT, shared.tracker.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut");
         }
-        for task in admin.into_iter().chain([expiry]) {
+        for task in admin.into_iter().chain(metrics).chain([expiry]) {
             task.abort();
             let _ = task.await;
         }

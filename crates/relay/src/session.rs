@@ -21,6 +21,7 @@ use crate::{
     handshake::{Proven, Rejected, handshake},
     limiter::Allowance,
     limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
+    metrics::Metrics,
     requests,
     router::{Claim, News, Router},
     server::{Shared, limits},
@@ -45,11 +46,14 @@ pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Sha
         },
         Err(rejected) => rejected,
     };
-    end(&mut socket, rejected).await;
+    end(&shared.metrics, &mut socket, rejected).await;
 }
 
 /// Tells the peer why, as far as there is something to tell.
-async fn end<S: MessageSocket>(socket: &mut FrameSocket<S>, rejected: Rejected) {
+async fn end<S: MessageSocket>(metrics: &Metrics, socket: &mut FrameSocket<S>, rejected: Rejected) {
+    if let Some(refusal) = rejected.refusal {
+        metrics.refusal(refusal.code);
+    }
     if let Some(refusal) = rejected.refusal
         && socket.send(MailboxServerFrame::Error(refusal).encode()).await.is_err()
     {
@@ -306,6 +310,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         self.acked = upto;
         while self.unacked.front().is_some_and(|seq| *seq <= upto) {
             self.unacked.pop_front();
+            self.shared.metrics.acknowledged.inc();
         }
         if self.unacked.is_empty() {
             // An idle session keeps no buffer.
@@ -363,6 +368,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         self.behind = page.more;
         if let Some(last) = page.rows.last() {
             self.pushed = last.seq;
+            self.shared.metrics.delivered.inc_by(page.rows.len() as u64);
             self.unacked.extend(page.rows.iter().map(|push| push.seq));
             let frames = page.rows.into_iter().map(|push| MailboxServerFrame::Push(push).encode());
             self.socket.send_all(frames).await?;
@@ -384,7 +390,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
                     self.socket.close(CLOSE_DISPLACED, "connected elsewhere").await;
                 }
             }
-            Ended::Rejected(rejected) => end(self.socket, rejected).await,
+            Ended::Rejected(rejected) => end(&self.shared.metrics, self.socket, rejected).await,
         }
     }
 }

@@ -94,6 +94,7 @@ pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Sha
         }
         Ended::Refused(refusal, close) => {
             if let Some(refusal) = refusal {
+                shared.metrics.refusal(refusal.code);
                 let _ = socket.send(SubmitServerFrame::Error(refusal).encode()).await;
             }
             socket.close(close, "").await;
@@ -231,6 +232,7 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
                 if let Ok(wrong @ 1..) = u32::try_from(wrong) {
                     shared.rates.wrong_capabilities.charge(self.address, wrong, std::time::Instant::now());
                 }
+                outcomes.iter().for_each(|outcome| shared.metrics.outcome(outcome));
                 for (outcome, target) in outcomes.iter().zip(done.targets) {
                     match (outcome, target.ephemeral) {
                         (ItemOutcome::Stored(_), _) => shared.router.wake(target.device).await,
@@ -240,7 +242,11 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
                 }
                 Ok(outcomes.into_iter().map(result_of).collect())
             }
-            Err(error) => Err(error.refusal()),
+            Err(error) => {
+                let refusal = error.refusal();
+                shared.metrics.refusal(refusal.code);
+                Err(refusal)
+            }
         };
         self.socket.send(SubmitServerFrame::Reply { id: done.id, result }.encode()).await
     }

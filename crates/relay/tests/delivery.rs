@@ -313,12 +313,15 @@ async fn a_lost_wake_costs_no_more_than_a_resync() {
     // A row that nobody announces.
     let db = rusqlite::Connection::open(relay.data().join("relay.db")).unwrap();
     db.busy_timeout(PATIENCE).unwrap();
-    db.execute_batch(
-        "BEGIN IMMEDIATE; UPDATE body SET refs = 2; UPDATE device SET last_seq = 2;
-         INSERT INTO mailbox SELECT device, 2, randomblob(16), head, body, size, received_ms, expires_ms, lane
-         FROM mailbox; COMMIT",
+    let head: [u8; 48] = random();
+    let id = subrosa_wire::EnvelopeId::of(&bob.device(1), &head, &body("seed"));
+    db.execute_batch("BEGIN IMMEDIATE; UPDATE body SET refs = 2; UPDATE device SET last_seq = 2").unwrap();
+    db.execute(
+        "INSERT INTO mailbox SELECT device, 2, ?1, ?2, body, size, received_ms, expires_ms, lane FROM mailbox",
+        rusqlite::params![id.0, head],
     )
     .unwrap();
+    db.execute_batch("COMMIT").unwrap();
     assert_eq!(mailbox.push().await.seq, push.seq + 1);
 }
 

@@ -226,7 +226,7 @@ async fn a_damaged_database_is_refused_with_advice_and_left_alone() {
     for (what, damaged) in [("a page", torn), ("the header", headless), ("the end", cut)] {
         std::fs::write(&path, &damaged).unwrap();
         let text = refused_start(command(dir.path(), "127.0.0.1:0")).await;
-        assert!(text.contains("is damaged") && text.contains("restore them from a backup"), "{what}: {text}");
+        assert!(text.contains("is damaged") && text.contains("restore BACKUP"), "{what}: {text}");
         assert_eq!(std::fs::read(&path).unwrap(), damaged, "{what}: not touched");
     }
 

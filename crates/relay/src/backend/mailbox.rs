@@ -8,7 +8,7 @@ use subrosa_wire::{
     submit::EnvelopeClass,
 };
 
-use super::{Embedded, Mailbox, MailboxState, Page, StoreError};
+use super::{Embedded, Mailbox, MailboxState, Page, StoreError, integrity::verify};
 use crate::{clock::now_ms, limits::PAGE_BYTES};
 
 /// Expired rows deleted in one operation, so that others get into the same commit.
@@ -106,8 +106,8 @@ fn expire(db: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
 fn read(db: &Connection, device: &DeviceAddress, after: Seq, max_rows: usize, now_ms: u64) -> rusqlite::Result<Page> {
     let Some(row) = device_row(db, device)? else { return Ok(Page::default()) };
     let mut statement = db.prepare_cached(
-        "SELECT mailbox.seq, mailbox.head, body.bytes, mailbox.received_ms
-         FROM mailbox JOIN body ON body.id = mailbox.body
+        "SELECT mailbox.seq, mailbox.head, body.bytes, mailbox.received_ms, mailbox.env_id
+         FROM mailbox LEFT JOIN body ON body.id = mailbox.body
          WHERE mailbox.device = ?1 AND mailbox.seq > ?2 AND mailbox.expires_ms > ?3
          ORDER BY mailbox.seq LIMIT ?4",
     )?;
@@ -122,6 +122,8 @@ fn read(db: &Connection, device: &DeviceAddress, after: Seq, max_rows: usize, no
             body: Bytes::from(row.get::<_, Vec<u8>>(2)?),
             received_ms: number(row, 3)?,
         };
+        // Damage is refused here, never served.
+        verify(device, &row.get::<_, Vec<u8>>(4)?, &push.head, &push.body)?;
         bytes += push.body.len();
         page.rows.push(push);
         if page.rows.len() >= max_rows || bytes >= PAGE_BYTES {

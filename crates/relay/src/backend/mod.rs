@@ -2,8 +2,10 @@
 //!
 //! Nothing outside this module knows which back end it has. Every `Ok` of a change means: durable.
 
+pub(crate) mod copies;
 mod directory;
 mod intake;
+mod integrity;
 mod mailbox;
 mod operator;
 mod readers;
@@ -27,6 +29,7 @@ use crate::{
     identity::DeviceList,
     limiter::Buckets,
     limits::{ONE_TIME_BUNDLES, RateLimits, UNAVAILABLE_RETRY_S},
+    metrics::CommitMetrics,
 };
 
 pub use operator::{AccountFacts, NewToken, Operators, TokenFacts, Totals};
@@ -363,11 +366,11 @@ impl Embedded {
     ///
     /// # Errors
     /// A damaged, foreign or newer database, or a directory that cannot be used.
-    pub(crate) fn open(config: &Config) -> Result<(Self, StoreStopped), RelayError> {
+    pub(crate) fn open(config: &Config, metrics: CommitMetrics) -> Result<(Self, StoreStopped), RelayError> {
         let path = config.data_dir.join(schema::FILE_NAME);
-        let (db, epoch) = schema::open(&path, config.synchronous, config.max_database_pages)?;
-        let readers = readers::Readers::open(&path)?;
-        let (writer, stopped) = writer::Writer::start(db, &path, config.min_free_bytes)?;
+        let (db, epoch) = schema::open(&path, config.synchronous, config.max_database_pages, Some(config.start_check))?;
+        let (writer, stopped) = writer::Writer::start(db, &path, config.min_free_bytes, metrics)?;
+        let readers = readers::Readers::open(&path, writer.condemned.clone())?;
         let quotas = Quotas { rows: config.max_mailbox_rows, bytes: config.max_mailbox_bytes };
         let meters = Arc::new(Meters::new(&config.rates));
         Ok((Self { writer, readers: Arc::new(readers), quotas, meters, epoch }, stopped))

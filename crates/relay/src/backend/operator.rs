@@ -106,7 +106,7 @@ pub trait Operators: Send + Sync + 'static {
     fn find_account(&self, handle: String) -> impl Future<Output = Result<Option<AccountId>, StoreError>> + Send;
     /// Sums over everything. Reads every device row: not for a hot path.
     fn totals(&self) -> impl Future<Output = Result<Totals, StoreError>> + Send;
-    /// Makes an empty commit: whether changes can be stored now.
+    /// Makes a commit that counts like a submission: whether mail can be stored now.
     fn probe(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -279,6 +279,11 @@ impl Operators for Embedded {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.writer.change(|_| Ok(())).await
+        let write = |db: &Connection| {
+            db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', x'')", [])?;
+            Ok(())
+        };
+        let done = self.writer.enqueue(write, Some(0)).await?;
+        done.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store has stopped".to_owned())))
     }
 }

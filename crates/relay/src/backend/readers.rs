@@ -8,7 +8,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{StoreError, schema};
+use super::{StoreError, schema, writer::Condemn};
 use crate::{config::RelayError, lock::lock};
 
 /// Connections: more than the cores of a small server, since a read may wait for the disk.
@@ -17,12 +17,13 @@ const READERS: usize = 4;
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
+    condemned: Condemn,
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Self, RelayError> {
+    pub(super) fn open(path: &Path, condemned: Condemn) -> Result<Self, RelayError> {
         let idle = (0..READERS).map(|_| schema::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)) })
+        Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)), condemned })
     }
 
     /// Runs `query` on a blocking thread with one of the connections.
@@ -42,6 +43,7 @@ impl Readers {
             drop(permit);
             result.map_err(|error| {
                 tracing::error!(%error, "reading the database failed");
+                readers.condemned.judge(&error);
                 StoreError::Unavailable(error.to_string())
             })
         });

@@ -12,6 +12,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use subrosa_wire::MailboxEpoch;
 
+use super::integrity::{self, Checked};
 use crate::config::{RelayError, Synchronous};
 
 /// The database in the data directory.
@@ -26,8 +27,6 @@ const APPLICATION_ID: i64 = 0x5362_526c;
 const MIGRATIONS: [&str; 2] = [INITIAL, OPERATORS];
 /// Schema version of this build.
 const SCHEMA_VERSION: usize = MIGRATIONS.len();
-/// Above this size the whole-file check at start is left out: it would delay a restart by seconds.
-const QUICK_CHECK_MAX_BYTES: u64 = 512 * 1024 * 1024;
 /// Waiting for the checkpointer's short locks, never for another relay.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Page cache of the writer, KiB: the upper levels of all trees and a burst of leaves.
@@ -148,7 +147,7 @@ pub(crate) fn lock_data_dir(dir: &Path) -> Result<File, RelayError> {
 }
 
 /// Turns what SQLite says while opening into advice.
-fn explain(path: &Path, error: rusqlite::Error) -> RelayError {
+pub(super) fn explain(path: &Path, error: rusqlite::Error) -> RelayError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             RelayError::Damaged { path: path.to_owned(), detail: error.to_string() }
@@ -162,6 +161,7 @@ pub(super) fn open(
     path: &Path,
     synchronous: Synchronous,
     max_pages: Option<u32>,
+    check: Option<Duration>,
 ) -> Result<(Connection, MailboxEpoch), RelayError> {
     // Made before SQLite does, so that only its owner can read it; the log inherits that.
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
@@ -173,7 +173,15 @@ pub(super) fn open(
     let mut db = Connection::open(path).map_err(sql)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     if size > 0 {
-        check(&db, path, size)?;
+        recognize(&db, path)?;
+        // Before anything is changed in it.
+        if let Some(budget) = check.filter(|_| has_tables(&db).unwrap_or(true))
+            && integrity::check(&mut db, path, Some(budget))? == Checked::InPart
+        {
+            tracing::info!(
+                "the database is large: not all of it was checked; `subrosa-relay check` looks at all of it"
+            );
+        }
     }
     db.pragma_update(None, "journal_mode", "WAL").map_err(sql)?;
     let level = match synchronous {
@@ -201,8 +209,8 @@ pub(super) fn open(
     Ok((db, epoch))
 }
 
-/// Ours, not newer, and whole?
-fn check(db: &Connection, path: &Path, size: u64) -> Result<(), RelayError> {
+/// Ours, and not newer?
+pub(super) fn recognize(db: &Connection, path: &Path) -> Result<(), RelayError> {
     let sql = |error| explain(path, error);
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql);
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
@@ -213,15 +221,13 @@ fn check(db: &Connection, path: &Path, size: u64) -> Result<(), RelayError> {
     if found > known {
         return Err(RelayError::NewerSchema { path: path.to_owned(), found, known });
     }
-    if size > QUICK_CHECK_MAX_BYTES {
-        tracing::info!("database is large: the check of the whole file is left out");
-        return Ok(());
-    }
-    let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sql)?;
-    if verdict != "ok" {
-        return Err(RelayError::Damaged { path: path.to_owned(), detail: verdict.replace('\n', " ") });
-    }
     Ok(())
+}
+
+/// A first start that was cut off may have left an empty database.
+fn has_tables(db: &Connection) -> rusqlite::Result<bool> {
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version > 0)
 }
 
 fn version_number(version: usize) -> i64 {
@@ -249,7 +255,7 @@ fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// Gives the store a new mailbox epoch: from now on it is another life, and clients start from its beginning.
-fn renew_epoch(db: &Connection) -> rusqlite::Result<()> {
+pub(super) fn renew_epoch(db: &Connection) -> rusqlite::Result<()> {
     let mut epoch = [0; MailboxEpoch::LEN];
     getrandom::fill(&mut epoch).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)", [epoch.as_slice()])?;
@@ -263,6 +269,16 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, RelayError> {
         .map_err(sql)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
+}
+
+/// A connection of a program beside the relay. It may write, so that it leaves no log behind when no relay runs: one that
+/// belongs to another user would keep the relay from starting.
+pub(super) fn open_aside(path: &Path) -> Result<Connection, RelayError> {
+    let sql = |error| explain(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     Ok(db)
 }
 

@@ -9,11 +9,12 @@ use std::{
     fs::File,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread,
+    time::Instant,
 };
 
 use rusqlite::{Connection, ErrorCode, hooks::Wal};
@@ -21,7 +22,7 @@ use subrosa_crash_point::{CrashPoint, crash_point};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{StoreError, StoreStopped, schema};
-use crate::{config::RelayError, limits::INTAKE_KIB};
+use crate::{config::RelayError, limits::INTAKE_KIB, lock::lock, metrics::CommitMetrics};
 
 /// Operations waiting for the writer: two full commits. Beyond it callers wait, sockets stop being read.
 const QUEUE: usize = 2_048;
@@ -130,6 +131,26 @@ fn is_fatal(error: &rusqlite::Error) -> bool {
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Operation>>,
     budget: Arc<Semaphore>,
+    /// For who finds damage elsewhere.
+    pub(super) condemned: Condemn,
+}
+
+/// Ends the store for damage that a reader found. Weak, so that a writer that died is still noticed.
+#[derive(Clone)]
+pub(super) struct Condemn(Weak<Mutex<Option<Ended>>>);
+
+/// Tells [`StoreStopped`] that the store has ended, and why.
+type Ended = oneshot::Sender<Result<(), String>>;
+
+impl Condemn {
+    /// The relay ends with this reason, if the error is damage of the database.
+    pub(super) fn judge(&self, error: &rusqlite::Error) {
+        if is_fatal(error)
+            && let Some(ended) = self.0.upgrade().and_then(|ended| lock(&ended).take())
+        {
+            let _ = ended.send(Err(format!("the database is damaged ({error})")));
+        }
+    }
 }
 
 impl Writer {
@@ -139,9 +160,12 @@ impl Writer {
         mut db: Connection,
         path: &Path,
         min_free_bytes: u64,
+        metrics: CommitMetrics,
     ) -> Result<(Self, StoreStopped), RelayError> {
         let (queue, operations) = mpsc::channel(QUEUE);
         let (ended, stopped) = oneshot::channel();
+        let ended = Arc::new(Mutex::new(Some(ended)));
+        let condemned = Condemn(Arc::downgrade(&ended));
         let log_pages = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&log_pages);
         let note = move |_: &mut Wal, pages| {
@@ -152,12 +176,23 @@ impl Writer {
         let checkpointer = start_checkpointer(path)?;
         let disk = File::open(path)?;
         thread::Builder::new().name("relay-writer".to_owned()).spawn(move || {
-            let result =
-                Loop { db, operations, checkpointer, log_pages, asked_at: 0, disk, min_free_bytes, nearly_full: false }
-                    .run();
-            let _ = ended.send(result);
+            let writing = Loop {
+                db,
+                operations,
+                checkpointer,
+                log_pages,
+                asked_at: 0,
+                disk,
+                min_free_bytes,
+                nearly_full: false,
+                metrics,
+            };
+            let result = writing.run();
+            if let Some(ended) = lock(&ended).take() {
+                let _ = ended.send(result);
+            }
         })?;
-        Ok((Self { queue, budget: Arc::new(Semaphore::new(INTAKE_KIB)) }, stopped))
+        Ok((Self { queue, budget: Arc::new(Semaphore::new(INTAKE_KIB)), condemned }, stopped))
     }
 
     /// Queues a change; the receiver gets its result once it is durable.
@@ -209,6 +244,7 @@ struct Loop {
     min_free_bytes: u64,
     /// What the last look at the disk said, so that only a change is logged.
     nearly_full: bool,
+    metrics: CommitMetrics,
 }
 
 impl Loop {
@@ -312,7 +348,11 @@ impl Loop {
             }
             self.cached("RELEASE operation")?;
         }
-        self.cached("COMMIT")
+        let begun = Instant::now();
+        self.cached("COMMIT")?;
+        self.metrics.seconds.observe(begun.elapsed().as_secs_f64());
+        self.metrics.changes.inc_by(batch.len() as u64);
+        Ok(())
     }
 
     fn cached(&self, sql: &str) -> rusqlite::Result<()> {
@@ -375,8 +415,8 @@ mod tests {
 
     fn start(dir: &Path) -> (Writer, StoreStopped) {
         let path = dir.join(schema::FILE_NAME);
-        let (db, _) = schema::open(&path, Synchronous::Full, None).unwrap();
-        Writer::start(db, &path, 0).unwrap()
+        let (db, _) = schema::open(&path, Synchronous::Full, None, None).unwrap();
+        Writer::start(db, &path, 0, CommitMetrics::default()).unwrap()
     }
 
     fn put(key: &'static str) -> impl FnMut(&Connection) -> Result<(), OpError> + Send {

@@ -1,5 +1,6 @@
 //! The command line of `subrosa-relay`: serving, and the verbs of its host.
 
+mod copies;
 mod operate;
 mod settings;
 
@@ -81,6 +82,41 @@ Examples:
 Examples:
   subrosa-relay drain --data relay-data")]
     Drain(SocketArgs),
+    /// Copy the database of a running or stopped relay to a new file, and check the copy
+    #[command(before_help = "\
+Examples:
+  subrosa-relay backup relay-2026-11-24.db --data relay-data")]
+    Backup {
+        /// The new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Put a backup in the place of a stopped relay's database; the old one is kept beside it
+    #[command(before_help = "\
+Examples:
+  subrosa-relay restore relay-2026-11-24.db --data relay-data")]
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Look at all of a database: structure, indexes, hashes and signatures
+    #[command(before_help = "\
+Examples:
+  subrosa-relay check --data relay-data
+  subrosa-relay check relay-2026-11-24.db")]
+    Check {
+        /// A backup, or another database
+        #[arg(value_name = "FILE", required_unless_present = "data")]
+        file: Option<PathBuf>,
+        /// The relay's data directory
+        #[arg(long, value_name = "DIR", env = "SUBROSA_RELAY_DATA", hide_env_values = true)]
+        data: Option<PathBuf>,
+    },
     /// The settings of a relay
     #[command(before_help = "\
 Examples:
@@ -176,6 +212,16 @@ Examples:
 }
 
 #[derive(Debug, Args)]
+struct DataArgs {
+    /// The relay's data directory
+    #[arg(long, value_name = "DIR", env = "SUBROSA_RELAY_DATA", hide_env_values = true)]
+    data: PathBuf,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct AccountArgs {
     /// Handle or account id
     #[arg(value_name = "ACCOUNT")]
@@ -223,6 +269,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Account { verb } => operate::account(verb),
         Verb::Status(socket) => operate::status(&socket),
         Verb::Drain(socket) => operate::drain(&socket),
+        Verb::Backup { file, data } => copies::backup(&file, &data),
+        Verb::Restore { file, data } => copies::restore(&file, &data),
+        Verb::Check { file, data } => copies::check(file, data),
         Verb::Config { verb: ConfigVerb::Check(args) } => settings::check(&args),
     }
 }

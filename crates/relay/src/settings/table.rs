@@ -117,6 +117,18 @@ const GENERAL: &[Setting] = &[
         },
     },
     Setting {
+        key: "metrics",
+        value: "ADDRESS:PORT",
+        help: "Serve Prometheus metrics at /metrics on this address, for example 127.0.0.1:9440",
+        reason: "Off: how much is written here is nobody's business until the host wants to see it.",
+        set: |settings, text| {
+            settings.config.metrics =
+                optional(text, |text| text.parse().map_err(|_| "is not ADDRESS:PORT".to_owned()))?;
+            Ok(())
+        },
+        show: |settings| show_option(settings.config.metrics.as_ref()),
+    },
+    Setting {
         key: "log-format",
         value: "text|json",
         help: "Log lines for people or for programs, on stderr",

@@ -1,0 +1,241 @@
+//! What a relay counts, for Prometheus. No label names a person, a device or an address, and every label has a fixed
+//! set of values.
+
+use std::sync::Arc;
+
+use axum::{
+    Router as Routes,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+use subrosa_wire::ErrorCode;
+
+use crate::{
+    backend::{ItemOutcome, Store},
+    clock::now_ms,
+    router::Router,
+    server::Shared,
+};
+
+/// OpenMetrics, as `prometheus-client` writes it.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Commits from 50 µs (a disk that lies, or memory) to 1.6 s (a disk that dies), doubling.
+const COMMIT_BUCKETS: (f64, f64, u16) = (0.000_05, 2.0, 16);
+
+type Label = [(&'static str, &'static str); 1];
+
+/// Counters and gauges of one relay.
+pub(crate) struct Metrics {
+    registry: Registry,
+    connections: Gauge,
+    sessions: Gauge,
+    accepted: Family<Label, Counter>,
+    pub(crate) delivered: Counter,
+    pub(crate) acknowledged: Counter,
+    refused: Family<Label, Counter>,
+    pub(crate) commits: CommitMetrics,
+    accounts: Gauge,
+    devices: Gauge,
+    waiting: Gauge,
+    waiting_bytes: Gauge,
+    deepest: Gauge,
+    oldest_s: Gauge,
+    ready: Gauge,
+}
+
+/// What the writer thread counts.
+#[derive(Debug, Clone)]
+pub(crate) struct CommitMetrics {
+    pub(crate) seconds: Histogram,
+    pub(crate) changes: Counter,
+}
+
+impl Default for CommitMetrics {
+    fn default() -> Self {
+        let (first, factor, count) = COMMIT_BUCKETS;
+        Self { seconds: Histogram::new(exponential_buckets(first, factor, count)), changes: Counter::default() }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("subrosa_relay"),
+            connections: Gauge::default(),
+            sessions: Gauge::default(),
+            accepted: Family::default(),
+            delivered: Counter::default(),
+            acknowledged: Counter::default(),
+            refused: Family::default(),
+            commits: CommitMetrics::default(),
+            accounts: Gauge::default(),
+            devices: Gauge::default(),
+            waiting: Gauge::default(),
+            waiting_bytes: Gauge::default(),
+            deepest: Gauge::default(),
+            oldest_s: Gauge::default(),
+            ready: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let Self { registry, .. } = self;
+        registry.register("connections", "TCP connections being served", self.connections.clone());
+        registry.register("sessions", "Devices whose mailbox is connected", self.sessions.clone());
+        registry.register("envelopes_accepted", "Envelopes accepted, by what became of them", self.accepted.clone());
+        registry.register("envelopes_delivered", "Envelopes pushed to devices", self.delivered.clone());
+        registry.register("envelopes_acknowledged", "Envelopes acknowledged by devices", self.acknowledged.clone());
+        registry.register("refusals", "Requests and envelopes refused, by reason", self.refused.clone());
+        registry.register("commit_seconds", "Duration of a commit with its fsync", self.commits.seconds.clone());
+        registry.register("changes", "Changes committed; many share one commit", self.commits.changes.clone());
+        registry.register("accounts", "Registered accounts", self.accounts.clone());
+        registry.register("devices", "Devices of all accounts", self.devices.clone());
+        registry.register("mailbox_envelopes", "Envelopes waiting", self.waiting.clone());
+        registry.register("mailbox_bytes", "Bytes of envelopes waiting", self.waiting_bytes.clone());
+        registry.register("mailbox_deepest", "Envelopes waiting in the fullest mailbox", self.deepest.clone());
+        registry.register("mailbox_oldest_seconds", "Age of the oldest waiting envelope", self.oldest_s.clone());
+        registry.register("ready", "1 when new work is taken, as /readyz says", self.ready.clone());
+    }
+
+    /// Counts a connection until the guard is dropped.
+    pub(crate) fn connection(self: &Arc<Self>) -> Connected {
+        self.connections.inc();
+        Connected(Arc::clone(self))
+    }
+
+    /// Counts what became of an envelope.
+    pub(crate) fn outcome(&self, outcome: &ItemOutcome) {
+        let accepted = |what| {
+            self.accepted.get_or_create(&[("as", what)]).inc();
+        };
+        let refused = |why| {
+            self.refused.get_or_create(&[("reason", why)]).inc();
+        };
+        match outcome {
+            ItemOutcome::Stored(_) => accepted("stored"),
+            ItemOutcome::Repeat => accepted("repeat"),
+            ItemOutcome::HandOn => accepted("ephemeral"),
+            ItemOutcome::StaleDevices(_) => refused("stale_devices"),
+            ItemOutcome::Full => refused("mailbox_full"),
+            ItemOutcome::Refused(refusal) => self.refusal(refusal.code),
+        }
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn refusal(&self, code: ErrorCode) {
+        self.refused.get_or_create(&[("reason", reason(code))]).inc();
+    }
+}
+
+/// See [`Metrics::connection`].
+pub(crate) struct Connected(Arc<Metrics>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+const fn reason(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Malformed => "malformed",
+        ErrorCode::UnsupportedVersion => "unsupported_version",
+        ErrorCode::AuthenticationFailed => "authentication_failed",
+        ErrorCode::WrongRelay => "wrong_relay",
+        ErrorCode::CapabilityRefused => "capability_refused",
+        ErrorCode::TokenUsed => "token_used",
+        ErrorCode::HandleTaken => "handle_taken",
+        ErrorCode::HandleInvalid => "handle_invalid",
+        ErrorCode::AccountExists => "account_exists",
+        ErrorCode::NotFound => "not_found",
+        ErrorCode::InvalidSignature => "invalid_signature",
+        ErrorCode::OldDeviceList => "old_device_list",
+        ErrorCode::RateLimited => "rate_limited",
+        ErrorCode::QuotaExceeded => "quota_exceeded",
+        ErrorCode::RequestPending => "request_pending",
+        ErrorCode::TooLarge => "too_large",
+        ErrorCode::Unavailable => "unavailable",
+        ErrorCode::RegistrationClosed => "registration_closed",
+        ErrorCode::AccountDisabled => "account_disabled",
+        ErrorCode::RegistrationTokenNeeded => "registration_token_needed",
+        ErrorCode::RegistrationTokenRefused => "registration_token_refused",
+        _ => "other",
+    }
+}
+
+/// `/metrics`, for a listener that only the host reaches.
+pub(crate) fn routes<B: Store, R: Router>(shared: Arc<Shared<B, R>>) -> Routes {
+    Routes::new().route("/metrics", get(scrape::<B, R>)).with_state(shared)
+}
+
+async fn scrape<B: Store, R: Router>(State(shared): State<Arc<Shared<B, R>>>) -> Response {
+    let metrics = &shared.metrics;
+    let set = |gauge: &Gauge, value: u64| {
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    };
+    set(&metrics.sessions, u64::try_from(shared.router.sessions()).unwrap_or(u64::MAX));
+    set(&metrics.ready, u64::from(shared.not_ready().await.is_none()));
+    // A store that does not answer leaves its last figures; `ready` says that something is wrong.
+    if let Ok(totals) = shared.store.totals().await {
+        set(&metrics.accounts, totals.accounts);
+        set(&metrics.devices, totals.devices);
+        set(&metrics.waiting, totals.waiting);
+        set(&metrics.waiting_bytes, totals.waiting_bytes);
+        set(&metrics.deepest, totals.deepest);
+        set(&metrics.oldest_s, totals.oldest_ms.map_or(0, |oldest| now_ms().saturating_sub(oldest) / 1_000));
+    }
+    let mut text = String::new();
+    match encode(&mut text, &metrics.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The dashboard shows what exists, and all that exists.
+    #[test]
+    fn the_dashboard_names_the_metrics_that_exist() {
+        let metrics = Metrics::default();
+        metrics.refusal(ErrorCode::NotFound);
+        metrics.outcome(&ItemOutcome::Repeat);
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/grafana/subrosa-relay.json");
+        let dashboard = std::fs::read_to_string(path).unwrap();
+        let _: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let mut shown: Vec<&str> =
+            dashboard.split(|c| !is_name(c)).filter(|word| word.starts_with("subrosa_relay_")).collect();
+        shown.sort_unstable();
+        shown.dedup();
+        for name in &shown {
+            assert!(
+                text.lines().any(|line| line.starts_with(name)),
+                "the dashboard shows {name}, which does not exist"
+            );
+        }
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+            assert!(shown.iter().any(|word| word.starts_with(name)), "the dashboard does not show {name}");
+        }
+    }
+}
