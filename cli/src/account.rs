@@ -10,7 +10,7 @@ use subrosa_client_core::{
     open::{OpenOptions, Opened, open},
 };
 
-use crate::{Context, errors::Failure, passphrase::Source};
+use crate::{Context, errors::Failure, secret::Secret};
 
 /// How long a verb waits for the mailbox before it uses what is here. A reachable relay needs milliseconds; without one
 /// the local verbs have to work all the same.
@@ -63,7 +63,8 @@ pub(crate) async fn with_account<T>(
 /// Opens the account; for verbs that end on an interrupt in their own way.
 pub(crate) async fn open_account(ctx: &Context, how: Use) -> Result<Opened, Failure> {
     let home = home(ctx)?;
-    let source = Source::new(&ctx.global, &ctx.out);
+    let secret = Secret::new(&ctx.global, &ctx.out)?;
+    let of = home.clone();
     // Another command that leaves, the passphrase's key, migrations: any of them may take a moment.
     let progress = ctx.out.progress("open", "opening the account");
     let hide = progress.hide();
@@ -73,7 +74,7 @@ pub(crate) async fn open_account(ctx: &Context, how: Use) -> Result<Opened, Fail
         // lock, and nobody is told that the account is busy because somebody else's `send --wait read` takes long.
         serve: true,
         lock_timeout: ctx.lock_timeout()?,
-        passphrase: Arc::new(move || hide.during(|| source.get())),
+        passphrase: Arc::new(move || hide.during(|| secret.get(&of))),
     };
     Ok(open(&home, options).await?)
 }

@@ -7,9 +7,11 @@ mod complete;
 mod confirm;
 mod demo;
 mod errors;
+mod harden;
 mod interrupt;
 mod output;
 mod passphrase;
+mod secret;
 mod verbs;
 
 use std::{process::ExitCode, time::Duration};
@@ -69,6 +71,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let config = settings(&global, &verb)?;
     let out = Output::new(global.json, global.quiet, global.verbose, &config)?;
     if !matches!(verb, args::Verb::Relay(_)) {
+        harden::forbid_core_files();
         log_to_stderr(global.verbose);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

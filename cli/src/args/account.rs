@@ -12,7 +12,14 @@ Examples:
   subrosa init --relay http://127.0.0.1:8443 --name alice --recovery-file words.txt --passphrase-file pass.txt
   subrosa init --relay https://relay.example.org --name bob --registration-token 0f1e…
   subrosa init --link 'subrosa://…' --name bob && subrosa join 'subrosa://…'
-  subrosa --account work init --relay https://relay.example.org --name alice-smith")]
+  subrosa --account work init --relay https://relay.example.org --name alice-smith
+  subrosa init --relay https://relay.example.org --name alice --keyring
+  subrosa init --relay https://relay.example.org --name alice --passphrase-command 'pass show subrosa'
+  subrosa init --relay https://relay.example.org --name alice --key-file ~/.config/subrosa.key")]
+#[command(after_help = "\
+What opens the account is remembered (never the secret itself) and need not be named again: a passphrase that you type, or
+--passphrase-file, --passphrase-command, --key-file (made if it is not there; as fast as it gets, and as safe as the disk it is
+on) or --keyring. Change it later: subrosa account passphrase")]
 pub(crate) struct InitArgs {
     /// The relay's address
     #[arg(long, value_name = "URL", required_unless_present = "link")]
@@ -29,6 +36,9 @@ pub(crate) struct InitArgs {
     /// Write the 24 recovery words to this new file instead of the screen
     #[arg(long, value_name = "FILE")]
     pub(crate) recovery_file: Option<PathBuf>,
+    /// A random key in the keyring of this system opens the account
+    #[arg(long)]
+    pub(crate) keyring: bool,
 }
 
 /// The accounts of this machine: list them, choose one, rename one
@@ -68,6 +78,35 @@ Examples:
 Examples:
   subrosa account rename alice work")]
     Rename(AccountRename),
+    /// Change what opens the account: a passphrase that is asked for twice, or what a flag names
+    #[command(before_help = "\
+Examples:
+  subrosa account passphrase
+  subrosa account passphrase --keyring
+  subrosa account passphrase --new-key-file ~/.config/subrosa.key
+  subrosa account passphrase --passphrase-file old.txt --new-passphrase-file new.txt
+  subrosa account passphrase --new-passphrase-command 'pass show subrosa'")]
+    #[command(after_help = "\
+What opened it until now opens it no more; an engine that runs goes on. A copy of store.key from before still opens a copy of
+the store with the old passphrase: if somebody has both, make a new account.")]
+    Passphrase(NewSecret),
+}
+
+/// What is to open an account from now on.
+#[derive(Debug, Args)]
+pub(crate) struct NewSecret {
+    /// The first line of this file is the new passphrase
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// The first line that this command prints is the new passphrase; no shell runs
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) new_passphrase_command: Option<String>,
+    /// A random key in this file; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key_file: Option<PathBuf>,
+    /// A random key in the keyring of this system
+    #[arg(long)]
+    pub(crate) keyring: bool,
 }
 
 /// An account.

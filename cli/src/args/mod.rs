@@ -13,7 +13,7 @@ mod people;
 mod service;
 mod values;
 
-pub(crate) use account::{AccountArgs, AccountVerb, InitArgs, StatusArgs};
+pub(crate) use account::{AccountArgs, AccountVerb, InitArgs, NewSecret, StatusArgs};
 pub(crate) use chats::{ChatArgs, ChatVerb, Mute, OutboxArgs, OutboxVerb, SearchArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use files::{CompletionsArgs, ExportArgs, ExportFormat, ManArgs};
@@ -73,6 +73,12 @@ pub(crate) struct Global {
     /// File whose first line opens the account
     #[arg(long, global = true, value_name = "FILE", env = "SUBROSA_PASSPHRASE_FILE", hide_env_values = true)]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Command whose first line opens the account; no shell runs [env: SUBROSA_PASSPHRASE_COMMAND]
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub(crate) passphrase_command: Option<String>,
+    /// File with a random key that opens the account, as init made it [env: SUBROSA_KEY_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// One JSON object a line on stdout, errors as one on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,

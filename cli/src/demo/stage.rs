@@ -113,7 +113,7 @@ async fn player(directory: &Directory, relay: &Url, name: &'static str) -> Resul
         kind: "demo".to_owned(),
         serve: false,
         lock_timeout: LOCK_TIMEOUT,
-        passphrase: Arc::new(move || Ok(passphrase.clone())),
+        passphrase: Arc::new(move || Ok((&passphrase).into())),
     };
     let opened = open(&home, options).await?;
     Ok(Player { client: opened.client(), id: info.id, opened })

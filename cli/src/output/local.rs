@@ -26,10 +26,11 @@ pub(super) fn account(it: &LocalAccount, ticks: Ticks) -> String {
         .map(|engine| format!("  {} (pid {})", clean_line(&engine.kind), engine.pid))
         .unwrap_or_default();
     format!(
-        "{mark} {name}  {}  {}  {}{engine}",
+        "{mark} {name}  {}  {}  {}{engine}\n  {}",
         fit(&it.name, ACCOUNT_COLUMNS),
         ticks.dim(&short_id(&it.id)),
-        clean_line(&it.relay)
+        clean_line(&it.relay),
+        ticks.dim(&format!("opens with {}", clean_line(&it.opens_with)))
     )
 }
 

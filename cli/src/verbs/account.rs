@@ -1,12 +1,13 @@
-//! `account list|show|use|rename`: the accounts of this machine.
+//! `account list|show|use|rename|passphrase`: the accounts of this machine.
 
-use subrosa_client_core::api::NoParams;
+use subrosa_client_core::{ApiError, ErrorKind, api::NoParams, keys};
 
 use crate::{
     Context,
-    account::{Use, accounts, with_account},
-    args::AccountVerb,
+    account::{Use, accounts, home, with_account},
+    args::{AccountVerb, NewSecret},
     errors::Failure,
+    secret::Secret,
 };
 
 pub(crate) async fn run(ctx: &Context, verb: AccountVerb) -> Result<(), Failure> {
@@ -19,8 +20,40 @@ pub(crate) async fn run(ctx: &Context, verb: AccountVerb) -> Result<(), Failure>
             .await
         }
         AccountVerb::Use(args) => Ok(ctx.out.line(accounts(ctx)?.make_current(&args.name)?)?),
+        AccountVerb::Passphrase(args) => passphrase(ctx, args).await,
         AccountVerb::Rename(args) => Ok(ctx.out.line(accounts(ctx)?.rename(&args.name, &args.new_name)?)?),
     }
+}
+
+/// The engine is not asked: the store's key stays what it is.
+async fn passphrase(ctx: &Context, new: NewSecret) -> Result<(), Failure> {
+    let home = home(ctx)?;
+    let account = accounts(ctx)?.view_of(&home)?;
+    let secret = Secret::new(&ctx.global, &ctx.out)?;
+    let name = account.account;
+    let work = tokio::task::spawn_blocking(move || {
+        let old = secret.get(&home)?;
+        // Before a new one is asked for or made.
+        keys::unlock(&home, &old)?;
+        let new = secret.change(&name, new)?;
+        keys::change(&home, &old, &new)?;
+        let forgotten = if old.source() == new.source() { Ok(()) } else { old.source().forget() };
+        Ok::<_, ApiError>((old.source().clone(), new.source().clone(), forgotten))
+    });
+    // Waiting for a person ends here; what is written is written in one step.
+    let (old, new, forgotten) = tokio::select! {
+        done = work => done.map_err(|error| ApiError::new(ErrorKind::Failed, format!("changing it failed: {error}")))??,
+        signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
+    };
+    if let Err(error) = forgotten {
+        ctx.out.warn(&format!("the old key is still in the keyring, where it opens nothing: {error}"));
+    }
+    ctx.out.line(accounts(ctx)?.view_of(&crate::account::home(ctx)?)?)?;
+    ctx.out.note(&format!("\nFrom now on it opens with {new}."));
+    if old != new && old.is_random() {
+        ctx.out.note(&format!("It opens no more with {old}."));
+    }
+    Ok(())
 }
 
 fn list(ctx: &Context) -> Result<(), Failure> {

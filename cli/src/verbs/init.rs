@@ -19,7 +19,7 @@ use crate::{
     account::accounts,
     args::InitArgs,
     errors::{Failure, usage},
-    passphrase::Source,
+    secret::Secret,
 };
 
 /// Longest line that may be a link or a token.
@@ -31,13 +31,14 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
     let home = accounts.place_for(&local_name)?;
     let params = params(args.name, args.relay, args.link, args.registration_token)?;
     let mut words = Words::prepare(ctx, args.recovery_file)?;
-    let source = Source::new(&ctx.global, &ctx.out);
-    let passphrase = tokio::task::spawn_blocking(move || source.get_new())
+    let secret = Secret::new(&ctx.global, &ctx.out)?;
+    let (named, keyring) = (local_name.clone(), args.keyring);
+    let secret = tokio::task::spawn_blocking(move || secret.make(&named, keyring))
         .await
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("asking for the passphrase failed: {error}")))??;
 
     let made = tokio::select! {
-        made = account::init(&home, params, &passphrase, |text| words.keep(text)) => made?,
+        made = account::init(&home, params, &secret, |text| words.keep(text)) => made?,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     };
     let kept = words.account_made();

@@ -21,9 +21,17 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// The program, without the settings of whoever runs the tests.
 pub fn subrosa() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_subrosa"));
-    for name in
-        ["SUBROSA_HOME", "SUBROSA_ACCOUNT", "SUBROSA_PASSPHRASE_FILE", "SUBROSA_LOG", "NO_COLOR", "LC_ALL", "LC_CTYPE"]
-    {
+    for name in [
+        "SUBROSA_HOME",
+        "SUBROSA_ACCOUNT",
+        "SUBROSA_PASSPHRASE_FILE",
+        "SUBROSA_PASSPHRASE_COMMAND",
+        "SUBROSA_KEY_FILE",
+        "SUBROSA_LOG",
+        "NO_COLOR",
+        "LC_ALL",
+        "LC_CTYPE",
+    ] {
         command.env_remove(name);
     }
     command.env("LANG", "C.UTF-8").stdin(Stdio::null());

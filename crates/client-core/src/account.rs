@@ -15,7 +15,7 @@ use crate::{
     content::ContactSync,
     engine::{DeviceRequest, Engine, Provision, account_view, now_ms},
     home::Home,
-    keys::{self, Passphrase, StoreKey},
+    keys::{self, StoreKey, StoreSecret},
     lock::{EngineLock, LockAttempt},
     net::{Http, NetError, RelayEndpoint},
     store::{self, account::Own},
@@ -52,7 +52,7 @@ fn no_randomness(error: RandomnessError) -> ApiError {
 pub async fn init(
     home: &Home,
     params: InitParams,
-    passphrase: &Passphrase,
+    secret: impl Into<StoreSecret>,
     recovery: impl FnOnce(&str) -> Result<(), ApiError>,
 ) -> Result<AccountInfo, ApiError> {
     let handle: Handle = params.handle.parse().map_err(|error: subrosa_wire::WireError| {
@@ -60,12 +60,13 @@ pub async fn init(
     })?;
     let relay = RelayEndpoint::new(params.relay, params.pin).map_err(|error| error.to_api())?;
     let _lock = claim(home)?;
+    let secret = secret.into();
 
     let undo = UndoFiles(home);
     let made = async {
-        let (key, own) = match half_made(home, passphrase, handle.as_str(), &relay) {
+        let (key, own) = match half_made(home, &secret, handle.as_str(), &relay) {
             Some(made) => made,
-            None => make(home, passphrase, &handle, &relay, recovery)?,
+            None => make(home, &secret, &handle, &relay, recovery)?,
         };
         register(&relay, &own, handle, params.registration).await?;
         Ok::<_, ApiError>((publish(home, &own)?, key))
@@ -79,7 +80,7 @@ pub async fn init(
 /// Makes keys and store, and hands the recovery words out.
 fn make(
     home: &Home,
-    passphrase: &Passphrase,
+    secret: &StoreSecret,
     handle: &Handle,
     relay: &RelayEndpoint,
     recovery: impl FnOnce(&str) -> Result<(), ApiError>,
@@ -105,7 +106,7 @@ fn make(
         list,
         delivery_key: DeliveryKey::new(delivery_key),
     };
-    let key = keys::create(home, passphrase)?;
+    let key = keys::create(home, secret)?;
     // Before the store: what is found half made later has surely handed its words out.
     recovery(&recovery_key.words())?;
     make_store(home, &key, &own, &[])?;
@@ -114,8 +115,8 @@ fn make(
 
 /// What an `init` that was killed left behind, if it was for this handle at this relay and opens with this passphrase:
 /// the relay may know that account already. Its recovery words were handed out before it was registered.
-fn half_made(home: &Home, passphrase: &Passphrase, handle: &str, relay: &RelayEndpoint) -> Option<(StoreKey, Own)> {
-    let key = keys::unwrap_key(home, passphrase).ok()?;
+fn half_made(home: &Home, secret: &StoreSecret, handle: &str, relay: &RelayEndpoint) -> Option<(StoreKey, Own)> {
+    let key = keys::unwrap_key(home, secret).ok()?;
     let own = store::account::load(&store::open(&home.store(), key.as_bytes(), false).ok()?).ok()?;
     let same = own.handle == handle && own.relay == *relay.url() && own.pin.as_ref() == relay.pin();
     same.then_some((key, own))
@@ -142,12 +143,12 @@ pub fn init_linked(
     home: &Home,
     request: DeviceRequest,
     provision: &Provision,
-    passphrase: &Passphrase,
+    secret: impl Into<StoreSecret>,
 ) -> Result<AccountInfo, ApiError> {
     let _lock = claim(home)?;
     let own = request.become_device(provision)?;
     let undo = UndoFiles(home);
-    let key = keys::create(home, passphrase)?;
+    let key = keys::create(home, secret)?;
     make_store(home, &key, &own, &provision.contacts)?;
     let info = publish(home, &own)?;
     std::mem::forget(undo);

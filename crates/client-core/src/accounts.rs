@@ -21,6 +21,7 @@ use crate::{
     clean::clean_line,
     config::{CONFIG_FILE, ConfigFile},
     home::{Home, absolute, storage_error, sync_directory},
+    keys,
     lock::{self, EngineLock, LockAttempt},
 };
 
@@ -189,6 +190,15 @@ impl Accounts {
         Ok(found.into_iter().map(|account| account.view(only, current.as_deref())).collect())
     }
 
+    /// The account of this directory, which [`Accounts::select`] gave.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoAccount`] when it is gone.
+    pub fn view_of(&self, home: &Home) -> Result<LocalAccount, ApiError> {
+        let path = home.path().display().to_string();
+        self.list()?.into_iter().find(|account| account.data_dir == path).ok_or_else(|| self.none())
+    }
+
     /// Makes an account the one that is meant when none is named.
     ///
     /// # Errors
@@ -304,6 +314,7 @@ impl Found {
             relay: self.facts.relay,
             device: self.facts.device,
             engine: lock::holder(&self.home),
+            opens_with: keys::remembered(&self.home).to_string(),
             data_dir: self.home.path().display().to_string(),
         }
     }

@@ -1,8 +1,12 @@
 //! The store's key, and the passphrase that wraps it.
 //!
 //! The store is encrypted with 32 random bytes. They lie in `store.key`, wrapped with AES-256-GCM
-//! under a key that Argon2id makes of the passphrase: a new passphrase rewrites one small file, not
-//! the store. The file's parameters are authenticated, and bounded before they are believed.
+//! under a key that Argon2id makes of the passphrase, or HKDF of a random key from a file or a keyring:
+//! a new passphrase rewrites one small file, not the store. The file's parameters are authenticated,
+//! and bounded before they are believed. Where the secret comes from stands beside it ([`KeySource`]).
+
+mod keyring;
+mod source;
 
 use std::{
     fs::File,
@@ -16,13 +20,17 @@ use aes_gcm::{
     aead::{Aead as _, Payload},
 };
 use argon2::{Algorithm, Argon2, Params, Version};
+use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     api::{ApiError, ErrorKind},
     home::{Home, storage_error},
 };
+
+pub use self::source::{KeySource, StoreSecret};
 
 /// Argon2id memory in KiB. 64 MiB and two passes: above the OWASP minimum (19 MiB, 2), about a tenth of a second on a
 /// small machine, and it fits next to everything else on a 512 MiB one.
@@ -52,8 +60,20 @@ const MAX_KEY_FILE_BYTES: u64 = 4096;
 /// Longest passphrase: a first line longer than this is a wrong file.
 pub const MAX_PASSPHRASE_BYTES: usize = 1024;
 
-/// Version of `store.key`.
-const KEY_FILE_VERSION: u32 = 1;
+/// Version of `store.key` as it is written: 2 remembers where the secret comes from, and may do without Argon2id.
+const KEY_FILE_VERSION: u32 = 2;
+
+/// The first version: a passphrase, and nothing about where it comes from.
+const KEY_FILE_VERSION_1: u32 = 1;
+
+/// The derivation for passphrases.
+const ARGON2ID: &str = "argon2id";
+
+/// The derivation for random keys.
+const HKDF_SHA256: &str = "hkdf-sha256";
+
+/// What HKDF makes of a random key.
+const RANDOM_KEY_LABEL: &[u8] = b"Subrosa store key from a random key";
 
 /// What the wrapping is bound to, before its parameters.
 const WRAP_LABEL: &[u8] = b"Subrosa store key v1";
@@ -143,20 +163,27 @@ impl Passphrase {
 #[serde(deny_unknown_fields)]
 struct KeyFile {
     v: u32,
+    /// Absent in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<KeySource>,
     kdf: String,
+    /// Argon2id's parameters; 0 without it.
+    #[serde(default)]
     m_kib: u32,
+    #[serde(default)]
     t: u32,
+    #[serde(default)]
     p: u32,
     salt: String,
     nonce: String,
     wrapped: String,
 }
 
-/// Makes a new store key and writes it, wrapped, to the account's directory. Takes about a tenth of a second.
+/// Makes a new store key and writes it, wrapped, to the account's directory. With a passphrase it takes about a tenth of a second.
 ///
 /// # Errors
 /// [`ErrorKind::Failed`] when an account is already there or the system has no randomness; [`ErrorKind::Storage`].
-pub fn create(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
+pub fn create(home: &Home, secret: impl Into<StoreSecret>) -> Result<StoreKey, ApiError> {
     if home.has_account() {
         return Err(ApiError::new(
             ErrorKind::Failed,
@@ -165,51 +192,110 @@ pub fn create(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError
         .hint("choose another directory with --home"));
     }
     let mut key = StoreKey([0; KEY_BYTES]);
-    let mut salt = [0; SALT_BYTES];
-    let mut nonce = [0; NONCE_BYTES];
-    for bytes in [&mut key.0[..], &mut salt[..], &mut nonce[..]] {
-        getrandom::fill(bytes).map_err(|error| {
-            ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}"))
-        })?;
-    }
-    let mut file = KeyFile {
-        v: KEY_FILE_VERSION,
-        kdf: "argon2id".to_owned(),
-        m_kib: ARGON2_MEMORY_KIB,
-        t: ARGON2_PASSES,
-        p: ARGON2_LANES,
-        salt: hex::encode(salt),
-        nonce: hex::encode(nonce),
-        wrapped: String::new(),
-    };
-    let cipher = wrapping_cipher(&file, &salt, passphrase)?;
-    let wrapped = cipher
-        .encrypt(&nonce.into(), Payload { msg: key.as_bytes(), aad: &file.bound(&salt) })
-        .map_err(|_| ApiError::new(ErrorKind::Failed, "the store's key cannot be wrapped"))?;
-    file.wrapped = hex::encode(wrapped);
-    let json = serde_json::to_vec(&file)
-        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("store.key cannot be written: {error}")))?;
+    fill(&mut key.0)?;
+    let json = wrap(&key, &secret.into())?;
     home.create()?;
     home.write_private(&home.store_key(), &json)?;
     Ok(key)
 }
 
-/// Opens the store's key. Takes about a tenth of a second: keep it off the threads that serve others.
+/// Opens the store's key. With a passphrase it takes about a tenth of a second: keep it off the threads that serve others.
 ///
 /// # Errors
 /// [`ErrorKind::NoAccount`], [`ErrorKind::BadPassphrase`], [`ErrorKind::DamagedStore`] when `store.key` is missing or not one.
-pub fn unlock(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
+pub fn unlock(home: &Home, secret: impl Into<StoreSecret>) -> Result<StoreKey, ApiError> {
     home.require_account()?;
-    unwrap_key(home, passphrase)
+    unwrap_key(home, secret)
 }
 
 /// As [`unlock`], whether or not an account stands here yet.
-pub(crate) fn unwrap_key(home: &Home, passphrase: &Passphrase) -> Result<StoreKey, ApiError> {
-    let path = home.store_key();
-    let damaged = |what: &str| {
-        ApiError::new(ErrorKind::DamagedStore, format!("{} is damaged: {what}", path.display()))
-            .hint("put the file back from a copy; without it the store cannot be opened")
+pub(crate) fn unwrap_key(home: &Home, secret: impl Into<StoreSecret>) -> Result<StoreKey, ApiError> {
+    unwrap(home, &read(home)?, &secret.into())
+}
+
+/// Where what opens the account comes from, as it was chosen. An account that cannot tell asks.
+#[must_use]
+pub fn remembered(home: &Home) -> KeySource {
+    read(home).ok().and_then(|file| file.source).unwrap_or(KeySource::Ask)
+}
+
+/// Whether the account opens with a random key, not a passphrase.
+#[must_use]
+pub fn takes_random_key(home: &Home) -> bool {
+    read(home).is_ok_and(|file| file.kdf == HKDF_SHA256)
+}
+
+/// Wraps the store's key anew: from now on `new` opens the account, `old` does not. The store's key stays, so an engine that
+/// runs goes on. One file is replaced in one step; what was written is proven to open before it takes the old one's place.
+///
+/// # Errors
+/// As [`unlock`] for `old`; [`ErrorKind::Storage`], and then `old` still opens the account.
+pub fn change(home: &Home, old: impl Into<StoreSecret>, new: &StoreSecret) -> Result<(), ApiError> {
+    home.require_account()?;
+    let failed = |error: std::io::Error| storage_error("lock", home.path(), &error);
+    // Two changes at once come one after the other: the second finds that its old secret opens nothing.
+    let directory = File::open(home.path()).map_err(failed)?;
+    directory.lock().map_err(failed)?;
+    let key = unwrap_key(home, old)?;
+    let json = wrap(&key, new)?;
+    let written = serde_json::from_slice(&json)
+        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("store.key cannot be written: {error}")))?;
+    let again = unwrap(home, &written, new)?;
+    if again.0 != key.0 {
+        return Err(ApiError::new(ErrorKind::Failed, "the new wrapping does not open: nothing was changed"));
+    }
+    home.write_private(&home.store_key(), &json)
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), ApiError> {
+    getrandom::fill(bytes)
+        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))
+}
+
+/// `store.key` with this key under this secret.
+fn wrap(key: &StoreKey, secret: &StoreSecret) -> Result<Vec<u8>, ApiError> {
+    let mut salt = [0; SALT_BYTES];
+    let mut nonce = [0; NONCE_BYTES];
+    fill(&mut salt)?;
+    fill(&mut nonce)?;
+    let (kdf, m_kib, t, p) = if secret.is_random {
+        (HKDF_SHA256, 0, 0, 0)
+    } else {
+        (ARGON2ID, ARGON2_MEMORY_KIB, ARGON2_PASSES, ARGON2_LANES)
     };
+    let mut file = KeyFile {
+        v: KEY_FILE_VERSION,
+        source: Some(secret.source.clone()),
+        kdf: kdf.to_owned(),
+        m_kib,
+        t,
+        p,
+        salt: hex::encode(salt),
+        nonce: hex::encode(nonce),
+        wrapped: String::new(),
+    };
+    let cipher = wrapping_cipher(&file, &salt, secret)?;
+    let wrapped = cipher
+        .encrypt(&nonce.into(), Payload { msg: key.as_bytes(), aad: &file.bound(&salt) })
+        .map_err(|_| ApiError::new(ErrorKind::Failed, "the store's key cannot be wrapped"))?;
+    file.wrapped = hex::encode(wrapped);
+    serde_json::to_vec(&file)
+        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("store.key cannot be written: {error}")))
+}
+
+fn damaged(path: &Path, what: &str) -> ApiError {
+    ApiError::new(ErrorKind::DamagedStore, format!("{} is damaged: {what}", path.display()))
+        .hint("put the file back from a copy; without it the store cannot be opened")
+}
+
+/// Reads `store.key` and holds its parameters to their bounds.
+fn read(home: &Home) -> Result<KeyFile, ApiError> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let path = home.store_key();
+    let damaged = |what: &str| damaged(&path, what);
     let mut content = Vec::new();
     File::open(&path).and_then(|file| file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut content)).map_err(
         |error| match error.kind() {
@@ -220,35 +306,51 @@ pub(crate) fn unwrap_key(home: &Home, passphrase: &Passphrase) -> Result<StoreKe
     if content.len() as u64 > MAX_KEY_FILE_BYTES {
         return Err(damaged("it is too long"));
     }
+    let newer = |what: String| {
+        ApiError::new(ErrorKind::DamagedStore, format!("{} is from a newer program ({what})", path.display()))
+            .hint("install the newest subrosa")
+    };
+    let Version { v } = serde_json::from_slice(&content).map_err(|_| damaged("it is not a key file"))?;
+    if !(KEY_FILE_VERSION_1..=KEY_FILE_VERSION).contains(&v) {
+        return Err(newer(format!("version {v}")));
+    }
     let file: KeyFile = serde_json::from_slice(&content).map_err(|_| damaged("it is not a key file"))?;
-    if file.v != KEY_FILE_VERSION || file.kdf != "argon2id" {
-        return Err(ApiError::new(
-            ErrorKind::DamagedStore,
-            format!("{} is from a newer program (version {}, {:?})", path.display(), file.v, file.kdf),
-        )
-        .hint("install the newest subrosa"));
-    }
-    let in_bounds = (MIN_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&file.m_kib)
-        && (1..=MAX_PASSES).contains(&file.t)
-        && (1..=MAX_LANES).contains(&file.p);
-    if !in_bounds {
-        return Err(damaged("its cost parameters are out of bounds"));
-    }
+    let in_bounds = match file.kdf.as_str() {
+        ARGON2ID => {
+            (MIN_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&file.m_kib)
+                && (1..=MAX_PASSES).contains(&file.t)
+                && (1..=MAX_LANES).contains(&file.p)
+        }
+        HKDF_SHA256 => (file.m_kib, file.t, file.p) == (0, 0, 0),
+        other => return Err(newer(format!("{other:?}"))),
+    };
+    if in_bounds { Ok(file) } else { Err(damaged("its cost parameters are out of bounds")) }
+}
+
+fn unwrap(home: &Home, file: &KeyFile, secret: &StoreSecret) -> Result<StoreKey, ApiError> {
+    let path = home.store_key();
+    let damaged = |what: &str| damaged(&path, what);
     let salt: [u8; SALT_BYTES] = decode(&file.salt).ok_or_else(|| damaged("its salt is not one"))?;
     let nonce: [u8; NONCE_BYTES] = decode(&file.nonce).ok_or_else(|| damaged("its nonce is not one"))?;
     let wrapped: [u8; KEY_BYTES + 16] = decode(&file.wrapped).ok_or_else(|| damaged("its wrapped key is not one"))?;
-
-    let cipher = wrapping_cipher(&file, &salt, passphrase)?;
+    let refused = |what: &str| {
+        ApiError::new(ErrorKind::BadPassphrase, format!("{what} the account in {}", home.path().display())).hint(format!(
+            "it opens with {}; name what you have with --passphrase-file, --passphrase-command or --key-file, another account \
+             with --account",
+            file.source.as_ref().unwrap_or(&KeySource::Ask)
+        ))
+    };
+    match (secret.is_random, file.kdf == HKDF_SHA256) {
+        (true, false) => return Err(refused("a passphrase, not a key, opens")),
+        (false, true) => return Err(refused("a key, not a passphrase, opens")),
+        _ => {}
+    }
+    let cipher = wrapping_cipher(file, &salt, secret)?;
+    let what = if secret.is_random { "this key does not open" } else { "the passphrase does not open" };
     let key = cipher
         .decrypt(&nonce.into(), Payload { msg: &wrapped, aad: &file.bound(&salt) })
         .map(Zeroizing::new)
-        .map_err(|_| {
-            ApiError::new(
-                ErrorKind::BadPassphrase,
-                format!("the passphrase does not open the account in {}", home.path().display()),
-            )
-            .hint("check the passphrase and the directory (--passphrase-file, --home)")
-        })?;
+        .map_err(|_| refused(what))?;
     let mut store_key = StoreKey([0; KEY_BYTES]);
     store_key.0.copy_from_slice(&key);
     Ok(store_key)
@@ -266,16 +368,22 @@ impl KeyFile {
     }
 }
 
-fn wrapping_cipher(file: &KeyFile, salt: &[u8; SALT_BYTES], passphrase: &Passphrase) -> Result<Aes256Gcm, ApiError> {
-    let failed = |error: argon2::Error| {
-        ApiError::new(ErrorKind::Failed, format!("the passphrase cannot be hashed: {error}"))
-            .hint(format!("it takes {} MiB of memory", file.m_kib / 1024))
-    };
-    let params = Params::new(file.m_kib, file.t, file.p, Some(KEY_BYTES)).map_err(failed)?;
+fn wrapping_cipher(file: &KeyFile, salt: &[u8; SALT_BYTES], secret: &StoreSecret) -> Result<Aes256Gcm, ApiError> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(&passphrase.0, salt, &mut key[..])
-        .map_err(failed)?;
+    if file.kdf == HKDF_SHA256 {
+        Hkdf::<Sha256>::new(Some(salt), &secret.bytes)
+            .expand(RANDOM_KEY_LABEL, &mut key[..])
+            .map_err(|_| ApiError::new(ErrorKind::Failed, "the wrapping key has the wrong length"))?;
+    } else {
+        let failed = |error: argon2::Error| {
+            ApiError::new(ErrorKind::Failed, format!("the passphrase cannot be hashed: {error}"))
+                .hint(format!("it takes {} MiB of memory", file.m_kib / 1024))
+        };
+        let params = Params::new(file.m_kib, file.t, file.p, Some(KEY_BYTES)).map_err(failed)?;
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(&secret.bytes, salt, &mut key[..])
+            .map_err(failed)?;
+    }
     Aes256Gcm::new_from_slice(&key[..])
         .map_err(|_| ApiError::new(ErrorKind::Failed, "the wrapping key has the wrong length"))
 }
@@ -344,7 +452,11 @@ mod tests {
         assert_eq!(change("salt", "00".into()), ErrorKind::DamagedStore);
         assert_eq!(change("nonce", "zz".into()), ErrorKind::DamagedStore);
         assert_eq!(change("wrapped", "00".into()), ErrorKind::DamagedStore);
-        assert_eq!(change("v", 2.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("v", 3.into()), ErrorKind::DamagedStore);
+        assert_eq!(change("v", 1.into()), ErrorKind::BadPassphrase, "the version is authenticated");
+        assert_eq!(change("kdf", "hkdf-sha256".into()), ErrorKind::DamagedStore);
+        assert_eq!(change("kdf", "md5".into()), ErrorKind::DamagedStore);
+        assert_eq!(change("source", 1.into()), ErrorKind::DamagedStore);
         assert_eq!(change("extra", 1.into()), ErrorKind::DamagedStore);
         assert_eq!(change("t", 1.into()), ErrorKind::BadPassphrase, "parameters are authenticated");
         for content in ["", "{}", &"x".repeat(100_000)] {
@@ -353,6 +465,68 @@ mod tests {
         }
         std::fs::remove_file(home.store_key()).unwrap();
         assert_eq!(refused(unlock(&home, &typed("correct horse"))).code, ErrorKind::DamagedStore);
+    }
+
+    #[test]
+    fn the_first_versions_file_still_opens() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::at(place.path());
+        home.write_private(&home.account_file(), b"{}").unwrap();
+        let (salt, nonce) = ([1; SALT_BYTES], [2; NONCE_BYTES]);
+        let mut file = KeyFile {
+            v: KEY_FILE_VERSION_1,
+            source: None,
+            kdf: ARGON2ID.to_owned(),
+            m_kib: ARGON2_MEMORY_KIB,
+            t: ARGON2_PASSES,
+            p: ARGON2_LANES,
+            salt: hex::encode(salt),
+            nonce: hex::encode(nonce),
+            wrapped: String::new(),
+        };
+        let cipher = wrapping_cipher(&file, &salt, &(&typed("correct horse")).into()).unwrap();
+        let payload = Payload { msg: &[7; KEY_BYTES], aad: &file.bound(&salt) };
+        file.wrapped = hex::encode(cipher.encrypt(&nonce.into(), payload).unwrap());
+        let json = serde_json::to_string(&file).unwrap();
+        assert!(!json.contains("source"), "{json}");
+        std::fs::write(home.store_key(), json).unwrap();
+        assert_eq!(remembered(&home), KeySource::Ask);
+        assert_eq!(unlock(&home, &typed("correct horse")).unwrap().as_bytes(), &[7; KEY_BYTES]);
+    }
+
+    #[test]
+    fn a_changed_passphrase_replaces_the_old_one_and_keeps_the_store() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::at(place.path());
+        let made = create(&home, &typed("old")).unwrap();
+        home.write_private(&home.account_file(), b"{}").unwrap();
+        let command = KeySource::PassphraseCommand { command: "echo new".to_owned() };
+        let new = command.open(|| panic!("nobody is asked")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(change(&home, &typed("wrong"), &new).unwrap_err().code, ErrorKind::BadPassphrase);
+        assert_eq!(remembered(&home), KeySource::Ask);
+
+        change(&home, &typed("old"), &new).unwrap();
+        assert_eq!(refused(unlock(&home, &typed("old"))).code, ErrorKind::BadPassphrase);
+        assert_eq!(unlock(&home, &new).unwrap().as_bytes(), made.as_bytes());
+        assert_eq!(remembered(&home), command);
+
+        let file = KeySource::KeyFile { path: place.path().join("key") };
+        let key = file.open_or_make(|| panic!("nobody is asked")).unwrap_or_else(|error| panic!("{error}"));
+        change(&home, &new, &key).unwrap();
+        assert!(takes_random_key(&home));
+        assert_eq!(unlock(&home, &key).unwrap().as_bytes(), made.as_bytes());
+        let error = refused(unlock(&home, &typed("new")));
+        assert!(
+            error.message.contains("a key, not a passphrase") && error.hint.unwrap().contains("key file"),
+            "{}",
+            error.message
+        );
+        let content = std::fs::read_to_string(home.store_key()).unwrap();
+        assert!(!content.contains(&hex::encode(&key.bytes[..])) && !content.contains(&hex::encode(made.as_bytes())));
+        // Another key file of the same form.
+        std::fs::remove_file(place.path().join("key")).unwrap();
+        let other = file.open_or_make(|| panic!("nobody is asked")).unwrap_or_else(|error| panic!("{error}"));
+        assert!(refused(unlock(&home, &other)).message.contains("this key does not open"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     client::{Client, Remote, RemoteCall, dispatch},
     engine::Engine,
     home::Home,
-    keys::{self, Passphrase, StoreKey},
+    keys::{self, StoreKey, StoreSecret},
     lock::{EngineLock, LockAttempt},
     rpc::{self, SocketCaller},
 };
@@ -38,8 +38,8 @@ const MAX_REOPENS: u32 = 100;
 /// How long a leaving owner waits until its receipts and messages are out; what is not stays in the outbox.
 const FLUSH_ON_CLOSE: Duration = Duration::from_secs(2);
 
-/// Where a passphrase comes from: asked only by the process that will run the engine, and off the asynchronous threads.
-pub type PassphraseSource = Arc<dyn Fn() -> Result<Passphrase, ApiError> + Send + Sync>;
+/// Where what opens the account comes from: asked only by the process that will run the engine, and off the asynchronous threads.
+pub type PassphraseSource = Arc<dyn Fn() -> Result<StoreSecret, ApiError> + Send + Sync>;
 
 /// How to get at an account.
 #[derive(Clone)]
@@ -229,7 +229,7 @@ impl Access {
         let home = self.home.clone();
         let passphrase = Arc::clone(&self.options.passphrase);
         // Asking takes as long as a person types, deriving a tenth of a second.
-        let key = tokio::task::spawn_blocking(move || keys::unlock(&home, &passphrase()?))
+        let key = tokio::task::spawn_blocking(move || keys::unlock(&home, passphrase()?))
             .await
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("opening the store failed: {error}")))??;
         let (client, stop) = (self.start)(self.home.clone(), key, lock.owner().clone()).await?;
@@ -270,7 +270,7 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::api::SendParams;
+    use crate::{api::SendParams, keys::Passphrase};
 
     /// An engine that answers `account` and `send`, and counts what happened to it.
     #[derive(Default)]
@@ -321,7 +321,7 @@ mod tests {
             kind: kind.to_owned(),
             serve: kind == "listen",
             lock_timeout: Duration::from_millis(100),
-            passphrase: Arc::new(move || Passphrase::typed(Zeroizing::new(passphrase.to_owned()))),
+            passphrase: Arc::new(move || Ok((&Passphrase::typed(Zeroizing::new(passphrase.to_owned()))?).into())),
         }
     }
 

@@ -23,6 +23,8 @@ pub struct LocalAccount {
     /// Who runs its engine now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineOwner>,
+    /// What opens it, for people; never the secret.
+    pub opens_with: String,
     /// Directory that holds everything of it.
     pub data_dir: String,
 }
