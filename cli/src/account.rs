@@ -1,12 +1,13 @@
 //! Opens the account for a verb, and leaves it in order whatever the verb does.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use subrosa_client_core::{
     Client,
     accounts::Accounts,
     api::TimeoutParams,
     home::Home,
+    net::Network,
     open::{OpenOptions, Opened, open},
 };
 
@@ -33,6 +34,26 @@ pub(crate) fn accounts(ctx: &Context) -> Result<Accounts, Failure> {
 /// The directory of the account that is meant.
 pub(crate) fn home(ctx: &Context) -> Result<Home, Failure> {
     Ok(accounts(ctx)?.select(ctx.global.account.as_deref())?)
+}
+
+/// The way to the relays that the flags and the environment ask for.
+pub(crate) fn network(ctx: &Context) -> Result<Network, Failure> {
+    let mut network = Network::direct();
+    let ca_file = match ctx.global.ca_file.clone() {
+        Some(file) => Some(file),
+        None => ctx.config.text("ca_file")?.map(PathBuf::from),
+    };
+    if let Some(file) = ca_file {
+        network = network.also_trusting(&file)?;
+    }
+    let proxy = match ctx.global.proxy.clone() {
+        Some(proxy) => Some(proxy),
+        None => ctx.config.text("proxy")?,
+    };
+    if let Some(proxy) = proxy {
+        network = network.through(proxy.parse()?);
+    }
+    Ok(network)
 }
 
 /// Runs a verb on the account. An interrupt ends it; in every case what is due is sent and the engine stopped.
@@ -75,6 +96,7 @@ pub(crate) async fn open_account(ctx: &Context, how: Use) -> Result<Opened, Fail
         serve: true,
         lock_timeout: ctx.lock_timeout()?,
         passphrase: Arc::new(move || hide.during(|| secret.get(&of))),
+        network: network(ctx)?,
     };
     Ok(open(&home, options).await?)
 }

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 #[command(before_help = "\
 Examples:
   subrosa init --relay https://relay.example.org --name alice
+  subrosa init --relay 'subrosa-relay://192.0.2.7:8440/#AQIx…' --name alice
   subrosa init --relay http://127.0.0.1:8443 --name alice --recovery-file words.txt --passphrase-file pass.txt
   subrosa init --relay https://relay.example.org --name bob --registration-token 0f1e…
   subrosa init --link 'subrosa://…' --name bob && subrosa join 'subrosa://…'
@@ -21,9 +22,12 @@ What opens the account is remembered (never the secret itself) and need not be n
 --passphrase-file, --passphrase-command, --key-file (made if it is not there; as fast as it gets, and as safe as the disk it is
 on) or --keyring. Change it later: subrosa account passphrase")]
 pub(crate) struct InitArgs {
-    /// The relay's address
-    #[arg(long, value_name = "URL", required_unless_present = "link")]
+    /// The relay's address, or the relay link that its host gave you; - reads it from stdin
+    #[arg(long, value_name = "URL|LINK", required_unless_present = "link")]
     pub(crate) relay: Option<String>,
+    /// SHA-256 of the key of a relay with a self-signed certificate (a relay link has it)
+    #[arg(long, value_name = "SHA256", conflicts_with = "link")]
+    pub(crate) pin: Option<String>,
     /// Make the account where this contact link comes from, with its relay and registration token; - reads it from stdin
     #[arg(long, value_name = "LINK", conflicts_with_all = ["relay", "registration_token"])]
     pub(crate) link: Option<String>,

@@ -79,6 +79,12 @@ pub(crate) struct Global {
     /// File with a random key that opens the account, as init made it [env: SUBROSA_KEY_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Reach relays through this SOCKS5 proxy only, for Tor: socks5h://127.0.0.1:9050 [env: SUBROSA_PROXY]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Believe these certificate authorities (PEM), too: for a company's own [env: SUBROSA_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// One JSON object a line on stdout, errors as one on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -8,6 +8,7 @@ use subrosa_client_core::{
     api::{ContactState, Event, EventsParams, InviteParams, JoinParams, NoParams},
     home::Home,
     keys::Passphrase,
+    net::Network,
     open::{LOCK_TIMEOUT, OpenOptions, Opened, open},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -106,7 +107,13 @@ impl Stage {
 async fn player(directory: &Directory, relay: &Url, name: &'static str) -> Result<Player, ApiError> {
     let home = Home::at(directory.path().join(name));
     let passphrase = Passphrase::typed(new_secret()?)?;
-    let params = InitParams { relay: relay.clone(), pin: None, handle: name.to_owned(), registration: None };
+    let params = InitParams {
+        relay: relay.clone(),
+        pin: None,
+        handle: name.to_owned(),
+        registration: None,
+        network: Network::direct(),
+    };
     // Nobody will recover an account that lives for a minute.
     let info = account::init(&home, params, &passphrase, |_recovery_words| Ok(())).await?;
     let options = OpenOptions {
@@ -114,6 +121,8 @@ async fn player(directory: &Directory, relay: &Url, name: &'static str) -> Resul
         serve: false,
         lock_timeout: LOCK_TIMEOUT,
         passphrase: Arc::new(move || Ok((&passphrase).into())),
+        // The relay is in this process.
+        network: Network::direct(),
     };
     let opened = open(&home, options).await?;
     Ok(Player { client: opened.client(), id: info.id, opened })

@@ -9,14 +9,16 @@ use std::{
 
 use subrosa_client_core::{
     ApiError, ErrorKind,
-    account::{self, ContactLink, InitParams, LinkError, RegistrationToken},
+    account::{self, InitParams, RegistrationToken},
     clean::clean_line,
+    net::NetError,
+    place::Place,
 };
 use url::Url;
 
 use crate::{
     Context,
-    account::accounts,
+    account::{accounts, network},
     args::InitArgs,
     errors::{Failure, usage},
     secret::Secret,
@@ -29,7 +31,18 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
     let accounts = accounts(ctx)?;
     let local_name = ctx.global.account.clone().unwrap_or_else(|| args.name.clone());
     let home = accounts.place_for(&local_name)?;
-    let params = params(args.name, args.relay, args.link, args.registration_token)?;
+    let mut place = Place::read(&or_stdin(args.link.or(args.relay).unwrap_or_default())?, args.pin.as_deref())?;
+    if let Some(token) = args.registration_token {
+        place.registration = Some(registration_token(token)?);
+    }
+    let network = network(ctx)?;
+    // Before anything is made or asked: an account whose relay is not reached would only have to be undone.
+    tokio::select! {
+        answer = account::knock(place.url.clone(), place.pin, &network) => {
+            answer.map_err(|error| no_answer(&error, &place.url, &args.name))?;
+        }
+        signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
+    }
     let mut words = Words::prepare(ctx, args.recovery_file)?;
     let secret = Secret::new(&ctx.global, &ctx.out)?;
     let (named, keyring) = (local_name.clone(), args.keyring);
@@ -37,6 +50,8 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         .await
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("asking for the passphrase failed: {error}")))??;
 
+    let Place { url: relay, pin, registration } = place;
+    let params = InitParams { relay, pin, handle: args.name, registration, network };
     let made = tokio::select! {
         made = account::init(&home, params, &secret, |text| words.keep(text)) => made?,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
@@ -62,24 +77,6 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the account is to live and what lets it in, before anything is made.
-fn params(
-    handle: String,
-    relay: Option<String>,
-    link: Option<String>,
-    token: Option<String>,
-) -> Result<InitParams, Failure> {
-    if let Some(link) = link {
-        let link: ContactLink = or_stdin(link)?
-            .parse()
-            .map_err(|error: LinkError| usage(error.to_string(), "paste the whole link, in quotes"))?;
-        return Ok(InitParams { relay: link.relay, pin: link.pin, handle, registration: link.registration });
-    }
-    let relay = relay_url(&relay.unwrap_or_default())?;
-    let registration = token.map(registration_token).transpose()?;
-    Ok(InitParams { relay, pin: None, handle, registration })
-}
-
 /// A registration token as it was handed out.
 pub(super) fn registration_token(text: String) -> Result<RegistrationToken, Failure> {
     RegistrationToken::from_text(&or_stdin(text)?)
@@ -98,19 +95,20 @@ fn or_stdin(text: String) -> Result<String, Failure> {
     Ok(line)
 }
 
-/// The relay's address, before anything is made.
-fn relay_url(text: &str) -> Result<Url, Failure> {
-    let wrong = |why: &str| {
-        usage(
-            format!("{:?} is not a relay's address: {why}", clean_line(text)),
-            "for example: --relay https://relay.example.org",
-        )
-    };
-    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(wrong("it begins with https:// (or http:// on this machine)"));
-    }
-    Ok(url)
+/// Trust in a key that nobody vouches for is a person's decision: they see the key and the command that accepts it.
+fn no_answer(error: &NetError, relay: &Url, name: &str) -> ApiError {
+    let NetError::UnknownKey { pin, .. } = error else { return error.to_api() };
+    let relay = relay.as_str().trim_end_matches('/');
+    let pin = pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    ApiError::new(
+        ErrorKind::RelayUnreachable,
+        format!("no known authority vouches for {relay}; its key (SHA-256) is {pin}"),
+    )
+    .hint(format!(
+        "compare that with what the relay's host tells you (never skip this). Only if it is the same: \
+         subrosa init --relay {relay} --pin {pin} --name {}",
+        clean_line(name)
+    ))
 }
 
 /// Where the 24 recovery words go. A file is there, private and synced, before the account becomes final at the relay:

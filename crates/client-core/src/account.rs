@@ -17,7 +17,7 @@ use crate::{
     home::Home,
     keys::{self, StoreKey, StoreSecret},
     lock::{EngineLock, LockAttempt},
-    net::{Http, NetError, RelayEndpoint},
+    net::{Http, NetError, Network, RelayEndpoint},
     store::{self, account::Own},
 };
 
@@ -32,6 +32,8 @@ pub struct InitParams {
     pub handle: String,
     /// For a relay with closed registration.
     pub registration: Option<RegistrationToken>,
+    /// The way to the relay.
+    pub network: Network,
 }
 
 /// How often a registration whose answer was lost is repeated: repeating it is harmless.
@@ -42,6 +44,15 @@ const INTRODUCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn no_randomness(error: RandomnessError) -> ApiError {
     ApiError::new(ErrorKind::Failed, error.to_string())
+}
+
+/// Knocks at a relay before an account is made there.
+///
+/// # Errors
+/// The address is not usable, nothing answers there, or its certificate is not to be trusted ([`NetError::UnknownKey`]
+/// has the key's hash, so that a person can compare it and pin it).
+pub async fn knock(relay: Url, pin: Option<[u8; 32]>, network: &Network) -> Result<(), NetError> {
+    Http::new(network.clone()).probe(&RelayEndpoint::new(relay, pin)?).await
 }
 
 /// Makes an account and registers it. `recovery` gets the 24 recovery words before anything is final; they are
@@ -68,12 +79,12 @@ pub async fn init(
             Some(made) => made,
             None => make(home, &secret, &handle, &relay, recovery)?,
         };
-        register(&relay, &own, handle, params.registration).await?;
+        register(&params.network, &relay, &own, handle, params.registration).await?;
         Ok::<_, ApiError>((publish(home, &own)?, key))
     };
     let (info, key) = made.await?;
     std::mem::forget(undo);
-    introduce(home, key).await;
+    introduce(home, key, params.network).await;
     Ok(info)
 }
 
@@ -124,9 +135,9 @@ fn half_made(home: &Home, secret: &StoreSecret, handle: &str, relay: &RelayEndpo
 
 /// Gives the relay what others need to write to us (prekeys, delivery key), so that a new account is reachable at
 /// once. If it does not work now, the next engine does it.
-async fn introduce(home: &Home, key: StoreKey) {
+async fn introduce(home: &Home, key: StoreKey, network: Network) {
     let owner = EngineOwner { pid: std::process::id(), kind: "init".into() };
-    match Engine::start(home, key, owner).await {
+    match Engine::start(home, key, owner, network).await {
         Ok(engine) => {
             engine.settle(INTRODUCE_TIMEOUT).await;
             engine.shutdown().await;
@@ -203,12 +214,13 @@ fn make_store(home: &Home, key: &StoreKey, own: &Own, contacts: &[ContactSync]) 
 }
 
 async fn register(
+    network: &Network,
     relay: &RelayEndpoint,
     own: &Own,
     handle: Handle,
     registration_token: Option<RegistrationToken>,
 ) -> Result<(), ApiError> {
-    let http = Http::new().map_err(|error| error.to_api())?;
+    let http = Http::new(network.clone());
     let call = Register {
         account_record: own.record.encode(),
         device_list: own.list.encode().into(),

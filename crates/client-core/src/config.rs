@@ -144,6 +144,18 @@ pub const SETTINGS: &[Setting] = &[
         about: "how long to wait for another command that has the account",
     },
     Setting {
+        name: "proxy",
+        kind: Kind::Text,
+        default: "",
+        about: "reach relays through this SOCKS5 proxy only (for Tor: socks5h://127.0.0.1:9050)",
+    },
+    Setting {
+        name: "ca_file",
+        kind: Kind::Text,
+        default: "",
+        about: "believe the certificate authorities in this PEM file, too: for a company's own",
+    },
+    Setting {
         name: "colour",
         kind: Kind::Choice(&["auto", "always", "never"]),
         default: "auto",

@@ -67,7 +67,7 @@ pub(crate) fn checked_relay(text: &str) -> Option<Url> {
         return None;
     }
     let url = Url::parse(text).ok()?;
-    let plain = url.scheme() == "http" && subrosa_wire::link::is_loopback(&url);
+    let plain = url.scheme() == "http" && subrosa_wire::link::may_be_plaintext(&url);
     (plain || url.scheme() == "https").then_some(url)
 }
 

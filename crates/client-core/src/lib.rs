@@ -24,6 +24,7 @@ pub mod lock;
 pub mod net;
 pub mod new_file;
 pub mod open;
+pub mod place;
 mod receipts;
 pub mod rpc;
 mod store;

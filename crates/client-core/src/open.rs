@@ -22,6 +22,7 @@ use crate::{
     home::Home,
     keys::{self, StoreKey, StoreSecret},
     lock::{EngineLock, LockAttempt},
+    net::Network,
     rpc::{self, SocketCaller},
 };
 
@@ -52,6 +53,8 @@ pub struct OpenOptions {
     pub lock_timeout: Duration,
     /// Opens the store.
     pub passphrase: PassphraseSource,
+    /// The way to the relays, if the engine runs here.
+    pub network: Network,
 }
 
 /// An account that can be used, wherever its engine runs.
@@ -66,9 +69,11 @@ pub struct Opened {
 /// [`ErrorKind::NoAccount`], [`ErrorKind::BadPassphrase`], [`ErrorKind::AccountBusy`] naming the process that holds the
 /// account without serving it, and those of the store.
 pub async fn open(home: &Home, options: OpenOptions) -> Result<Opened, ApiError> {
-    let start: Start = Arc::new(|home, key, owner| {
+    let network = options.network.clone();
+    let start: Start = Arc::new(move |home, key, owner| {
+        let network = network.clone();
         Box::pin(async move {
-            let engine = Engine::start(&home, key, owner).await?;
+            let engine = Engine::start(&home, key, owner, network).await?;
             let stopping = engine.clone();
             let stop: Stop = Box::pin(async move { stopping.shutdown().await });
             Ok((Arc::new(engine) as Arc<dyn Client>, stop))
@@ -78,7 +83,13 @@ pub async fn open(home: &Home, options: OpenOptions) -> Result<Opened, ApiError>
 }
 
 async fn open_with(home: &Home, options: OpenOptions, start: Start) -> Result<Opened, ApiError> {
-    let access = Arc::new(Access { home: home.clone(), options, start, place: Mutex::new(State::Away) });
+    let access = Arc::new(Access {
+        home: home.clone(),
+        options,
+        start,
+        place: Mutex::new(State::Away),
+        proxy_seen: StdMutex::default(),
+    });
     access.place().await?;
     Ok(Opened { client: Arc::new(Remote(Arc::clone(&access))), access })
 }
@@ -121,6 +132,8 @@ struct Access {
     options: OpenOptions,
     start: Start,
     place: Mutex<State>,
+    /// The proxy of the last engine that this process was a client of: its work is not carried on without it.
+    proxy_seen: StdMutex<Option<String>>,
 }
 
 enum State {
@@ -212,7 +225,10 @@ impl Access {
                 let left = self.options.lock_timeout.saturating_sub(begun.elapsed()).max(LOCK_POLL);
                 // A stopped or stuck owner still has connections accepted for it: only an answer counts.
                 match timeout(left, client.account(NoParams {})).await {
-                    Ok(Ok(_)) => return Ok(Place { client, own: None }),
+                    Ok(Ok(info)) => {
+                        self.same_way(owner.as_ref(), info.proxy)?;
+                        return Ok(Place { client, own: None });
+                    }
                     Ok(Err(error)) if error.code == ErrorKind::EngineGone => {}
                     Ok(Err(error)) => return Err(error),
                     Err(_) => return Err(busy(owner, "and does not answer")),
@@ -225,7 +241,36 @@ impl Access {
         }
     }
 
+    /// The engine decides the way to the relays. Who asked for a proxy must not be sent another way in silence.
+    fn same_way(&self, owner: Option<&EngineOwner>, engine: Option<String>) -> Result<(), ApiError> {
+        let asked = self.options.network.proxy_shown();
+        if asked.is_some() && asked != engine {
+            let who = owner.map_or_else(
+                || "another process".to_owned(),
+                |owner| format!("`subrosa {}` (pid {})", owner.kind, owner.pid),
+            );
+            let how = engine.map_or_else(|| "without a proxy".to_owned(), |proxy| format!("through {proxy}"));
+            return Err(ApiError::new(
+                ErrorKind::Failed,
+                format!("{who} already runs this account, {how}, and this command would go the same way"),
+            )
+            .hint("end that one and start it with the same --proxy, or leave --proxy away here"));
+        }
+        *self.proxy_seen.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+        Ok(())
+    }
+
     async fn run_here(&self, lock: EngineLock) -> Result<Place, ApiError> {
+        let seen = self.proxy_seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(proxy) = seen
+            && self.options.network.proxy_shown().is_none()
+        {
+            return Err(ApiError::new(
+                ErrorKind::EngineGone,
+                format!("the process that reached the relay through {proxy} has ended; nothing is sent without it"),
+            )
+            .hint(format!("run this again with --proxy {proxy}")));
+        }
         let home = self.home.clone();
         let passphrase = Arc::clone(&self.options.passphrase);
         // Asking takes as long as a person types, deriving a tenth of a second.
@@ -322,6 +367,7 @@ mod tests {
             serve: kind == "listen",
             lock_timeout: Duration::from_millis(100),
             passphrase: Arc::new(move || Ok((&Passphrase::typed(Zeroizing::new(passphrase.to_owned()))?).into())),
+            network: Network::direct(),
         }
     }
 

@@ -218,7 +218,13 @@ async fn an_init_that_was_killed_before_its_end_is_finished_by_the_next() {
     std::fs::remove_file(alice.dir.path().join("account.json")).unwrap();
     let init = |name: &'static str| {
         let relay = relay.url().parse().unwrap();
-        let params = InitParams { relay, pin: None, handle: name.to_owned(), registration: None };
+        let params = InitParams {
+            relay,
+            pin: None,
+            handle: name.to_owned(),
+            registration: None,
+            network: subrosa_client_core::net::Network::direct(),
+        };
         let home = Home::at(alice.dir.path());
         async move {
             let mut words = 0;

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use subrosa_client_core::{ApiError, Client, Engine, ErrorKind, api::EngineOwner, home::Home, keys};
+use subrosa_client_core::{ApiError, Client, Engine, ErrorKind, api::EngineOwner, home::Home, keys, net::Network};
 use support::{Person, TestRelay, pair, passphrase};
 
 /// SQLCipher's page size.
@@ -13,7 +13,7 @@ const PAGE: usize = 4096;
 
 async fn start(store: &Home, key_of: &Home) -> Result<Engine, ApiError> {
     let key = keys::unlock(key_of, &passphrase()).unwrap();
-    Engine::start(store, key, EngineOwner { pid: std::process::id(), kind: "test".into() }).await
+    Engine::start(store, key, EngineOwner { pid: std::process::id(), kind: "test".into() }, Network::direct()).await
 }
 
 fn assert_refused(error: &ApiError) {

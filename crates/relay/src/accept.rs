@@ -13,6 +13,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -93,7 +94,7 @@ fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: 
     Some(Peer { address, guest: guest.map(Arc::new), refused, memory, _permit: permit })
 }
 
-/// Serves HTTP on one connection until it is upgraded, idle for too long, or the relay stops.
+/// One connection: TLS if it ends here, then HTTP.
 async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Routes, stream: TcpStream, peer: Peer) {
     // Small frames must not wait for each other. Both are only improvements: it works without.
     let _ = stream.set_nodelay(true);
@@ -101,9 +102,27 @@ async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Rout
     let own = Meter::new(shared.config.rates.connection_kib);
     let of_address = peer.guest.as_ref().map(|guest| Arc::clone(&guest.meter));
     let stream = Metered::new(stream, own, of_address, Arc::clone(&peer.memory), shared.config.write_timeout);
-    let header_timeout: Duration =
-        if peer.refused.is_some() { REFUSAL_TIMEOUT } else { shared.config.handshake_timeout };
+    let timeout: Duration = if peer.refused.is_some() { REFUSAL_TIMEOUT } else { shared.config.handshake_timeout };
+    let Some(front) = &shared.front else { return serve_http(shared, routes, stream, peer, timeout).await };
+    let handshake = tokio::select! {
+        handshake = tokio::time::timeout(timeout, front.accept(stream)) => handshake,
+        () = shared.stopping.cancelled() => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => serve_http(Arc::clone(&shared), routes, stream, peer, timeout).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
 
+/// Serves HTTP on one connection until it is upgraded, idle for too long, or the relay stops.
+async fn serve_http<B: Store, R: Router>(
+    shared: Arc<Shared<B, R>>,
+    routes: Routes,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    header_timeout: Duration,
+) {
     let routes = TowerToHyperService::new(routes);
     let asked = Arc::clone(&shared);
     let service = service_fn(move |request: Request<Incoming>| {

@@ -8,9 +8,10 @@ use url::Url;
 use crate::{
     limits::{
         MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES,
-        RESYNC_INTERVAL, RateLimits, START_CHECK, WRITE_TIMEOUT,
+        RESYNC_INTERVAL, RateLimits, START_CHECK, TLS_CHECK_INTERVAL, WRITE_TIMEOUT,
     },
     registration::RegistrationMode,
+    tls::Tls,
 };
 
 /// How far a commit goes before a sender reads "accepted".
@@ -84,6 +85,10 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// How long a start may look at the whole database for damage.
     pub start_check: Duration,
+    /// Whether and how connections are encrypted here.
+    pub tls: Tls,
+    /// Certificate files are looked at this often.
+    pub tls_check_interval: Duration,
     /// Durability of a commit.
     pub synchronous: Synchronous,
     /// A socket that has not authenticated (or said hello) by then is closed.
@@ -123,6 +128,8 @@ impl Config {
             admin_socket: None,
             metrics: None,
             start_check: START_CHECK,
+            tls: Tls::default(),
+            tls_check_interval: TLS_CHECK_INTERVAL,
             synchronous: Synchronous::from_environment(),
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             silence_timeout: limits::SILENCE_TIMEOUT,
@@ -207,14 +214,32 @@ pub enum RelayError {
         /// Ours.
         known: i64,
     },
-    /// Listening where others can reach it, without TLS in front.
+    /// Plaintext where others can reach it, and no name that clients would use.
     #[error(
-        "refusing to listen on {0}: this relay speaks no TLS itself. Listen on 127.0.0.1, or put a TLS proxy in \
-         front and say so with --behind-proxy and --public-url https://YOUR-NAME/"
+        "refusing to listen on {0} without TLS: the relay's name is not known. Say how clients reach the proxy in \
+         front with --public-url https://YOUR-NAME/, or leave --behind-proxy away: the relay then speaks TLS itself"
     )]
-    ExposedWithoutProxy(SocketAddr),
+    ProxyWithoutName(SocketAddr),
+    /// A certificate of one's own, but nobody said for which name.
+    #[error(
+        "a certificate needs the name that clients use: say it with --public-url https://YOUR-NAME/ (and :PORT unless it is 443)"
+    )]
+    CertificateWithoutName,
+    /// A certificate without its key, or the other way round.
+    #[error("a certificate and its key go together: say both --tls-cert FILE and --tls-key FILE")]
+    HalfOfTls,
+    /// A file of TLS cannot be used.
+    #[error("cannot use {path} for TLS: {detail}")]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The public URL is not one that clients would accept.
-    #[error("the public URL {0} must be https://HOST[:PORT]/ (http:// only for this machine), without path or query")]
+    #[error(
+        "the public URL {0} must be https://HOST[:PORT]/ (http:// only for this machine or an onion service), without path or query"
+    )]
     PublicUrl(Url),
     /// The listener or a thread failed.
     #[error("the system refused what the relay needs to serve: {0}")]

@@ -16,6 +16,9 @@ pub(crate) const MAX_CONNECTIONS: usize = 19_000;
 /// Pause after a failed `accept` (descriptors used up): long enough not to spin, short enough not to be noticed.
 pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// Certificate files are looked at this often: a renewal comes weeks before the old one ends, two `stat` calls cost nothing.
+pub(crate) const TLS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
 /// A session looks into its mailbox this often without being woken: a wake is only a hint.
 pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 

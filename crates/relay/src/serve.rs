@@ -2,7 +2,6 @@
 
 use std::{
     io::{IsTerminal, Write},
-    net::SocketAddr,
     path::PathBuf,
 };
 
@@ -122,7 +121,18 @@ pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<
     if let Some(address) = relay.metrics_address() {
         tracing::info!(%address, "metrics are served");
     }
-    announce(&relay.url(), relay.metrics_address(), args.json).context("cannot write the start line to stdout")?;
+    // Also where there is nothing to reload: a stray SIGHUP must not end a relay.
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    let reloader = relay.reloader();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match &reloader {
+                Some(reloader) => reloader.notify_one(),
+                None => tracing::info!("SIGHUP: there are no certificate files to read again"),
+            }
+        }
+    });
+    announce(&relay, args.json).context("cannot write the start line to stdout")?;
     supervisor::notify("READY=1");
     relay
         .serve(async move {
@@ -135,17 +145,27 @@ pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<
     Ok(())
 }
 
-/// The one line on stdout.
-fn announce(url: &str, metrics: Option<SocketAddr>, json: bool) -> std::io::Result<()> {
+/// What stdout is told: where the relay is, and how an account is made there.
+fn announce<R: Router>(relay: &Relay<R>, json: bool) -> std::io::Result<()> {
+    let url = relay.url();
+    let link = relay.link().map(|link| link.to_string());
+    let pin = relay.pin().map(|pin| pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     let mut stdout = std::io::stdout().lock();
     if json {
-        let mut line = serde_json::json!({"v": 1, "type": "listening", "url": url});
-        if let Some(address) = metrics {
-            line["metrics"] = address.to_string().into();
-        }
-        writeln!(stdout, "{line}")?;
+        let field = |name: &str, value: Option<String>| {
+            value.map(|value| format!(r#","{name}":{}"#, serde_json::Value::from(value))).unwrap_or_default()
+        };
+        let (url, pin, link) = (field("url", Some(url)), field("pin", pin), field("link", link));
+        let metrics = field("metrics", relay.metrics_address().map(|address| address.to_string()));
+        writeln!(stdout, r#"{{"v":1,"type":"listening"{url}{pin}{link}{metrics}}}"#)?;
     } else {
         writeln!(stdout, "Relay is listening on {url}")?;
+        if let Some(pin) = pin {
+            writeln!(stdout, "Its key (SHA-256): {pin}")?;
+        }
+        if let Some(link) = link {
+            writeln!(stdout, "Make an account there: subrosa init --relay '{link}' --name NAME")?;
+        }
     }
     stdout.flush()
 }

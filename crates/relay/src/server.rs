@@ -12,12 +12,14 @@ use std::{
 };
 
 use subrosa_wire::{
-    AccountId,
+    AccountId, RelayLink,
     limits::{MAX_BODY_BYTES, MAX_EXPIRY, MAX_SUBMIT_ITEMS, MAX_UNACKED},
-    link,
     submit::Limits,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -37,9 +39,11 @@ use crate::{
         RateLimits,
     },
     metrics::{self, Metrics},
+    names::Names,
     registration::RegistrationMode,
     router::{LocalRouter, Router},
     supervisor,
+    tls::Front,
 };
 
 /// Expired rows are deleted this often; pushes leave them out at once.
@@ -69,10 +73,6 @@ pub(crate) struct Shared<B, R> {
     pub(crate) stopping: CancellationToken,
     /// WebSocket sessions still running.
     pub(crate) tracker: TaskTracker,
-    /// The names clients may know this relay by, `host:port`.
-    authorities: Vec<String>,
-    /// How clients reach it.
-    pub(crate) url: String,
     pub(crate) registration: RegistrationMode,
     pub(crate) started: Instant,
     pub(crate) metrics: Arc<Metrics>,
@@ -80,6 +80,10 @@ pub(crate) struct Shared<B, R> {
     readiness: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
     /// Cancelled when the operator asks for the end.
     pub(crate) drain: CancellationToken,
+    /// How clients know this relay.
+    pub(crate) names: Names,
+    /// TLS, if it ends here.
+    pub(crate) front: Option<Front>,
     go_away_spread_ms: AtomicU32,
 }
 
@@ -115,14 +119,13 @@ impl<B: Store, R: Router> Shared<B, R> {
         store: B,
         router: R,
         config: Config,
-        authorities: Vec<String>,
+        (names, front): (Names, Option<Front>),
         address: SocketAddr,
         metrics: Metrics,
     ) -> Self {
         let max_connections = descriptors::connections(config.max_connections);
         // Whatever is configured: the last quarter is for other addresses.
         let most = config.max_connections_per_address.min(max_connections - max_connections / 4).max(1);
-        let trimmed = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         Self {
             store,
             router,
@@ -134,8 +137,6 @@ impl<B: Store, R: Router> Shared<B, R> {
             max_connections,
             stopping: CancellationToken::new(),
             tracker: TaskTracker::new(),
-            authorities,
-            url: config.public_url.as_ref().map_or_else(|| format!("http://{address}"), trimmed),
             registration: config
                 .registration
                 .unwrap_or_else(|| RegistrationMode::default_for(address, config.public_url.as_ref())),
@@ -143,15 +144,20 @@ impl<B: Store, R: Router> Shared<B, R> {
             metrics: Arc::new(metrics),
             readiness: tokio::sync::Mutex::new(None),
             drain: CancellationToken::new(),
+            names,
+            front,
             go_away_spread_ms: AtomicU32::new(MIN_GO_AWAY_MS),
             config,
         }
     }
 
-    /// Whether a client that signs for this authority and pin means this relay. A relay without
-    /// TLS of its own has no certificate to pin.
+    /// Whether a client that signs for this authority and pin means this relay. Who pins our key means us, by
+    /// whichever name: nobody else has that key. Without a pin the name decides.
     pub(crate) fn is_me(&self, authority: &str, pin: Option<&[u8; 32]>) -> bool {
-        pin.is_none() && self.authorities.iter().any(|own| own == authority)
+        match pin {
+            Some(pin) => self.front.as_ref().is_some_and(|front| front.key_hash() == *pin),
+            None => self.names.authorities.iter().any(|own| own == authority),
+        }
     }
 
     /// A delay for one client that spreads the reconnects of all.
@@ -223,24 +229,6 @@ pub async fn run(
     Relay::open(config, listener).await?.serve(shutdown).await
 }
 
-/// The names clients may know a relay by.
-fn authorities(config: &Config, address: SocketAddr) -> Result<Vec<String>, RelayError> {
-    let is_fronted = config.behind_proxy && config.public_url.is_some();
-    if !address.ip().is_loopback() && !is_fronted {
-        return Err(RelayError::ExposedWithoutProxy(address));
-    }
-    let Some(url) = &config.public_url else {
-        let port = address.port();
-        return Ok(["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}")).to_vec());
-    };
-    let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && link::is_loopback(url));
-    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    match link::authority(url) {
-        Some(authority) if scheme_fits && is_bare => Ok(vec![authority]),
-        _ => Err(RelayError::PublicUrl(url.clone())),
-    }
-}
-
 impl Relay {
     /// Checks the settings, locks the data directory and opens the database.
     ///
@@ -257,8 +245,7 @@ impl<R: Router> Relay<R> {
     /// # Errors
     /// What is wrong and how to mend it.
     pub async fn open_with(config: Config, listener: TcpListener, router: R) -> Result<Self, RelayError> {
-        let address = listener.local_addr()?;
-        let authorities = authorities(&config, address)?;
+        let listening = listener.local_addr()?;
         let metrics_listener = match config.metrics {
             Some(address) => {
                 let failed = |source| RelayError::Metrics { address, source };
@@ -271,20 +258,41 @@ impl<R: Router> Relay<R> {
         let commits = metrics.commits.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let lock = lock_data_dir(&opening.data_dir)?;
+            let front = Front::open(&opening, listening)?;
+            let names = Names::find(&opening, listening, front.is_some())?;
             let (store, stopped) = Embedded::open(&opening, commits)?;
-            Ok::<_, RelayError>((lock, store, stopped))
+            Ok::<_, RelayError>((lock, front, names, store, stopped))
         });
-        let (lock, store, stopped) = opened.await.map_err(std::io::Error::other)??;
+        let (lock, front, names, store, stopped) = opened.await.map_err(std::io::Error::other)??;
         // Under the lock, so that a socket that is left over is nobody's.
         let admin = config.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
-        let shared = Arc::new(Shared::new(store, router, config, authorities, address, metrics));
+        let shared = Arc::new(Shared::new(store, router, config, (names, front), listening, metrics));
         Ok(Self { shared, stopped, listener, admin, metrics_listener, _lock: lock })
     }
 
     /// How clients reach it: the public URL, or the listener's address.
     #[must_use]
     pub fn url(&self) -> String {
-        self.shared.url.clone()
+        self.shared.names.url.clone()
+    }
+
+    /// SHA-256 of the key by which clients know a relay that nobody else vouches for.
+    #[must_use]
+    pub fn pin(&self) -> Option<[u8; 32]> {
+        self.shared.front.as_ref().and_then(Front::pin)
+    }
+
+    /// What `subrosa init --relay` takes: address and pin in one paste.
+    #[must_use]
+    pub fn link(&self) -> Option<RelayLink> {
+        let relay = Url::parse(&self.url()).ok()?;
+        Some(RelayLink { relay, pin: self.pin(), registration: None })
+    }
+
+    /// Notify it to have the certificate files read again. `None`: there are none.
+    #[must_use]
+    pub fn reloader(&self) -> Option<Arc<Notify>> {
+        self.shared.front.as_ref().map(Front::reloader)
     }
 
     /// Where `/metrics` is served, if it is.
@@ -312,6 +320,7 @@ impl<R: Router> Relay<R> {
             })
         });
         let drain = shared.drain.clone();
+        let certificates = tokio::spawn(follow_certificates(Arc::clone(&shared)));
         let failed = tokio::select! {
             () = accept(&shared, &listener) => None,
             () = shutdown => None,
@@ -325,7 +334,7 @@ impl<R: Router> Relay<R> {
         if tokio::time::timeout(DRAIN_TIMEOUT, shared.tracker.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut");
         }
-        for task in admin.into_iter().chain(metrics).chain([expiry]) {
+        for task in admin.into_iter().chain(metrics).chain([expiry, certificates]) {
             task.abort();
             let _ = task.await;
         }
@@ -346,6 +355,13 @@ impl<R: Router> Relay<R> {
             Ok(Err(reason)) => Err(RelayError::Store(reason)),
             Err(_) => Err(RelayError::Store("its thread panicked".to_owned())),
         }
+    }
+}
+
+/// Shows newer certificates as they come.
+async fn follow_certificates<B: Store, R: Router>(shared: Arc<Shared<B, R>>) {
+    if let Some(front) = &shared.front {
+        front.follow(&shared.config).await;
     }
 }
 

@@ -192,10 +192,13 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn listening_for_others_needs_a_proxy_with_tls() {
+async fn who_listens_for_others_speaks_tls_or_names_the_proxy() {
     let dir = tempfile::tempdir().unwrap();
-    let text = refused_start(command(dir.path(), "0.0.0.0:0")).await;
-    assert!(text.contains("--behind-proxy") && text.contains("--public-url"), "{text}");
+    let process = Process::spawn(command(dir.path(), "0.0.0.0:0")).await;
+    assert!(process.at.url.starts_with("https://"), "{}", process.at.url);
+    assert!(dir.path().join("tls-key.pem").exists());
+    drop(process);
+    let dir = tempfile::tempdir().unwrap();
     let mut half = command(dir.path(), "0.0.0.0:0");
     half.arg("--behind-proxy");
     assert!(refused_start(half).await.contains("--public-url"));
@@ -206,6 +209,7 @@ async fn listening_for_others_needs_a_proxy_with_tls() {
     good.args(["--behind-proxy", "--public-url", "https://relay.example.org/"]);
     let process = Process::spawn(good).await;
     assert_eq!(process.at.url, "https://relay.example.org");
+    assert!(!dir.path().join("tls-key.pem").exists());
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ pub mod labels;
 pub mod limits;
 pub mod link;
 pub mod mailbox;
+pub mod relay_link;
 pub mod submit;
 pub mod version;
 
@@ -21,6 +22,7 @@ pub use capability::{Capability, CapabilityHash, ContactToken, DeliveryKey, Regi
 pub use codes::ErrorCode;
 pub use ids::{AccountId, DeviceAddress, EnvelopeId, Handle, MailboxEpoch, MessageId, Seq};
 pub use link::{ContactLink, LinkError};
+pub use relay_link::RelayLink;
 
 /// The generated protobuf messages. Only this crate's checked types should reach other code.
 pub mod proto {

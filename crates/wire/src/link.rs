@@ -3,7 +3,7 @@
 //! `subrosa://HOST:PORT/#BASE64URL`. The part behind `#` is
 //! version u8=1 ‖ flags u8 ‖ account id (32) ‖ list version u32 ‖ contact token (16)
 //! ‖ handle length u8 ‖ handle ‖ [pin (32)] ‖ [registration token (16)] ‖ checksum (4).
-//! Flags: 1 = plaintext relay (loopback only), 2 = pin present, 4 = registration token present.
+//! Flags: 1 = plaintext relay (loopback and onion services only), 2 = pin present, 4 = registration token present.
 //! The checksum is the start of SHA-256 over authority and all bytes before it: it tells a
 //! mistyped or cut link from a wrong one; it is no authentication.
 
@@ -15,11 +15,11 @@ use url::Url;
 
 use crate::{AccountId, ContactToken, Handle, RegistrationToken, limits::MAX_AUTHORITY_BYTES};
 
-const VERSION: u8 = 1;
-const PLAINTEXT: u8 = 1;
-const PIN: u8 = 2;
-const REGISTRATION: u8 = 4;
-const CHECKSUM_BYTES: usize = 4;
+pub(crate) const VERSION: u8 = 1;
+pub(crate) const PLAINTEXT: u8 = 1;
+pub(crate) const PIN: u8 = 2;
+pub(crate) const REGISTRATION: u8 = 4;
+pub(crate) const CHECKSUM_BYTES: usize = 4;
 const SCHEME: &str = "subrosa://";
 
 /// Longest text that is looked at: authority, the longest payload in base64, and slack.
@@ -83,7 +83,19 @@ pub fn is_loopback(relay: &Url) -> bool {
     }
 }
 
-fn checksum(authority: &str, payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+/// Whether a URL names an onion service, which only Tor reaches, and Tor encrypts.
+#[must_use]
+pub fn is_onion(relay: &Url) -> bool {
+    matches!(relay.host(), Some(url::Host::Domain(name)) if name.to_ascii_lowercase().ends_with(".onion"))
+}
+
+/// Whether `http` to this relay is no plaintext that others read: this machine, and onion services.
+#[must_use]
+pub fn may_be_plaintext(relay: &Url) -> bool {
+    is_loopback(relay) || is_onion(relay)
+}
+
+pub(crate) fn checksum(authority: &str, payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let digest = Sha256::new().chain_update(authority.as_bytes()).chain_update(payload).finalize();
     let mut sum = [0; CHECKSUM_BYTES];
     sum.copy_from_slice(&digest[..CHECKSUM_BYTES]);
@@ -117,7 +129,7 @@ impl fmt::Display for ContactLink {
 }
 
 /// Takes the first `N` bytes off `rest`.
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], LinkError> {
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], LinkError> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(LinkError::Damaged)?;
     *rest = tail;
     Ok(*head)
@@ -162,7 +174,7 @@ impl FromStr for ContactLink {
         if authority(&relay).as_deref() != Some(authority_text) || !relay.username().is_empty() {
             return Err(LinkError::Relay);
         }
-        if scheme == "http" && !is_loopback(&relay) {
+        if scheme == "http" && !may_be_plaintext(&relay) {
             return Err(LinkError::Plaintext);
         }
         Ok(Self { relay, pin, account, handle, list_version, token, registration })

@@ -18,6 +18,9 @@ pub struct AccountInfo {
     pub data_dir: String,
     /// This installation's device number.
     pub device: u32,
+    /// The proxy through which the engine reaches relays, without its credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
 /// Whether the relay is reached.

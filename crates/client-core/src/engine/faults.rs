@@ -17,6 +17,10 @@ impl NetError {
                 ErrorKind::RelayUnreachable,
                 "check the address and your connection; what is queued is sent when the relay is reached",
             ),
+            Self::UnknownKey { .. } => (
+                ErrorKind::RelayUnreachable,
+                "if it is a relay of somebody you know, ask them for its link: the link names its key",
+            ),
             Self::Protocol { .. } => (
                 ErrorKind::RelayUnreachable,
                 "is this address a Subrosa relay? a captive network can also answer in its place",

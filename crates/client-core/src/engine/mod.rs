@@ -66,7 +66,7 @@ use crate::{
     home::Home,
     keys::StoreKey,
     limits::{MAX_WAIT, RECEIPT_COALESCE},
-    net::{Http, MailboxEvent, MailboxHandle, RelayEndpoint, Submitter, connect},
+    net::{Http, MailboxEvent, MailboxHandle, Network, RelayEndpoint, Submitter, connect},
     receipts, store,
 };
 
@@ -88,6 +88,8 @@ pub struct Engine {
 struct Inner {
     core: CoreHandle,
     http: Http,
+    /// What interfaces are told of the way to the relays.
+    proxy: Option<String>,
     handle: MailboxHandle,
     link: watch::Receiver<LinkState>,
     signals: Arc<Signals>,
@@ -102,7 +104,7 @@ impl Engine {
     ///
     /// # Errors
     /// The store does not open (wrong key, damaged, newer), or the account's relay address is not valid.
-    pub async fn start(home: &Home, key: StoreKey, owner: EngineOwner) -> Result<Self, ApiError> {
+    pub async fn start(home: &Home, key: StoreKey, owner: EngineOwner, network: Network) -> Result<Self, ApiError> {
         home.require_account()?;
         let path = home.store();
         let core_home = home.clone();
@@ -121,18 +123,19 @@ impl Engine {
             address: party(&core.own.address),
         };
         let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
-        let http = Http::new().map_err(|error| error.to_api())?;
+        let http = Http::new(network.clone());
+        let proxy = network.proxy_shown();
         let (core, core_thread) = CoreHandle::start(core)?;
 
         let stop = CancellationToken::new();
         let tracker = TaskTracker::new();
         let (events, mailbox_events) = mpsc::channel::<MailboxEvent>(MAILBOX_QUEUE);
-        let handle = connect(relay, Arc::new(signer), events);
+        let handle = connect(network.clone(), relay, Arc::new(signer), events);
         let (link_sender, link) = watch::channel(LinkState::new());
         let dispatcher = Arc::new(Dispatcher {
             core: core.clone(),
             http: http.clone(),
-            submitter: Submitter::new(),
+            submitter: Submitter::new(network),
             handle: handle.clone(),
             signals: Arc::clone(&signals),
             tracker: tracker.clone(),
@@ -152,7 +155,7 @@ impl Engine {
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
         tracker.spawn(upkeep(core.clone(), stop.clone()));
         let core_thread = Mutex::new(Some(core_thread));
-        Ok(Self { inner: Arc::new(Inner { core, http, handle, link, signals, stop, tracker, core_thread }) })
+        Ok(Self { inner: Arc::new(Inner { core, http, proxy, handle, link, signals, stop, tracker, core_thread }) })
     }
 
     /// Ends the engine: a pending acknowledgement goes out, the store is closed. Nothing is lost that a
@@ -259,7 +262,8 @@ async fn upkeep(core: CoreHandle, stop: CancellationToken) {
 
 impl Client for Engine {
     fn account(&self, _params: NoParams) -> BoxFuture<'_, Result<AccountInfo, ApiError>> {
-        Box::pin(self.inner.core.run(|core| Ok(core.account_info())))
+        let proxy = self.inner.proxy.clone();
+        Box::pin(self.inner.core.run(move |core| Ok(AccountInfo { proxy, ..core.account_info() })))
     }
 
     fn status(&self, _params: NoParams) -> BoxFuture<'_, Result<Status, ApiError>> {

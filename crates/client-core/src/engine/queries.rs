@@ -81,6 +81,7 @@ pub(crate) fn account_view(own: &Own, data_dir: &str) -> AccountInfo {
         fingerprint: fingerprint(own),
         data_dir: data_dir.to_owned(),
         device: own.address.device,
+        proxy: None,
     }
 }
 

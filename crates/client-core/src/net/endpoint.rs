@@ -4,13 +4,13 @@ use std::{fmt, str::FromStr};
 
 use subrosa_wire::{
     limits::MAX_AUTHORITY_BYTES,
-    link::{authority, is_loopback},
+    link::{authority, is_onion, may_be_plaintext},
 };
 use url::Url;
 
 use super::NetError;
 
-/// A relay's address. Plaintext (`http`) goes to this machine only, `https` everywhere.
+/// A relay's address. Plaintext (`http`) goes to this machine and to onion services only, `https` everywhere.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelayEndpoint {
     /// Origin only: no user, path, query or fragment.
@@ -33,8 +33,10 @@ impl RelayEndpoint {
             return refuse("a relay address has no user name or password");
         }
         match url.scheme() {
+            // A pin that nobody checks would be believed all the same.
+            "http" if pin.is_some() => return refuse("a pinned key needs https://: without TLS no key is shown"),
             "https" => {}
-            "http" if is_loopback(&url) => {}
+            "http" if may_be_plaintext(&url) => {}
             "http" => return refuse("http:// reaches only a relay on this computer: use https://"),
             _ => return refuse("a relay address begins with https:// (or http:// on this computer)"),
         }
@@ -65,7 +67,18 @@ impl RelayEndpoint {
         self.pin.as_ref()
     }
 
-    /// Whether bytes to this relay are encrypted on the way.
+    /// Whether only Tor reaches it.
+    pub(super) fn is_onion(&self) -> bool {
+        is_onion(&self.url)
+    }
+
+    /// Host (an IPv6 address without brackets) and port.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        let host = self.url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        (host, self.url.port_or_known_default().unwrap_or_default())
+    }
+
+    /// Whether bytes to this relay are encrypted on the way by TLS.
     pub(super) fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -114,6 +127,7 @@ mod tests {
             ("http://[::1]:9", "http://[::1]:9", "[::1]:9"),
             (" https://Relay.Example.ORG ", "https://relay.example.org", "relay.example.org:443"),
             ("https://relay.example.org:8443/", "https://relay.example.org:8443", "relay.example.org:8443"),
+            ("http://abcdef.onion", "http://abcdef.onion", "abcdef.onion:80"),
         ] {
             let endpoint: RelayEndpoint = text.parse().unwrap();
             assert_eq!(endpoint.to_string(), shown);
@@ -128,6 +142,8 @@ mod tests {
             "http://relay.example.org",
             "http://192.0.2.1:8443",
             "http://127.0.0.1.example.org",
+            "http://onion",
+            "http://abc.onion.example.org",
             "ftp://127.0.0.1",
             "wss://relay.example.org",
             "https://user@relay.example.org",
@@ -147,6 +163,8 @@ mod tests {
         let url = Url::parse("https://relay.example.org").unwrap();
         let plain = RelayEndpoint::new(url.clone(), None).unwrap();
         let pinned = RelayEndpoint::new(url, Some([7; 32])).unwrap();
+        let plaintext = Url::parse("http://127.0.0.1:8440").unwrap();
+        assert!(RelayEndpoint::new(plaintext, Some([7; 32])).is_err(), "a pin that nobody would check");
         assert_ne!(plain, pinned);
         assert_eq!(plain.to_string(), pinned.to_string());
         assert_eq!(pinned.pin(), Some(&[7; 32]));

@@ -6,7 +6,10 @@ use rustls::CertificateError;
 use subrosa_wire::{ErrorCode, WireError, submit::Refusal};
 use tokio_tungstenite::tungstenite;
 
-use super::RelayEndpoint;
+use super::{
+    RelayEndpoint,
+    tls::{OtherKey, UnknownKey, own_cause},
+};
 use crate::limits::RETRY_MAX;
 
 /// A failed call or connection.
@@ -25,6 +28,14 @@ pub enum NetError {
         relay: String,
         /// Which of them.
         cause: String,
+    },
+    /// It shows a key for which no known authority vouches, and no pin was given.
+    #[error("cannot reach the relay {relay}: {UNKNOWN_KEY}")]
+    UnknownKey {
+        /// The relay's URL.
+        relay: String,
+        /// SHA-256 of the key.
+        pin: [u8; 32],
     },
     /// It did not answer in time.
     #[error("the relay {relay} did not answer: {what} took longer than {} s", after.as_secs())]
@@ -61,7 +72,11 @@ impl NetError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Protocol { .. } | Self::Closed => true,
+            Self::Unreachable { .. }
+            | Self::UnknownKey { .. }
+            | Self::Timeout { .. }
+            | Self::Protocol { .. }
+            | Self::Closed => true,
             Self::Refused(refusal) => {
                 refusal.retry_after_s > 0 || matches!(refusal.code, ErrorCode::RateLimited | ErrorCode::Unavailable)
             }
@@ -127,8 +142,17 @@ impl NetError {
             E::Protocol(ProtocolError::HandshakeIncomplete | ProtocolError::ResetWithoutClosingHandshake)
             | E::ConnectionClosed
             | E::AlreadyClosed => Self::unreachable(relay, "it closed the connection at once"),
-            E::Io(_) | E::Tls(_) => Self::unreachable(relay, cause_of(error)),
+            E::Io(_) | E::Tls(_) => Self::no_connection(relay, error),
             _ => Self::protocol(relay, "no relay answers at this address"),
+        }
+    }
+
+    /// No connection, or no TLS.
+    pub(super) fn no_connection(relay: &RelayEndpoint, error: &(dyn Error + 'static)) -> Self {
+        let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+        match tls.and_then(own_cause::<UnknownKey>) {
+            Some(UnknownKey(pin)) => Self::UnknownKey { relay: relay.to_string(), pin: *pin },
+            None => Self::unreachable(relay, cause_of(error)),
         }
     }
 
@@ -190,6 +214,9 @@ pub(super) fn cause_of(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// The same words with and without the key itself.
+const UNKNOWN_KEY: &str = "its TLS certificate is not signed by a known authority";
+
 /// One text for both ways a name can fail to resolve.
 pub(super) const DNS: &str = "its host name was not found (is the address right, is this computer online?)";
 
@@ -214,6 +241,10 @@ pub(super) fn io_cause(error: &io::Error) -> String {
 /// A failed TLS handshake in our words: the texts of certificates are the other side's.
 fn tls_cause(error: &rustls::Error) -> &'static str {
     use CertificateError as C;
+    if own_cause::<OtherKey>(error).is_some() {
+        return "it shows another key than the pinned one: somebody is in between, or its host made a new key \
+                (then ask the host for a new link)";
+    }
     match error {
         rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
             "its TLS certificate has expired by the clock of this computer (is the clock right?)"
@@ -221,7 +252,7 @@ fn tls_cause(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
             "its TLS certificate is not valid yet by the clock of this computer (is the clock right?)"
         }
-        rustls::Error::InvalidCertificate(C::UnknownIssuer) => "its TLS certificate is not signed by a known authority",
+        rustls::Error::InvalidCertificate(C::UnknownIssuer) => UNKNOWN_KEY,
         rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
             "its TLS certificate is for another name"
         }

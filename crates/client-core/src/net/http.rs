@@ -1,6 +1,10 @@
 //! Question and answer over HTTPS (PROTOCOL.md 2): register, resolve, devices, prekeys.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -15,8 +19,9 @@ use subrosa_wire::{
 };
 
 use super::{
-    NetError, RelayEndpoint,
-    error::{cause_of, causes},
+    NetError, Network, RelayEndpoint,
+    error::causes,
+    proxy::{Circuit, Credentials},
     tls,
 };
 
@@ -32,25 +37,49 @@ const HTTP_IDLE: Duration = Duration::from_secs(20);
 /// Unused connections kept for each relay.
 const HTTP_IDLE_PER_RELAY: usize = 1;
 
-/// The pooled HTTPS client of an engine.
+/// Relays whose connection settings are kept. Beyond it all are made anew: that costs a handshake.
+const MAX_CLIENTS: usize = 32;
+
+/// The HTTPS client of an engine.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: Client,
+    network: Network,
+    /// One for each relay: its pin and its circuit through a proxy are its own.
+    clients: Arc<Mutex<HashMap<RelayEndpoint, Client>>>,
+    connect: Duration,
+    whole: Duration,
 }
 
 impl Http {
     /// Makes the client; nothing is connected yet.
-    ///
-    /// # Errors
-    /// [`NetError::Unreachable`] when TLS cannot be set up on this computer.
-    pub fn new() -> Result<Self, NetError> {
-        Self::with_timeouts(HTTP_CONNECT_TIMEOUT, HTTP_TIMEOUT)
+    #[must_use]
+    pub fn new(network: Network) -> Self {
+        Self::with_timeouts(network, HTTP_CONNECT_TIMEOUT, HTTP_TIMEOUT)
     }
 
-    pub(super) fn with_timeouts(connect: Duration, whole: Duration) -> Result<Self, NetError> {
-        let failed = |cause: &str| NetError::Unreachable { relay: "any".to_owned(), cause: cause.to_owned() };
-        let tls = tls::config().map_err(|_| failed("TLS cannot be set up on this computer"))?;
-        let client = Client::builder()
+    pub(super) fn with_timeouts(network: Network, connect: Duration, whole: Duration) -> Self {
+        Self { network, clients: Arc::default(), connect, whole }
+    }
+
+    /// The client for a relay.
+    fn client(&self, relay: &RelayEndpoint) -> Result<Client, NetError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(relay) {
+            return Ok(client.clone());
+        }
+        let credentials = self.network.proxy().map(|proxy| proxy.credentials(relay, Circuit::Questions));
+        let client = self.build(relay, credentials.as_ref())?;
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(relay.clone(), client.clone());
+        Ok(client)
+    }
+
+    fn build(&self, relay: &RelayEndpoint, credentials: Option<&Credentials>) -> Result<Client, NetError> {
+        let failed = |what: &str| NetError::unreachable(relay, format!("{what} cannot be set up on this computer"));
+        let tls = tls::config(&self.network, relay).map_err(|_| failed("TLS"))?;
+        let builder = Client::builder()
             .tls_backend_preconfigured((*tls).clone())
             .http1_only()
             // A relay never sends anybody elsewhere, and the sockets would not follow.
@@ -58,13 +87,18 @@ impl Http {
             // The sockets do not use the environment's proxies, so neither do the questions.
             .no_proxy()
             .referer(false)
-            .connect_timeout(connect)
-            .timeout(whole)
+            .connect_timeout(self.connect)
+            .timeout(self.whole)
             .pool_idle_timeout(HTTP_IDLE)
-            .pool_max_idle_per_host(HTTP_IDLE_PER_RELAY)
-            .build()
-            .map_err(|_| failed("the HTTPS client cannot be set up on this computer"))?;
-        Ok(Self { client })
+            .pool_max_idle_per_host(HTTP_IDLE_PER_RELAY);
+        let builder = match self.network.proxy() {
+            Some(proxy) => {
+                let url = proxy.url_with(credentials).ok_or_else(|| failed("the proxy"))?;
+                builder.proxy(reqwest::Proxy::all(url).map_err(|_| failed("the proxy"))?)
+            }
+            None => builder,
+        };
+        builder.build().map_err(|_| failed("the HTTPS client"))
     }
 
     /// Asks one question.
@@ -72,10 +106,17 @@ impl Http {
     /// # Errors
     /// [`NetError::Refused`] with the relay's code, or why there is no answer.
     pub async fn call<C: HttpCall>(&self, relay: &RelayEndpoint, call: &C) -> Result<C::Answer, NetError> {
-        tls::check_pin(relay)?;
+        self.network.check(relay)?;
+        let mut client = self.client(relay)?;
         let url = format!("{}{}", relay, C::PATH);
-        let sent = self.client.post(url).header(CONTENT_TYPE_HEADER, CONTENT_TYPE).body(call.encode()).send().await;
-        let response = sent.map_err(|error| failure(relay, &error))?;
+        let ask =
+            |client: &Client| client.post(&url).header(CONTENT_TYPE_HEADER, CONTENT_TYPE).body(call.encode()).send();
+        let mut sent = ask(&client).await;
+        if sent.as_ref().is_err_and(|error| self.wants_no_credentials(error)) {
+            client = self.without_credentials(relay)?;
+            sent = ask(&client).await;
+        }
+        let response = sent.map_err(|error| self.failure(relay, &error))?;
         let status = response.status();
         let wait = response.headers().get(RETRY_AFTER).map(|value| value.as_bytes().to_owned());
         let ours = response
@@ -85,7 +126,7 @@ impl Http {
         if !ours {
             return Err(NetError::http_status(relay, status.as_u16(), wait.as_deref()));
         }
-        let body = bounded_body(relay, response).await?;
+        let body = self.bounded_body(relay, response).await?;
         if status == StatusCode::OK {
             return C::Answer::decode(body).map_err(|error| NetError::wire(relay, &error));
         }
@@ -94,34 +135,73 @@ impl Http {
             Err(_) => Err(NetError::http_status(relay, status.as_u16(), wait.as_deref())),
         }
     }
-}
 
-/// Reads an answer of at most [`MAX_HTTP_BYTES`], whatever its header claims.
-async fn bounded_body(relay: &RelayEndpoint, mut response: Response) -> Result<Bytes, NetError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failure(relay, &error))? {
-        if body.len() + chunk.len() > MAX_HTTP_BYTES {
-            return Err(NetError::protocol(relay, "an answer exceeds the limit"));
+    /// Knocks: whether something answers there whose certificate is in order, before anything is made or asked.
+    ///
+    /// # Errors
+    /// As [`Http::call`], without the relay's codes.
+    pub async fn probe(&self, relay: &RelayEndpoint) -> Result<(), NetError> {
+        self.network.check(relay)?;
+        let url = format!("{relay}/healthz");
+        let mut sent = self.client(relay)?.get(&url).send().await;
+        if sent.as_ref().is_err_and(|error| self.wants_no_credentials(error)) {
+            sent = self.without_credentials(relay)?.get(&url).send().await;
         }
-        body.extend_from_slice(&chunk);
+        sent.map(|_| ()).map_err(|error| self.failure(relay, &error))
     }
-    Ok(body.freeze())
-}
 
-/// A failed exchange in our words.
-fn failure(relay: &RelayEndpoint, error: &reqwest::Error) -> NetError {
-    if error.is_timeout() {
-        let (what, after) =
-            if error.is_connect() { ("the connection", HTTP_CONNECT_TIMEOUT) } else { ("an answer", HTTP_TIMEOUT) };
-        return NetError::timeout(relay, what, after);
+    /// A proxy without user names (`ssh -D`) refuses ours, which only separate circuits.
+    fn wants_no_credentials(&self, error: &reqwest::Error) -> bool {
+        self.network.proxy().is_some_and(|proxy| !proxy.has_own_credentials())
+            // The library says it only in words.
+            && causes(error).any(|cause| {
+                let text = cause.to_string();
+                text.contains("user/pass authentication") || text.contains("implements authentication incorrectly")
+            })
     }
-    if error.is_connect() {
-        return NetError::unreachable(relay, cause_of(error));
+
+    fn without_credentials(&self, relay: &RelayEndpoint) -> Result<Client, NetError> {
+        let client = self.build(relay, None)?;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(relay.clone(), client.clone());
+        Ok(client)
     }
-    // The library says only in words that what came back was no HTTP.
-    let not_http = causes(error).any(|cause| cause.to_string().contains("invalid HTTP"));
-    if !not_http && (error.is_request() || error.is_body()) {
-        return NetError::unreachable(relay, "the connection ended before the answer");
+
+    /// Reads an answer of at most [`MAX_HTTP_BYTES`], whatever its header claims.
+    async fn bounded_body(&self, relay: &RelayEndpoint, mut response: Response) -> Result<Bytes, NetError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(relay, &error))? {
+            if body.len() + chunk.len() > MAX_HTTP_BYTES {
+                return Err(NetError::protocol(relay, "an answer exceeds the limit"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
     }
-    NetError::protocol(relay, "not an HTTP answer")
+
+    /// A failed exchange in our words.
+    fn failure(&self, relay: &RelayEndpoint, error: &reqwest::Error) -> NetError {
+        if error.is_timeout() {
+            let (what, after) =
+                if error.is_connect() { ("the connection", HTTP_CONNECT_TIMEOUT) } else { ("an answer", HTTP_TIMEOUT) };
+            return NetError::timeout(relay, what, after);
+        }
+        if error.is_connect() {
+            return match (NetError::no_connection(relay, error), self.network.proxy()) {
+                (NetError::Unreachable { .. }, Some(proxy))
+                    if !causes(error).any(|cause| cause.is::<rustls::Error>()) =>
+                {
+                    // The texts are the library's and the system's, not the proxy's.
+                    let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
+                    NetError::unreachable(relay, format!("there is no way through the proxy {proxy}: {cause}"))
+                }
+                (other, _) => other,
+            };
+        }
+        // The library says only in words that what came back was no HTTP.
+        let not_http = causes(error).any(|cause| cause.to_string().contains("invalid HTTP"));
+        if !not_http && (error.is_request() || error.is_body()) {
+            return NetError::unreachable(relay, "the connection ended before the answer");
+        }
+        NetError::protocol(relay, "not an HTTP answer")
+    }
 }

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Backoff, NetError, RelayEndpoint,
+    Backoff, NetError, Network, RelayEndpoint,
     acks::Acks,
     backoff::jitter,
     calls::Reply,
@@ -148,14 +148,16 @@ impl MailboxHandle {
 /// Must be called within a tokio runtime. The task ends with [`MailboxHandle::shutdown`], with the
 /// last handle, or with the receiver of `events`.
 pub fn connect(
+    network: Network,
     endpoint: RelayEndpoint,
     signer: Arc<dyn MailboxSigner>,
     events: mpsc::Sender<MailboxEvent>,
 ) -> MailboxHandle {
-    connect_with(endpoint, signer, events, Timing::default())
+    connect_with(network, endpoint, signer, events, Timing::default())
 }
 
 pub(super) fn connect_with(
+    network: Network,
     endpoint: RelayEndpoint,
     signer: Arc<dyn MailboxSigner>,
     events: mpsc::Sender<MailboxEvent>,
@@ -169,6 +171,7 @@ pub(super) fn connect_with(
         done: CancellationToken::new(),
     });
     let task = Task {
+        network,
         endpoint: endpoint.clone(),
         signer,
         events,
@@ -189,6 +192,7 @@ struct Stopped;
 
 /// The task that keeps the connection.
 pub(super) struct Task {
+    network: Network,
     pub(super) endpoint: RelayEndpoint,
     signer: Arc<dyn MailboxSigner>,
     pub(super) events: mpsc::Sender<MailboxEvent>,
@@ -213,7 +217,7 @@ impl Task {
     /// One connection, from the try to the end of the wait after it.
     async fn cycle(&mut self) -> Result<(), Stopped> {
         self.emit(MailboxEvent::Connecting).await?;
-        let handshake = log_in(self.endpoint.clone(), self.signer.clone(), self.timing);
+        let handshake = log_in(self.network.clone(), self.endpoint.clone(), self.signer.clone(), self.timing);
         let outcome = match self.meanwhile(handshake).await? {
             Ok((reader, writer, ready)) => {
                 // Whoever asked for a new session while this one was made has it now.

@@ -12,10 +12,11 @@ use subrosa_wire::{
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    MailboxEvent, MailboxSigner, NetError, RelayEndpoint,
+    MailboxEvent, MailboxSigner, NetError, Network, RelayEndpoint,
     acks::Frames,
     calls::{Calls, until},
     mailbox::{Request, Task},
+    proxy::Circuit,
     socket::{self, Incoming, Liveness, Reader, WRITE_QUEUE_SLACK, Writer},
     timing::Timing,
     waiting::{MAX_PUSH_BATCH, Waiting},
@@ -243,11 +244,13 @@ impl Ready {
 
 /// Connects and authenticates.
 pub(super) async fn log_in(
+    network: Network,
     endpoint: RelayEndpoint,
     signer: Arc<dyn MailboxSigner>,
     timing: Timing,
 ) -> Result<(Reader, Writer, Ready), NetError> {
-    let (mut reader, mut writer) = socket::open(&endpoint, "/v1/mailbox", MAX_MAILBOX_FRAME_BYTES, &timing).await?;
+    let (mut reader, mut writer) =
+        socket::open(&network, Circuit::Mailbox, &endpoint, "/v1/mailbox", MAX_MAILBOX_FRAME_BYTES, &timing).await?;
     let handshake = async {
         writer.send(MailboxClientFrame::Hello(VERSIONS.to_vec()).encode()).await?;
         let nonce = match receive(&endpoint, &mut reader).await? {

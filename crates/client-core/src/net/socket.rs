@@ -16,13 +16,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use super::{
-    NetError, RelayEndpoint,
-    backoff::jitter,
-    error::{DNS, io_cause},
-    timing::Timing,
-    tls,
-};
+use super::{NetError, Network, RelayEndpoint, backoff::jitter, proxy::Circuit, timing::Timing, tls};
 
 /// Bytes read at once. The library's default (128 KiB, zeroed on each read) costs more than it saves.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -61,20 +55,27 @@ pub(super) struct Writer {
 /// # Errors
 /// [`NetError::Unreachable`], [`NetError::Timeout`], or [`NetError::Protocol`] when something else answers.
 pub(super) async fn open(
+    network: &Network,
+    circuit: Circuit,
     relay: &RelayEndpoint,
     path: &str,
     max_frame: usize,
     timing: &Timing,
 ) -> Result<(Reader, Writer), NetError> {
-    tls::check_pin(relay)?;
-    let stream = timeout(timing.connect, upgrade(relay, path, max_frame))
+    let stream = timeout(timing.connect, upgrade(network, circuit, relay, path, max_frame))
         .await
         .map_err(|_| NetError::timeout(relay, "the connection", timing.connect))??;
     let (sink, stream) = stream.split();
     Ok((Reader { relay: relay.clone(), stream }, Writer { relay: relay.clone(), sink, timeout: timing.write }))
 }
 
-async fn upgrade(relay: &RelayEndpoint, path: &str, max_frame: usize) -> Result<Stream, NetError> {
+async fn upgrade(
+    network: &Network,
+    circuit: Circuit,
+    relay: &RelayEndpoint,
+    path: &str,
+    max_frame: usize,
+) -> Result<Stream, NetError> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -82,34 +83,17 @@ async fn upgrade(relay: &RelayEndpoint, path: &str, max_frame: usize) -> Result<
         .max_message_size(Some(max_frame))
         .max_frame_size(Some(max_frame));
     let connector = if relay.is_tls() {
-        let tls = tls::config().map_err(|_| NetError::unreachable(relay, "TLS cannot be set up on this computer"))?;
+        let tls = tls::config(network, relay)
+            .map_err(|_| NetError::unreachable(relay, "TLS cannot be set up on this computer"))?;
         Connector::Rustls(tls)
     } else {
         Connector::Plain
     };
-    let tcp = tcp(relay).await?;
+    let tcp = network.connect(relay, circuit).await?;
     let (stream, _) = client_async_tls_with_config(relay.websocket(path), tcp, Some(config), Some(connector))
         .await
         .map_err(|error| NetError::connecting(relay, &error))?;
     Ok(stream)
-}
-
-/// Tries the host's addresses one after the other; the last failure is the one told.
-async fn tcp(relay: &RelayEndpoint) -> Result<TcpStream, NetError> {
-    let addresses = tokio::net::lookup_host(relay.authority()).await.map_err(|_| NetError::unreachable(relay, DNS))?;
-    let mut failure = NetError::unreachable(relay, DNS);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Frames are small and wait for answers: Nagle's delay would only add latency.
-                // A socket that cannot be told so still works.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => failure = NetError::unreachable(relay, io_cause(&error)),
-        }
-    }
-    Err(failure)
 }
 
 impl Reader {

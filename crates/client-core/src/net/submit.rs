@@ -19,8 +19,9 @@ use tokio::{
 };
 
 use super::{
-    NetError, RelayEndpoint,
+    NetError, Network, RelayEndpoint,
     calls::{Calls, Reply, until},
+    proxy::Circuit,
     socket::{self, Incoming, Liveness, Reader, Source, WRITE_QUEUE_SLACK, Writer},
     timing::Timing,
 };
@@ -48,6 +49,7 @@ pub struct Submitter {
 struct Shared {
     lanes: Mutex<HashMap<RelayEndpoint, LaneEntry>>,
     slots: Semaphore,
+    network: Network,
     timing: Timing,
 }
 
@@ -63,21 +65,15 @@ struct Call {
     reply: Reply<Vec<SubmitResult>>,
 }
 
-impl Default for Submitter {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Submitter {
     /// A submitter without sockets.
     #[must_use]
-    pub fn new() -> Self {
-        Self::with_timing(Timing::default())
+    pub fn new(network: Network) -> Self {
+        Self::with_timing(network, Timing::default())
     }
 
-    pub(super) fn with_timing(timing: Timing) -> Self {
-        let shared = Shared { lanes: Mutex::default(), slots: Semaphore::new(MAX_CALLS), timing };
+    pub(super) fn with_timing(network: Network, timing: Timing) -> Self {
+        let shared = Shared { lanes: Mutex::default(), slots: Semaphore::new(MAX_CALLS), network, timing };
         Self { shared: Arc::new(shared) }
     }
 
@@ -127,6 +123,7 @@ impl Submitter {
             open: Calls::new(),
             away_until: None,
             away_because: ErrorCode::Unavailable,
+            network: self.shared.network.clone(),
             timing: self.shared.timing,
         };
         tokio::spawn(lane.run());
@@ -145,6 +142,7 @@ struct Lane {
     away_until: Option<Instant>,
     /// Why.
     away_because: ErrorCode,
+    network: Network,
     timing: Timing,
 }
 
@@ -226,8 +224,15 @@ impl Lane {
     }
 
     async fn connect(&mut self) -> Result<(Reader, Writer), NetError> {
-        let (mut reader, mut writer) =
-            socket::open(&self.relay, "/v1/submit", MAX_SUBMIT_FRAME_BYTES, &self.timing).await?;
+        let (mut reader, mut writer) = socket::open(
+            &self.network,
+            Circuit::Submit,
+            &self.relay,
+            "/v1/submit",
+            MAX_SUBMIT_FRAME_BYTES,
+            &self.timing,
+        )
+        .await?;
         let welcome = async {
             writer.send(SubmitClientFrame::Hello(VERSIONS.to_vec()).encode()).await?;
             let frame = reader.frame().await?;

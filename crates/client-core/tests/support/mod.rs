@@ -12,6 +12,7 @@ use subrosa_client_core::{
     },
     home::Home,
     keys::{self, Passphrase},
+    net::Network,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -80,14 +81,19 @@ pub async fn start(home: &Path) -> Engine {
     let home = Home::at(home);
     let key = keys::unlock(&home, &passphrase()).unwrap();
     let owner = EngineOwner { pid: std::process::id(), kind: "test".into() };
-    Engine::start(&home, key, owner).await.unwrap()
+    Engine::start(&home, key, owner, Network::direct()).await.unwrap()
 }
 
 impl Person {
     pub async fn new(relay: &TestRelay, name: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let params =
-            InitParams { relay: relay.url().parse().unwrap(), pin: None, handle: name.to_owned(), registration: None };
+        let params = InitParams {
+            relay: relay.url().parse().unwrap(),
+            pin: None,
+            handle: name.to_owned(),
+            registration: None,
+            network: Network::direct(),
+        };
         init(&Home::at(dir.path()), params, &passphrase(), |words| {
             assert_eq!(words.split(' ').count(), 24);
             Ok(())

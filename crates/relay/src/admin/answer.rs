@@ -197,7 +197,7 @@ async fn status<B: Store, R: Router>(shared: &Shared<B, R>) -> Result<StatusLine
     let totals = shared.store.totals().await?;
     let not_ready_because = shared.not_ready().await;
     Ok(StatusLine {
-        url: shared.url.clone(),
+        url: shared.names.url.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         uptime_s: shared.started.elapsed().as_secs(),

@@ -1,11 +1,13 @@
 //! Every setting: key, help, default and the reason for it.
 
+use std::path::PathBuf;
+
 use super::rates::RATES;
 use super::{
     Settings, VARIABLE,
     values::{number, optional, show_option, show_size, show_time, size, switch, time},
 };
-use crate::Config;
+use crate::{Config, Tls};
 
 /// One setting.
 pub(crate) struct Setting {
@@ -43,6 +45,24 @@ impl Default for Settings {
 /// All settings, in the order in which `config check` and the help show them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
     [GENERAL, RATES].into_iter().flatten()
+}
+
+/// Changes one half of certificate and key.
+fn with_files(settings: &mut Settings, text: &str, change: impl FnOnce(&mut PathBuf, &mut PathBuf)) {
+    let tls = &mut settings.config.tls;
+    if !text.is_empty() && !matches!(tls, Tls::Files { .. }) {
+        *tls = Tls::Files { certificate: PathBuf::new(), key: PathBuf::new() };
+    }
+    if let Tls::Files { certificate, key } = tls {
+        change(certificate, key);
+    }
+}
+
+fn show_files(settings: &Settings, part: impl FnOnce(&PathBuf, &PathBuf) -> String) -> String {
+    match &settings.config.tls {
+        Tls::Files { certificate, key } => part(certificate, key),
+        _ => String::new(),
+    }
 }
 
 const GENERAL: &[Setting] = &[
@@ -83,13 +103,50 @@ const GENERAL: &[Setting] = &[
     Setting {
         key: "behind-proxy",
         value: "",
-        help: "A TLS proxy stands in front: listening off loopback is allowed, X-Forwarded-For is believed",
+        help: "A TLS proxy stands in front: plaintext off loopback is allowed, X-Forwarded-For is believed",
         reason: "Whoever reaches a relay directly could write that header themselves.",
         set: |settings, text| {
             settings.config.behind_proxy = switch(text)?;
             Ok(())
         },
         show: |settings| settings.config.behind_proxy.to_string(),
+    },
+    Setting {
+        key: "tls-cert",
+        value: "FILE",
+        help: "Certificate chain in PEM, read again when it changes and on SIGHUP; needs tls-key and public-url",
+        reason: "None: a relay that others reach then makes a key of its own, and its links name that key.",
+        set: |settings, text| {
+            with_files(settings, text, |certificate, _| *certificate = text.into());
+            Ok(())
+        },
+        show: |settings| show_files(settings, |certificate, _| certificate.display().to_string()),
+    },
+    Setting {
+        key: "tls-key",
+        value: "FILE",
+        help: "Private key of tls-cert, in PEM",
+        reason: "None, as for tls-cert: the two go together.",
+        set: |settings, text| {
+            with_files(settings, text, |_, key| *key = text.into());
+            Ok(())
+        },
+        show: |settings| show_files(settings, |_, key| key.display().to_string()),
+    },
+    Setting {
+        key: "tls-self-signed",
+        value: "",
+        help: "TLS with a key of the relay's own also where only this machine reaches it",
+        reason: "Elsewhere a relay without a certificate does that anyway; on loopback nobody listens in.",
+        set: |settings, text| {
+            match (switch(text)?, &settings.config.tls) {
+                (true, Tls::Auto) => settings.config.tls = Tls::SelfSigned,
+                (true, Tls::Files { .. }) => return Err("makes no sense together with tls-cert".to_owned()),
+                _ => {}
+            }
+            Ok(())
+        },
+        show: |settings| (settings.config.tls == Tls::SelfSigned).to_string(),
     },
     Setting {
         key: "registration",

@@ -231,7 +231,7 @@ impl Account {
     }
 }
 
-fn push_text(message: &mut Vec<u8>, text: &str) {
+pub fn push_text(message: &mut Vec<u8>, text: &str) {
     message.extend_from_slice(&u16::try_from(text.len()).unwrap().to_be_bytes());
     message.extend_from_slice(text.as_bytes());
 }

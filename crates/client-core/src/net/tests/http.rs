@@ -40,7 +40,7 @@ async fn server(bytes: Vec<u8>) -> Fake {
 
 async fn ask(bytes: Vec<u8>) -> Result<Resolved, NetError> {
     let server = server(bytes).await;
-    soon(Http::new().unwrap().call(&server.endpoint, &question())).await
+    soon(Http::new(Network::direct()).call(&server.endpoint, &question())).await
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn no_answer_no_connection_no_relay() {
     let silent =
         Fake::tcp(|_, mut stream| async move { while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {} });
     let short = Duration::from_millis(100);
-    let http = Http::with_timeouts(short, short).unwrap();
+    let http = Http::with_timeouts(Network::direct(), short, short);
     let error = soon(http.call(&silent.await.endpoint, &question())).await.unwrap_err();
     assert!(matches!(error, NetError::Timeout { .. }), "{error:?}");
 
@@ -113,7 +113,7 @@ async fn no_answer_no_connection_no_relay() {
 async fn a_plaintext_server_behind_https_is_told_apart() {
     let server = server(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()).await;
     let endpoint: RelayEndpoint = server.endpoint.to_string().replace("http://", "https://").parse().unwrap();
-    let error = soon(Http::new().unwrap().call(&endpoint, &question())).await.unwrap_err();
+    let error = soon(Http::new(Network::direct()).call(&endpoint, &question())).await.unwrap_err();
     assert!(matches!(&error, NetError::Unreachable { cause, .. } if cause.contains("TLS")), "{error:?}");
 }
 

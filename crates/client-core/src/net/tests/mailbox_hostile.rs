@@ -276,13 +276,3 @@ async fn a_plaintext_server_behind_https_is_told_apart() {
     let (error, _) = engine.offline().await;
     assert!(matches!(&error, NetError::Unreachable { cause, .. } if cause.contains("TLS")), "{error:?}");
 }
-
-#[tokio::test]
-async fn a_pinned_relay_is_not_reached_without_checking_the_pin() {
-    let relay = Fake::websocket(|_, socket| hold(socket)).await;
-    let endpoint = RelayEndpoint::new(relay.endpoint.url().clone(), Some([1; 32])).unwrap();
-    let mut engine = Engine::start(&endpoint, timing());
-    let (error, _) = engine.offline().await;
-    assert!(matches!(&error, NetError::Unreachable { cause, .. } if cause.contains("pinned")), "{error:?}");
-    assert_eq!(relay.connections(), 0);
-}

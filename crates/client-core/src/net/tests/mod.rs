@@ -3,8 +3,10 @@
 mod http;
 mod mailbox;
 mod mailbox_hostile;
+mod proxy;
 mod real_relay;
 mod submit;
+mod tls;
 
 use std::{
     future::Future,
@@ -30,7 +32,9 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
 
-use super::{MailboxEvent, MailboxHandle, MailboxSigner, RelayEndpoint, mailbox::connect_with, timing::Timing};
+use super::{
+    MailboxEvent, MailboxHandle, MailboxSigner, Network, RelayEndpoint, mailbox::connect_with, timing::Timing,
+};
 
 /// Nothing here takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -214,7 +218,7 @@ impl Engine {
 
     fn with(endpoint: &RelayEndpoint, signer: Arc<dyn MailboxSigner>, timing: Timing, capacity: usize) -> Self {
         let (sender, events) = mpsc::channel(capacity);
-        Self { handle: connect_with(endpoint.clone(), signer, sender, timing), events }
+        Self { handle: connect_with(Network::direct(), endpoint.clone(), signer, sender, timing), events }
     }
 
     async fn next(&mut self) -> MailboxEvent {

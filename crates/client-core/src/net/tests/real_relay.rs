@@ -125,10 +125,10 @@ async fn receive(engine: &mut Engine, numbers: std::ops::RangeInclusive<u8>) -> 
 async fn submitted_pushed_acknowledged_and_not_pushed_again() {
     let dir = tempfile::tempdir().unwrap();
     let relay = RealRelay::start(&dir.path().join("relay"), "127.0.0.1:0").await;
-    let http = Http::new().unwrap();
+    let http = Http::new(Network::direct());
     let bob = register(&http, &relay.endpoint, "bob").await;
     let (mut engine, capability) = log_in(&relay.endpoint, &bob).await;
-    let submitter = Submitter::new();
+    let submitter = Submitter::new(Network::direct());
     for number in 1..=20 {
         let results = soon(submitter.submit(&relay.endpoint, &letter(&bob, &capability, number))).await;
         assert_eq!(results, Ok(vec![SubmitResult::Accepted]));
@@ -149,10 +149,10 @@ async fn a_restarted_relay_is_found_again_and_everything_goes_on() {
     let data = dir.path().join("relay");
     let relay = RealRelay::start(&data, "127.0.0.1:0").await;
     let endpoint = relay.endpoint.clone();
-    let http = Http::new().unwrap();
+    let http = Http::new(Network::direct());
     let bob = register(&http, &endpoint, "bob").await;
     let (mut engine, capability) = log_in(&endpoint, &bob).await;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     soon(submitter.submit(&endpoint, &letter(&bob, &capability, 1))).await.unwrap();
     let first = receive(&mut engine, 1..=1).await;
     // Not acknowledged: it comes again after the restart.
@@ -187,7 +187,7 @@ async fn a_restarted_relay_is_found_again_and_everything_goes_on() {
 async fn the_second_process_of_a_device_displaces_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let relay = RealRelay::start(&dir.path().join("relay"), "127.0.0.1:0").await;
-    let http = Http::new().unwrap();
+    let http = Http::new(Network::direct());
     let bob = register(&http, &relay.endpoint, "bob").await;
     let (mut first, _) = log_in(&relay.endpoint, &bob).await;
     let (second, _) = log_in(&relay.endpoint, &bob).await;
@@ -201,7 +201,7 @@ async fn the_second_process_of_a_device_displaces_the_first() {
 async fn a_stranger_does_not_get_into_a_mailbox() {
     let dir = tempfile::tempdir().unwrap();
     let relay = RealRelay::start(&dir.path().join("relay"), "127.0.0.1:0").await;
-    let http = Http::new().unwrap();
+    let http = Http::new(Network::direct());
     let bob = register(&http, &relay.endpoint, "bob").await;
     let stranger = Person { account: bob.account, identity: IdentityKeyPair::generate().unwrap() };
     let mut engine = Engine::with(&relay.endpoint, Arc::new(stranger), timing(), 64);

@@ -79,7 +79,7 @@ async fn one_socket_carries_many_calls_and_tells_their_answers_apart() {
         }
     })
     .await;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     let calls = (1..=CALLS).map(|items| {
         let (submitter, endpoint) = (submitter.clone(), relay.endpoint.clone());
         async move { (items, submitter.submit(&endpoint, &submission(items)).await) }
@@ -100,7 +100,7 @@ async fn a_refusal_of_the_whole_is_handed_on_and_the_socket_stays() {
         }
     })
     .await;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     for _ in 0..3 {
         let error = soon(submitter.submit(&relay.endpoint, &submission(1))).await.unwrap_err();
         assert_eq!(error, NetError::Refused(refusal));
@@ -122,7 +122,7 @@ async fn answers_that_are_not_of_the_protocol_fail_the_call_and_the_next_gets_a_
     ];
     for (number, answer) in wrong.into_iter().enumerate() {
         let relay = answering(answer).await;
-        let submitter = Submitter::with_timing(timing());
+        let submitter = Submitter::with_timing(Network::direct(), timing());
         for _ in 0..2 {
             let error = soon(submitter.submit(&relay.endpoint, &submission(1))).await.unwrap_err();
             assert!(matches!(error, NetError::Protocol { .. }), "{number}: {error:?}");
@@ -144,7 +144,7 @@ async fn an_answer_given_twice_breaks_the_socket_but_not_the_next_call() {
         hold(socket).await;
     })
     .await;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     assert!(soon(submitter.submit(&relay.endpoint, &submission(1))).await.is_ok());
     // The second call may still meet the old socket; then it fails like any broken one.
     let second = soon(submitter.submit(&relay.endpoint, &submission(1))).await;
@@ -169,7 +169,9 @@ async fn the_handshake_fails_in_the_same_ways() {
     };
     let submit = |relay: Fake| async move {
         let waits = Timing { handshake: Duration::from_secs(2), ..timing() };
-        soon(Submitter::with_timing(waits).submit(&relay.endpoint, &submission(1))).await.unwrap_err()
+        soon(Submitter::with_timing(Network::direct(), waits).submit(&relay.endpoint, &submission(1)))
+            .await
+            .unwrap_err()
     };
     for bytes in [Bytes::from_static(b"\xff"), accepted(1, 1), SubmitServerFrame::Pong.encode()] {
         let error = submit(instead(bytes).await).await;
@@ -199,7 +201,7 @@ async fn calls_in_flight_fail_with_the_socket_and_can_be_made_again() {
         }
     })
     .await;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     let submit = submission(1);
     let calls = (0..5).map(|_| submitter.submit(&relay.endpoint, &submit));
     for result in soon(futures_util::future::join_all(calls)).await {
@@ -217,7 +219,7 @@ async fn a_relay_that_never_answers_a_call() {
     })
     .await;
     let waits = Timing { call: Duration::from_millis(100), ping: Duration::from_millis(20), ..timing() };
-    let submitter = Submitter::with_timing(waits);
+    let submitter = Submitter::with_timing(Network::direct(), waits);
     let error = soon(submitter.submit(&relay.endpoint, &submission(1))).await.unwrap_err();
     assert!(matches!(error, NetError::Timeout { what: "a submission", .. }), "{error:?}");
 }
@@ -233,7 +235,7 @@ async fn a_relay_that_goes_away_answers_first_and_is_left_alone_then() {
     })
     .await;
     let waits = Timing { retry_max: Duration::from_secs(30), ..timing() };
-    let submitter = Submitter::with_timing(waits);
+    let submitter = Submitter::with_timing(Network::direct(), waits);
     let (one, two) = (submission(1), submission(2));
     let (first, second) = soon(futures_util::future::join(
         submitter.submit(&relay.endpoint, &one),
@@ -265,7 +267,7 @@ async fn an_unused_socket_is_closed_properly_and_opened_again_when_needed() {
         }
     })
     .await;
-    let submitter = Submitter::with_timing(Timing { idle: Duration::from_millis(50), ..timing() });
+    let submitter = Submitter::with_timing(Network::direct(), Timing { idle: Duration::from_millis(50), ..timing() });
     for connections in 1..=2 {
         assert!(soon(submitter.submit(&relay.endpoint, &submission(1))).await.is_ok());
         assert_eq!(soon(ended.recv()).await, Some(true));
@@ -284,7 +286,7 @@ async fn sockets_end_with_the_submitter() {
         }
     })
     .await;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     assert!(soon(submitter.submit(&relay.endpoint, &submission(1))).await.is_ok());
     drop(submitter);
     soon(ended.recv()).await.unwrap();
@@ -293,7 +295,7 @@ async fn sockets_end_with_the_submitter() {
 #[tokio::test]
 async fn more_relays_than_sockets_take_turns() {
     const RELAYS: usize = 40;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     let mut relays = Vec::new();
     for _ in 0..RELAYS {
         relays.push(Fake::websocket(|_, socket| accept_all(socket)).await);
@@ -308,7 +310,7 @@ async fn more_relays_than_sockets_take_turns() {
 #[tokio::test]
 async fn submissions_that_no_relay_would_take_are_refused_here() {
     let relay = Fake::websocket(|_, socket| accept_all(socket)).await;
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     let refused = |code| Err(NetError::Refused(Refusal::never(code)));
     assert_eq!(soon(submitter.submit(&relay.endpoint, &submission(0))).await, refused(ErrorCode::Malformed));
     let many = submission(MAX_SUBMIT_ITEMS + 1);
@@ -323,7 +325,7 @@ async fn an_unreachable_relay_is_named_to_every_caller() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint: RelayEndpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
-    let submitter = Submitter::with_timing(timing());
+    let submitter = Submitter::with_timing(Network::direct(), timing());
     let submit = submission(1);
     let calls = (0..4).map(|_| submitter.submit(&endpoint, &submit));
     for result in soon(futures_util::future::join_all(calls)).await {
@@ -343,7 +345,8 @@ async fn a_relay_that_refuses_the_socket_for_a_while_is_left_alone_until_then() 
         let _ = stream.write_all(TOO_OFTEN).await;
     })
     .await;
-    let submitter = Submitter::with_timing(Timing { retry_max: Duration::from_secs(60), ..timing() });
+    let submitter =
+        Submitter::with_timing(Network::direct(), Timing { retry_max: Duration::from_secs(60), ..timing() });
     let refused = async || soon(submitter.submit(&relay.endpoint, &submission(1))).await.unwrap_err();
     assert_eq!(refused().await, NetError::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s: 7 }));
     let again = refused().await;
@@ -355,7 +358,8 @@ async fn a_relay_that_refuses_the_socket_for_a_while_is_left_alone_until_then() 
 async fn a_relay_that_ends_the_socket_for_a_while_is_left_alone_until_then() {
     let refusal = Refusal { code: ErrorCode::RateLimited, retry_after_s: 9 };
     let relay = answering(move |_| SubmitServerFrame::Error(refusal).encode()).await;
-    let submitter = Submitter::with_timing(Timing { retry_max: Duration::from_secs(60), ..timing() });
+    let submitter =
+        Submitter::with_timing(Network::direct(), Timing { retry_max: Duration::from_secs(60), ..timing() });
     for _ in 0..3 {
         let error = soon(submitter.submit(&relay.endpoint, &submission(1))).await.unwrap_err();
         assert!(matches!(error, NetError::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s: 1..=9 })));

@@ -1,0 +1,179 @@
+//! TLS where the relay itself ends it: which certificate it shows, and the handshake.
+//!
+//! Three ways: certificate files that are read again when they change, a certificate from an ACME
+//! authority, or a key of the relay's own that clients know by its SHA-256 (the *pin*). Plaintext
+//! and TLS connections are served by the same code (`server.rs`); only the stream differs.
+
+mod files;
+mod own_key;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, ring},
+    server::{ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::config::{Config, RelayError};
+use files::Files;
+
+/// What a relay speaks with who connects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS with a key of its own where other machines can connect; plaintext on loopback and behind a proxy.
+    #[default]
+    Auto,
+    /// TLS with a key of its own, also on loopback.
+    SelfSigned,
+    /// TLS with a certificate chain and its key, both in PEM.
+    Files {
+        /// The chain, the relay's own certificate first.
+        certificate: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+}
+
+/// How a listener's connections begin.
+pub(crate) struct Front {
+    acceptor: TlsAcceptor,
+    shown: Arc<Shown>,
+    /// Present: where newer certificates come from.
+    files: Option<Files>,
+    reload: Arc<Notify>,
+    /// Links name the key: nobody else vouches for it.
+    is_pinned: bool,
+}
+
+impl Front {
+    /// What these settings ask for; `None` is plaintext. Reads files, and makes the relay's own key.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold what it should.
+    pub(crate) fn open(config: &Config, address: SocketAddr) -> Result<Option<Self>, RelayError> {
+        let (first, files, is_pinned) = match &config.tls {
+            Tls::Auto if address.ip().is_loopback() || config.behind_proxy => return Ok(None),
+            Tls::Auto | Tls::SelfSigned => (own_key::load_or_make(&config.data_dir)?, None, true),
+            Tls::Files { certificate, key } => {
+                if certificate.as_os_str().is_empty() || key.as_os_str().is_empty() {
+                    return Err(RelayError::HalfOfTls);
+                }
+                let host = config.public_url.as_ref().and_then(|url| url.host_str()).map(str::to_owned);
+                let files = Files::new(certificate.clone(), key.clone(), host);
+                (files.read()?, Some(files), false)
+            }
+        };
+        let shown = Arc::new(Shown::new(first)?);
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>)?));
+        Ok(Some(Self { acceptor, shown, files, reload: Arc::default(), is_pinned }))
+    }
+
+    /// The handshake. The caller sets the deadline.
+    ///
+    /// # Errors
+    /// No TLS, or none that both sides know.
+    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
+        self.acceptor.accept(stream).await
+    }
+
+    /// SHA-256 of the key that is shown now.
+    pub(crate) fn key_hash(&self) -> [u8; 32] {
+        self.shown.current().hash
+    }
+
+    /// The same, where links must name it.
+    pub(crate) fn pin(&self) -> Option<[u8; 32]> {
+        self.is_pinned.then(|| self.key_hash())
+    }
+
+    /// Asks to read the certificate files again; see [`Front::follow`].
+    pub(crate) fn reloader(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
+    }
+
+    /// Shows newer certificates as they come, until dropped. What stands goes on with the old one.
+    pub(crate) async fn follow(&self, config: &Config) {
+        let Some(files) = &self.files else { return std::future::pending().await };
+        files.follow(&self.shown, &self.reload, config.tls_check_interval).await;
+    }
+}
+
+/// TLS 1.3 and 1.2, HTTP/1.1, nothing kept of a connection when it ends.
+fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, RelayError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| RelayError::System(io::Error::other(error)))?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Clients do not resume: a ticket would join the anonymous socket to the authenticated one.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// The certificate that new connections are shown. Those that stand keep theirs.
+#[derive(Debug)]
+pub(super) struct Shown(RwLock<Arc<Current>>);
+
+#[derive(Debug)]
+struct Current {
+    certificate: Arc<CertifiedKey>,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo in DER): the pin.
+    hash: [u8; 32],
+}
+
+impl Current {
+    fn new(certificate: CertifiedKey) -> Result<Self, RelayError> {
+        let system = |error: rustls::Error| RelayError::System(io::Error::other(error));
+        let leaf = certificate.end_entity_cert().and_then(ParsedCertificate::try_from).map_err(system)?;
+        let hash = Sha256::digest(leaf.subject_public_key_info()).into();
+        Ok(Self { certificate: Arc::new(certificate), hash })
+    }
+}
+
+impl Shown {
+    fn new(certificate: CertifiedKey) -> Result<Self, RelayError> {
+        Ok(Self(RwLock::new(Arc::new(Current::new(certificate)?))))
+    }
+
+    fn current(&self) -> Arc<Current> {
+        // Replaced in one step: whoever panicked left a whole one.
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on this one.
+    fn replace(&self, certificate: CertifiedKey) -> Result<(), RelayError> {
+        let next = Arc::new(Current::new(certificate)?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current().certificate))
+    }
+}
+
+/// A file of TLS that cannot be used.
+fn unusable(path: &Path, detail: impl ToString) -> RelayError {
+    RelayError::TlsFile { path: path.to_owned(), detail: detail.to_string() }
+}
