@@ -124,7 +124,7 @@ pub(crate) fn search(
 }
 
 /// Follows the index backwards and stops at the limit: no sorting, whatever the number of hits.
-const SEARCH: &str = "
+pub(super) const SEARCH: &str = "
     SELECT id, message.chat, sender, outgoing, clock, shown_ms, message.body, raw, status, error, unread, reply_to
     FROM message_text JOIN message ON message.row = message_text.rowid
     WHERE message_text MATCH ?1 AND message_text.rowid < ?2 AND (?4 IS NULL OR message.chat = ?4)
@@ -224,7 +224,7 @@ pub(crate) fn page(
         .collect()
 }
 
-fn page_sql(direction: Direction) -> String {
+pub(super) fn page_sql(direction: Direction) -> String {
     let (sign, order) = match direction {
         Direction::Before => ('<', "DESC"),
         Direction::After => ('>', "ASC"),
