@@ -5,6 +5,7 @@ mod args;
 mod complete;
 #[allow(dead_code)] // the verbs that destroy something follow
 mod confirm;
+mod daemon;
 mod demo;
 mod errors;
 mod harden;

@@ -14,7 +14,7 @@ fn plain(arguments: &[&str]) -> Outcome {
     run(subrosa().args(arguments), None)
 }
 
-const VERBS: [&str; 23] = [
+const VERBS: [&str; 26] = [
     "init",
     "invite",
     "join",
@@ -38,6 +38,9 @@ const VERBS: [&str; 23] = [
     "man",
     "account",
     "config",
+    "daemon",
+    "rpc",
+    "schema",
 ];
 
 #[test]

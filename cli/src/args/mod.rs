@@ -10,6 +10,7 @@ mod config;
 mod files;
 mod messages;
 mod people;
+mod programs;
 mod service;
 mod values;
 
@@ -19,6 +20,7 @@ pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use files::{CompletionsArgs, ExportArgs, ExportFormat, ManArgs};
 pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
 pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
+pub(crate) use programs::{DaemonArgs, RpcArgs, SchemaArgs};
 pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb};
 pub(crate) use values::duration;
 
@@ -132,6 +134,9 @@ pub(crate) enum Verb {
     Man(ManArgs),
     Account(AccountArgs),
     Config(ConfigArgs),
+    Daemon(DaemonArgs),
+    Rpc(RpcArgs),
+    Schema(SchemaArgs),
     Relay(RelayArgs),
     Demo(DemoArgs),
 }

@@ -3,8 +3,8 @@
 use anstyle::{AnsiColor, Style};
 use subrosa_client_core::{
     api::{
-        AccountInfo, Chat, Connection, Contact, ContactState, Event, Identity, LineContent, Message, Notice,
-        OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
+        AccountInfo, Chat, Connection, Contact, ContactState, DaemonInfo, Event, Identity, LineContent, Message,
+        Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
     },
     clean::{clean_line, clean_text},
 };
@@ -51,6 +51,7 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
         LineContent::LocalAccount(it) => local::account(it, ticks),
         LineContent::Setting(it) => local::setting(it, ticks),
         LineContent::ConfigPath(it) => it.path.clone(),
+        LineContent::Daemon(it) => daemon(it),
         LineContent::Error(error) => clean_text(&error.message).into_owned(),
     }
 }
@@ -65,6 +66,20 @@ pub(crate) fn event(event: &Event, ticks: Ticks) -> String {
         Event::Chat(it) => format!("{} {}", ticks.dim("chat:"), chat(&it.chat, ticks)),
         Event::Notice(it) => notice(it),
     }
+}
+
+fn daemon(info: &DaemonInfo) -> String {
+    let mut text = format!("serving {} (pid {})", clean_line(&info.name), info.pid);
+    for socket in &info.sockets {
+        text.push_str(&format!("\n  socket  {}", clean_line(socket)));
+    }
+    for url in &info.http {
+        text.push_str(&format!("\n  http    {url}"));
+    }
+    if let Some(file) = &info.token_file {
+        text.push_str(&format!("\n  token   in {}", clean_line(file)));
+    }
+    text
 }
 
 /// The beginning of an id, enough for the next command.

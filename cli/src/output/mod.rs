@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anstream::{AutoStream, ColorChoice};
 use subrosa_client_core::{
     ApiError,
-    api::{Done, Event, LINE_VERSION, Line, LineContent},
+    api::{Done, Event, Line, LineContent},
     clean::{clean_line, escape_json},
     config::Config,
 };
@@ -31,14 +31,6 @@ pub(crate) struct Output {
     pub(crate) verbose: u8,
     /// How to show how far a message got.
     pub(crate) ticks: Ticks,
-}
-
-/// An event as it is printed: its own fields with `"v"`.
-#[derive(serde::Serialize)]
-struct EventLine<'a> {
-    v: u32,
-    #[serde(flatten)]
-    event: &'a Event,
 }
 
 impl Output {
@@ -114,7 +106,7 @@ pub(crate) fn to_stderr(text: &str) {
 
 /// An event as one JSON line.
 pub(crate) fn event_json(event: &Event) -> io::Result<String> {
-    json(&EventLine { v: LINE_VERSION, event })
+    json(&event.line())
 }
 
 /// One JSON object, harmless also when it meets a terminal.

@@ -17,6 +17,8 @@ mod outbox;
 mod read;
 mod receive;
 mod relay;
+mod rpc;
+mod schema;
 mod search;
 mod send;
 
@@ -44,6 +46,9 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Man(args) => install::man(ctx, args),
         Verb::Account(args) => account::run(ctx, args.verb).await,
         Verb::Config(args) => config::run(ctx, args.verb),
+        Verb::Daemon(args) => crate::daemon::run(ctx, args).await,
+        Verb::Rpc(_) => rpc::run(ctx).await,
+        Verb::Schema(args) => schema::run(ctx, &args),
         Verb::Relay(args) => relay::run(ctx, args.verb).await,
         Verb::Demo(args) => crate::demo::run(ctx, args).await,
     }

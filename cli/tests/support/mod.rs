@@ -15,6 +15,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod schema;
+
 /// Nothing here takes longer on a busy machine; what does, hangs.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -64,10 +66,7 @@ impl Outcome {
     pub fn lines(&self) -> Vec<Value> {
         let lines: Vec<Value> =
             self.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{self:?}"))).collect();
-        for line in &lines {
-            assert_eq!(line["v"], 1, "{line}");
-            assert!(line["type"].is_string(), "{line}");
-        }
+        lines.iter().for_each(schema::check_line);
         lines
     }
 
@@ -78,6 +77,7 @@ impl Outcome {
         let error: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{self:?}"));
         assert_eq!((&error["v"], &error["type"]), (&Value::from(1), &Value::from("error")));
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()));
+        schema::check_line(&error);
         error
     }
 }
@@ -148,6 +148,7 @@ impl Running {
     pub fn wait_for(&self, fits: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = serde_json::from_str(&self.line()).unwrap();
+            schema::check_line(&line);
             if fits(&line) {
                 return line;
             }

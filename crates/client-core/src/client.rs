@@ -7,6 +7,7 @@
 use std::future::Future;
 
 use futures_util::future::BoxFuture;
+use schemars::{Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -18,15 +19,33 @@ use crate::api::{
     Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
 };
 
+/// One method, for the published schema.
+pub(crate) struct MethodSchema {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) params: Schema,
+    pub(crate) result: Schema,
+}
+
 macro_rules! methods {
-    ($($(#[$doc:meta])* $method:ident = $name:literal ($params:ty) -> $result:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $method:ident = $name:literal ($params:ty) -> $result:ty;)*) => {
         /// What an engine can be asked. Object-safe: interfaces hold an `Arc<dyn Client>`.
         pub trait Client: Send + Sync {
-            $($(#[$doc])* fn $method(&self, params: $params) -> BoxFuture<'_, Result<$result, ApiError>>;)*
+            $($(#[doc = $doc])* fn $method(&self, params: $params) -> BoxFuture<'_, Result<$result, ApiError>>;)*
         }
 
         /// Every method's JSON-RPC name.
         pub const METHODS: &[&str] = &[$($name),*];
+
+        /// What every method is for, takes and gives: made from the types.
+        pub(crate) fn method_schemas(input: &mut SchemaGenerator, output: &mut SchemaGenerator) -> Vec<MethodSchema> {
+            vec![$(MethodSchema {
+                name: $name,
+                description: concat!($($doc),*).trim(),
+                params: input.subschema_for::<$params>(),
+                result: output.subschema_for::<$result>(),
+            }),*]
+        }
 
         /// Calls the method of that name with JSON parameters: the socket server's whole knowledge of the methods.
         ///

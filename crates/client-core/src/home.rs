@@ -83,6 +83,12 @@ impl Home {
         self.path.join("engine.sock")
     }
 
+    /// The token of the daemon's HTTP door ([`crate::rpc::HttpToken`]).
+    #[must_use]
+    pub fn http_token(&self) -> PathBuf {
+        self.path.join("http.token")
+    }
+
     /// Whether an account was set up here.
     #[must_use]
     pub fn has_account(&self) -> bool {

@@ -79,7 +79,78 @@ pub enum Event {
     Notice(Notice),
 }
 
+/// Kinds of events: what a subscription may be narrowed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A message came, or another device of ours sent one.
+    Message,
+    /// Delivered or read.
+    Receipt,
+    /// Queued, sent, failed, expired.
+    State,
+    /// A contact is new or changed.
+    Contact,
+    /// A chat was read, muted, pinned or archived.
+    Chat,
+    /// Worth a line.
+    Notice,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [Self::Message, Self::Receipt, Self::State, Self::Contact, Self::Chat, Self::Notice];
+
+    /// Its `"type"`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Receipt => "receipt",
+            Self::State => "state",
+            Self::Contact => "contact",
+            Self::Chat => "chat",
+            Self::Notice => "notice",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// An event as a line: its own fields with `"v"`.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventLine<'a> {
+    /// [`super::LINE_VERSION`].
+    pub v: u32,
+    /// The event.
+    #[serde(flatten)]
+    pub event: &'a Event,
+}
+
 impl Event {
+    /// What kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::Message(_) => EventKind::Message,
+            Self::Receipt(_) => EventKind::Receipt,
+            Self::State(_) => EventKind::State,
+            Self::Contact(_) => EventKind::Contact,
+            Self::Chat(_) => EventKind::Chat,
+            Self::Notice(_) => EventKind::Notice,
+        }
+    }
+
+    /// As it stands in `listen --json`, in notifications and in server-sent events.
+    #[must_use]
+    pub const fn line(&self) -> EventLine<'_> {
+        EventLine { v: super::LINE_VERSION, event: self }
+    }
+
     /// Place in the stream.
     #[must_use]
     pub const fn cursor(&self) -> Option<u64> {
@@ -140,6 +211,34 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// Where to go on.
     pub cursor: u64,
+}
+
+/// Parameters of `events.subscribe`: from now on every event comes as a notification `event` on this connection.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubscribeParams {
+    /// Cursor of the last event seen; absent = only what is new from now on.
+    #[serde(default)]
+    pub since: Option<u64>,
+    /// Only these; none named = all.
+    #[serde(default)]
+    pub types: Vec<EventKind>,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Subscribed {
+    /// Every event after this one follows.
+    pub cursor: u64,
+}
+
+/// Parameters of the notification `events.ended`: the subscription is over, subscribe again to go on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct SubscriptionEnded {
+    /// The last event that came; subscribe with `since` this.
+    pub cursor: u64,
+    /// Why.
+    pub error: super::ApiError,
 }
 
 /// Parameters of `receive`: incoming messages after the consumer's cursor.

@@ -10,6 +10,8 @@ mod export;
 mod messages;
 mod outbox;
 mod people;
+pub mod schema;
+mod service;
 mod settings;
 
 use schemars::JsonSchema;
@@ -20,8 +22,8 @@ pub use self::{
         Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits, SearchParams,
     },
     events::{
-        ContactEvent, Event, EventPage, EventsParams, Notice, ReceiptEvent, ReceiveCommitParams, ReceiveParams,
-        Received, StateEvent,
+        ContactEvent, Event, EventKind, EventLine, EventPage, EventsParams, Notice, ReceiptEvent, ReceiveCommitParams,
+        ReceiveParams, Received, StateEvent, SubscribeParams, Subscribed, SubscriptionEnded,
     },
     export::{ExportPage, ExportParams, Exported, ProgressLine},
     messages::{
@@ -35,6 +37,8 @@ pub use self::{
     },
     settings::{ConfigPath, LocalAccount, SettingInfo, SettingOrigin},
 };
+
+pub use self::service::DaemonInfo;
 
 /// Version of every JSON line.
 pub const LINE_VERSION: u32 = 1;
@@ -91,6 +95,7 @@ lines!(
     LocalAccount(LocalAccount),
     Setting(SettingInfo),
     ConfigPath(ConfigPath),
+    Daemon(DaemonInfo),
     Error(ApiError),
 );
 

@@ -1,7 +1,7 @@
-//! The engine's private socket: JSON-RPC 2.0, one object a line, methods and types those of [`crate::Client`].
+//! JSON-RPC 2.0 over sockets and streams, one message a line, methods and types those of [`crate::Client`].
 //!
-//! [`server`] answers for the process that runs the engine; [`client`] makes a [`crate::Client`] of a
-//! connection. Anything that can write a line to a unix socket can drive an account this way.
+//! [`protocol`] knows what a request is, [`connection`] serves one stream of them, [`server`] the sockets; [`client`] makes
+//! a [`crate::Client`] of a connection. Anything that can write a line to a unix socket can drive an account this way.
 
 use std::{
     fs::File,
@@ -13,11 +13,33 @@ use std::{
 use crate::home::Home;
 
 mod client;
+mod connection;
 mod line;
+mod protocol;
 mod server;
+mod token;
 
 pub use client::SocketCaller;
-pub use server::{bind, serve};
+pub use connection::serve_stream;
+pub use protocol::{answer_message, error_code};
+pub use server::{bind, bind_at, serve};
+pub use token::HttpToken;
+
+/// Begins to send events on this connection.
+pub const SUBSCRIBE: &str = "events.subscribe";
+
+/// Ends that.
+pub const UNSUBSCRIBE: &str = "events.unsubscribe";
+
+/// The notification that carries an event.
+pub const EVENT: &str = "event";
+
+/// The notification that a subscription has ended.
+pub const ENDED: &str = "events.ended";
+
+/// Answered by the connection itself, without the engine: who is alive answers. (The specification keeps names that begin
+/// with `rpc.` for such extensions.)
+pub const PING: &str = "rpc.ping";
 
 /// Longest request: the longest text with every byte escaped (`\u0000`), and room for the other fields.
 pub const MAX_REQUEST_BYTES: usize = crate::limits::MAX_TEXT_BYTES * 6 + 16 * 1024;
@@ -45,14 +67,8 @@ const HALF_CLOSED_LINGER: Duration = Duration::from_secs(30);
 /// Wait after a connection could not be accepted (no descriptors left): long enough not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// JSON-RPC error codes: the specification's, and ours for an [`crate::ApiError`], which then is the error's `data`.
-mod code {
-    pub(super) const PARSE: i64 = -32_700;
-    pub(super) const INVALID_REQUEST: i64 = -32_600;
-    pub(super) const METHOD_NOT_FOUND: i64 = -32_601;
-    pub(super) const INVALID_PARAMS: i64 = -32_602;
-    pub(super) const API: i64 = -32_000;
-}
+/// Requests in one batch: as many as a connection may have open.
+pub const MAX_BATCH: usize = MAX_IN_FLIGHT;
 
 /// A name for the socket that fits the system's bound (about 107 bytes), however deep the directory is.
 ///

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::*;
+use super::{protocol::code, *};
 use crate::{
     api::{ApiError, Connection, EngineOwner, ErrorKind, EventsParams, NoParams, SendParams, Status, WhoParams},
     client::{Client, Remote, RemoteCall},
@@ -23,6 +23,8 @@ use crate::{
 struct Twin {
     waiting: Notify,
     release: Notify,
+    /// What `events` answers next.
+    page: std::sync::Mutex<Option<Value>>,
 }
 
 impl RemoteCall for Arc<Twin> {
@@ -45,7 +47,8 @@ impl RemoteCall for Arc<Twin> {
             "events" => {
                 self.waiting.notify_one();
                 self.release.notified().await;
-                Ok(json!({"events": [], "cursor": 3}))
+                let page = self.page.lock().unwrap().take();
+                Ok(page.unwrap_or_else(|| json!({"events": [], "cursor": 3})))
             }
             "send" => Ok(json!({
                 "id": params["id"], "chat": "", "status": "queued", "ts_ms": params["body"].as_str().unwrap().len(), "results": []
@@ -184,6 +187,7 @@ async fn malformed_input_is_answered_and_survived() {
         ("{", code::PARSE),
         ("\"text\"", code::INVALID_REQUEST),
         ("[]", code::INVALID_REQUEST),
+        (r#"{"jsonrpc":"2.0","id":1e300,"method":"status"}"#, code::INVALID_REQUEST),
         ("{}", code::INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":{},"method":"status"}"#, code::INVALID_REQUEST),
         (r#"{"jsonrpc":"1.0","id":1,"method":"status"}"#, code::INVALID_REQUEST),
@@ -191,7 +195,7 @@ async fn malformed_input_is_answered_and_survived() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"format_disk"}"#, code::METHOD_NOT_FOUND),
         (r#"{"jsonrpc":"2.0","id":1,"method":"status","params":7}"#, code::INVALID_PARAMS),
         (r#"{"jsonrpc":"2.0","id":1,"method":"status","params":{"x":1}}"#, code::INVALID_PARAMS),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"contact.show","params":{"who":"x"}}"#, code::API),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"contact.show","params":{"who":"x"}}"#, -32_005),
     ] {
         assert_eq!(raw.ask(text).await["error"]["code"], code, "{text}");
     }
@@ -233,4 +237,78 @@ async fn a_call_that_is_given_up_does_not_confuse_the_next() {
     }
     served.twin.release.notify_one();
     assert_eq!(client.status(NoParams {}).await.unwrap().outbox, 7);
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_as_one_and_only_what_asks_for_it() {
+    let served = served();
+    let mut raw = Raw::to(&served).await;
+    let batch = r#"[
+        {"jsonrpc":"2.0","id":"first","method":"status"},
+        {"jsonrpc":"2.0","method":"status"},
+        7,
+        {"jsonrpc":"2.0","id":null,"method":"contact.show","params":{"who":"x"}},
+        {"jsonrpc":"2.0","id":-1.5,"method":"contact.show","params":["by position"]},
+        {"jsonrpc":"2.0","id":2,"method":"events.subscribe"}
+    ]"#;
+    let answers = raw.ask(&batch.replace('\n', " ")).await;
+    let answers = answers.as_array().unwrap();
+    let code = |place: usize| answers[place]["error"]["code"].as_i64().unwrap();
+    assert_eq!(answers.len(), 5, "{answers:#?}");
+    assert_eq!((&answers[0]["id"], &answers[0]["result"]["outbox"]), (&json!("first"), &json!(7)));
+    assert_eq!((&answers[1]["id"], code(1)), (&Value::Null, code::INVALID_REQUEST));
+    assert_eq!((&answers[2]["id"], code(2)), (&Value::Null, -32_005));
+    assert_eq!((&answers[3]["id"], code(3)), (&json!(-1.5), -32_005));
+    assert_eq!(code(4), code::METHOD_NOT_FOUND);
+    raw.write(b"[{\"jsonrpc\":\"2.0\",\"method\":\"status\"},{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"}]\n").await;
+    let many: Vec<i32> = (0..).take(MAX_BATCH + 1).collect();
+    assert_eq!(raw.ask(&json!(many).to_string()).await["error"]["code"], code::INVALID_REQUEST, "no answer before");
+    assert_eq!(
+        raw.ask(r#"{"jsonrpc":"2.0","id":9,"method":"rpc.ping"}"#).await,
+        json!({"jsonrpc":"2.0","id":9,"result":{}})
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_brings_events_until_it_ends() {
+    let served = served();
+    let mut raw = Raw::to(&served).await;
+    served.twin.release.notify_one();
+    let subscribed =
+        raw.ask(r#"{"jsonrpc":"2.0","id":1,"method":"events.subscribe","params":{"types":["notice"]}}"#).await;
+    assert_eq!(subscribed["result"]["cursor"], 3);
+    let notices = |first: u64| {
+        let line = |cursor: u64| json!({"type": "notice", "cursor": cursor, "code": "x", "text": "", "ts_ms": 0});
+        let other = json!({"type": "state", "cursor": first + 1, "id": "", "chat": "", "status": "sent", "ts_ms": 0});
+        json!({"events": [line(first), other, line(first + 2)], "cursor": first + 2})
+    };
+    *served.twin.page.lock().unwrap() = Some(notices(4));
+    served.twin.release.notify_one();
+    for cursor in [4, 6] {
+        let event = raw.line().await;
+        assert_eq!(event["method"], "event");
+        assert!(event.get("id").is_none());
+        assert_eq!((&event["params"]["type"], &event["params"]["v"]), (&json!("notice"), &json!(1)));
+        assert_eq!(event["params"]["cursor"], cursor);
+    }
+    assert_eq!(raw.ask(r#"{"jsonrpc":"2.0","id":2,"method":"events.unsubscribe"}"#).await["result"]["count"], 1);
+    assert_eq!(raw.ask(r#"{"jsonrpc":"2.0","id":3,"method":"events.unsubscribe"}"#).await["result"]["count"], 0);
+    let refused = raw.ask(r#"{"jsonrpc":"2.0","id":4,"method":"events.subscribe","params":{"types":["fog"]}}"#).await;
+    assert_eq!(refused["error"]["code"], code::INVALID_PARAMS);
+}
+
+#[tokio::test]
+async fn a_further_socket_replaces_only_what_nobody_serves() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("further.sock");
+    let first = bind_at(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(bind_at(&path).unwrap_err().message.contains("already serves"));
+    drop(first);
+    bind_at(&path).unwrap();
+    let file = place.path().join("notes.txt");
+    std::fs::write(&file, "precious").unwrap();
+    assert!(bind_at(&file).unwrap_err().message.contains("not a socket"));
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    assert_eq!(bind_at(&place.path().join("x".repeat(200))).unwrap_err().code, ErrorKind::Usage);
 }
