@@ -7,6 +7,11 @@ pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Days since 1970.
+pub(crate) fn today() -> u32 {
+    u32::try_from(now_ms() / 86_400_000).unwrap_or(u32::MAX)
+}
+
 /// The date of a day since 1970, as 2026-11-24. By Howard Hinnant's `civil_from_days`.
 pub(crate) fn date(day: u64) -> String {
     // A year has 365.2425 days, and an era of 400 years starts on a 1st of March.

@@ -43,6 +43,8 @@ pub(crate) const MAX_MAILBOX_ROWS: u64 = 20_000;
 pub(crate) const MAX_MAILBOX_BYTES: u64 = 128 * 1024 * 1024;
 /// When to try a full mailbox again: its owner has to come online first.
 pub(crate) const FULL_RETRY_S: u32 = 600;
+/// When to try a device again that has not connected for a long time.
+pub(crate) const IDLE_RETRY_S: u32 = 24 * 3_600;
 /// When to come back to a relay that cannot store now.
 pub(crate) const UNAVAILABLE_RETRY_S: u32 = 5;
 /// When to come back for more requests to somebody whose request queue is full.

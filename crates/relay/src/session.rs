@@ -8,7 +8,7 @@ use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
 use subrosa_crash_point::{CrashPoint, crash_point};
 use subrosa_wire::{
     DeviceAddress, ErrorCode, Seq,
-    limits::MAX_UNACKED,
+    limits::{IDLE_DAYS, MAX_UNACKED},
     mailbox::{MailboxClientFrame, MailboxServerFrame},
     submit::Refusal,
 };
@@ -17,7 +17,7 @@ use tokio::time::{Duration, Instant};
 use crate::{
     accept::Peer,
     backend::{MailboxState, Store, StoreError},
-    clock::now_ms,
+    clock::{now_ms, today},
     handshake::{Proven, Rejected, handshake},
     limiter::Allowance,
     limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
@@ -110,12 +110,19 @@ async fn start<S: MessageSocket, B: Store, R: Router>(
     if state.disabled {
         return Err(Rejected { refusal: Some(Refusal::never(ErrorCode::AccountDisabled)), close: CLOSE_POLICY });
     }
+    // Kept the same day, so that delivery goes on; told, if it had stopped.
+    let days = shared
+        .store
+        .seen(proven.device, today())
+        .await
+        .map_err(|error| Rejected { refusal: Some(error.refusal()), close: CLOSE_RESTART })?;
     let ready = MailboxServerFrame::Ready {
         epoch: state.epoch,
         acked: state.acked,
         server_time_ms: now_ms(),
         limits: limits(),
         prekeys: state.prekeys,
+        away_days: if days >= IDLE_DAYS { days } else { 0 },
     };
     socket.send(ready.encode()).await?;
     Ok(state)
@@ -162,6 +169,8 @@ struct Session<'a, S, B, R> {
     caught_up: bool,
     last_heard: Instant,
     next_resync: Instant,
+    /// The day on which the device was last noted as connected.
+    seen_day: u32,
     /// For frames that do nothing.
     idle_frames: Allowance,
 }
@@ -190,6 +199,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             behind: true,
             caught_up: false,
             last_heard: now,
+            seen_day: today(),
             idle_frames: Allowance::new(IDLE_FRAMES),
         }
     }
@@ -216,7 +226,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
                 }
                 incoming = self.socket.receive() => self.receive(incoming).await,
                 () = std::future::ready(()), if can_push => self.push_page().await,
-                () = tokio::time::sleep_until(deadline) => self.on_deadline(),
+                () = tokio::time::sleep_until(deadline) => self.on_deadline().await,
             };
             if let Err(ended) = step {
                 return ended;
@@ -231,7 +241,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         self.save_again.map_or(nearest, |again| nearest.min(again))
     }
 
-    fn on_deadline(&mut self) -> Result<(), Ended> {
+    async fn on_deadline(&mut self) -> Result<(), Ended> {
         let now = Instant::now();
         if now >= self.last_heard + self.shared.config.silence_timeout {
             return Err(Ended::Rejected(Rejected { refusal: None, close: CLOSE_POLICY }));
@@ -239,6 +249,13 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         if now >= self.next_resync {
             self.next_resync = now + jittered(self.shared.config.resync_interval);
             self.behind = true;
+            let today = today();
+            if self.seen_day != today {
+                match self.shared.store.seen(self.device, today).await {
+                    Ok(_) => self.seen_day = today,
+                    Err(error) => tracing::warn!(%error, "a day of connection could not be stored, trying again"),
+                }
+            }
         }
         if self.save_again.is_some_and(|again| now >= again) {
             self.save_again = None;

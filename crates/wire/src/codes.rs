@@ -47,12 +47,14 @@ pub enum ErrorCode {
     RegistrationTokenNeeded,
     /// The registration token is wrong, used up, expired or revoked (the relay does not say which).
     RegistrationTokenRefused,
+    /// The device has not connected for [`IDLE_DAYS`](crate::limits::IDLE_DAYS): nothing is stored for it until it does.
+    DeviceIdle,
     /// A code this build does not know.
     Unknown(u32),
 }
 
 /// `(code, number, text)`: the one table that both directions and the texts come from.
-const TABLE: [(ErrorCode, u32, &str); 21] = [
+const TABLE: [(ErrorCode, u32, &str); 22] = [
     (ErrorCode::Malformed, 1, "malformed frame"),
     (ErrorCode::UnsupportedVersion, 2, "no common protocol version"),
     (ErrorCode::AuthenticationFailed, 3, "authentication failed"),
@@ -74,6 +76,7 @@ const TABLE: [(ErrorCode, u32, &str); 21] = [
     (ErrorCode::AccountDisabled, 19, "the relay's host has disabled the account"),
     (ErrorCode::RegistrationTokenNeeded, 20, "a registration token is needed"),
     (ErrorCode::RegistrationTokenRefused, 21, "the registration token is wrong, used or expired"),
+    (ErrorCode::DeviceIdle, 22, "the device has not connected for a long time"),
 ];
 
 impl ErrorCode {

@@ -57,6 +57,10 @@ pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long an envelope may wait: 30 days. The client remembers envelope ids as long.
 pub const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// A device that has not connected for so many days leaves delivery until it does: whatever it left waiting has
+/// expired two weeks before, and mail to a lost telephone must not fill relays.
+pub const IDLE_DAYS: u32 = 45;
+
 /// One-time prekeys of each kind a device keeps at the relay.
 pub const MAX_ONE_TIME_EC: usize = 100;
 /// ML-KEM keys are 1.6 KB each, so fewer of them.

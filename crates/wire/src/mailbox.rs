@@ -125,6 +125,8 @@ pub enum MailboxServerFrame {
         limits: Limits,
         /// Prekeys left.
         prekeys: PrekeyCount,
+        /// Days since the device was last connected, if so many that nothing was stored for it any more; otherwise 0.
+        away_days: u32,
     },
     /// One envelope.
     Push(Push),
@@ -335,12 +337,13 @@ impl MailboxServerFrame {
             Self::Challenge { version, nonce } => {
                 Frame::Challenge(proto::Challenge { version: *version, nonce: copy(nonce) })
             }
-            Self::Ready { epoch, acked, server_time_ms, limits, prekeys } => Frame::Ready(proto::Ready {
+            Self::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days } => Frame::Ready(proto::Ready {
                 mailbox_epoch: copy(&epoch.0),
                 acked: *acked,
                 server_time_ms: *server_time_ms,
                 limits: Some((*limits).into()),
                 prekeys: Some((*prekeys).into()),
+                away_days: *away_days,
             }),
             Self::Push(push) => Frame::Push(proto::Push {
                 seq: push.seq,
@@ -385,6 +388,7 @@ impl MailboxServerFrame {
                 server_time_ms: ready.server_time_ms,
                 limits: ready.limits.ok_or(WireError::Missing("limits"))?.into(),
                 prekeys: ready.prekeys.ok_or(WireError::Missing("prekeys"))?.into(),
+                away_days: ready.away_days,
             },
             // Head and body are not held to our sizes here: what is not ours must still be
             // acknowledged as junk, or it would block the window for ever.

@@ -100,6 +100,7 @@ fn mailbox_frames_round_trip() {
             server_time_ms: 3,
             limits: limits(),
             prekeys: PrekeyCount { one_time_ec: 1, one_time_kem: 2 },
+            away_days: 50,
         },
         MailboxServerFrame::Push(push),
         MailboxServerFrame::CaughtUp,

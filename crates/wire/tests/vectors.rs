@@ -193,6 +193,7 @@ fn frame(name: &str, g: &Value) -> Frame {
             server_time_ms: time(),
             limits: limits(&g["limits"]),
             prekeys: count(&g["prekeys"]),
+            away_days: 0,
         }),
         "push" => MailboxServer(MailboxServerFrame::Push(Push {
             seq: g["seq"].as_u64().unwrap(),

@@ -103,8 +103,11 @@ impl Mailbox {
                 link.connection = Connection::Connecting;
                 link.caught_up = false;
             }),
-            MailboxEvent::Ready { epoch, acked, server_time_ms, prekeys, .. } => {
+            MailboxEvent::Ready { epoch, acked, server_time_ms, prekeys, away_days, .. } => {
                 self.core.run(move |core| core.ready(epoch, acked, server_time_ms, prekeys)).await?;
+                if away_days > 0 {
+                    self.core.run(move |core| core.was_away(away_days)).await?;
+                }
                 self.link.send_modify(|link| {
                     link.connection = Connection::Online;
                     link.error = None;

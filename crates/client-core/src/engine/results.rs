@@ -101,6 +101,7 @@ impl Change<'_> {
         let mut stale = None;
         let mut retry_s = None;
         let mut refused = None;
+        let mut idle = Vec::new();
         for ((device, envelope), result) in outcomes {
             match result {
                 SubmitResult::Accepted => {
@@ -110,6 +111,7 @@ impl Change<'_> {
                     }
                 }
                 SubmitResult::StaleDevices(list) => stale = Some(list),
+                SubmitResult::Refused { code: ErrorCode::DeviceIdle, .. } => idle.push(device.device),
                 SubmitResult::Full { retry_after_s } => {
                     retry_s = Some((*retry_after_s, "their mailbox is full".to_owned()));
                 }
@@ -142,6 +144,14 @@ impl Change<'_> {
         }
         if done.len() > stored.done.len() {
             self.accepted(target, &stored, lane)?;
+        }
+        // A device that nobody has switched on for weeks holds up nothing: others of the person have the message, or it is
+        // only for ourselves. If it is their only one, the message waits for it as long as messages wait.
+        if !done.is_empty() || *target == self.own.address.account {
+            done.append(&mut idle);
+        } else if !idle.is_empty() {
+            let reason = "their device has not been connected for a long time".to_owned();
+            retry_s = retry_s.or(Some((MAX_RELAY_WAIT_S, reason)));
         }
         if let Some(list) = stale {
             let known = if *target == self.own.address.account {

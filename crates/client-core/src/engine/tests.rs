@@ -223,7 +223,7 @@ async fn a_relay_cannot_make_us_loop_silence_us_or_fail_what_may_still_go() {
     assert!(same_list.await.unwrap() > before, "no loop");
     let full = answered(&alice, target, |_| SubmitResult::Full { retry_after_s: u32::MAX }).await.unwrap();
     assert!(full > before && full < now_ms() + DAY_MS, "{full}");
-    for code in [ErrorCode::RateLimited, ErrorCode::Unavailable, ErrorCode::QuotaExceeded] {
+    for code in [ErrorCode::RateLimited, ErrorCode::Unavailable, ErrorCode::QuotaExceeded, ErrorCode::DeviceIdle] {
         let waits = answered(&alice, target, move |_| SubmitResult::Refused { code, retry_after_s: 0 }).await;
         assert!(waits.unwrap() > before, "{code:?}");
     }

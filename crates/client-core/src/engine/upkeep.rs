@@ -6,7 +6,7 @@ use bytes::Bytes;
 use subrosa_crypto::{KemPrekeyPair, KemUse, OneTimePrekeyPair, RandomnessError, SignedPrekeyPair};
 use subrosa_wire::{
     ContactToken, MailboxEpoch, Seq,
-    limits::{LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM, MAX_EXPIRY, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM},
+    limits::{IDLE_DAYS, LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM, MAX_EXPIRY, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM},
     mailbox::{MailboxClientFrame, MailboxRequest, PrekeyCount, PrekeyUpload},
 };
 
@@ -161,6 +161,16 @@ impl Core {
         self.refill(prekeys_left)?;
         self.rotate()?;
         self.forget_old()
+    }
+
+    /// The relay stored nothing for this device any more: its owner is told what is missing.
+    pub(crate) fn was_away(&mut self, days: u32) -> Result<(), ApiError> {
+        let waits = MAX_EXPIRY.as_secs() / 86_400;
+        let text = format!(
+            "this device was not connected for {days} days: messages wait for at most {waits} days, and after \
+             {IDLE_DAYS} days without it none was kept for it"
+        );
+        self.change(|change| change.notice("was_away", text, None))
     }
 
     /// Refills one-time prekeys when the relay runs low, unless an upload waits already.

@@ -53,6 +53,8 @@ pub enum MailboxEvent {
         limits: Limits,
         /// One-time prekeys left at the relay.
         prekeys: PrekeyCount,
+        /// Days since this device was last connected, if nothing was kept for it meanwhile; otherwise 0.
+        away_days: u32,
     },
     /// 1 to 64 envelopes in the order of the mailbox.
     Pushed(Vec<Push>),

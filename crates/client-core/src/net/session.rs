@@ -233,12 +233,13 @@ pub(super) struct Ready {
     server_time_ms: u64,
     limits: Limits,
     prekeys: PrekeyCount,
+    away_days: u32,
 }
 
 impl Ready {
     const fn event(&self) -> MailboxEvent {
-        let Self { epoch, acked, server_time_ms, limits, prekeys } = *self;
-        MailboxEvent::Ready { epoch, acked, server_time_ms, limits, prekeys }
+        let Self { epoch, acked, server_time_ms, limits, prekeys, away_days } = *self;
+        MailboxEvent::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days }
     }
 }
 
@@ -267,8 +268,8 @@ pub(super) async fn log_in(
         };
         writer.send(auth.encode()).await?;
         match receive(&endpoint, &mut reader).await? {
-            MailboxServerFrame::Ready { epoch, acked, server_time_ms, limits, prekeys } => {
-                Ok(Ready { epoch, acked, server_time_ms, limits, prekeys })
+            MailboxServerFrame::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days } => {
+                Ok(Ready { epoch, acked, server_time_ms, limits, prekeys, away_days })
             }
             _ => Err(NetError::protocol(&endpoint, "another frame than the end of the handshake")),
         }

@@ -20,7 +20,12 @@ use super::{
     mailbox::{account_id, delete_upto, device_row, prekey_count, sql_int},
     writer::OpError,
 };
-use crate::{clock::now_ms, identity::DeviceList, limiter::Buckets, limits::UNAVAILABLE_RETRY_S};
+use crate::{
+    clock::{now_ms, today},
+    identity::DeviceList,
+    limiter::Buckets,
+    limits::UNAVAILABLE_RETRY_S,
+};
 
 /// `prekey.kind` of X25519 keys.
 const EC: i64 = 1;
@@ -40,8 +45,10 @@ fn insert_device(
     identity: &[u8; 32],
     seq_floor: i64,
 ) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT INTO device (account, number, identity, last_seq) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![account, number, identity.as_slice(), seq_floor])?;
+    db.prepare_cached(
+        "INSERT INTO device (account, number, identity, last_seq, seen_day) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![account, number, identity.as_slice(), seq_floor, today()])?;
     Ok(())
 }
 

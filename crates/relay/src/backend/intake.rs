@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
     AccountId, CapabilityHash, ErrorCode,
-    limits::{MAX_PENDING_REQUESTS, MAX_TOKEN_SUBMITS},
+    limits::{IDLE_DAYS, MAX_PENDING_REQUESTS, MAX_TOKEN_SUBMITS},
     submit::{EnvelopeClass, Refusal},
 };
 use subtle::ConstantTimeEq;
@@ -19,12 +19,22 @@ use super::{
     Batch, Embedded, Intake, IntakeItem, ItemOutcome, Meters, Permission, Quotas, Receipt, StoreError, mailbox::sql_int,
 };
 use crate::{
-    clock::now_ms,
-    limits::{MAX_STALE_LIST_BYTES, REQUESTS_FULL_RETRY_S, UNAVAILABLE_RETRY_S},
+    clock::{now_ms, today},
+    limits::{IDLE_RETRY_S, MAX_STALE_LIST_BYTES, REQUESTS_FULL_RETRY_S, UNAVAILABLE_RETRY_S},
 };
 
 /// The row number of an account or device that does not exist.
 const NOBODY: i64 = -1;
+
+/// What the checks need of a device.
+struct DeviceRow {
+    id: i64,
+    last_seq: u64,
+    rows: u64,
+    bytes: u64,
+    /// When it was last connected, in days since 1970.
+    seen_day: u32,
+}
 
 /// What the checks need of an account.
 pub(super) struct AccountRow {
@@ -104,6 +114,8 @@ struct Intaking<'a> {
     quotas: Quotas,
     meters: &'a Meters,
     now_ms: u64,
+    /// Days since 1970.
+    today: u32,
     /// One moment for all items: of two for one device, a later one is not let in where an earlier was not.
     now: Instant,
     /// Row numbers of the bodies that at least one item was stored with.
@@ -119,7 +131,7 @@ impl Intaking<'_> {
         let account = account_row(self.db, &item.device.account)?;
         // An account that does not exist is asked the same things as one that does, so that both take as long.
         let device = self.device(account.as_ref().map_or(NOBODY, |account| account.id), item.device.device)?;
-        if self.is_known(device.map_or(NOBODY, |(device, ..)| device), item)? {
+        if self.is_known(device.as_ref().map_or(NOBODY, |device| device.id), item)? {
             return Ok(ItemOutcome::Repeat);
         }
         let Some(account) = account else {
@@ -135,11 +147,17 @@ impl Intaking<'_> {
             // Told only to those who may write to it.
             return Ok(ItemOutcome::Refused(Refusal::never(ErrorCode::AccountDisabled)));
         }
-        let Some((device, last_seq, rows, bytes)) = device.filter(|_| item.list_version >= account.list_version) else {
+        let Some(DeviceRow { id: device, last_seq, rows, bytes, seen_day }) =
+            device.filter(|_| item.list_version >= account.list_version)
+        else {
             return self.stale(account.id);
         };
         if let Err(retry_after_s) = self.meter(item) {
             return Ok(ItemOutcome::Refused(Refusal { code: ErrorCode::RateLimited, retry_after_s }));
+        }
+        if self.today.saturating_sub(seen_day) >= IDLE_DAYS {
+            let refusal = Refusal { code: ErrorCode::DeviceIdle, retry_after_s: IDLE_RETRY_S };
+            return Ok(ItemOutcome::Refused(refusal));
         }
         if item.class == EnvelopeClass::Ephemeral {
             return Ok(ItemOutcome::HandOn);
@@ -161,15 +179,17 @@ impl Intaking<'_> {
         Ok(ItemOutcome::Stored(seq))
     }
 
-    /// Row, last number, waiting rows and bytes of a device on the list.
-    fn device(&self, account: i64, number: u32) -> rusqlite::Result<Option<(i64, u64, u64, u64)>> {
+    /// A device on the list.
+    fn device(&self, account: i64, number: u32) -> rusqlite::Result<Option<DeviceRow>> {
         self.db
             .prepare_cached(
-                "SELECT id, last_seq, waiting_rows, waiting_bytes FROM device WHERE account = ?1 AND number = ?2",
+                "SELECT id, last_seq, waiting_rows, waiting_bytes, seen_day FROM device
+                 WHERE account = ?1 AND number = ?2",
             )?
             .query_row(params![account, number], |row| {
                 let count = |column| Ok::<_, rusqlite::Error>(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
-                Ok((row.get(0)?, count(1)?, count(2)?, count(3)?))
+                let (id, seen_day) = (row.get(0)?, row.get(4)?);
+                Ok(DeviceRow { id, last_seq: count(1)?, rows: count(2)?, bytes: count(3)?, seen_day })
             })
             .optional()
     }
@@ -305,6 +325,7 @@ impl Intake for Embedded {
                 quotas,
                 meters: &meters,
                 now_ms: now_ms(),
+                today: today(),
                 now: Instant::now(),
                 bodies: HashMap::new(),
                 full: HashSet::new(),

@@ -73,6 +73,17 @@ fn forget(db: &Connection, device: i64, gone: &[(i64, i64)]) -> rusqlite::Result
     Ok(())
 }
 
+/// A device is connected today. Gives how many days it was away.
+fn seen(db: &Connection, device: &DeviceAddress, today: u32) -> rusqlite::Result<u32> {
+    let Some(row) = device_row(db, device)? else { return Ok(0) };
+    let before: u32 =
+        db.prepare_cached("SELECT seen_day FROM device WHERE id = ?1")?.query_row([row], |row| row.get(0))?;
+    if before < today {
+        db.prepare_cached("UPDATE device SET seen_day = ?2 WHERE id = ?1")?.execute(params![row, today])?;
+    }
+    Ok(today.saturating_sub(before))
+}
+
 fn ack(db: &Connection, device: &DeviceAddress, upto: Seq) -> rusqlite::Result<()> {
     let Some(row) = device_row(db, device)? else { return Ok(()) };
     // Never beyond what was ever given out, never backwards.
@@ -158,6 +169,10 @@ impl Mailbox for Embedded {
 
     async fn ack(&self, device: DeviceAddress, upto: Seq) -> Result<(), StoreError> {
         self.writer.change(move |db| Ok(ack(db, &device, upto)?)).await
+    }
+
+    async fn seen(&self, device: DeviceAddress, today: u32) -> Result<u32, StoreError> {
+        self.writer.change(move |db| Ok(seen(db, &device, today)?)).await
     }
 
     async fn expire(&self, now_ms: u64) -> Result<(), StoreError> {

@@ -314,6 +314,8 @@ pub trait Mailbox: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
     /// Deletes everything up to `upto`: monotone, repeatable, durable when it returns.
     fn ack(&self, device: DeviceAddress, upto: Seq) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Notes that the device is connected on this day (since 1970). Gives how many days it was away.
+    fn seen(&self, device: DeviceAddress, today: u32) -> impl Future<Output = Result<u32, StoreError>> + Send;
     /// Deletes what has expired by `now_ms`.
     fn expire(&self, now_ms: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

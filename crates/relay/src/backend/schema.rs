@@ -24,7 +24,7 @@ const LOCK_NAME: &str = "relay.lock";
 const APPLICATION_ID: i64 = 0x5362_526c;
 /// Step n brings a database from schema version n to n + 1. A step that was released is never edited: a change is a
 /// further step.
-const MIGRATIONS: [&str; 2] = [INITIAL, OPERATORS];
+const MIGRATIONS: [&str; 3] = [INITIAL, OPERATORS, IDLE_DEVICES];
 /// Schema version of this build.
 const SCHEMA_VERSION: usize = MIGRATIONS.len();
 /// Waiting for the checkpointer's short locks, never for another relay.
@@ -126,6 +126,12 @@ CREATE TABLE retired_handle (               -- of removed accounts: nobody else 
     handle TEXT PRIMARY KEY,
     account BLOB NOT NULL
 ) WITHOUT ROWID;
+";
+
+/// The day on which a device was last connected, since 1970. All that an older relay knew count as seen today.
+const IDLE_DEVICES: &str = "
+ALTER TABLE device ADD COLUMN seen_day INTEGER NOT NULL DEFAULT 0;
+UPDATE device SET seen_day = unixepoch() / 86400;
 ";
 
 /// Makes the data directory (owner only) and locks it for this process.

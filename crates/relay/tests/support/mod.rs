@@ -278,6 +278,7 @@ pub struct Mailbox {
     pub acked: Seq,
     pub epoch: subrosa_wire::MailboxEpoch,
     pub prekeys: subrosa_wire::mailbox::PrekeyCount,
+    pub away_days: u32,
     next_id: u64,
     /// Frames that came while a response was awaited.
     early: std::collections::VecDeque<MailboxServerFrame>,
@@ -292,9 +293,15 @@ impl Mailbox {
         };
         send(&mut socket, &account.auth(device, &at.authority, &nonce)).await;
         match frame(&mut socket).await.unwrap() {
-            MailboxServerFrame::Ready { epoch, acked, prekeys, .. } => {
-                Ok(Self { socket, acked, epoch, prekeys, next_id: 1, early: std::collections::VecDeque::new() })
-            }
+            MailboxServerFrame::Ready { epoch, acked, prekeys, away_days, .. } => Ok(Self {
+                socket,
+                acked,
+                epoch,
+                prekeys,
+                away_days,
+                next_id: 1,
+                early: std::collections::VecDeque::new(),
+            }),
             MailboxServerFrame::Error(refusal) => Err(refusal),
             other => panic!("{other:?}"),
         }

@@ -148,6 +148,7 @@ fn ready(acked: Seq) -> MailboxServerFrame {
         server_time_ms: 1_700_000_000_000,
         limits: LIMITS,
         prekeys: PrekeyCount { one_time_ec: 7, one_time_kem: 8 },
+        away_days: 0,
     }
 }
 
