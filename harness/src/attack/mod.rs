@@ -6,6 +6,7 @@
 mod attackers;
 mod conversation;
 mod kinds;
+mod probing;
 mod raw;
 
 use std::{
@@ -25,6 +26,7 @@ use tokio::{
 pub use attackers::{Attackers, Counts, Victim};
 pub use conversation::{Talk, talk};
 pub use kinds::KINDS;
+pub use probing::{Probes, probe};
 
 use crate::{measure::Times, programs::Programs, relay_client::Device};
 

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context, Result};
 use clap::Parser;
 use subrosa_harness::{
-    attack::{Attackers, MEMORY_BOUND_KIB, Plan, Report, Victim, run},
+    attack::{Attackers, MEMORY_BOUND_KIB, Plan, Report, Target, Victim, probe, run},
     measure::{Times, machine},
 };
 use tokio::io::AsyncReadExt;
@@ -22,6 +22,9 @@ struct Arguments {
     /// Addresses of each kind of attacker.
     #[arg(long, default_value_t = 3)]
     hosts: u8,
+    /// Instead: how long refusals take for an account that exists and one that does not, so many times each.
+    #[arg(long, value_name = "TIMES")]
+    probe: Option<u32>,
     /// Only attack this relay, until standard input ends.
     #[arg(long, hide = true, value_name = "AUTHORITY", requires = "victim")]
     attackers: Option<String>,
@@ -46,6 +49,14 @@ async fn main() -> Result<ExitCode> {
     let plan = Plan { messages: arguments.messages, pace, hosts: arguments.hosts, apart: true };
     let build = if cfg!(debug_assertions) { "development" } else { "release" };
     println!("machine         {}, {build} build", machine());
+    if let Some(rounds) = arguments.probe {
+        let target = Target::start(root.path()).await?;
+        let probes = probe(&target.authority, rounds).await?;
+        println!("somebody        {}", quantiles(&probes.somebody[0]));
+        println!("somebody again  {}", quantiles(&probes.somebody[1]));
+        println!("nobody          {}", quantiles(&probes.nobody));
+        return Ok(ExitCode::SUCCESS);
+    }
     let report = run(&plan, root.path()).await?;
     print(&plan, &report);
     Ok(if report.after.most_kib <= MEMORY_BOUND_KIB { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -76,5 +87,5 @@ fn print(plan: &Plan, report: &Report) {
 
 fn quantiles(times: &Times) -> String {
     let at = |share| times.quantile_ms(share);
-    format!("p50 {:.2} ms, p99 {:.2} ms, longest {:.1} ms", at(0.5), at(0.99), at(1.0))
+    format!("p50 {:.3} ms, p99 {:.2} ms, longest {:.1} ms", at(0.5), at(0.99), at(1.0))
 }
