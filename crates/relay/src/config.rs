@@ -11,7 +11,7 @@ use crate::{
         RESYNC_INTERVAL, RateLimits, START_CHECK, TLS_CHECK_INTERVAL, WRITE_TIMEOUT,
     },
     registration::RegistrationMode,
-    tls::Tls,
+    tls::{AcmeSettings, Tls},
 };
 
 /// How far a commit goes before a sender reads "accepted".
@@ -87,6 +87,8 @@ pub struct Config {
     pub start_check: Duration,
     /// Whether and how connections are encrypted here.
     pub tls: Tls,
+    /// Where [`Tls::Acme`] gets its certificates.
+    pub acme: AcmeSettings,
     /// Certificate files are looked at this often.
     pub tls_check_interval: Duration,
     /// Durability of a commit.
@@ -129,6 +131,7 @@ impl Config {
             metrics: None,
             start_check: START_CHECK,
             tls: Tls::default(),
+            acme: AcmeSettings::default(),
             tls_check_interval: TLS_CHECK_INTERVAL,
             synchronous: Synchronous::from_environment(),
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
@@ -225,6 +228,17 @@ pub enum RelayError {
         "a certificate needs the name that clients use: say it with --public-url https://YOUR-NAME/ (and :PORT unless it is 443)"
     )]
     CertificateWithoutName,
+    /// No name that a certificate could have.
+    #[error("{0:?} is no domain name: --domain takes one, for example relay.example.org")]
+    Domain(String),
+    /// The certificate would be for another name than clients use.
+    #[error("the certificate would be for {domain}, but --public-url names {host}: both must be the same host")]
+    DomainDiffers {
+        /// Of `--domain`.
+        domain: String,
+        /// Of `--public-url`.
+        host: String,
+    },
     /// A certificate without its key, or the other way round.
     #[error("a certificate and its key go together: say both --tls-cert FILE and --tls-key FILE")]
     HalfOfTls,

@@ -42,4 +42,4 @@ pub use registration::RegistrationMode;
 pub use serve::{ServeArgs, init_logging, serve, serve_with};
 pub use server::{Relay, run};
 pub use settings::{Flags, SettingError};
-pub use tls::Tls;
+pub use tls::{AcmeSettings, Tls};

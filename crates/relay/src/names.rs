@@ -35,7 +35,19 @@ impl Names {
                 url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
             let authority = link::authority(url).filter(|_| fits && is_bare);
             let authority = authority.ok_or_else(|| RelayError::PublicUrl(url.clone()))?;
+            if let (Tls::Acme(domain), Some(host)) = (&config.tls, url.host_str())
+                && !host.eq_ignore_ascii_case(domain)
+            {
+                return Err(RelayError::DomainDiffers { domain: domain.clone(), host: host.to_owned() });
+            }
             return Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), authorities: vec![authority] });
+        }
+        if let Tls::Acme(domain) = &config.tls {
+            let url = Url::parse(&format!("https://{domain}:{}", listener.port())).ok();
+            let url = url.filter(|url| url.path() == "/" && url.username().is_empty());
+            let named = url.as_ref().and_then(|url| Some((url.as_str().trim_end_matches('/'), link::authority(url)?)));
+            let (url, authority) = named.ok_or_else(|| RelayError::Domain(domain.clone()))?;
+            return Ok(Self { url: url.to_owned(), authorities: vec![authority] });
         }
         if !has_tls && is_exposed {
             return Err(RelayError::ProxyWithoutName(listener));

@@ -155,7 +155,7 @@ impl<B: Store, R: Router> Shared<B, R> {
     /// whichever name: nobody else has that key. Without a pin the name decides.
     pub(crate) fn is_me(&self, authority: &str, pin: Option<&[u8; 32]>) -> bool {
         match pin {
-            Some(pin) => self.front.as_ref().is_some_and(|front| front.key_hash() == *pin),
+            Some(pin) => self.front.as_ref().is_some_and(|front| front.key_hash() == Some(*pin)),
             None => self.names.authorities.iter().any(|own| own == authority),
         }
     }

@@ -137,6 +137,10 @@ impl Engine {
 
     pub(super) async fn use_link(&self, params: JoinParams) -> Result<Contact, ApiError> {
         let link: ContactLink = params.link.parse().map_err(|error: subrosa_wire::LinkError| {
+            if subrosa_wire::RelayLink::is_meant_by(&params.link) {
+                return ApiError::new(ErrorKind::Usage, "this is the link of a relay, not of a person")
+                    .hint("make an account there with it: subrosa init --relay LINK --name NAME");
+            }
             ApiError::new(ErrorKind::Usage, error.to_string()).hint("paste the whole link, in quotes")
         })?;
         let core = &self.inner.core;

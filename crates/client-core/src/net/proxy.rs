@@ -101,7 +101,11 @@ impl Proxy {
             Host::Ipv6(ip) => TcpStream::connect((*ip, self.port)).await,
         };
         let socket = dialled.map_err(|error| {
-            NetError::unreachable(relay, format!("the proxy {self} is not reached: {}", io_cause(&error)))
+            let cause = match error.kind() {
+                std::io::ErrorKind::ConnectionRefused => "connection refused (is it running?)".to_owned(),
+                _ => io_cause(&error),
+            };
+            NetError::unreachable(relay, format!("the proxy {self} is not reached: {cause}"))
         })?;
         let Credentials { user, password } = self.credentials(relay, circuit);
         let target = relay.host_and_port();

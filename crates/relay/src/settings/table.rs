@@ -134,6 +134,59 @@ const GENERAL: &[Setting] = &[
         show: |settings| show_files(settings, |_, key| key.display().to_string()),
     },
     Setting {
+        key: "domain",
+        value: "NAME",
+        help: "Get a certificate for this name from Let's Encrypt and renew it; it must lead to this relay at port 443",
+        reason: "None: not everybody has a name, and asking an authority tells the world about the relay.",
+        set: |settings, text| {
+            match (text, &settings.config.tls) {
+                ("", _) => {}
+                (_, Tls::Files { .. }) => return Err("makes no sense together with tls-cert".to_owned()),
+                (domain, _) => settings.config.tls = Tls::Acme(domain.to_owned()),
+            }
+            Ok(())
+        },
+        show: |settings| match &settings.config.tls {
+            Tls::Acme(domain) => domain.clone(),
+            _ => String::new(),
+        },
+    },
+    Setting {
+        key: "acme-contact",
+        value: "MAIL",
+        help: "Mail address that the authority may warn, with domain",
+        reason: "None: certificates renew by themselves, and an address is one more thing that others know.",
+        set: |settings, text| {
+            settings.config.acme.contact = optional(text, |text| Ok(text.trim_start_matches("mailto:").to_owned()))?;
+            Ok(())
+        },
+        show: |settings| show_option(settings.config.acme.contact.as_ref()),
+    },
+    Setting {
+        key: "acme-directory",
+        value: "URL",
+        help: "Another ACME authority than Let's Encrypt, with domain",
+        reason: "Let's Encrypt: free, and believed by every client.",
+        set: |settings, text| {
+            settings.config.acme.directory = text.parse().map_err(|error| format!("is not a URL: {error}"))?;
+            Ok(())
+        },
+        show: |settings| settings.config.acme.directory.to_string(),
+    },
+    Setting {
+        key: "acme-root",
+        value: "FILE",
+        help: "Certificates (PEM) that vouch for the server of acme-directory, beside the well-known ones",
+        reason: "None: only an authority of one's own needs it.",
+        set: |settings, text| {
+            settings.config.acme.root = optional(text, |text| Ok(text.into()))?;
+            Ok(())
+        },
+        show: |settings| {
+            show_option(settings.config.acme.root.as_ref().map(|path| path.display().to_string()).as_ref())
+        },
+    },
+    Setting {
         key: "tls-self-signed",
         value: "",
         help: "TLS with a key of the relay's own also where only this machine reaches it",
@@ -141,7 +194,9 @@ const GENERAL: &[Setting] = &[
         set: |settings, text| {
             match (switch(text)?, &settings.config.tls) {
                 (true, Tls::Auto) => settings.config.tls = Tls::SelfSigned,
-                (true, Tls::Files { .. }) => return Err("makes no sense together with tls-cert".to_owned()),
+                (true, Tls::Files { .. } | Tls::Acme(_)) => {
+                    return Err("makes no sense together with tls-cert or domain".to_owned());
+                }
                 _ => {}
             }
             Ok(())

@@ -101,7 +101,7 @@ impl Files {
     }
 }
 
-fn bounded(path: &Path) -> Result<Vec<u8>, RelayError> {
+pub(super) fn bounded(path: &Path) -> Result<Vec<u8>, RelayError> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| unusable(path, error))?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unusable(path, error))?;

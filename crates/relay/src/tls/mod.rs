@@ -4,6 +4,7 @@
 //! authority, or a key of the relay's own that clients know by its SHA-256 (the *pin*). Plaintext
 //! and TLS connections are served by the same code (`server.rs`); only the stream differs.
 
+mod acme;
 mod files;
 mod own_key;
 
@@ -22,12 +23,15 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::config::{Config, RelayError};
+pub use acme::AcmeSettings;
+
+use acme::Acme;
 use files::Files;
 
 /// What a relay speaks with who connects.
@@ -45,18 +49,31 @@ pub enum Tls {
         /// The private key.
         key: PathBuf,
     },
+    /// TLS with a certificate for this name from an ACME authority ([`Config::acme`]).
+    Acme(String),
 }
 
 /// How a listener's connections begin.
 pub(crate) struct Front {
     acceptor: TlsAcceptor,
-    shown: Arc<Shown>,
-    /// Present: where newer certificates come from.
-    files: Option<Files>,
+    /// What is shown, unless an ACME authority decides.
+    shown: Option<Arc<Shown>>,
+    /// Where newer certificates come from, if they do.
+    source: Source,
     reload: Arc<Notify>,
     /// Links name the key: nobody else vouches for it.
     is_pinned: bool,
 }
+
+/// Where newer certificates come from.
+enum Source {
+    Nowhere,
+    Files(Files),
+    Acme(Box<Acme>),
+}
+
+/// What an authority speaks when it checks a name (RFC 8737).
+const ACME_CHECK: &[u8] = b"acme-tls/1";
 
 impl Front {
     /// What these settings ask for; `None` is plaintext. Reads files, and makes the relay's own key.
@@ -64,21 +81,34 @@ impl Front {
     /// # Errors
     /// A file that cannot be read or does not hold what it should.
     pub(crate) fn open(config: &Config, address: SocketAddr) -> Result<Option<Self>, RelayError> {
-        let (first, files, is_pinned) = match &config.tls {
+        let (first, source, is_pinned) = match &config.tls {
             Tls::Auto if address.ip().is_loopback() || config.behind_proxy => return Ok(None),
-            Tls::Auto | Tls::SelfSigned => (own_key::load_or_make(&config.data_dir)?, None, true),
+            Tls::Auto | Tls::SelfSigned => (own_key::load_or_make(&config.data_dir)?, Source::Nowhere, true),
             Tls::Files { certificate, key } => {
                 if certificate.as_os_str().is_empty() || key.as_os_str().is_empty() {
                     return Err(RelayError::HalfOfTls);
                 }
                 let host = config.public_url.as_ref().and_then(|url| url.host_str()).map(str::to_owned);
                 let files = Files::new(certificate.clone(), key.clone(), host);
-                (files.read()?, Some(files), false)
+                (files.read()?, Source::Files(files), false)
+            }
+            Tls::Acme(domain) => {
+                let (acme, resolver) = Acme::open(config, domain)?;
+                let mut tls = server_config(resolver)?;
+                // The resolver shows another certificate to the authority's checks; what is spoken then ends at once.
+                tls.alpn_protocols.push(ACME_CHECK.to_vec());
+                return Ok(Some(Self {
+                    acceptor: TlsAcceptor::from(Arc::new(tls)),
+                    shown: None,
+                    source: Source::Acme(Box::new(acme)),
+                    reload: Arc::default(),
+                    is_pinned: false,
+                }));
             }
         };
         let shown = Arc::new(Shown::new(first)?);
         let acceptor = TlsAcceptor::from(Arc::new(server_config(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>)?));
-        Ok(Some(Self { acceptor, shown, files, reload: Arc::default(), is_pinned }))
+        Ok(Some(Self { acceptor, shown: Some(shown), source, reload: Arc::default(), is_pinned }))
     }
 
     /// The handshake. The caller sets the deadline.
@@ -86,17 +116,23 @@ impl Front {
     /// # Errors
     /// No TLS, or none that both sides know.
     pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
-        self.acceptor.accept(stream).await
+        let mut stream = self.acceptor.accept(stream).await?;
+        if stream.get_ref().1.alpn_protocol() == Some(ACME_CHECK) {
+            // The handshake was the answer.
+            stream.shutdown().await?;
+            return Err(io::Error::other("a check of the certificate authority, answered"));
+        }
+        Ok(stream)
     }
 
-    /// SHA-256 of the key that is shown now.
-    pub(crate) fn key_hash(&self) -> [u8; 32] {
-        self.shown.current().hash
+    /// SHA-256 of the key that is shown now; that of an ACME authority's certificate is nobody's pin.
+    pub(crate) fn key_hash(&self) -> Option<[u8; 32]> {
+        self.shown.as_ref().map(|shown| shown.current().hash)
     }
 
     /// The same, where links must name it.
     pub(crate) fn pin(&self) -> Option<[u8; 32]> {
-        self.is_pinned.then(|| self.key_hash())
+        self.key_hash().filter(|_| self.is_pinned)
     }
 
     /// Asks to read the certificate files again; see [`Front::follow`].
@@ -106,8 +142,11 @@ impl Front {
 
     /// Shows newer certificates as they come, until dropped. What stands goes on with the old one.
     pub(crate) async fn follow(&self, config: &Config) {
-        let Some(files) = &self.files else { return std::future::pending().await };
-        files.follow(&self.shown, &self.reload, config.tls_check_interval).await;
+        match (&self.source, &self.shown) {
+            (Source::Files(files), Some(shown)) => files.follow(shown, &self.reload, config.tls_check_interval).await,
+            (Source::Acme(acme), _) => acme.follow().await,
+            _ => std::future::pending().await,
+        }
     }
 }
 
