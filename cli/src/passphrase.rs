@@ -17,13 +17,28 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     file: Option<PathBuf>,
+    /// What it opens.
+    what: &'static str,
+    /// The flag that names a file.
+    flag: &'static str,
     may_ask: bool,
     out: Output,
 }
 
 impl Source {
     pub(crate) fn new(global: &Global, out: &Output) -> Self {
-        Self { file: global.passphrase_file.clone(), may_ask: can_ask(global.no_input), out: out.clone() }
+        Self {
+            file: global.passphrase_file.clone(),
+            what: "this account",
+            flag: "--passphrase-file",
+            may_ask: can_ask(global.no_input),
+            out: out.clone(),
+        }
+    }
+
+    /// For a backup, which has a passphrase of its own.
+    pub(crate) fn of_backup(global: &Global, out: &Output, file: Option<PathBuf>) -> Self {
+        Self { file, what: "the backup", flag: "--backup-passphrase-file", ..Self::new(global, out) }
     }
 
     /// For an account that exists. May wait for a person: not for asynchronous threads.
@@ -33,7 +48,7 @@ impl Source {
     pub(crate) fn get(&self) -> Result<Passphrase, ApiError> {
         match self.read_file()? {
             Some(passphrase) => Ok(passphrase),
-            None => Passphrase::typed(self.ask("Passphrase: ")?),
+            None => Passphrase::typed(self.ask(&format!("Passphrase of {}: ", self.what))?),
         }
     }
 
@@ -45,7 +60,7 @@ impl Source {
         if let Some(passphrase) = self.read_file()? {
             return Ok(passphrase);
         }
-        let first = self.ask("New passphrase for this account: ")?;
+        let first = self.ask(&format!("New passphrase for {}: ", self.what))?;
         if first != self.ask("Again: ")? {
             return Err(ApiError::new(ErrorKind::BadPassphrase, "the two passphrases differ").hint("try again"));
         }
@@ -63,12 +78,15 @@ impl Source {
 
     fn ask(&self, question: &str) -> Result<Zeroizing<String>, ApiError> {
         if !self.may_ask {
-            return Err(ApiError::new(ErrorKind::BadPassphrase, "no passphrase, and nobody to ask for one")
-                .hint("name a file that holds it: --passphrase-file FILE or SUBROSA_PASSPHRASE_FILE"));
+            return Err(ApiError::new(
+                ErrorKind::BadPassphrase,
+                format!("no passphrase for {}, and nobody to ask for one", self.what),
+            )
+            .hint(format!("name a file that holds it: {} FILE", self.flag)));
         }
         rpassword::prompt_password(question).map(Zeroizing::new).map_err(|error| {
             ApiError::new(ErrorKind::BadPassphrase, format!("the passphrase could not be read: {error}"))
-                .hint("name a file that holds it: --passphrase-file FILE")
+                .hint(format!("name a file that holds it: {} FILE", self.flag))
         })
     }
 }

@@ -14,7 +14,7 @@ fn plain(arguments: &[&str]) -> Outcome {
     run(subrosa().args(arguments), None)
 }
 
-const VERBS: [&str; 26] = [
+const VERBS: [&str; 29] = [
     "init",
     "invite",
     "join",
@@ -41,6 +41,9 @@ const VERBS: [&str; 26] = [
     "daemon",
     "rpc",
     "schema",
+    "backup",
+    "restore",
+    "doctor",
 ];
 
 #[test]

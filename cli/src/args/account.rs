@@ -132,6 +132,16 @@ pub(crate) struct AccountRename {
     pub(crate) new_name: String,
 }
 
+/// Look at everything an account needs, and say what to do about what is wrong
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa doctor
+  subrosa doctor --json | jq 'select(.ok | not)'")]
+#[command(after_help = "\
+Ends with exit code 1 if a check fails. Works without an account, without a relay and with a damaged store.")]
+pub(crate) struct DoctorArgs {}
+
 /// Show connection, outbox, unread messages, and who runs the engine
 #[derive(Debug, Args)]
 #[command(before_help = "\

@@ -64,3 +64,45 @@ pub(crate) struct ManArgs {
     #[arg(value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
+
+/// Write an encrypted backup of this account, and check it
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa backup alice.backup
+  subrosa backup /mnt/disk/alice.backup --backup-passphrase-file pass.txt --force")]
+#[command(after_help = "\
+The backup has a passphrase of its own. It holds the messages, contacts and keys of this account, whatever keeps the account
+running meanwhile; it is read back and checked before this says that it was made.")]
+pub(crate) struct BackupArgs {
+    /// The file to make, readable only by you
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// File whose first line is the backup's passphrase; without it you are asked
+    #[arg(long, value_name = "FILE")]
+    pub(crate) backup_passphrase_file: Option<PathBuf>,
+    /// Replace the file if there is one
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Make this account anew from a backup
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa restore alice.backup
+  subrosa restore alice.backup --account alice-again --passphrase-file pass.txt --backup-passphrase-file old.txt")]
+#[command(after_help = "\
+Nothing is ever restored over an account; it gets its handle as local name, or that of --account. Stop it everywhere else first:
+one device is one directory. What was written after the backup comes back only as far as the relay still holds it; conversations go on by themselves, with new keys.")]
+pub(crate) struct RestoreArgs {
+    /// The file that `subrosa backup` made
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// File whose first line is the backup's passphrase; without it you are asked
+    #[arg(long, value_name = "FILE")]
+    pub(crate) backup_passphrase_file: Option<PathBuf>,
+    /// Open the restored account with a random key in the keyring of this system
+    #[arg(long)]
+    pub(crate) keyring: bool,
+}

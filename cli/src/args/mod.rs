@@ -14,10 +14,10 @@ mod programs;
 mod service;
 mod values;
 
-pub(crate) use account::{AccountArgs, AccountVerb, InitArgs, NewSecret, StatusArgs};
+pub(crate) use account::{AccountArgs, AccountVerb, DoctorArgs, InitArgs, NewSecret, StatusArgs};
 pub(crate) use chats::{ChatArgs, ChatVerb, Mute, OutboxArgs, OutboxVerb, SearchArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
-pub(crate) use files::{CompletionsArgs, ExportArgs, ExportFormat, ManArgs};
+pub(crate) use files::{BackupArgs, CompletionsArgs, ExportArgs, ExportFormat, ManArgs, RestoreArgs};
 pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
 pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
 pub(crate) use programs::{DaemonArgs, RpcArgs, SchemaArgs};
@@ -130,6 +130,9 @@ pub(crate) enum Verb {
     Info(InfoArgs),
     Read(ReadArgs),
     Status(StatusArgs),
+    Doctor(DoctorArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
     Account(AccountArgs),

@@ -1,10 +1,12 @@
 //! Every line as people read it. Each text that comes from somebody else is cleaned here.
 
 use anstyle::{AnsiColor, Style};
+use indicatif::HumanBytes;
 use subrosa_client_core::{
     api::{
-        AccountInfo, Chat, Connection, Contact, ContactState, DaemonInfo, Event, Identity, LineContent, Message,
-        Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
+        AccountInfo, Chat, Check, CheckLevel, Connection, Contact, ContactState, DaemonInfo, Event, Identity,
+        LineContent, Message, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent,
+        Status,
     },
     clean::{clean_line, clean_text},
 };
@@ -46,6 +48,16 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
         LineContent::Exported(it) => {
             format!("{} messages with {} are in {}", it.messages, clean_line(&it.name), clean_line(&it.path))
         }
+        LineContent::Backup(it) => format!(
+            "{} messages and {} contacts as of {} are in {} ({})",
+            it.messages,
+            it.contacts,
+            time::short(it.created_ms),
+            clean_line(&it.path),
+            HumanBytes(it.bytes)
+        ),
+        LineContent::Check(it) => check(it, ticks),
+        LineContent::Restored(it) => account(&it.account, ticks),
         // Only for programs: people see a bar.
         LineContent::Progress(it) => format!("{}: {}", clean_line(&it.id), it.done),
         LineContent::LocalAccount(it) => local::account(it, ticks),
@@ -54,6 +66,18 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
         LineContent::Daemon(it) => daemon(it),
         LineContent::Error(error) => clean_text(&error.message).into_owned(),
     }
+}
+
+/// A check, and under it what to do.
+fn check(it: &Check, ticks: Ticks) -> String {
+    let (word, colour) = match it.level {
+        CheckLevel::Ok => ("ok  ", AnsiColor::Green),
+        CheckLevel::Warn => ("warn", AnsiColor::Yellow),
+        CheckLevel::Fail => ("FAIL", AnsiColor::Red),
+    };
+    let word = ticks.paint(word, Style::new().fg_color(Some(colour.into())));
+    let fix = it.fix.as_ref().map(|fix| format!("\n                to do: {}", clean_line(fix))).unwrap_or_default();
+    format!("{word}  {:<8}  {}{fix}", clean_line(&it.name), clean_line(&it.message))
 }
 
 /// An event of the stream.

@@ -28,6 +28,7 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
+    Bytes,
     Messages,
 }
 
@@ -86,6 +87,7 @@ impl Progress {
         }
         self.bar.set_style(style(
             match unit {
+                Unit::Bytes => "{spinner} {msg} [{bar:24}] {bytes}/{total_bytes}, {eta} left",
                 Unit::Messages => "{spinner} {msg} [{bar:24}] {human_pos}/{human_len}, {eta} left",
             },
             self.ticks,

@@ -3,9 +3,11 @@
 use crate::{Context, args::Verb, errors::Failure};
 
 mod account;
+mod backup;
 mod chat;
 mod config;
 mod contact;
+mod doctor;
 mod exec;
 mod export;
 mod feed;
@@ -42,6 +44,9 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Info(args) => read::info(ctx, args).await,
         Verb::Read(args) => read::mark_read(ctx, args).await,
         Verb::Status(_) => read::status(ctx).await,
+        Verb::Doctor(_) => doctor::run(ctx).await,
+        Verb::Backup(args) => backup::backup(ctx, args).await,
+        Verb::Restore(args) => backup::restore(ctx, args).await,
         Verb::Completions(args) => install::completions(&args),
         Verb::Man(args) => install::man(ctx, args),
         Verb::Account(args) => account::run(ctx, args.verb).await,

@@ -167,7 +167,7 @@ pub fn init_linked(
 }
 
 /// The directory is ours to fill.
-fn claim(home: &Home) -> Result<EngineLock, ApiError> {
+pub(crate) fn claim(home: &Home) -> Result<EngineLock, ApiError> {
     if home.has_account() {
         return Err(ApiError::new(ErrorKind::Usage, format!("{} holds an account already", home.path().display()))
             .hint("choose another directory with --home, or SUBROSA_HOME"));
@@ -182,7 +182,7 @@ fn claim(home: &Home) -> Result<EngineLock, ApiError> {
 }
 
 /// Until `account.json` stands, an account is not there: what lies around is removed.
-struct UndoFiles<'a>(&'a Home);
+pub(crate) struct UndoFiles<'a>(pub(crate) &'a Home);
 
 impl Drop for UndoFiles<'_> {
     fn drop(&mut self) {
@@ -249,7 +249,7 @@ async fn register(
 }
 
 /// Writes `account.json`: from now on the account is there.
-fn publish(home: &Home, own: &Own) -> Result<AccountInfo, ApiError> {
+pub(crate) fn publish(home: &Home, own: &Own) -> Result<AccountInfo, ApiError> {
     let info = account_view(own, &home.path().display().to_string());
     let file =
         Facts { v: 1, id: info.id.clone(), name: info.name.clone(), relay: info.relay.clone(), device: info.device };

@@ -12,11 +12,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::api::{
-    AccountInfo, ApiError, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Contact, Contacts, Done,
-    ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams, Hits, Identity, InfoParams,
-    Invite, InviteParams, JoinParams, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams,
-    ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, RenameParams, SearchParams, SendParams, Sent,
-    Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+    AccountInfo, ApiError, BackupMade, BackupParams, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Checkup,
+    Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams,
+    Hits, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, Outbox, OutboxCancelParams,
+    OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received,
+    RenameParams, SearchParams, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
 };
 
 /// One method, for the published schema.
@@ -129,6 +129,10 @@ methods! {
     history = "history"(HistoryParams) -> History;
     /// A page of a whole conversation, from its oldest message on.
     export = "export"(ExportParams) -> ExportPage;
+    /// Writes an encrypted backup of the store to a file, and checks it.
+    backup = "backup"(BackupParams) -> BackupMade;
+    /// Checks store, relay, mailbox, clock, prekeys and outbox.
+    doctor = "doctor"(NoParams) -> Checkup;
     /// Receipts of a message.
     info = "info"(InfoParams) -> Receipts;
     /// Marks as read; read receipts go out.

@@ -142,6 +142,11 @@ impl Passphrase {
         Ok(PassphraseFile { passphrase, exposed })
     }
 
+    /// The bytes, for what derives keys of them.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn checked(bytes: Zeroizing<Vec<u8>>, what: &str) -> Result<Self, ApiError> {
         if bytes.is_empty() {
             return Err(ApiError::new(ErrorKind::BadPassphrase, format!("{what} is empty"))

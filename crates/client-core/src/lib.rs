@@ -12,6 +12,7 @@ extern crate self as subrosa_client_core;
 pub mod account;
 pub mod accounts;
 pub mod api;
+pub mod backup;
 pub mod clean;
 pub mod client;
 pub mod config;

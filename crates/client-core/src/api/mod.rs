@@ -4,7 +4,9 @@
 //! their JSON is the `--json` output (each line also carries `"v":1` and `"type"`, see [`Line`]).
 //! Times are milliseconds since 1970. Account and message ids are lower-case hexadecimal.
 
+mod backup;
 mod chats;
+mod doctor;
 mod events;
 mod export;
 mod messages;
@@ -18,9 +20,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    backup::{BackupMade, BackupParams, Restored, Secret},
     chats::{
         Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits, SearchParams,
     },
+    doctor::{Check, CheckLevel, Checkup},
     events::{
         ContactEvent, Event, EventKind, EventLine, EventPage, EventsParams, Notice, ReceiptEvent, ReceiveCommitParams,
         ReceiveParams, Received, StateEvent, SubscribeParams, Subscribed, SubscriptionEnded,
@@ -91,6 +95,9 @@ lines!(
     Outbox(OutboxEntry),
     Receipts(Receipts),
     Exported(Exported),
+    Backup(BackupMade),
+    Check(Check),
+    Restored(Restored),
     Progress(ProgressLine),
     LocalAccount(LocalAccount),
     Setting(SettingInfo),

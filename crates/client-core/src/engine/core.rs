@@ -89,6 +89,8 @@ pub(crate) struct Core {
     pub(super) busy: HashSet<AccountId>,
     /// The relay's clock minus ours, once it told us.
     pub(super) clock_off_ms: Option<i64>,
+    /// One-time prekeys that the relay had when it last told us.
+    pub(super) prekeys_left: Option<subrosa_wire::mailbox::PrekeyCount>,
     pub(super) signals: Arc<Signals>,
 }
 
@@ -160,6 +162,7 @@ impl Core {
             struggling: HashSet::new(),
             busy: HashSet::new(),
             clock_off_ms: None,
+            prekeys_left: None,
             signals,
         })
     }

@@ -9,6 +9,7 @@
 //! their own that a crash could lose.
 
 mod acquaintance;
+mod checkup;
 mod contents;
 mod conversations;
 mod core;
@@ -34,6 +35,7 @@ mod waiting;
 
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
@@ -54,13 +56,14 @@ use self::{
 };
 use crate::{
     api::{
-        AccountInfo, ApiError, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Connection, Contact, Contacts,
-        Done, EngineOwner, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams, Hits,
-        Identity, InfoParams, Invite, InviteParams, JoinParams, MessageStatus, NoParams, Outbox, OutboxCancelParams,
-        OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received,
-        RenameParams, SearchParams, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams, Waited,
-        WhoParams,
+        AccountInfo, ApiError, BackupMade, BackupParams, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams,
+        Checkup, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind, EventPage, EventsParams, ExportPage,
+        ExportParams, History, HistoryParams, Hits, Identity, InfoParams, Invite, InviteParams, JoinParams,
+        MessageStatus, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts,
+        ReceiveCommitParams, ReceiveParams, Received, RenameParams, SearchParams, SendParams, Sent, Status,
+        TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
     },
+    backup,
     client::Client,
     content::ContactSync,
     home::Home,
@@ -96,6 +99,9 @@ struct Inner {
     stop: CancellationToken,
     tracker: TaskTracker,
     core_thread: Mutex<Option<JoinHandle<()>>>,
+    /// For readers beside the core: a backup reads for long, and nobody is to wait for it.
+    store: PathBuf,
+    key: Arc<StoreKey>,
 }
 
 impl Engine {
@@ -110,6 +116,8 @@ impl Engine {
         let core_home = home.clone();
         let signals = Arc::new(Signals::new());
         let core_signals = Arc::clone(&signals);
+        let (key, store_path) = (Arc::new(key), path.clone());
+        let store_key = Arc::clone(&key);
         let core = tokio::task::spawn_blocking(move || {
             let db = store::open(&path, key.as_bytes(), false)?;
             let newest = store::events::newest(&db)?;
@@ -155,7 +163,21 @@ impl Engine {
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
         tracker.spawn(upkeep(core.clone(), stop.clone()));
         let core_thread = Mutex::new(Some(core_thread));
-        Ok(Self { inner: Arc::new(Inner { core, http, proxy, handle, link, signals, stop, tracker, core_thread }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                core,
+                http,
+                proxy,
+                handle,
+                link,
+                signals,
+                stop,
+                tracker,
+                core_thread,
+                store: store_path,
+                key: store_key,
+            }),
+        })
     }
 
     /// Ends the engine: a pending acknowledgement goes out, the store is closed. Nothing is lost that a
@@ -228,6 +250,21 @@ pub(crate) fn first_state(home: &Home, db: store::Db, contacts: &[ContactSync]) 
         }
         Ok(())
     })
+}
+
+/// Makes a store that was copied from a backup fit to go on from, before any engine sees it. Gives what the device is.
+pub(crate) fn begin_restored(db: store::Db, home: &Home) -> Result<store::account::Own, ApiError> {
+    let owner = EngineOwner { pid: std::process::id(), kind: "restore".into() };
+    let mut core = Core::new(db, owner, home.clone(), Arc::new(Signals::new()))?;
+    core.change(|change| {
+        store::account::mark_restored(change.db)?;
+        store::events::skip_cursors(change.db)?;
+        change.start_anew(
+            "this account was restored from a backup: messages that came after it are missing here unless the relay still \
+             has them, and new sessions are being started",
+        )
+    })?;
+    Ok(core.own)
 }
 
 async fn gather_receipts(core: CoreHandle, signals: Arc<Signals>, stop: CancellationToken) {
@@ -472,6 +509,40 @@ impl Client for Engine {
 
     fn export(&self, params: ExportParams) -> BoxFuture<'_, Result<ExportPage, ApiError>> {
         Box::pin(self.inner.core.run(move |core| core.export(&params)))
+    }
+
+    fn backup(&self, params: BackupParams) -> BoxFuture<'_, Result<BackupMade, ApiError>> {
+        Box::pin(async move {
+            let account = self.inner.core.run(|core| Ok(core.account_info())).await?;
+            let source = backup::Source {
+                store: self.inner.store.clone(),
+                key: Arc::clone(&self.inner.key),
+                account,
+                now_ms: now_ms(),
+            };
+            // Whoever gives up waiting ends it, and so does the engine's end.
+            let stop = self.inner.stop.child_token();
+            let _ends = stop.clone().drop_guard();
+            self.inner
+                .tracker
+                .spawn_blocking(move || backup::make(&source, &params, &stop))
+                .await
+                .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the backup failed: {error}")))?
+        })
+    }
+
+    fn doctor(&self, _params: NoParams) -> BoxFuture<'_, Result<Checkup, ApiError>> {
+        Box::pin(async move {
+            let (path, key) = (self.inner.store.clone(), Arc::clone(&self.inner.key));
+            let reading = self.inner.tracker.spawn_blocking(move || checkup::store_check(&path, &key));
+            let store = reading
+                .await
+                .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the check failed: {error}")))?;
+            let link = self.inner.link.borrow().clone();
+            let mut checks = vec![store];
+            checks.extend(self.inner.core.run(move |core| core.checkup(&link)).await?);
+            Ok(Checkup { checks })
+        })
     }
 
     fn info(&self, params: InfoParams) -> BoxFuture<'_, Result<Receipts, ApiError>> {

@@ -95,6 +95,16 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// This store is an older copy of one that went on: its ratchets must not go on from here, its one-time keys may be
+    /// used up. What was sealed is sealed anew, and the person is told.
+    pub(crate) fn start_anew(&mut self, why: &str) -> Result<(), ApiError> {
+        sessions::archive_all(self.db)?;
+        store::outbox::unseal_all(self.db, None)?;
+        prekeys::forget_one_time(self.db)?;
+        self.make_prekeys(Refill::ALL)?;
+        self.notice("restored", why.to_owned(), None)
+    }
+
     /// Everything a relay must know of this device.
     pub(crate) fn publish_all(&mut self) -> Result<(), ApiError> {
         if self.own.account_key.is_some() {
@@ -122,23 +132,20 @@ impl Core {
         self.clock_off_ms = Some(i64::try_from(off).unwrap_or(i64::MAX));
         let own_account = self.own.address.account;
         self.change(|change| {
+            let restored = store::account::take_restored(change.db)?;
             let (known_epoch, own_acked) = store::account::mailbox_state(change.db)?;
             match known_epoch {
                 Some(known) if known == epoch && acked > own_acked => {
                     // The relay remembers acknowledgements that this store never gave: the store is an
                     // old copy. Its ratchets must not go on, its one-time keys may be used up.
-                    sessions::archive_all(change.db)?;
-                    store::outbox::unseal_all(change.db, None)?;
-                    prekeys::forget_one_time(change.db)?;
-                    change.make_prekeys(Refill::ALL)?;
+                    // A restored backup has done all this already, before its engine started.
+                    if !restored {
+                        change.start_anew(
+                            "this account's directory is an older copy: messages received meanwhile are missing here, \
+                             and new sessions are being started",
+                        )?;
+                    }
                     store::account::set_acked(change.db, acked)?;
-                    change.notice(
-                        "restored",
-                        "this account's directory is an older copy: messages received meanwhile are missing here, \
-                         and new sessions are being started"
-                            .into(),
-                        None,
-                    )?;
                 }
                 Some(known) if known == epoch => {}
                 Some(_) => {
@@ -175,6 +182,7 @@ impl Core {
 
     /// Refills one-time prekeys when the relay runs low, unless an upload waits already.
     pub(crate) fn refill(&mut self, left: PrekeyCount) -> Result<(), ApiError> {
+        self.prekeys_left = Some(left);
         if store::tasks::count(&self.db)? > 0 {
             return Ok(());
         }

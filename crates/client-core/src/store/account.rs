@@ -130,6 +130,17 @@ pub(crate) fn set_acked(db: &Db, acked: Seq) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// This store was restored from a backup, and its sessions start anew.
+pub(crate) fn mark_restored(db: &Db) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET restored = 1", [])?;
+    Ok(())
+}
+
+/// Takes the mark of [`mark_restored`]; says whether there was one.
+pub(crate) fn take_restored(db: &Db) -> Result<bool, StoreError> {
+    Ok(db.execute("UPDATE account SET restored = 0 WHERE restored <> 0", [])? > 0)
+}
+
 /// Takes `count` prekey ids; the first is returned.
 pub(crate) fn take_prekey_ids(db: &Db, count: u32) -> Result<u32, StoreError> {
     let first: u32 = db.query_row("SELECT next_prekey FROM account", [], |row| row.get(0))?;

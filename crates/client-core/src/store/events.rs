@@ -17,6 +17,17 @@ pub(crate) fn append(db: &Db, event: &Event) -> Result<u64, StoreError> {
     Ok(cursor)
 }
 
+/// After a restore: cursors that were given out since the backup never come again, so no reader passes over new events.
+pub(crate) fn skip_cursors(db: &Db) -> Result<(), StoreError> {
+    /// More events than any account has between a backup and its restore.
+    const JUMP: i64 = 1_000_000_000;
+    let changed = db.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'event'", params![JUMP])?;
+    if changed == 0 {
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?1)", params![JUMP])?;
+    }
+    Ok(())
+}
+
 /// The newest cursor; 0 before the first event.
 pub(crate) fn newest(db: &Db) -> Result<u64, StoreError> {
     let cursor: Option<i64> = db.prepare_cached("SELECT max(cursor) FROM event")?.query_row([], |row| row.get(0))?;

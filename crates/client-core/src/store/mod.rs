@@ -63,25 +63,39 @@ impl From<StoreError> for ApiError {
 
 /// Opens (or, with `create`, makes) the encrypted store and brings it to this program's schema.
 pub(crate) fn open(path: &Path, key: &[u8; 32], create: bool) -> Result<Connection, StoreError> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if create {
-        flags |= OpenFlags::SQLITE_OPEN_CREATE;
-    }
-    let mut db = Connection::open_with_flags(path, flags)?;
-    // The raw key skips SQLCipher's own key derivation; it must be the first statement.
-    let key = Zeroizing::new(hex::encode(key));
-    let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", key.as_str()));
-    db.execute_batch(&pragma)?;
+    let mut db = open_raw(path, key, create)?;
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
-         PRAGMA foreign_keys = ON;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA busy_timeout = 5000;",
+         PRAGMA foreign_keys = ON;",
     )?;
     schema::migrate(&mut db)?;
     db.set_prepared_statement_cache_capacity(128);
     Ok(db)
+}
+
+/// Opens an encrypted database as it is: no schema, no log.
+pub(crate) fn open_raw(path: &Path, key: &[u8; 32], create: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let db = Connection::open_with_flags(path, flags)?;
+    // The raw key skips SQLCipher's own key derivation; it must be the first statement.
+    let key = Zeroizing::new(hex::encode(key));
+    let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", key.as_str()));
+    db.execute_batch(&pragma)?;
+    db.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 5000;")?;
+    Ok(db)
+}
+
+/// Reads the whole database: every page is authentic, every table and index fits. What is wrong, if anything is.
+pub(crate) fn check(db: &Connection) -> Result<Option<String>, StoreError> {
+    let first = |pragma: &str| db.query_row(pragma, [], |row| row.get::<_, String>(0)).optional();
+    if let Some(problem) = first("PRAGMA cipher_integrity_check")? {
+        return Ok(Some(problem));
+    }
+    Ok(first("PRAGMA integrity_check(1)")?.filter(|answer| answer != "ok"))
 }
 
 /// SQLite stores signed 64-bit numbers; times and counters never reach the sign bit.
