@@ -324,13 +324,15 @@ mod tests {
         flushed: AtomicUsize,
         stopped: AtomicUsize,
         started: AtomicUsize,
+        proxy: Option<String>,
     }
 
     impl RemoteCall for Arc<Twin> {
         async fn call(&self, method: &'static str, params: Value) -> Result<Value, ApiError> {
             match method {
                 "account" => Ok(json!({
-                    "id": "", "name": "alice", "relay": "", "fingerprint": "", "data_dir": "", "device": 1
+                    "id": "", "name": "alice", "relay": "", "fingerprint": "", "data_dir": "", "device": 1,
+                    "proxy": self.proxy
                 })),
                 "send" => {
                     self.sent.fetch_add(1, Ordering::SeqCst);
@@ -404,6 +406,39 @@ mod tests {
         owner.close().await;
         assert_eq!((first.flushed.load(Ordering::SeqCst), first.stopped.load(Ordering::SeqCst)), (1, 1));
         assert!(!home.engine_socket().exists());
+    }
+
+    const TOR: &str = "socks5h://127.0.0.1:9050";
+
+    fn through_tor(kind: &str) -> OpenOptions {
+        OpenOptions { network: Network::direct().through(TOR.parse().unwrap()), ..options(kind, "right") }
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_a_proxy_is_not_served_by_an_engine_without_it() {
+        let (_place, home) = account();
+        let direct = open_with(&home, options("listen", "right"), start(&Arc::default())).await.unwrap();
+        let error = refused(&home, through_tor("send")).await;
+        assert!(error.message.contains("`subrosa listen`") && error.message.contains("without a proxy"), "{error:?}");
+        direct.close().await;
+        let proxied = Arc::new(Twin { proxy: Some(TOR.to_owned()), ..Twin::default() });
+        let owner = open_with(&home, through_tor("listen"), start(&proxied)).await.unwrap();
+        assert!(open_with(&home, through_tor("send"), start(&Arc::default())).await.is_ok());
+        owner.close().await;
+    }
+
+    #[tokio::test]
+    async fn the_work_of_an_engine_with_a_proxy_is_not_carried_on_without_it() {
+        let (_place, home) = account();
+        let proxied = Arc::new(Twin { proxy: Some(TOR.to_owned()), ..Twin::default() });
+        let second = Arc::new(Twin::default());
+        let owner = open_with(&home, through_tor("listen"), start(&proxied)).await.unwrap();
+        let thin = open_with(&home, options("send", "right"), start(&second)).await.unwrap();
+        thin.client().send(message()).await.unwrap();
+        owner.close().await;
+        let error = thin.client().send(message()).await.unwrap_err();
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains(TOR)), "{error:?}");
+        assert_eq!(second.started.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use super::DataArgs;
-use crate::backend::copies;
+use crate::{backend::copies, tls::KEY_FILE};
 
 /// Database files are called like this in a data directory.
 const FILE_NAME: &str = "relay.db";
@@ -21,6 +21,11 @@ pub(super) fn backup(file: &Path, data: &DataArgs) -> anyhow::Result<()> {
         writeln!(out, "{line}")?;
     } else {
         writeln!(out, "{}: {bytes} bytes, checked", file.display())?;
+    }
+    let key = data.data.join(KEY_FILE);
+    if key.exists() {
+        // Without it a restored relay is a stranger to everybody.
+        eprintln!("Copy {} too: clients know this relay by that key. It never changes, once is enough.", key.display());
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::config::{Config, RelayError};
 pub use acme::AcmeSettings;
+pub(crate) use own_key::KEY_FILE;
 
 use acme::Acme;
 use files::Files;
