@@ -223,6 +223,17 @@ impl Relay {
         self.running = None;
     }
 
+    /// Stops it as a supervisor does; everybody is told to come back.
+    pub fn drain(&mut self) {
+        let running = self.running.take().expect("it runs");
+        assert!(running.end("TERM").success());
+    }
+
+    /// Where its database is.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// Starts it again on the same port.
     pub fn restart(&mut self) {
         let address = self.url.trim_start_matches("http://").trim_end_matches('/').to_owned();

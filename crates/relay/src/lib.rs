@@ -36,6 +36,7 @@ mod submit;
 mod supervisor;
 mod tls;
 
+pub use backend::copies::{backup, restore};
 pub use config::{Config, LogFormat, RelayError, Synchronous};
 pub use limits::{Rate, RateLimits};
 pub use registration::RegistrationMode;

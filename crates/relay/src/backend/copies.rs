@@ -24,7 +24,7 @@ const SEQ_GAP: i64 = 1 << 32;
 ///
 /// # Errors
 /// The file exists, the disk is full, or the database is damaged.
-pub(crate) fn backup(data_dir: &Path, file: &Path) -> Result<u64, RelayError> {
+pub fn backup(data_dir: &Path, file: &Path) -> Result<u64, RelayError> {
     let source = data_dir.join(schema::FILE_NAME);
     if !source.exists() {
         let source_error = io::Error::new(io::ErrorKind::NotFound, "there is no relay.db in it");
@@ -54,7 +54,7 @@ pub(crate) fn backup(data_dir: &Path, file: &Path) -> Result<u64, RelayError> {
 ///
 /// # Errors
 /// A relay runs there, the backup is damaged, foreign or newer, the disk is full.
-pub(crate) fn restore(file: &Path, data_dir: &Path) -> Result<Option<PathBuf>, RelayError> {
+pub fn restore(file: &Path, data_dir: &Path) -> Result<Option<PathBuf>, RelayError> {
     let failed = |source| RelayError::Copy { path: file.to_owned(), source };
     // Before anything is made.
     File::open(file).map_err(failed)?;

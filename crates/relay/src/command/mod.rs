@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     serve::{ServeArgs, serve},
@@ -117,6 +117,30 @@ Examples:
         #[arg(long, value_name = "DIR", env = "SUBROSA_RELAY_DATA", hide_env_values = true)]
         data: Option<PathBuf>,
     },
+    /// Write a man page for each verb into a directory
+    #[command(
+        hide = true,
+        before_help = "\
+Examples:
+  subrosa-relay man man1"
+    )]
+    Man {
+        /// Where to
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Print completions for a shell
+    #[command(
+        hide = true,
+        before_help = "\
+Examples:
+  subrosa-relay completions bash > /etc/bash_completion.d/subrosa-relay"
+    )]
+    Completions {
+        /// Which shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
     /// The settings of a relay
     #[command(before_help = "\
 Examples:
@@ -125,6 +149,24 @@ Examples:
         #[command(subcommand)]
         verb: ConfigVerb,
     },
+}
+
+impl Verb {
+    /// Verbs that write files for packages.
+    fn write(command: clap::Command, what: Self) -> io::Result<()> {
+        match what {
+            Self::Man { dir } => {
+                std::fs::create_dir_all(&dir)?;
+                clap_mangen::generate_to(command, dir)
+            }
+            Self::Completions { shell } => {
+                let mut command = command;
+                clap_complete::generate(shell, &mut command, "subrosa-relay", &mut io::stdout().lock());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -272,14 +314,17 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Backup { file, data } => copies::backup(&file, &data),
         Verb::Restore { file, data } => copies::restore(&file, &data),
         Verb::Check { file, data } => copies::check(file, data),
+        verb @ (Verb::Man { .. } | Verb::Completions { .. }) => {
+            let mut command = Cli::command();
+            command.build();
+            Ok(Verb::write(command, verb)?)
+        }
         Verb::Config { verb: ConfigVerb::Check(args) } => settings::check(&args),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn check_help(mut command: clap::Command, path: &str) {
