@@ -19,6 +19,14 @@ const MAX_ANSWER_BYTES: u64 = 64;
 /// # Errors
 /// [`ErrorKind::Usage`] when nobody can be asked (`--no-input`, no terminal), [`ErrorKind::Failed`] for every answer but yes.
 pub(crate) async fn confirm(ctx: &Context, force: bool, loss: &str) -> Result<(), Failure> {
+    confirm_word(ctx, force, loss, "yes").await
+}
+
+/// As [`confirm`], for what cannot be made again: a word that names it has to be typed.
+///
+/// # Errors
+/// As [`confirm`].
+pub(crate) async fn confirm_word(ctx: &Context, force: bool, loss: &str, word: &str) -> Result<(), Failure> {
     if force {
         return Ok(());
     }
@@ -28,17 +36,17 @@ pub(crate) async fn confirm(ctx: &Context, force: bool, loss: &str) -> Result<()
             "add --force if you mean it",
         ));
     }
-    let question = format!("{}\nGo on? Type yes: ", clean_text(loss));
+    let question = format!("{}\nGo on? Type {word}: ", clean_text(loss));
     let answer = tokio::select! {
         answer = tokio::task::spawn_blocking(move || ask(&question)) => answer,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     };
     match answer {
-        Ok(Ok(answer)) if is_yes(&answer) => Ok(()),
+        Ok(Ok(answer)) if is_word(&answer, word) => Ok(()),
         Ok(Err(error)) => {
             Err(ApiError::new(ErrorKind::Failed, format!("your answer could not be read: {error}")).into())
         }
-        _ => Err(ApiError::new(ErrorKind::Failed, "you did not say yes: nothing was changed").into()),
+        _ => Err(ApiError::new(ErrorKind::Failed, format!("you did not type {word}: nothing was changed")).into()),
     }
 }
 
@@ -53,8 +61,8 @@ fn ask(question: &str) -> std::io::Result<String> {
 }
 
 /// The whole word only: a `y` is typed too quickly.
-fn is_yes(answer: &str) -> bool {
-    answer.trim().eq_ignore_ascii_case("yes")
+fn is_word(answer: &str, word: &str) -> bool {
+    answer.trim().eq_ignore_ascii_case(word)
 }
 
 #[cfg(test)]
@@ -63,6 +71,7 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
+        let is_yes = |answer: &str| is_word(answer, "yes");
         assert!(is_yes("yes\n") && is_yes(" YES\r\n"));
         for answer in ["", "\n", "y", "no", "yes please", "yess"] {
             assert!(!is_yes(answer), "{answer:?}");

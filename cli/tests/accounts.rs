@@ -143,3 +143,40 @@ fn settings_come_from_flag_environment_file_and_default_in_this_order() {
     assert_eq!(home.run(&["status"]).error(2)["code"], "usage");
     home.run(&["config", "path"]).line();
 }
+
+#[test]
+fn a_removed_account_is_gone_at_the_relay_and_here() {
+    let mut relay = Relay::start();
+    let home = Account::init("alice", &relay);
+    init_beside(&home, &relay, "work").line();
+    let friend = Account::init("friend", &relay);
+    connect(&friend, &home);
+
+    let error = home.run(&["account", "remove", "alice"]).error(2);
+    assert!(text(&error["hint"]).contains("--force"), "{error}");
+    let listens = support::Running::start(&mut home.command(&["--account", "alice", "listen"]));
+    while home.run(&["account", "list"]).ok()[0]["engine"]["kind"] != "listen" {}
+    let error = home.run(&["account", "remove", "alice", "--force"]).error(10);
+    assert!(text(&error["message"]).contains("`subrosa listen`"), "{error}");
+    listens.end("TERM");
+
+    relay.kill();
+    let error = home.run(&["account", "remove", "alice", "--force"]).error(3);
+    assert!(text(&error["hint"]).contains("--local-only"), "{error}");
+    assert!(home.data().join("store.db").exists(), "nothing goes here while it stands there");
+    relay.restart();
+
+    home.run(&["account", "remove", "alice", "--force"]).line();
+    assert!(!home.data().exists());
+    assert_eq!(names(&home), [("work".to_owned(), true)]);
+    assert_eq!(home.run(&["account", "remove", "alice", "--force"]).error(4)["code"], "no_account");
+    assert_eq!(init_beside(&home, &relay, "alice").code, Some(1), "nobody else gets the handle");
+    // Friends are told that it is not there any more.
+    let stranger = Account::init("stranger", &relay);
+    assert_eq!(stranger.run(&["send", "alice", "-m", "there?"]).error(5)["code"], "not_found");
+
+    relay.kill();
+    home.run(&["account", "remove", "work", "--force", "--local-only"]).line();
+    assert_eq!(home.run(&["account", "list"]).ok().len(), 0);
+    assert_eq!(home.run(&["status"]).error(4)["code"], "no_account");
+}

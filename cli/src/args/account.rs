@@ -82,6 +82,13 @@ Examples:
 Examples:
   subrosa account rename alice work")]
     Rename(AccountRename),
+    /// Remove an account: at its relay, then here; nobody can write to it any more, and nothing of it comes back
+    #[command(before_help = "\
+Examples:
+  subrosa account remove work
+  subrosa account remove work --force
+  subrosa account remove work --local-only")]
+    Remove(AccountRemove),
     /// Change what opens the account: a passphrase that is asked for twice, or what a flag names
     #[command(before_help = "\
 Examples:
@@ -94,6 +101,20 @@ Examples:
 What opened it until now opens it no more; an engine that runs goes on. A copy of store.key from before still opens a copy of
 the store with the old passphrase: if somebody has both, make a new account.")]
     Passphrase(NewSecret),
+}
+
+/// An account that goes.
+#[derive(Debug, Args)]
+pub(crate) struct AccountRemove {
+    /// Its local name, as in: subrosa account list
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) name: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Only what is on this machine: the relay is gone, or the account stays on another device
+    #[arg(long)]
+    pub(crate) local_only: bool,
 }
 
 /// What is to open an account from now on.

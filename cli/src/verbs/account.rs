@@ -1,11 +1,19 @@
-//! `account list|show|use|rename|passphrase`: the accounts of this machine.
+//! `account list|show|use|rename|remove|passphrase`: the accounts of this machine.
 
-use subrosa_client_core::{ApiError, ErrorKind, api::NoParams, keys};
+use subrosa_client_core::{
+    ApiError, ErrorKind,
+    account::remove_at_relay,
+    accounts::hold,
+    api::{Done, NoParams},
+    clean::clean_line,
+    keys,
+};
 
 use crate::{
     Context,
-    account::{Use, accounts, home, with_account},
-    args::{AccountVerb, NewSecret},
+    account::{Use, accounts, home, network, with_account},
+    args::{AccountRemove, AccountVerb, NewSecret},
+    confirm::confirm_word,
     errors::Failure,
     secret::Secret,
 };
@@ -20,9 +28,59 @@ pub(crate) async fn run(ctx: &Context, verb: AccountVerb) -> Result<(), Failure>
             .await
         }
         AccountVerb::Use(args) => Ok(ctx.out.line(accounts(ctx)?.make_current(&args.name)?)?),
+        AccountVerb::Remove(args) => remove(ctx, args).await,
         AccountVerb::Passphrase(args) => passphrase(ctx, args).await,
         AccountVerb::Rename(args) => Ok(ctx.out.line(accounts(ctx)?.rename(&args.name, &args.new_name)?)?),
     }
+}
+
+/// At the relay first: what is gone here could not ask for it any more.
+async fn remove(ctx: &Context, args: AccountRemove) -> Result<(), Failure> {
+    let accounts = accounts(ctx)?;
+    let home = accounts.select(Some(&args.name))?;
+    let account = accounts.view_of(&home)?;
+    // Named before anything is asked.
+    drop(hold(&home, "account remove")?);
+    let loss = if args.local_only {
+        format!(
+            "This removes {} and all its messages from this machine; the relay {} keeps the account.",
+            account.account,
+            clean_line(&account.relay)
+        )
+    } else {
+        format!(
+            "This removes {} for good: {} at {}, and all messages on this machine.",
+            account.account,
+            clean_line(&account.name),
+            clean_line(&account.relay)
+        )
+    };
+    confirm_word(ctx, args.force, &loss, &account.account).await?;
+    let network = network(ctx)?;
+    let lock = hold(&home, "account remove")?;
+    let source = keys::remembered(&home);
+    if !args.local_only && !home.removed_marker().exists() {
+        let secret = Secret::new(&ctx.global, &ctx.out)?;
+        let of = home.clone();
+        let opening = tokio::task::spawn_blocking(move || keys::unlock(&of, secret.get(&of)?));
+        let key = opening
+            .await
+            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("opening it failed: {error}")))??;
+        tokio::select! {
+            removed = remove_at_relay(&home, key, &lock, network) => removed?,
+            signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
+        }
+    }
+    accounts.erase(&args.name, &lock)?;
+    if let Err(error) = source.forget() {
+        ctx.out.warn(&format!("its key is still in the keyring, where it opens nothing: {error}"));
+    }
+    if ctx.out.json {
+        ctx.out.line(Done { id: Some(account.id), count: 1 })?;
+    } else {
+        ctx.out.text(&format!("{} is removed\n", account.account))?;
+    }
+    Ok(())
 }
 
 /// The engine is not asked: the store's key stays what it is.

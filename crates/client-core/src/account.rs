@@ -166,6 +166,25 @@ pub fn init_linked(
     Ok(info)
 }
 
+/// Removes an account at its relay: devices, mailboxes, prekeys, capabilities. The caller holds the account's lock, and removes
+/// the directory afterwards ([`crate::accounts::Accounts::erase`]).
+///
+/// # Errors
+/// The relay is not reached or refuses; nothing was changed then, unless its answer was lost.
+pub async fn remove_at_relay(home: &Home, key: StoreKey, lock: &EngineLock, network: Network) -> Result<(), ApiError> {
+    let engine = Engine::start(home, key, lock.owner().clone(), network).await?;
+    let removed = engine.remove_at_relay().await;
+    engine.shutdown().await;
+    removed.map_err(|error| {
+        let hint = error.hint.clone().map(|hint| format!("{hint}; ")).unwrap_or_default();
+        error.hint(format!(
+            "{hint}to remove only what is on this machine, also if the relay forgot the account: --local-only"
+        ))
+    })?;
+    // Should the rest be interrupted, it goes on without asking the relay again.
+    home.write_private(&home.removed_marker(), b"removed at the relay\n")
+}
+
 /// The directory is ours to fill.
 pub(crate) fn claim(home: &Home) -> Result<EngineLock, ApiError> {
     if home.has_account() {

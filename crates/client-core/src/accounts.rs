@@ -246,6 +246,50 @@ impl Accounts {
         Ok(found.view(false, was_current.then_some(new_name)))
     }
 
+    /// Removes an account's directory; the caller holds its lock. What opens the store goes first, the public facts last, so that
+    /// a removal which was interrupted leaves nothing readable and can be made again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoAccount`]; [`ErrorKind::Storage`] naming the file that could not be removed.
+    pub fn erase(&self, name: &str, _lock: &EngineLock) -> Result<(), ApiError> {
+        let found = self.find(name)?;
+        let home = &found.home;
+        let store = home.store();
+        let beside = |suffix: &str| {
+            let mut path = store.clone().into_os_string();
+            path.push(suffix);
+            PathBuf::from(path)
+        };
+        let remove = |path: &Path| match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(storage_error("remove", path, &error)),
+            _ => Ok(()),
+        };
+        for file in
+            [home.store_key(), store.clone(), beside("-wal"), beside("-shm"), home.engine_socket(), home.http_token()]
+        {
+            remove(&file)?;
+        }
+        if !found.in_place {
+            // What else other versions of the program put there.
+            for entry in fs::read_dir(home.path()).into_iter().flatten().flatten() {
+                if entry.path() != home.account_file() && entry.path() != home.removed_marker() {
+                    let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+                }
+            }
+        }
+        remove(&home.account_file())?;
+        remove(&home.removed_marker())?;
+        remove(&home.engine_lock())?;
+        if !found.in_place {
+            // Empty now, unless somebody else puts something there.
+            let _ = fs::remove_dir(home.path());
+        }
+        if self.settings.load()?.text("account")?.as_deref() == Some(name) {
+            self.settings.change("account", None)?;
+        }
+        Ok(())
+    }
+
     fn home_of(&self, name: &str) -> Home {
         Home::at(self.root.join(ACCOUNTS).join(name)).with_settings(self.settings.clone())
     }

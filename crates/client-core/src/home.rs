@@ -89,6 +89,12 @@ impl Home {
         self.path.join("http.token")
     }
 
+    /// There while the account is gone at the relay and not yet here.
+    #[must_use]
+    pub fn removed_marker(&self) -> PathBuf {
+        self.path.join("removed")
+    }
+
     /// Whether an account was set up here.
     #[must_use]
     pub fn has_account(&self) -> bool {

@@ -43,6 +43,7 @@ pub(crate) async fn answer<B: Store, R: Router>(
             store.put_contact_token(account, token, now_ms().saturating_add(lives_s * 1_000)).await
         }
         MailboxRequest::RemoveContactToken(token) => store.remove_contact_token(account, token).await,
+        MailboxRequest::RemoveAccount => remove_account(shared, account).await,
         MailboxRequest::SubmitRequest(submit) => {
             return submit_request(shared, account, submit).await.map(RequestOutcome::Submit);
         }
@@ -64,6 +65,14 @@ async fn put_device_list<B: Store, R: Router>(
     let record = AccountRecord::parse(&held.account_record).map_err(|_| invalid())?;
     let list = DeviceList::parse(&bytes, &record).map_err(|_| invalid())?;
     for gone in shared.store.put_device_list(bytes, list).await? {
+        shared.router.end(gone, ErrorCode::AuthenticationFailed).await;
+    }
+    Ok(())
+}
+
+/// The session that asked gets its answer first: it hears of its end when it looks for news again.
+async fn remove_account<B: Store, R: Router>(shared: &Shared<B, R>, account: AccountId) -> Result<(), StoreError> {
+    for gone in shared.store.remove_account(account).await? {
         shared.router.end(gone, ErrorCode::AuthenticationFailed).await;
     }
     Ok(())

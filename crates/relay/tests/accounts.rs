@@ -264,3 +264,47 @@ async fn asking_for_names_is_slowed_down() {
     assert_eq!(refusal.code, ErrorCode::RateLimited);
     assert!((1..=60).contains(&refusal.retry_after_s));
 }
+
+#[tokio::test]
+async fn a_removed_account_leaves_nothing_but_its_handle() {
+    let relay = TestRelay::start().await;
+    let at = relay.at();
+    let (bob, mut mailbox) = account(&at, "bob").await;
+    let (carol, mut carols) = account(&at, "carol").await;
+    mailbox.put_token(subrosa_wire::CapabilityHash(random())).await;
+    let mut sender = Submitter::open(&at).await;
+    for person in [&bob, &carol] {
+        let submit = envelope(person.device(1), person.capability(), 1, "waits");
+        assert_eq!(sender.one(submit).await, SubmitResult::Accepted);
+    }
+
+    assert_eq!(
+        mailbox.request(MailboxRequest::RemoveAccount).await,
+        Ok(RequestOutcome::Done),
+        "the answer comes first"
+    );
+    let ended = loop {
+        match mailbox.next().await {
+            Some(MailboxServerFrame::Error(refusal)) => break refusal.code,
+            Some(_) => {}
+            None => panic!("it ended without a reason"),
+        }
+    };
+    assert_eq!(ended, ErrorCode::AuthenticationFailed);
+    let nothing =
+        "SELECT (SELECT count(*) FROM account) + (SELECT count(*) FROM device) + (SELECT count(*) FROM mailbox)
+        + (SELECT count(*) FROM body) + 10 * (SELECT count(*) FROM contact_token)";
+    assert_eq!(count(&relay.data(), nothing), 4, "carol's account, device and envelope, and no more");
+
+    assert_eq!(
+        Mailbox::try_open(&at, &bob, 1).await.err().map(|refusal| refusal.code),
+        Some(ErrorCode::AuthenticationFailed)
+    );
+    assert_eq!(
+        at.ask(&GetDevices { account: bob.id }).await.err().map(|refusal| refusal.code),
+        Some(ErrorCode::NotFound)
+    );
+    assert_ne!(sender.one(envelope(bob.device(1), bob.capability(), 1, "late")).await, SubmitResult::Accepted);
+    assert_eq!(Account::new("bob").register(&at).await.err().map(|refusal| refusal.code), Some(ErrorCode::HandleTaken));
+    assert_eq!(text(&carols.push().await), "waits");
+}

@@ -77,6 +77,8 @@ pub enum MailboxRequest {
     RemoveContactToken(CapabilityHash),
     /// The request lane: items without capability to somebody who does not know us.
     SubmitRequest(Submit),
+    /// The account of the device that asks goes: devices, mailboxes, prekeys, capabilities. Its handle is not given to anybody else.
+    RemoveAccount,
 }
 
 /// Prekeys in their encoded form (`docs/protocol.md`, prekeys). The relay reads only their first four bytes, the id.
@@ -237,6 +239,7 @@ impl TryFrom<proto::request::Op> for MailboxRequest {
             }
             Op::RemoveContactToken(remove) => Self::RemoveContactToken(CapabilityHash::from_slice(&remove.token_hash)?),
             Op::SubmitRequest(submit) => Self::SubmitRequest(submit.try_into()?),
+            Op::RemoveAccount(_) => Self::RemoveAccount,
         })
     }
 }
@@ -262,6 +265,7 @@ impl From<&MailboxRequest> for proto::request::Op {
                 Self::RemoveContactToken(proto::RemoveContactToken { token_hash: copy(&token.0) })
             }
             MailboxRequest::SubmitRequest(submit) => Self::SubmitRequest(submit.into()),
+            MailboxRequest::RemoveAccount => Self::RemoveAccount(proto::RemoveAccount {}),
         }
     }
 }

@@ -67,6 +67,7 @@ fn mailbox_frames_round_trip() {
         MailboxRequest::PutContactToken { token: hash, expiry_s: 5 },
         MailboxRequest::RemoveContactToken(hash),
         MailboxRequest::SubmitRequest(submit()),
+        MailboxRequest::RemoveAccount,
     ];
     let mut frames: Vec<_> = requests.into_iter().map(|op| MailboxClientFrame::Request { id: 9, op }).collect();
     frames.extend([

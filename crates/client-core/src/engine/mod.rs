@@ -23,6 +23,7 @@ mod notes;
 mod people;
 mod queries;
 mod receiving;
+mod removal;
 mod results;
 mod sealing;
 mod search;
