@@ -11,8 +11,8 @@ Examples:
   subrosa search 東京 --json
   subrosa search the --before 3f9ac2e1
 
-All words have to occur; the last one may be the beginning of a word. Case and accents do not matter, and nothing in it is
-an operator. In scripts without spaces every part of a text is found.")]
+All words have to occur; the last one may be the beginning of a word. Case and accents do not matter, and nothing in \
+it is an operator. In scripts without spaces every part of a text is found.")]
 pub(crate) struct SearchArgs {
     /// What to look for
     #[arg(value_name = "WORD", required = true)]

@@ -95,13 +95,13 @@ Examples:
   subrosa listen --json --types message,receipt
   subrosa listen --consumer bot --exec ./bot.sh --quick
 
-A command after --exec runs for each message that comes in, one at a time: the message as a JSON line on its stdin, what
-it prints on our stderr. --exec stands last: all that follows belongs to the command, and no shell reads it. A command
-that fails or takes too long is reported on stderr, and the stream goes on.
+A command after --exec runs for each message that comes in, one at a time: the message as a JSON line on its stdin, \
+what it prints on our stderr. --exec stands last: all that follows belongs to the command, and no shell reads it. A \
+command that fails or takes too long is reported on stderr, and the stream goes on.
 
-With --consumer the place in the stream is kept, and moved on only after a message is out (with --exec: after its command
-has ended). Who is killed in between sees that message once more; nothing is passed over. A new consumer begins with the
-oldest event that is kept.")]
+With --consumer the place in the stream is kept, and moved on only after a message is out (with --exec: after its \
+command has ended). Who is killed in between sees that message once more; nothing is passed over. A new consumer \
+begins with the oldest event that is kept.")]
 pub(crate) struct ListenArgs {
     /// Begin after this cursor; without it, only what is new
     #[arg(long, value_name = "CURSOR")]

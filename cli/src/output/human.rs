@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use subrosa_client_core::{
     api::{
-        AccountInfo, Chat, Check, CheckLevel, Connection, Contact, ContactState, DaemonInfo, Event, Identity,
+        AccountInfo, Chat, ChatKind, Check, CheckLevel, Connection, Contact, ContactState, DaemonInfo, Event, Identity,
         LineContent, Message, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent,
         Status,
     },
@@ -252,9 +252,11 @@ fn outbox(it: &OutboxEntry, ticks: Ticks) -> String {
 
 /// A message that was found: `3f9ac2e1  09:41  bob             … text with the «words» …`.
 fn found(it: &Message, ticks: Ticks) -> String {
-    let who = if it.outgoing { "you" } else { &it.from.name };
-    let chat = it.chat_name.as_deref().filter(|chat| it.outgoing && *chat != it.from.name);
-    let who = chat.map_or_else(|| who.to_owned(), |chat| format!("you > {chat}"));
+    let who = match &it.chat_name {
+        Some(chat) if it.chat_kind == ChatKind::Notes => chat.clone(),
+        Some(chat) if it.outgoing => format!("you > {chat}"),
+        _ => it.from.name.clone(),
+    };
     let snippet: String = it
         .snippet
         .iter()
@@ -355,7 +357,7 @@ fn chat(it: &Chat, ticks: Ticks) -> String {
             marks.push(mark);
         }
     }
-    let marks = ticks.dim(&marks.join(", "));
+    let marks = if marks.is_empty() { String::new() } else { format!("  {}", ticks.dim(&marks.join(", "))) };
     format!("{name}  {unread:>5}  {}  {preview}  {sign}{marks}", ticks.dim(&format!("{when:>16}")))
         .trim_end()
         .to_owned()
@@ -380,7 +382,7 @@ fn receipts(it: &Receipts, ticks: Ticks) -> String {
 
 #[cfg(test)]
 mod tests {
-    use subrosa_client_core::api::{ChatKind, MessageStatus, Person, SnippetPart};
+    use subrosa_client_core::api::{MessageStatus, Person, SnippetPart};
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use subrosa_client_core::{
     Client, DeviceRequest,
     account::init_linked,
-    api::{ContactState, MessageStatus, NoParams},
+    api::{ChatKind, ContactState, MessageStatus, NoParams, SendParams, TimeoutParams, WhoParams},
     home::Home,
 };
 use support::{Person, TestRelay, pair, passphrase, start};
@@ -78,6 +78,55 @@ async fn two_devices_of_one_account_both_get_everything() {
         tokio::task::yield_now().await;
     }
     assert_eq!(alice.bodies("bob").await, phone.bodies("bob").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_decides_on_one_device_holds_on_the_other() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    let carol = Person::new(&relay, "carol").await;
+    pair(&alice, &bob).await;
+    pair(&alice, &carol).await;
+    let phone = second_device(&alice).await;
+    let who = |name: &str| WhoParams { who: name.to_owned() };
+
+    let note = alice.send("me", "buy milk").await;
+    let seen = phone.message("buy milk").await;
+    assert_eq!((seen.id, seen.chat_kind, seen.status), (note.id, ChatKind::Notes, Some(MessageStatus::Read)));
+    let question = bob.send("alice", "a question").await;
+    phone.message("a question").await;
+    let answer = SendParams {
+        to: "bob".into(),
+        body: "an answer".into(),
+        reply_to: Some(question.id.clone()),
+        ..SendParams::default()
+    };
+    phone.engine.send(answer).await.unwrap();
+    assert_eq!(alice.message("an answer").await.reply_to.unwrap().id, question.id);
+
+    // Blocked on the phone: also here, and Carol gets the key that both have now.
+    phone.engine.contact_block(who("bob")).await.unwrap();
+    let flushed = phone.engine.flush(TimeoutParams { timeout_ms: support::PATIENCE_MS }).await.unwrap();
+    assert!(flushed.done, "the relay knows");
+    alice.contact_state("bob", ContactState::Blocked).await;
+    let sent = carol.send("alice", "after the block").await;
+    carol.wait(&sent, MessageStatus::Delivered).await;
+    alice.message("after the block").await;
+    phone.message("after the block").await;
+    let late = bob.send("alice", "let me in").await;
+
+    // Unblocked here: also on the phone, and what he wrote comes to both.
+    alice.engine.contact_unblock(who("bob")).await.unwrap();
+    bob.wait(&late, MessageStatus::Delivered).await;
+    alice.message("let me in").await;
+    phone.message("let me in").await;
+
+    alice.engine.contact_remove(who("bob")).await.unwrap();
+    phone.contact_state("bob", ContactState::Removed).await;
+    let sent = carol.send("alice", "still a contact").await;
+    carol.wait(&sent, MessageStatus::Delivered).await;
+    phone.message("still a contact").await;
 }
 
 fn copy_directory(from: &Path, to: &Path) {

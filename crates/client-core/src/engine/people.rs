@@ -287,7 +287,7 @@ impl Change<'_> {
         }
         if contact.state == ContactState::Blocked {
             return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name))
-                .hint(format!("`subrosa contact unblock {}` takes it back", contact.name)));
+                .hint(format!("`subrosa contact unblock '{}'` takes it back", contact.name)));
         }
         if contact.state == ContactState::Request {
             contact.state = ContactState::Ok;

@@ -263,11 +263,11 @@ impl Core {
                         ErrorKind::Failed,
                         format!("{} has asked to write to you and is not accepted yet", contact.name),
                     )
-                    .hint(format!("`subrosa contact accept {}` accepts them", contact.name)));
+                    .hint(format!("`subrosa contact accept '{}'` accepts them", contact.name)));
                 }
                 ContactState::Blocked => {
                     return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name))
-                        .hint(format!("`subrosa contact unblock {}` takes it back", contact.name)));
+                        .hint(format!("`subrosa contact unblock '{}'` takes it back", contact.name)));
                 }
                 ContactState::Removed => return Err(people::not_found(&account.to_string())),
             }

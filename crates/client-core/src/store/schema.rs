@@ -214,4 +214,29 @@ mod tests {
         db.execute_batch("PRAGMA user_version = 999").unwrap();
         assert!(matches!(migrate(&mut db), Err(StoreError::Newer { found: 999, .. })));
     }
+
+    #[test]
+    fn a_store_of_the_first_release_gets_counters_and_a_search_index() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(INITIAL).unwrap();
+        db.execute_batch("PRAGMA user_version = 1").unwrap();
+        for (id, body, unread) in [(1u8, "hello Grüße", 1), (2, "東京タワー", 1), (3, "\"AND\" *", 0)] {
+            db.execute(
+                "INSERT INTO message (id, chat, sender, outgoing, clock, shown_ms, body, unread)
+                 VALUES (?1, ?2, ?2, 0, ?3, 7, ?4, ?5)",
+                rusqlite::params![[id; 16], [9u8; 32], id, body, unread],
+            )
+            .unwrap();
+        }
+        migrate(&mut db).unwrap();
+        assert_eq!(crate::store::chats::unread(&db).unwrap(), 2);
+        let found = |query: &str| {
+            let query = words::Query::new(query).unwrap();
+            let found = crate::store::messages::search(&db, &query, None, None, 10).unwrap();
+            found.iter().map(|message| message.id.0[0]).collect::<Vec<_>>()
+        };
+        assert_eq!((found("gru"), found("タワ"), found("and"), found("or")), (vec![1], vec![2], vec![3], vec![]));
+        let check: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+    }
 }
