@@ -12,6 +12,7 @@ mod interrupt;
 mod output;
 mod passphrase;
 mod secret;
+mod tui;
 mod verbs;
 
 use std::{process::ExitCode, time::Duration};
@@ -65,13 +66,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if global.no_color {
         anstream::ColorChoice::Never.write_global();
     }
-    let Some(verb) = verb else {
+    let Some(verb) = verb.or_else(|| alone(&global)) else {
         return Ok(output::print(args::SHORT_HELP)?);
     };
     let config = settings(&global, &verb)?;
     let out = Output::new(global.json, global.quiet, global.verbose, &config)?;
     if !matches!(verb, args::Verb::Relay(_)) {
         harden::forbid_core_files();
+    }
+    if !matches!(verb, args::Verb::Relay(_)) && !draws(&verb) {
         log_to_stderr(global.verbose);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -86,6 +89,19 @@ fn run(cli: Cli) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(LEAVE_TIMEOUT);
     result
+}
+
+/// `subrosa` without a verb opens the interface, if there is an account and a terminal.
+fn alone(global: &args::Global) -> Option<args::Verb> {
+    let account = || Accounts::locate(global.home.as_deref())?.select(global.account.as_deref());
+    (!global.json && tui::can_draw() && account().is_ok_and(|home| home.has_account()))
+        .then_some(args::Verb::Tui(args::TuiArgs {}))
+}
+
+/// The verb draws on the terminal that a log would go to.
+fn draws(verb: &args::Verb) -> bool {
+    let live = matches!(verb, args::Verb::Tui(_)) || matches!(verb, args::Verb::Demo(args) if !args.script);
+    live && tui::can_draw() && std::io::IsTerminal::is_terminal(&std::io::stderr())
 }
 
 /// The settings; without an account they are not asked for, and a broken file can be found and mended.

@@ -166,12 +166,17 @@ const LEAVES_SCREEN: &str = "\x1b[?1049l";
 fn on_a_terminal_robin_answers_and_the_ticks_move() {
     let place = tempfile::tempdir().unwrap();
     let mut live = Live::start(place.path());
+    // The newest message stands in the list; its chat is the selected one.
+    live.wait_for("Hi, I am");
+    live.type_in("\r");
     live.wait_for("Robin.");
     live.type_in("what do the ticks mean?\r");
     // Only what changes is drawn, so spaces are jumped over: words are what can be waited for.
     live.wait_for("✓✓");
     live.wait_for("tick:");
     assert!(!live.seen.contains(LEAVES_SCREEN));
+    live.type_in("\x03");
+    live.wait_for("again");
     live.type_in("\x03");
     live.wait_for(LEAVES_SCREEN);
     live.wait_for("gone now");
@@ -183,7 +188,7 @@ fn on_a_terminal_robin_answers_and_the_ticks_move() {
 fn a_terminated_live_demo_gives_the_screen_back() {
     let place = tempfile::tempdir().unwrap();
     let mut live = Live::start(place.path());
-    live.wait_for("Robin.");
+    live.wait_for("Hi, I am");
     signal(live.child.id(), "TERM");
     live.wait_for(LEAVES_SCREEN);
     assert_eq!(live.child.wait().unwrap().code(), Some(143));

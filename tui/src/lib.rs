@@ -1,1 +1,37 @@
 //! The terminal interface: driven only through [`subrosa_client_core::Client`].
+//!
+//! ```text
+//!  terminal ─ keys, paste, mouse ─┐                    ┌─► view ─► terminal
+//!                                 ├─► App::update ─────┤
+//!  engine ── events, answers ─────┘   (pure state)     └─► effects ─► worker ─► engine
+//! ```
+//! The state ([`app`]) is changed by one function that waits for nothing; what it wants done comes out as effects, whose
+//! outcomes come back as messages. Views are pure functions of the state. So the interface never waits for network or disk,
+//! draws only when something changed, and is tested without a terminal.
+#![deny(missing_docs)]
+
+mod app;
+mod commands;
+mod config;
+mod editor;
+#[cfg(test)]
+mod fixture;
+mod key;
+mod keymap;
+mod message;
+mod model;
+mod overlay;
+mod run;
+mod scroll;
+mod terminal;
+mod text;
+mod theme;
+mod time;
+mod view;
+mod worker;
+
+pub use app::Welcome;
+pub use config::{Config, Notify, Preview};
+pub use keymap::Profile;
+pub use run::{Options, run};
+pub use theme::THEMES;

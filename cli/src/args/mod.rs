@@ -21,7 +21,7 @@ pub(crate) use files::{BackupArgs, CompletionsArgs, ExportArgs, ExportFormat, Ma
 pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
 pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
 pub(crate) use programs::{DaemonArgs, RpcArgs, SchemaArgs};
-pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb};
+pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb, TuiArgs};
 pub(crate) use values::duration;
 
 /// What `subrosa` alone says.
@@ -140,6 +140,7 @@ pub(crate) enum Verb {
     Daemon(DaemonArgs),
     Rpc(RpcArgs),
     Schema(SchemaArgs),
+    Tui(TuiArgs),
     Relay(RelayArgs),
     Demo(DemoArgs),
 }

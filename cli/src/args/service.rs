@@ -35,3 +35,12 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     pub(crate) script: bool,
 }
+
+/// The interface for people: what `subrosa` alone opens on a terminal
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa tui
+  subrosa
+  subrosa tui --account work")]
+pub(crate) struct TuiArgs {}

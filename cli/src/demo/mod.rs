@@ -1,7 +1,7 @@
 //! `demo`: a conversation through a real relay between two real engines, on disk, and nothing left behind.
 //!
 //! Relay, engines and stores are those of production, in one process and one temporary directory. On a terminal it is a
-//! small chat with a friendly peer; otherwise, or with `--script`, a conversation that prints every change of state.
+//! the interface with several chats, one of them with a peer that answers; otherwise, or with `--script`, a conversation that prints every change of state.
 
 use std::{io::IsTerminal as _, time::Duration};
 
@@ -9,13 +9,12 @@ use subrosa_client_core::{ApiError, ErrorKind};
 
 use crate::{Context, args::DemoArgs, errors::Failure};
 
-mod chat;
 mod directory;
-mod editor;
+mod live;
+mod people;
 mod robin;
 mod script;
 mod stage;
-mod view;
 
 /// The script takes a few seconds on a slow machine; more is a fault to show, not to wait for.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,11 +23,11 @@ pub(crate) async fn run(ctx: &Context, args: DemoArgs) -> Result<(), Failure> {
     let live = !args.script && !ctx.out.json && std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     ctx.out.note("Setting up a relay and two accounts on this machine …");
     let stage = tokio::select! {
-        stage = stage::Stage::set_up() => stage?,
+        stage = set_up(live) => stage?,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     };
     let result = if live {
-        chat::run(ctx, &stage).await
+        live::run(ctx, &stage).await
     } else {
         let timeout = ctx.global.timeout.unwrap_or(SCRIPT_TIMEOUT);
         tokio::select! {
@@ -46,4 +45,12 @@ pub(crate) async fn run(ctx: &Context, args: DemoArgs) -> Result<(), Failure> {
         ctx.out.note("\nAll of it is gone now. For real: subrosa init --relay URL --name HANDLE");
     }
     result
+}
+
+async fn set_up(live: bool) -> Result<stage::Stage, ApiError> {
+    let stage = stage::Stage::set_up(if live { people::NAMES } else { &[] }).await?;
+    if live {
+        people::move_in(&stage).await?;
+    }
+    Ok(stage)
 }

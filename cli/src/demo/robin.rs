@@ -87,7 +87,7 @@ const SUBJECTS: &[(&[&str], &str)] = &[
         "What a relay accepted is on its disk, and what you wrote is in your outbox: kill any of us, nothing is lost and nothing comes twice.",
     ),
     (&["thanks", "thank", "thx", "danke", "merci"], "You are welcome!"),
-    (&["bye", "quit", "exit", "ciao"], "Goodbye! Ctrl-C ends the demo, and all of it is removed."),
+    (&["bye", "quit", "exit", "ciao"], "Goodbye! Ctrl-C twice ends the demo, and all of it is removed."),
     (&["hello", "hi", "hey", "hallo", "moin", "hola"], "Hello! Nice to hear from you."),
     (&["how", "you"], "I am fine, thank you. My outbox is empty and my mailbox is drained."),
 ];
@@ -98,7 +98,7 @@ const OTHERWISE: &[&str] = &[
     "Ask me about the ticks, the relay, encryption, or scripts.",
     "Noted. It took a few milliseconds from your keyboard to my disk.",
     "Interesting! Tell me more.",
-    "When you are done: Ctrl-C, and nothing of this is left on your machine.",
+    "When you are done: Ctrl-C twice, and nothing of this is left on your machine.",
 ];
 
 /// Robin's answer: the subject whose word comes up, else something friendly.

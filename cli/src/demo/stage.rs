@@ -29,6 +29,8 @@ pub(super) struct Player {
     pub(super) client: Arc<dyn Client>,
     /// Account id.
     pub(super) id: String,
+    /// Handle.
+    pub(super) name: &'static str,
     opened: Opened,
 }
 
@@ -36,6 +38,8 @@ pub(super) struct Player {
 pub(super) struct Stage {
     pub(super) you: Player,
     pub(super) robin: Player,
+    /// Further people, for the interface; see [`super::people`].
+    pub(super) others: Vec<Player>,
     /// The relay's address.
     pub(super) relay: Url,
     relay_stop: CancellationToken,
@@ -44,8 +48,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Starts everything and makes the two players contacts.
-    pub(super) async fn set_up() -> Result<Self, ApiError> {
+    /// Starts everything and makes the two players contacts; `others` are there, too, and know nobody yet.
+    pub(super) async fn set_up(others: &[&'static str]) -> Result<Self, ApiError> {
         let failed =
             |what: &str, error: std::io::Error| ApiError::new(ErrorKind::Storage, format!("cannot {what}: {error}"));
         let directory = Directory::create().map_err(|error| failed("make a temporary directory", error))?;
@@ -60,21 +64,26 @@ impl Stage {
         let stopped = relay_stop.clone().cancelled_owned();
         let relay_task = tokio::spawn(subrosa_relay::run(config, listener, stopped));
 
-        let (you, robin) = tokio::try_join!(player(&directory, &relay, YOU), player(&directory, &relay, ROBIN))?;
-        let stage = Self { you, robin, relay, relay_stop, relay_task, directory };
-        stage.introduce().await?;
+        let others = others.iter().map(|name| player(&directory, &relay, name));
+        let (you, robin, others) = tokio::try_join!(
+            player(&directory, &relay, YOU),
+            player(&directory, &relay, ROBIN),
+            futures_util::future::try_join_all(others)
+        )?;
+        let stage = Self { you, robin, others, relay, relay_stop, relay_task, directory };
+        stage.introduce(&stage.robin).await?;
         Ok(stage)
     }
 
-    /// You invite, Robin joins: as two people would, without comparing numbers.
-    async fn introduce(&self) -> Result<(), ApiError> {
+    /// You invite, they join: as two people would, without comparing numbers.
+    pub(super) async fn introduce(&self, other: &Player) -> Result<(), ApiError> {
         let before = self.you.client.events(EventsParams { since: None, max: Some(1), wait_ms: 0 }).await?;
         let mut cursor = before.cursor;
         let invite = self.you.client.invite(InviteParams::default()).await?;
-        self.robin.client.join(JoinParams { link: invite.link }).await?;
+        other.client.join(JoinParams { link: invite.link }).await?;
         loop {
             let contacts = self.you.client.contact_list(NoParams {}).await?.contacts;
-            if contacts.iter().any(|contact| contact.id == self.robin.id && contact.state == ContactState::Ok) {
+            if contacts.iter().any(|contact| contact.id == other.id && contact.state == ContactState::Ok) {
                 return Ok(());
             }
             let page = self.you.client.events(EventsParams { since: Some(cursor), max: None, wait_ms: 10_000 }).await?;
@@ -90,7 +99,8 @@ impl Stage {
 
     /// Stops everything in order and removes the directory.
     pub(super) async fn clear_away(self) -> Result<(), ApiError> {
-        tokio::join!(self.you.opened.close(), self.robin.opened.close());
+        let everybody = [self.you, self.robin].into_iter().chain(self.others);
+        futures_util::future::join_all(everybody.map(|player| player.opened.close())).await;
         self.relay_stop.cancel();
         match self.relay_task.await {
             Ok(Ok(())) => {}
@@ -125,7 +135,7 @@ async fn player(directory: &Directory, relay: &Url, name: &'static str) -> Resul
         network: Network::direct(),
     };
     let opened = open(&home, options).await?;
-    Ok(Player { client: opened.client(), id: info.id, opened })
+    Ok(Player { client: opened.client(), id: info.id, name, opened })
 }
 
 fn new_secret() -> Result<Zeroizing<String>, ApiError> {

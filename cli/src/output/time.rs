@@ -20,11 +20,6 @@ pub(crate) fn short(ms: u64) -> String {
     }
 }
 
-/// `09:41`.
-pub(crate) fn clock(ms: u64) -> String {
-    local(ms).map_or_else(|| "?".to_owned(), |time| time.strftime("%H:%M").to_string())
-}
-
 /// `2026-11-23 09:41:07`.
 pub(crate) fn long(ms: u64) -> String {
     local(ms).map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())

@@ -54,6 +54,7 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Daemon(args) => crate::daemon::run(ctx, args).await,
         Verb::Rpc(_) => rpc::run(ctx).await,
         Verb::Schema(args) => schema::run(ctx, &args),
+        Verb::Tui(_) => crate::tui::run(ctx).await,
         Verb::Relay(args) => relay::run(ctx, args.verb).await,
         Verb::Demo(args) => crate::demo::run(ctx, args).await,
     }

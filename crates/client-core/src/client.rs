@@ -16,7 +16,8 @@ use crate::api::{
     Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams,
     Hits, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, Outbox, OutboxCancelParams,
     OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received,
-    RenameParams, SearchParams, SendParams, Sent, Status, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+    RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams,
+    Waited, WhoParams,
 };
 
 /// One method, for the published schema.
@@ -77,6 +78,8 @@ methods! {
     account = "account"(NoParams) -> AccountInfo;
     /// Connection, outbox, unread, engine owner.
     status = "status"(NoParams) -> Status;
+    /// Waits until the connection is another one than `relay`; then, or when time is up, as `status`.
+    status_watch = "status.watch"(StatusWatchParams) -> Status;
     /// Makes a contact link; it is registered at the relay before it is returned.
     invite = "invite"(InviteParams) -> Invite;
     /// Uses a contact link: checks it against the inviter's relay, queues the introduction.

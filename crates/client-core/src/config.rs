@@ -167,7 +167,40 @@ pub const SETTINGS: &[Setting] = &[
         default: "off",
         about: "signs in ASCII (. + ++) even where the terminal has more",
     },
+    Setting {
+        name: "tui.profile",
+        kind: Kind::Choice(&["vim", "emacs", "plain"]),
+        default: "vim",
+        about: "whose habits the interface's keys follow; single keys are changed in [tui.keys]",
+    },
+    Setting {
+        name: "tui.theme",
+        kind: Kind::Text,
+        default: "",
+        about: "calm, calm-light, contrast, dusk or plain; none: as the terminal's background is. [tui.colours] changes colours",
+    },
+    Setting {
+        name: "tui.notify",
+        kind: Kind::Choice(&["bell", "osc9", "osc777", "off"]),
+        default: "bell",
+        about: "how the interface tells that somebody wrote while nobody looked",
+    },
+    Setting {
+        name: "tui.preview",
+        kind: Kind::Choice(&["full", "sender", "none"]),
+        default: "sender",
+        about: "how much a notification says",
+    },
+    Setting {
+        name: "tui.mouse",
+        kind: Kind::Switch,
+        default: "on",
+        about: "the interface takes the mouse; off: the terminal selects text with it",
+    },
 ];
+
+/// Tables whose names are free: commands and their keys, roles and their colours. The interface reads them itself.
+const FREE_TABLES: &[&str] = &["tui.keys", "tui.colours"];
 
 /// The setting of that name.
 ///
@@ -397,7 +430,7 @@ fn put(table: &mut dyn TableLike, name: &str, value: Option<Value>) {
 fn collect_unknown(table: &dyn TableLike, above: &str, found: &mut Vec<String>) {
     for (key, item) in table.iter() {
         let name = if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") };
-        if SETTINGS.iter().any(|setting| setting.name == name) {
+        if SETTINGS.iter().any(|setting| setting.name == name) || FREE_TABLES.contains(&name.as_str()) {
             continue;
         }
         match item.as_table_like() {

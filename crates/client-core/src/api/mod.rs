@@ -37,7 +37,7 @@ pub use self::{
     outbox::{Outbox, OutboxCancelParams, OutboxEntry, OutboxListParams, OutboxRetryParams},
     people::{
         AccountInfo, Connection, Contact, ContactState, Contacts, EngineOwner, Identity, Invite, InviteParams,
-        JoinParams, RenameParams, Status, VerifyParams, WhoParams,
+        JoinParams, RenameParams, Status, StatusWatchParams, VerifyParams, WhoParams,
     },
     settings::{ConfigPath, LocalAccount, SettingInfo, SettingOrigin},
 };

@@ -63,6 +63,16 @@ pub struct Status {
     pub clock_off_ms: Option<i64>,
 }
 
+/// Parameters of `status.watch`: returns when the connection differs from the one that is known, or when time is up.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusWatchParams {
+    /// The connection that the caller knows.
+    pub relay: Connection,
+    /// Longest wait.
+    pub wait_ms: u64,
+}
+
 /// The process that holds the account's ratchets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EngineOwner {

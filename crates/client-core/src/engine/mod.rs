@@ -62,7 +62,7 @@ use crate::{
         ExportParams, History, HistoryParams, Hits, Identity, InfoParams, Invite, InviteParams, JoinParams,
         MessageStatus, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts,
         ReceiveCommitParams, ReceiveParams, Received, RenameParams, SearchParams, SendParams, Sent, Status,
-        TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+        StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
     },
     backup,
     client::Client,
@@ -307,6 +307,21 @@ impl Client for Engine {
     fn status(&self, _params: NoParams) -> BoxFuture<'_, Result<Status, ApiError>> {
         let link = self.inner.link.borrow().clone();
         Box::pin(self.inner.core.run(move |core| core.status(link.connection, link.error.map(|error| error.message))))
+    }
+
+    fn status_watch(&self, params: StatusWatchParams) -> BoxFuture<'_, Result<Status, ApiError>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + Duration::from_millis(params.wait_ms).min(MAX_WAIT);
+            let mut link = self.inner.link.clone();
+            while link.borrow_and_update().connection == params.relay {
+                match timeout_at(deadline, link.changed()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(ApiError::new(ErrorKind::EngineGone, "the engine has stopped")),
+                    Err(_) => break,
+                }
+            }
+            self.status(NoParams {}).await
+        })
     }
 
     fn invite(&self, params: InviteParams) -> BoxFuture<'_, Result<Invite, ApiError>> {

@@ -1,0 +1,359 @@
+//! What the person does: keys, pasted text, commands.
+
+use subrosa_client_core::api::{ChatKind, ContactState, Message, MessageStatus, Person, ReplyTo};
+
+use super::{App, Focus, TWICE_MS, Weight};
+use crate::{
+    commands::Command,
+    editor::Editor,
+    key::Key,
+    message::Effect,
+    model::entry::Quoted,
+    overlay::{Menu, Overlay, Purpose},
+    text,
+    view::layout::writing_columns,
+};
+
+/// Rows of a quoted text that is begun with.
+const QUOTED_ROWS: usize = 4;
+
+impl App {
+    pub(super) fn key(&mut self, key: Key) {
+        if self.overlay_key(key) {
+            return;
+        }
+        if let Some(command) = self.keys.command(self.place(), key) {
+            return self.run(command);
+        }
+        if let Some(c) = key.typed()
+            && self.focus == Focus::Write
+            && self.overlays.is_empty()
+        {
+            self.write(c.encode_utf8(&mut [0; 4]));
+        }
+    }
+
+    /// Pasted text goes where text is written. It never sends, whatever lines it has.
+    pub(super) fn paste(&mut self, text: &str) {
+        if self.overlay_paste(text) {
+            return;
+        }
+        if self.open.is_some() && self.focus != Focus::List {
+            self.focus = Focus::Write;
+            self.write(text);
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.open.as_ref().is_some_and(|open| open.state == ContactState::Request) {
+            return;
+        }
+        let fits = self.editor_mut().is_some_and(|editor| editor.insert(text));
+        if !fits {
+            self.remark(Weight::Bad, "that is longer than one message can be: the end was left out");
+        }
+    }
+
+    /// Whether a command would do something now: what would not is not offered.
+    pub(crate) fn applies(&self, command: Command) -> bool {
+        let selected = || self.open.as_ref().and_then(|open| open.selected());
+        match command {
+            Command::Accept => self
+                .chat_here()
+                .and_then(|chat| self.chats.get(chat))
+                .is_some_and(|row| row.state == ContactState::Request),
+            Command::Contact | Command::Verify => self.chat_here().is_some(),
+            Command::NextUnread => self.chats.next_unread(self.open.as_ref().map(|open| open.chat.as_str())).is_some(),
+            Command::Open | Command::ListDown | Command::ListUp | Command::NextChat | Command::PreviousChat => {
+                !self.chats.rows().is_empty()
+            }
+            Command::JumpToQuote => self.quoted_here().is_some(),
+            Command::Menu | Command::Copy | Command::Reply | Command::Quote | Command::Forward => selected().is_some(),
+            Command::Info => selected().is_some_and(|entry| entry.outgoing),
+            Command::Oldest | Command::Newest => self.open.is_some(),
+            _ => true,
+        }
+    }
+
+    /// The chat that a command is about: the open one, else the selected one.
+    pub(super) fn chat_here(&self) -> Option<&str> {
+        match (&self.open, self.focus) {
+            (Some(open), Focus::Write | Focus::Messages) => Some(&open.chat),
+            _ => self.chats.selected(),
+        }
+    }
+
+    /// Runs a command.
+    pub(crate) fn run(&mut self, command: Command) {
+        if !self.applies(command) {
+            return;
+        }
+        match command {
+            Command::Palette => self.open_palette(Purpose::Everything),
+            Command::Commands => self.open_palette(Purpose::Commands),
+            Command::Help | Command::HelpHere => self.overlays.push(Overlay::Help { offset: 0 }),
+            Command::Suspend => self.effects.push(Effect::Suspend),
+            Command::Redraw => self.effects.push(Effect::Redraw),
+            Command::Quit => self.effects.push(Effect::Quit),
+            Command::QuitTwice => self.quit_twice(),
+            Command::NextUnread => self.go(|app, open| app.chats.next_unread(open).map(str::to_owned)),
+            Command::NextChat => self.go(|app, open| app.chats.beside(open, true).map(str::to_owned)),
+            Command::PreviousChat => self.go(|app, open| app.chats.beside(open, false).map(str::to_owned)),
+            Command::Open => {
+                if let Some(chat) = self.chats.selected().map(str::to_owned) {
+                    self.open_chat(&chat);
+                }
+            }
+            Command::ListDown => self.chats.move_by(1),
+            Command::ListUp => self.chats.move_by(-1),
+            Command::ListTop => self.chats.move_by(isize::MIN),
+            Command::ListBottom => self.chats.move_by(isize::MAX),
+            Command::Invite => self.invite(),
+            Command::Join => self.overlays.push(Overlay::Join(crate::overlay::Join::default())),
+            Command::Contact => self.show_contact(),
+            Command::Verify | Command::VerifyHere => self.show_verify(),
+            Command::Accept | Command::AcceptHere => {
+                if let Some(chat) = self.chat_here().map(str::to_owned) {
+                    self.effects.push(Effect::Accept { chat });
+                }
+            }
+            Command::Send => self.send(),
+            // The first step back is to answer nothing.
+            Command::Browse | Command::BackToList if self.reply.is_some() => self.reply = None,
+            Command::Reply => self.begin_reply(),
+            Command::JumpToQuote => self.jump_to_quote(),
+            Command::Browse => self.browse(),
+            Command::WriteHere => self.write_here(),
+            Command::Menu => self.open_menu(),
+            Command::Copy => self.copy_message(),
+            Command::Quote => self.quote(),
+            Command::Forward => {
+                if let Some(body) = self.selected_text() {
+                    self.open_palette(Purpose::Forward(body));
+                }
+            }
+            Command::Info => self.show_receipts(),
+            Command::Back | Command::BackLeft | Command::BackToList => self.back(),
+            _ if self.scroll(command) => {}
+            _ => self.edit(command),
+        }
+    }
+
+    fn quit_twice(&mut self) {
+        if self.leaving_until_ms > self.clock.now_ms {
+            return self.effects.push(Effect::Quit);
+        }
+        self.leaving_until_ms = self.clock.now_ms.saturating_add(TWICE_MS);
+        let key = self.keys.hint(Command::QuitTwice).unwrap_or_default();
+        self.remark_for(Weight::Note, format!("Press {key} again to leave"), TWICE_MS);
+    }
+
+    fn go(&mut self, find: impl FnOnce(&Self, Option<&str>) -> Option<String>) {
+        let found = find(self, self.open.as_ref().map(|open| open.chat.as_str()));
+        if let Some(chat) = found {
+            self.open_chat(&chat);
+        }
+    }
+
+    fn browse(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.begin_selecting();
+            self.focus = Focus::Messages;
+        }
+    }
+
+    fn write_here(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        if open.state == ContactState::Request {
+            let key = self.keys.hint(Command::Accept).unwrap_or_default();
+            return self.remark(Weight::Note, format!("Accept the request first: {key}"));
+        }
+        open.end_selecting();
+        self.focus = Focus::Write;
+    }
+
+    /// Closes what is on top; from the messages back to writing where that is the usual state, else to the list.
+    fn back(&mut self) {
+        if self.overlays.pop().is_some() {
+            return;
+        }
+        match (&mut self.open, self.focus) {
+            (Some(open), Focus::Messages)
+                if self.keys.profile != crate::keymap::Profile::Vim && open.state != ContactState::Request =>
+            {
+                open.end_selecting();
+                self.focus = Focus::Write;
+            }
+            (Some(open), Focus::Messages | Focus::Write) => {
+                open.end_selecting();
+                self.close_chat();
+            }
+            (Some(_), Focus::List) => self.close_chat(),
+            (None, _) => {}
+        }
+    }
+
+    /// Scrolls and selects; `false`: another command.
+    fn scroll(&mut self, command: Command) -> bool {
+        let Some(open) = &mut self.open else { return false };
+        match command {
+            Command::ScrollUp => open.page(true),
+            Command::ScrollDown => open.page(false),
+            Command::HalfUp => open.half_page(true),
+            Command::HalfDown => open.half_page(false),
+            Command::LineUp => open.scroll(-1),
+            Command::LineDown => open.scroll(1),
+            Command::SelectUp => open.select_beside(true),
+            Command::SelectDown => open.select_beside(false),
+            Command::Oldest => open.go_to_begin(),
+            Command::Newest => open.go_to_end(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn edit(&mut self, command: Command) {
+        let columns = writing_columns(self.size.0);
+        if command == Command::Up && self.editor().is_none_or(|editor| editor.position(columns).0 == 0) {
+            if self.editor().is_none_or(Editor::is_empty) {
+                self.browse();
+            } else if let Some(editor) = self.editor_mut() {
+                editor.home();
+            }
+            return;
+        }
+        if let Some(editor) = self.editor_mut() {
+            edit(editor, command, columns);
+        }
+    }
+
+    fn send(&mut self) {
+        let Some(chat) = self.open.as_ref().map(|open| open.chat.clone()) else { return };
+        let blank = self.editor().is_none_or(Editor::is_blank);
+        if blank {
+            return;
+        }
+        if let Some(body) = self.drafts.remove(&chat).map(|mut editor| editor.take()) {
+            let reply = self.reply.take();
+            self.send_text(&chat, body, reply);
+        }
+    }
+
+    /// Sends a text, and shows it at once.
+    pub(super) fn send_text(&mut self, chat: &str, body: String, reply: Option<Quoted>) {
+        let id = (self.new_id)();
+        let me = self.account.as_ref().map_or_else(|| "me".to_owned(), |account| account.id.clone());
+        let message = Message {
+            cursor: None,
+            id: id.clone(),
+            chat: chat.to_owned(),
+            chat_kind: ChatKind::Direct,
+            from: Person { id: me, name: "you".to_owned() },
+            outgoing: true,
+            ts_ms: self.clock.now_ms,
+            body: body.clone(),
+            status: Some(MessageStatus::Queued),
+            reply_to: reply.as_ref().map(|reply| ReplyTo {
+                id: reply.id.clone(),
+                from: reply.name.as_ref().map(|name| Person { id: String::new(), name: name.clone() }),
+                quote: Some(reply.text.clone()),
+            }),
+            ..Message::default()
+        };
+        self.chats.receive(&message);
+        if let Some(open) = self.open.as_mut().filter(|open| open.chat == chat) {
+            open.push_own(&message, &self.clock);
+        }
+        let reply_to = reply.map(|reply| reply.id);
+        self.effects.push(Effect::Send { chat: chat.to_owned(), id, body, reply_to });
+    }
+
+    fn begin_reply(&mut self) {
+        let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
+        let name = if entry.outgoing { "you".to_owned() } else { entry.name.clone() };
+        let reply = Quoted { id: entry.id.clone(), name: Some(name), text: entry.preview() };
+        self.write_here();
+        if self.focus == Focus::Write {
+            self.reply = Some(reply);
+        }
+    }
+
+    /// The loaded message that the selected one answers.
+    fn quoted_here(&self) -> Option<String> {
+        let open = self.open.as_ref()?;
+        let id = &open.selected()?.reply.as_ref()?.id;
+        open.entry(id).map(|entry| entry.id.clone())
+    }
+
+    fn jump_to_quote(&mut self) {
+        let quoted = self.quoted_here();
+        if let (Some(id), Some(open)) = (quoted, &mut self.open) {
+            open.select(&id);
+        }
+    }
+
+    fn selected_text(&self) -> Option<String> {
+        Some(self.open.as_ref()?.selected()?.body.clone())
+    }
+
+    fn copy_message(&mut self) {
+        if let Some(text) = self.selected_text() {
+            self.copy(text);
+        }
+    }
+
+    pub(super) fn copy(&mut self, text: String) {
+        self.effects.push(Effect::Copy(text));
+        self.remark(Weight::Good, "Copied");
+    }
+
+    fn quote(&mut self) {
+        let Some(body) = self.selected_text() else { return };
+        let mut quoted: String = body.lines().take(QUOTED_ROWS).map(|line| format!("> {line}\n")).collect();
+        if body.lines().count() > QUOTED_ROWS {
+            quoted.push_str("> …\n");
+        }
+        self.write_here();
+        if let Some(editor) = self.editor_mut() {
+            editor.insert(&quoted);
+        }
+    }
+
+    fn open_menu(&mut self) {
+        let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
+        let title = text::fit(&entry.preview(), 40).into_owned();
+        let commands =
+            [Command::Reply, Command::JumpToQuote, Command::Copy, Command::Quote, Command::Forward, Command::Info]
+                .into_iter()
+                .filter(|command| self.applies(*command))
+                .collect();
+        self.overlays.push(Overlay::Menu(Menu { title, commands, selected: 0 }));
+    }
+}
+
+/// The commands that change a text.
+pub(super) fn edit(editor: &mut Editor, command: Command, columns: usize) {
+    match command {
+        Command::Newline => {
+            editor.insert("\n");
+        }
+        Command::Left => editor.left(),
+        Command::Right => editor.right(),
+        Command::Up => {
+            editor.up(columns);
+        }
+        Command::Down if editor.down(columns) => {}
+        Command::Down => editor.end(),
+        Command::WordLeft => editor.word_left(),
+        Command::WordRight => editor.word_right(),
+        Command::Home => editor.home(),
+        Command::End => editor.end(),
+        Command::Backspace => editor.backspace(),
+        Command::Delete => editor.delete(),
+        Command::DeleteWord => editor.delete_word(),
+        Command::DeleteToBegin => editor.delete_to_begin(),
+        Command::DeleteToEnd => editor.delete_to_end(),
+        Command::Undo => editor.undo(),
+        _ => {}
+    }
+}

@@ -1,0 +1,215 @@
+//! What the engine says: answers to what was asked, and its events.
+
+use subrosa_client_core::{
+    ApiError,
+    api::{Contact, ContactState, Event, Message, MessageStatus},
+};
+
+use super::{App, Focus, Weight};
+use crate::{
+    config::Preview,
+    message::{Effect, Msg, Page},
+    overlay::Overlay,
+    text,
+};
+
+impl App {
+    pub(super) fn answer(&mut self, msg: Msg) {
+        match msg {
+            Msg::Begun => {
+                self.load_chats();
+                self.load_status();
+            }
+            Msg::Connection(status) => self.status = Some(status),
+            Msg::Account(answer) => match answer {
+                Ok(account) => self.account = Some(account),
+                Err(error) => self.failed(&error),
+            },
+            Msg::Chats(answer) => {
+                if self.asked_chats.answered() {
+                    self.effects.push(Effect::LoadChats);
+                }
+                match answer {
+                    Ok(chats) => self.chats.replace(&chats.chats),
+                    Err(error) => self.failed(&error),
+                }
+            }
+            Msg::Status(answer) => self.status_answer(answer),
+            Msg::Page { chat, page, answer } => self.page(&chat, &page, answer),
+            Msg::Events(page) => {
+                for event in page.events {
+                    self.event(event);
+                }
+            }
+            Msg::NotCopied => self.remark(Weight::Bad, "that is too long for the clipboard"),
+            Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),
+            Msg::Sent { chat, id, answer } => {
+                if let Err(error) = answer {
+                    self.set_status(&chat, &id, MessageStatus::Failed, Some(&error.message));
+                    self.failed(&error);
+                }
+            }
+            Msg::Read { chat, answer } => {
+                let open = self.open.as_mut().filter(|open| open.chat == chat);
+                match answer {
+                    Ok(_) => {
+                        self.chats.set_read(&chat);
+                        if let Some(open) = open {
+                            open.set_read();
+                            self.asked_read = false;
+                        }
+                    }
+                    // Tried again when the next message comes.
+                    Err(error) => {
+                        self.read_failed = true;
+                        self.failed(&error);
+                    }
+                }
+            }
+            Msg::Invited(_)
+            | Msg::Joined(_)
+            | Msg::Accepted(_)
+            | Msg::Contact { .. }
+            | Msg::Identity { .. }
+            | Msg::Receipts(_) => {
+                self.overlay_answer(msg);
+            }
+            Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_) | Msg::Resize(..) | Msg::Focus(_) | Msg::Due => {}
+        }
+    }
+
+    pub(super) fn failed(&mut self, error: &ApiError) {
+        let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        self.remark(Weight::Bad, format!("{}{hint}", error.message));
+    }
+
+    fn status_answer(&mut self, answer: Result<subrosa_client_core::api::Status, ApiError>) {
+        if self.asked_status.answered() {
+            self.effects.push(Effect::LoadStatus);
+        }
+        match answer {
+            Ok(status) => self.status = Some(status),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn page(&mut self, chat: &str, page: &Page, answer: Result<subrosa_client_core::api::History, ApiError>) {
+        // Of a chat that was left meanwhile.
+        if self.open.as_ref().is_none_or(|open| open.chat != chat) {
+            return;
+        }
+        let watched = self.watched();
+        let again = matches!(page, Page::Newest { .. }) && self.asked_newest.answered();
+        let Some(open) = &mut self.open else { return };
+        match (answer, page) {
+            (Ok(history), Page::Newest { limit }) => {
+                if open.newest(&history.messages, *limit, watched, &self.clock) {
+                    if again {
+                        self.effects.push(Effect::LoadPage {
+                            chat: chat.to_owned(),
+                            page: Page::Newest { limit: crate::model::conversation::PAGE / 2 },
+                        });
+                    }
+                } else {
+                    self.asked_newest = super::Asked { open: true, stale: again };
+                    let page = Page::Newest { limit: subrosa_client_core::limits::MAX_HISTORY_PAGE };
+                    self.effects.push(Effect::LoadPage { chat: chat.to_owned(), page });
+                }
+            }
+            (Ok(history), Page::Before { limit, .. }) => open.before(&history.messages, *limit, &self.clock),
+            (Err(error), page) => {
+                if matches!(page, Page::Before { .. }) {
+                    open.older = crate::model::conversation::Edge::More;
+                }
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn set_status(&mut self, chat: &str, id: &str, status: MessageStatus, error: Option<&str>) {
+        let newest = self.chats.set_status(chat, id, status);
+        let open = self.open.as_mut().filter(|open| open.chat == chat);
+        let shown = open.map(|open| open.set_status(id, status, error));
+        // Sent elsewhere: by a command, or by another device.
+        if status == MessageStatus::Queued {
+            if !newest {
+                self.load_chats();
+            }
+            if shown == Some(false) {
+                self.load_newest();
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Message(message) => self.message(&message),
+            Event::Receipt(receipt) => self.set_status(&receipt.chat, &receipt.id, receipt.status, None),
+            Event::State(state) => {
+                self.set_status(&state.chat, &state.id, state.status, state.error.as_deref());
+                self.load_status();
+            }
+            Event::Chat(event) => {
+                if !self.chats.set_chat(&event.chat) {
+                    self.load_chats();
+                }
+            }
+            Event::Contact(event) => self.contact_changed(&event.contact),
+            Event::Notice(notice) => self.remark_for(Weight::Note, notice.text, 2 * super::REMARK_MS),
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        if !self.chats.receive(message) {
+            self.load_chats();
+        }
+        let watched = self.watched();
+        if self.open.as_ref().is_some_and(|open| open.chat == message.chat) {
+            self.load_newest();
+            self.asked_read &= !std::mem::take(&mut self.read_failed);
+            if watched {
+                return;
+            }
+        }
+        let now = self.clock.now_ms;
+        let known =
+            self.chats.get(&message.chat).is_some_and(|row| row.state == ContactState::Ok && row.muted_until_ms <= now);
+        if !message.outgoing && known {
+            self.notify(message);
+        }
+    }
+
+    fn notify(&mut self, message: &Message) {
+        let name = text::line(&message.from.name);
+        let (title, body) = match self.preview {
+            Preview::Full => (name, text::line(&message.body)),
+            Preview::Sender => (name, "New message".to_owned()),
+            Preview::None => ("Subrosa".to_owned(), "New message".to_owned()),
+        };
+        self.effects.push(Effect::Notify { title, body });
+    }
+
+    pub(super) fn contact_changed(&mut self, contact: &Contact) {
+        if contact.state == ContactState::Removed && self.open.as_ref().is_some_and(|open| open.chat == contact.id) {
+            self.close_chat();
+        }
+        if contact.state == ContactState::Removed || !self.chats.set_contact(contact) {
+            self.load_chats();
+        }
+        if let Some(open) = self.open.as_mut().filter(|open| open.chat == contact.id) {
+            open.name = text::line(&contact.name);
+            if open.state == ContactState::Request && contact.state == ContactState::Ok && self.focus == Focus::Messages
+            {
+                self.focus = Focus::Write;
+                open.end_selecting();
+            }
+            open.state = contact.state;
+        }
+        if let Some(Overlay::Contact(Some(shown))) = self.overlays.last_mut()
+            && shown.id == contact.id
+        {
+            *shown = contact.clone();
+        }
+        self.load_status();
+    }
+}

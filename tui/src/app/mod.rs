@@ -1,0 +1,340 @@
+//! The whole state of the interface, and the one function that changes it.
+//!
+//! [`App::update`] takes what happened and the time, changes the state, and says what is to be done outside. It never waits, reads
+//! no clock and draws nothing, so every behaviour is tested without a terminal.
+
+mod act;
+mod answers;
+mod mouse;
+mod overlays;
+mod palette;
+
+use std::collections::HashMap;
+
+use jiff::tz::TimeZone;
+use subrosa_client_core::api::{AccountInfo, ContactState, Status};
+
+use crate::{
+    commands::Place,
+    config::{Config, Preview},
+    editor::Editor,
+    key::Key,
+    keymap::KeyMap,
+    message::{Effect, Msg, Page},
+    model::{
+        chats::ChatList,
+        conversation::{Conversation, FIRST_PAGE_MAX, PAGE},
+        entry::Quoted,
+    },
+    overlay::Overlay,
+    theme::Theme,
+    time::Clock,
+    view::layout::{Areas, areas, writing_columns},
+};
+
+/// How long a remark stays in the status line.
+const REMARK_MS: u64 = 4_000;
+
+/// How long a second press of the leaving key counts as one.
+const TWICE_MS: u64 = 2_000;
+
+/// Which part has the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Focus {
+    List,
+    Write,
+    Messages,
+}
+
+/// How much a remark matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    Note,
+    Good,
+    Bad,
+}
+
+/// A line that says what just happened, for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remark {
+    pub(crate) text: String,
+    pub(crate) weight: Weight,
+    pub(crate) until_ms: u64,
+}
+
+/// A question to the engine that may become stale while it is open: asked again then, never twice at once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    open: bool,
+    stale: bool,
+}
+
+impl Asked {
+    /// Whether to ask now.
+    const fn ask(&mut self) -> bool {
+        self.stale = self.open;
+        !std::mem::replace(&mut self.open, true)
+    }
+
+    /// The answer came. Whether to ask again at once.
+    const fn answered(&mut self) -> bool {
+        self.open = std::mem::replace(&mut self.stale, false);
+        self.open
+    }
+}
+
+/// What a demo or another starter wants to be seen.
+#[derive(Debug, Clone, Default)]
+pub struct Welcome {
+    /// Lines under the heading of the empty right side.
+    pub lines: Vec<String>,
+}
+
+/// Everything that the screen shows.
+pub(crate) struct App {
+    pub(crate) clock: Clock,
+    pub(crate) size: (u16, u16),
+    pub(crate) keys: KeyMap,
+    pub(crate) theme: Theme,
+    pub(crate) welcome: Welcome,
+    preview: Preview,
+    pub(crate) account: Option<AccountInfo>,
+    pub(crate) status: Option<Status>,
+    /// Why the engine is gone.
+    pub(crate) ended: Option<String>,
+    pub(crate) chats: ChatList,
+    pub(crate) open: Option<Conversation>,
+    /// What is written and not sent, by chat.
+    pub(crate) drafts: HashMap<String, Editor>,
+    /// What the text being written answers.
+    pub(crate) reply: Option<Quoted>,
+    pub(crate) focus: Focus,
+    /// The last one has the keys.
+    pub(crate) overlays: Vec<Overlay>,
+    pub(crate) remark: Option<Remark>,
+    leaving_until_ms: u64,
+    /// Whether the terminal has the keyboard; terminals that never tell are taken to have it.
+    pub(crate) focused: bool,
+    title: String,
+    new_id: Box<dyn FnMut() -> String + Send>,
+    asked_chats: Asked,
+    asked_status: Asked,
+    asked_newest: Asked,
+    asked_read: bool,
+    read_failed: bool,
+    /// A chat that was just made: opened as soon as the list has it.
+    open_when_known: Option<String>,
+    effects: Vec<Effect>,
+}
+
+impl App {
+    /// A state that knows nothing yet; `new_id` makes message ids.
+    ///
+    /// # Errors
+    /// A configuration that [`Config::parse`] would refuse.
+    pub(crate) fn new(
+        config: &Config,
+        theme: Theme,
+        zone: TimeZone,
+        size: (u16, u16),
+        new_id: impl FnMut() -> String + Send + 'static,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            clock: Clock { now_ms: 0, zone },
+            size,
+            keys: config.keymap()?,
+            theme,
+            welcome: Welcome::default(),
+            preview: config.preview,
+            account: None,
+            status: None,
+            ended: None,
+            chats: ChatList::default(),
+            open: None,
+            drafts: HashMap::new(),
+            reply: None,
+            focus: Focus::List,
+            overlays: Vec::new(),
+            remark: None,
+            leaving_until_ms: 0,
+            focused: true,
+            title: String::new(),
+            new_id: Box::new(new_id),
+            asked_chats: Asked::default(),
+            asked_status: Asked::default(),
+            asked_newest: Asked::default(),
+            asked_read: false,
+            read_failed: false,
+            open_when_known: None,
+            effects: Vec::new(),
+        })
+    }
+
+    /// Takes what happened; says what is to be done.
+    pub(crate) fn update(&mut self, msg: Msg, now_ms: u64) -> Vec<Effect> {
+        self.clock.now_ms = now_ms;
+        match msg {
+            Msg::Key(event) => self.key(Key::of(&event)),
+            Msg::Paste(text) => self.paste(&text),
+            Msg::Mouse(event) => self.mouse(&event),
+            Msg::Resize(width, height) => self.size = (width, height),
+            Msg::Focus(focused) => self.focused = focused,
+            Msg::Due => {}
+            answer => self.answer(answer),
+        }
+        self.settle();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the screen will have to change although nothing happens.
+    pub(crate) fn due_ms(&self) -> Option<u64> {
+        let remark = self.remark.as_ref().map(|remark| remark.until_ms);
+        [remark, self.clock.next_midnight_ms()].into_iter().flatten().min()
+    }
+
+    /// The parts of the screen as they are now.
+    pub(crate) fn areas(&self) -> Areas {
+        let (width, height) = self.size;
+        let rows = self.editor().map_or(1, |editor| editor.rows(writing_columns(width)).len());
+        let rows = rows + usize::from(self.reply.is_some());
+        areas(width, height, self.open.is_some(), rows)
+    }
+
+    /// Which keys count.
+    pub(crate) fn place(&self) -> Place {
+        match self.overlays.last() {
+            Some(overlay) => overlays::place(overlay),
+            None => match self.focus {
+                Focus::List => Place::List,
+                Focus::Write => Place::Write,
+                Focus::Messages => Place::Messages,
+            },
+        }
+    }
+
+    /// The text being written in the open chat.
+    pub(crate) fn editor(&self) -> Option<&Editor> {
+        self.open.as_ref().and_then(|open| self.drafts.get(&open.chat))
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        let chat = self.open.as_ref()?.chat.clone();
+        Some(self.drafts.entry(chat).or_default())
+    }
+
+    /// Something is written in a chat and not sent.
+    pub(crate) fn has_draft(&self, chat: &str) -> bool {
+        self.drafts.get(chat).is_some_and(|editor| !editor.is_blank())
+    }
+
+    /// Unread messages outside the open chat.
+    pub(crate) fn unread_elsewhere(&self) -> u64 {
+        self.chats.unread_elsewhere(self.open.as_ref().map(|open| open.chat.as_str()))
+    }
+
+    /// Somebody looks at the end of the open chat.
+    fn watched(&self) -> bool {
+        self.focused && self.overlays.is_empty() && self.open.as_ref().is_some_and(Conversation::at_end)
+    }
+
+    fn remark(&mut self, weight: Weight, text: impl Into<String>) {
+        self.remark_for(weight, text, REMARK_MS);
+    }
+
+    fn remark_for(&mut self, weight: Weight, text: impl Into<String>, ms: u64) {
+        let text = crate::text::line(&text.into());
+        self.remark = Some(Remark { text, weight, until_ms: self.clock.now_ms.saturating_add(ms) });
+    }
+
+    fn load_chats(&mut self) {
+        if self.asked_chats.ask() {
+            self.effects.push(Effect::LoadChats);
+        }
+    }
+
+    fn load_status(&mut self) {
+        if self.asked_status.ask() {
+            self.effects.push(Effect::LoadStatus);
+        }
+    }
+
+    /// Reads the end of the open chat again.
+    fn load_newest(&mut self) {
+        let Some(open) = &self.open else { return };
+        if self.asked_newest.ask() {
+            let page = Page::Newest { limit: if open.loaded { PAGE / 2 } else { PAGE } };
+            self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+        }
+    }
+
+    /// Opens a chat, unless it is open.
+    pub(crate) fn open_chat(&mut self, chat: &str) {
+        self.overlays.clear();
+        let Some(row) = self.chats.get(chat).cloned() else { return };
+        self.chats.select(chat);
+        self.focus = if row.state == ContactState::Request { Focus::Messages } else { Focus::Write };
+        if self.open.as_ref().is_some_and(|open| open.chat == chat) {
+            return;
+        }
+        self.reply = None;
+        let unread = u32::try_from(row.unread).unwrap_or(u32::MAX);
+        let limit = unread.saturating_add(PAGE / 2).clamp(PAGE, FIRST_PAGE_MAX);
+        self.open = Some(Conversation::new(chat, &row.name, row.state));
+        self.asked_newest = Asked { open: true, stale: false };
+        self.asked_read = false;
+        self.effects.push(Effect::LoadPage { chat: chat.to_owned(), page: Page::Newest { limit } });
+    }
+
+    fn close_chat(&mut self) {
+        self.open = None;
+        self.reply = None;
+        self.focus = Focus::List;
+    }
+
+    /// Brings everything that follows from the state in line with it.
+    fn settle(&mut self) {
+        let now = self.clock.now_ms;
+        if self.remark.as_ref().is_some_and(|remark| remark.until_ms <= now) {
+            self.remark = None;
+        }
+        if let Some(chat) = self.open_when_known.take_if(|chat| self.chats.get(chat).is_some()) {
+            self.open_chat(&chat);
+        }
+        let areas = self.areas();
+        self.chats.show_selection(areas.chats_in_view());
+        if let (Some(open), Some(body)) = (&mut self.open, areas.body) {
+            open.lay_out(usize::from(body.width), usize::from(body.height));
+            if let Some(id) = open.ask_older() {
+                let page = Page::Before { id, limit: PAGE };
+                self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+            }
+        }
+        self.report_read();
+        self.name_window();
+    }
+
+    /// Read receipts go out only when the chat is open, the terminal has the keyboard, and the end is in view.
+    fn report_read(&mut self) {
+        if self.asked_read || !self.watched() {
+            return;
+        }
+        if let Some(open) = &self.open
+            && let Some(id) = open.last_unread()
+        {
+            self.asked_read = true;
+            self.effects.push(Effect::Read { chat: open.chat.clone(), id: id.to_owned() });
+        }
+    }
+
+    fn name_window(&mut self) {
+        let unread = self.chats.unread_elsewhere(None);
+        let title = if unread > 0 { format!("({unread}) Subrosa") } else { "Subrosa".to_owned() };
+        if title != self.title {
+            self.title.clone_from(&title);
+            self.effects.push(Effect::Title(title));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

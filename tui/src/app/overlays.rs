@@ -1,0 +1,300 @@
+//! What lies over the screen: opening it, its keys, and the answers it waits for.
+
+use super::{App, Weight, act::edit};
+use crate::{
+    commands::{Command, Place},
+    editor::Editor,
+    key::Key,
+    message::{Effect, Msg},
+    overlay::{Join, Overlay, Target, Verify},
+    text,
+};
+
+/// Columns for questions; their texts do not wrap.
+const ONE_LINE: usize = usize::MAX / 2;
+
+/// Rows that a page key moves in a card or list.
+const PAGE_ROWS: usize = 10;
+
+/// Which keys count in an overlay.
+pub(super) const fn place(overlay: &Overlay) -> Place {
+    match overlay {
+        Overlay::Palette(_) | Overlay::Menu(_) | Overlay::Join(_) => Place::Choose,
+        Overlay::Verify(verify) if verify.number.is_some() => Place::Choose,
+        Overlay::Help { .. }
+        | Overlay::Invite(_)
+        | Overlay::Contact(_)
+        | Overlay::Verify(_)
+        | Overlay::Receipts { .. } => Place::Card,
+    }
+}
+
+impl App {
+    /// A key while something lies over the screen. `false`: nothing does.
+    pub(super) fn overlay_key(&mut self, key: Key) -> bool {
+        let Some(overlay) = self.overlays.last() else { return false };
+        // A menu's entries have the keys that they have without the menu.
+        if let Overlay::Menu(menu) = overlay
+            && let Some(command) = self.keys.command(Place::Messages, key)
+            && menu.commands.contains(&command)
+        {
+            self.overlays.pop();
+            self.run(command);
+            return true;
+        }
+        match self.keys.command(self.place(), key) {
+            Some(command) => self.overlay_command(command),
+            None => {
+                if let Some(c) = key.typed() {
+                    self.overlay_paste(c.encode_utf8(&mut [0; 4]));
+                }
+            }
+        }
+        true
+    }
+
+    fn overlay_command(&mut self, command: Command) {
+        match command {
+            Command::ChooseDown => self.overlay_move(1),
+            Command::ChooseUp => self.overlay_move(-1),
+            Command::PageDown => self.overlay_move(PAGE_ROWS.cast_signed()),
+            Command::PageUp => self.overlay_move(-PAGE_ROWS.cast_signed()),
+            Command::Confirm => self.confirm(),
+            Command::CopyCard => self.copy_card(),
+            Command::VerifyHere => match self.overlays.last_mut() {
+                Some(Overlay::Verify(verify)) => verify.number = Some(Editor::default()),
+                Some(Overlay::Contact(Some(_))) => self.show_verify(),
+                _ => {}
+            },
+            Command::AcceptHere => {
+                if let Some(Overlay::Contact(Some(contact))) = self.overlays.last() {
+                    let chat = contact.id.clone();
+                    self.effects.push(Effect::Accept { chat });
+                }
+            }
+            // The key that opened the help also closes it.
+            Command::Help if matches!(self.overlays.last(), Some(Overlay::Help { .. })) => {
+                self.overlays.pop();
+            }
+            Command::Back
+            | Command::Quit
+            | Command::QuitTwice
+            | Command::Suspend
+            | Command::Redraw
+            | Command::Palette
+            | Command::Help => {
+                self.run(command);
+            }
+            _ => {
+                let finds = match self.overlay_editor() {
+                    Some(editor) => {
+                        edit(editor, command, ONE_LINE);
+                        true
+                    }
+                    None => false,
+                };
+                if finds {
+                    self.find_again();
+                }
+            }
+        }
+    }
+
+    /// Text into a question. `false`: nothing lies over the screen.
+    pub(super) fn overlay_paste(&mut self, text: &str) -> bool {
+        if self.overlays.is_empty() {
+            return false;
+        }
+        if let Some(editor) = self.overlay_editor() {
+            editor.insert_line(text);
+            self.find_again();
+        }
+        true
+    }
+
+    fn overlay_editor(&mut self) -> Option<&mut Editor> {
+        match self.overlays.last_mut()? {
+            Overlay::Palette(palette) => Some(&mut palette.query),
+            Overlay::Join(join) if !join.waiting => Some(&mut join.link),
+            Overlay::Verify(Verify { number: Some(number), waiting: false, .. }) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn find_again(&mut self) {
+        if let Some(Overlay::Palette(mut palette)) =
+            self.overlays.pop_if(|overlay| matches!(overlay, Overlay::Palette(_)))
+        {
+            self.find(&mut palette);
+            self.overlays.push(Overlay::Palette(palette));
+        }
+    }
+
+    pub(super) fn overlay_move(&mut self, by: isize) {
+        match self.overlays.last_mut() {
+            Some(Overlay::Help { offset }) => {
+                *offset = offset.saturating_add_signed(by).min(crate::view::help::rows(&self.keys).len())
+            }
+            Some(Overlay::Palette(palette)) => {
+                palette.selected =
+                    palette.selected.saturating_add_signed(by).min(palette.found.len().saturating_sub(1));
+            }
+            Some(Overlay::Menu(menu)) => {
+                menu.selected = menu.selected.saturating_add_signed(by).min(menu.commands.len().saturating_sub(1));
+            }
+            _ => {}
+        }
+    }
+
+    fn confirm(&mut self) {
+        match self.overlays.pop() {
+            Some(Overlay::Palette(palette)) => {
+                if let Some(found) = palette.found.get(palette.selected) {
+                    let target: Target = found.target.clone();
+                    self.take_found(palette.purpose, &target);
+                } else {
+                    self.overlays.push(Overlay::Palette(palette));
+                }
+            }
+            Some(Overlay::Menu(menu)) => {
+                if let Some(command) = menu.commands.get(menu.selected) {
+                    self.run(*command);
+                }
+            }
+            Some(Overlay::Join(mut join)) => {
+                let link = join.link.text().trim().to_owned();
+                if !link.is_empty() && !join.waiting {
+                    join.waiting = true;
+                    join.error = None;
+                    self.effects.push(Effect::Join { link });
+                }
+                self.overlays.push(Overlay::Join(join));
+            }
+            Some(Overlay::Verify(mut verify)) => {
+                match verify.number.as_ref().map(|number| number.text().trim().to_owned()) {
+                    None if verify.identity.is_some() => verify.number = Some(Editor::default()),
+                    Some(number) if !number.is_empty() && !verify.waiting => {
+                        verify.waiting = true;
+                        verify.error = None;
+                        self.effects.push(Effect::Compare { chat: verify.chat.clone(), number });
+                    }
+                    _ => {}
+                }
+                self.overlays.push(Overlay::Verify(verify));
+            }
+            // Cards are read; Enter puts them away.
+            _ => {}
+        }
+    }
+
+    fn copy_card(&mut self) {
+        let text = match self.overlays.last() {
+            Some(Overlay::Invite(Some(invite))) => invite.link.clone(),
+            Some(Overlay::Verify(Verify { identity: Some(identity), .. })) => identity.safety_number.clone(),
+            Some(Overlay::Contact(Some(contact))) => contact.id.clone(),
+            _ => return,
+        };
+        self.copy(text);
+    }
+
+    pub(super) fn invite(&mut self) {
+        self.overlays.push(Overlay::Invite(None));
+        self.effects.push(Effect::Invite);
+    }
+
+    pub(super) fn show_contact(&mut self) {
+        if let Some(chat) = self.chat_here().map(str::to_owned) {
+            self.overlays.push(Overlay::Contact(None));
+            self.effects.push(Effect::LoadContact { chat });
+        }
+    }
+
+    pub(super) fn show_verify(&mut self) {
+        let chat = match self.overlays.last() {
+            Some(Overlay::Contact(Some(contact))) => Some(contact.id.clone()),
+            _ => self.chat_here().map(str::to_owned),
+        };
+        if let Some(chat) = chat {
+            self.overlays.push(Overlay::Verify(Verify {
+                chat: chat.clone(),
+                identity: None,
+                number: None,
+                waiting: false,
+                error: None,
+            }));
+            self.effects.push(Effect::LoadIdentity { chat });
+        }
+    }
+
+    pub(super) fn show_receipts(&mut self) {
+        let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
+        let (id, text) = (entry.id.clone(), entry.preview());
+        self.overlays.push(Overlay::Receipts { text, receipts: None });
+        self.effects.push(Effect::LoadReceipts { id });
+    }
+
+    /// An answer for a card; one that was closed meanwhile needs none.
+    pub(super) fn overlay_answer(&mut self, msg: Msg) {
+        let card = self.overlays.last_mut();
+        match (msg, card) {
+            (Msg::Invited(Ok(invite)), Some(Overlay::Invite(card))) => *card = Some(invite),
+            (Msg::Contact { answer: Ok(contact) }, Some(Overlay::Contact(card))) => *card = Some(contact),
+            (Msg::Receipts(Ok(receipts)), Some(Overlay::Receipts { receipts: card, .. })) => *card = Some(receipts),
+            (Msg::Invited(Err(error)), Some(Overlay::Invite(None)))
+            | (Msg::Contact { answer: Err(error) }, Some(Overlay::Contact(None)))
+            | (Msg::Receipts(Err(error)), Some(Overlay::Receipts { receipts: None, .. })) => {
+                self.overlays.pop();
+                self.failed(&error);
+            }
+            (Msg::Joined(answer), card) => match answer {
+                Ok(contact) => {
+                    if matches!(card, Some(Overlay::Join(_))) {
+                        self.overlays.pop();
+                    }
+                    self.joined(&contact);
+                }
+                Err(error) => match card {
+                    Some(Overlay::Join(join)) => {
+                        *join =
+                            Join { waiting: false, error: Some(text::line(&error.message)), link: join.link.clone() }
+                    }
+                    _ => self.failed(&error),
+                },
+            },
+            (Msg::Accepted(answer), _) => match answer {
+                Ok(contact) => {
+                    self.contact_changed(&contact);
+                    self.remark(Weight::Good, format!("{} is a contact now", contact.name));
+                }
+                Err(error) => self.failed(&error),
+            },
+            (Msg::Identity { compared, answer }, Some(Overlay::Verify(verify))) => match answer {
+                Ok(identity) => {
+                    let name = text::line(&identity.name);
+                    verify.identity = Some(identity);
+                    verify.waiting = false;
+                    if compared {
+                        verify.number = None;
+                        self.remark(Weight::Good, format!("The numbers are equal: {name} is verified"));
+                    }
+                }
+                Err(error) if compared => {
+                    verify.waiting = false;
+                    let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                    verify.error = Some(text::line(&format!("{}{hint}", error.message)));
+                }
+                Err(error) => {
+                    self.overlays.pop();
+                    self.failed(&error);
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn joined(&mut self, contact: &subrosa_client_core::api::Contact) {
+        self.contact_changed(contact);
+        self.remark(Weight::Good, format!("{} gets your introduction", contact.name));
+        self.open_when_known = Some(contact.id.clone());
+    }
+}

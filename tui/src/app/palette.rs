@@ -1,0 +1,101 @@
+//! The palette: chats and commands that match what is typed, best first.
+
+use nucleo_matcher::{
+    Config, Matcher, Utf32Str,
+    pattern::{CaseMatching, Normalization, Pattern},
+};
+
+use super::App;
+use crate::{
+    commands::TABLE,
+    editor::Editor,
+    overlay::{Found, Overlay, Palette, Purpose, Target},
+};
+
+/// More is not looked through by anybody: one types another letter.
+const MAX_FOUND: usize = 100;
+
+impl App {
+    pub(super) fn open_palette(&mut self, purpose: Purpose) {
+        let mut palette = Palette { purpose, query: Editor::default(), found: Vec::new(), selected: 0 };
+        self.find(&mut palette);
+        self.overlays.push(Overlay::Palette(palette));
+    }
+
+    /// Searches anew for what is typed.
+    pub(super) fn find(&self, palette: &mut Palette) {
+        let chats = (palette.purpose != Purpose::Commands)
+            .then(|| self.chats.rows().iter().map(|row| (row.name.clone(), Target::Chat(row.id.clone()))))
+            .into_iter()
+            .flatten();
+        let commands = (!matches!(palette.purpose, Purpose::Forward(_)))
+            .then(|| {
+                TABLE
+                    .iter()
+                    .filter(|spec| spec.palette && self.applies(spec.command))
+                    .map(|spec| (format!("{}: {}", spec.title, spec.help), Target::Command(spec.command)))
+            })
+            .into_iter()
+            .flatten();
+        let all = chats.chain(commands).map(|(title, target)| Found { title, target, matched: Vec::new() });
+        palette.found = matching(all, palette.query.text());
+        palette.selected = 0;
+    }
+
+    pub(super) fn take_found(&mut self, purpose: Purpose, target: &Target) {
+        match (purpose, target) {
+            (Purpose::Forward(body), Target::Chat(chat)) => {
+                self.open_chat(chat);
+                self.send_text(chat, body, None);
+            }
+            (_, Target::Chat(chat)) => self.open_chat(chat),
+            (_, Target::Command(command)) => self.run(*command),
+        }
+    }
+}
+
+/// The entries that match, best first; all of them, in their order, for an empty query.
+fn matching(all: impl Iterator<Item = Found>, query: &str) -> Vec<Found> {
+    if query.trim().is_empty() {
+        return all.take(MAX_FOUND).collect();
+    }
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let pattern = Pattern::parse(query, CaseMatching::Ignore, Normalization::Smart);
+    let mut letters = Vec::new();
+    let mut scored: Vec<(u32, Found)> = all
+        .filter_map(|mut found| {
+            let mut matched = Vec::new();
+            let score = pattern.indices(Utf32Str::new(&found.title, &mut letters), &mut matcher, &mut matched)?;
+            matched.sort_unstable();
+            matched.dedup();
+            found.matched = matched;
+            Some((score, found))
+        })
+        .collect();
+    // Stable: what is equally good stays in its order, newest chats first.
+    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    scored.into_iter().take(MAX_FOUND).map(|(_, found)| found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Command;
+
+    #[test]
+    fn the_best_match_comes_first_and_says_what_matched() {
+        let entry = |title: &str| Found {
+            title: title.to_owned(),
+            target: Target::Command(Command::Quit),
+            matched: Vec::new(),
+        };
+        let all = || ["Maria", "Robin", "Robert Inman", "世界"].map(entry).into_iter();
+        let titles = |query: &str| matching(all(), query).into_iter().map(|found| found.title).collect::<Vec<_>>();
+        assert_eq!(titles("").len(), 4);
+        assert_eq!(titles("robin")[0], "Robin");
+        assert_eq!(titles("rin").len(), 2);
+        assert_eq!(titles("世"), ["世界"]);
+        assert!(titles("xyz").is_empty());
+        assert_eq!(matching(all(), "rob")[0].matched, [0, 1, 2]);
+    }
+}

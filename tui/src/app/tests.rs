@@ -1,0 +1,390 @@
+//! What the interface does, without a terminal: keys and answers in, effects and pictures out.
+
+use proptest::prelude::*;
+use subrosa_client_core::{
+    ApiError, ErrorKind,
+    api::{
+        Connection, Contact, ContactEvent, ContactState, Event, EventPage, Identity, Invite, MessageStatus, StateEvent,
+    },
+};
+
+use super::*;
+use crate::{
+    fixture::{NOW, answer_page, app, app_with, message, picture, press, status, type_in, with_ana, with_ana_open},
+    keymap::Profile,
+};
+
+const SIZES: [(u16, u16); 3] = [(120, 40), (80, 24), (50, 20)];
+
+fn snapshots(name: &str, make: impl Fn((u16, u16)) -> App) {
+    for size in SIZES {
+        insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), picture(&make(size)));
+        });
+    }
+}
+
+fn events(app: &mut App, events: Vec<Event>) -> Vec<Effect> {
+    app.update(Msg::Events(EventPage { events, cursor: 1 }), NOW)
+}
+
+fn incoming(chat: &str, n: u64, body: &str) -> Event {
+    let mut message = message(chat, n, 0, false, body);
+    message.unread = Some(true);
+    Event::Message(message)
+}
+
+#[test]
+fn pictures_of_the_list() {
+    snapshots("list", |size| app(Profile::Vim, size));
+}
+
+#[test]
+fn pictures_of_a_chat() {
+    snapshots("chat", |size| with_ana_open(Profile::Vim, size));
+    snapshots("selecting", |size| {
+        let mut app = with_ana_open(Profile::Vim, size);
+        press(&mut app, "esc up up");
+        app
+    });
+    snapshots("writing", |size| {
+        let mut app = with_ana_open(Profile::Plain, size);
+        type_in(&mut app, "A longer text that is wrapped, with a second line:");
+        press(&mut app, "alt+enter");
+        type_in(&mut app, "here it is.");
+        app
+    });
+}
+
+#[test]
+fn pictures_of_what_lies_over_the_screen() {
+    snapshots("help", |size| {
+        let mut app = with_ana_open(Profile::Vim, size);
+        press(&mut app, "f1");
+        app
+    });
+    snapshots("palette", |size| {
+        let mut app = with_ana_open(Profile::Vim, size);
+        press(&mut app, "ctrl+k");
+        type_in(&mut app, "an");
+        app
+    });
+    snapshots("invite", |size| {
+        let mut app = app(Profile::Vim, size);
+        press(&mut app, "i");
+        let link =
+            "subrosa://relay.example.org/#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz01234567"
+                .to_owned();
+        app.update(Msg::Invited(Ok(Invite { link, expires_ms: NOW + 7 * 24 * 3_600_000 })), NOW);
+        app
+    });
+    snapshots("request", |size| {
+        let mut app = app(Profile::Vim, size);
+        let effects = press(&mut app, "down enter");
+        answer_page(&mut app, &effects, &[message("tess", 20, 9, false, "Hi, I am Tess. Maria gave me your name.")]);
+        app
+    });
+}
+
+#[test]
+fn pictures_without_colour_and_unicode() {
+    snapshots("ascii", |size| {
+        let mut app = app_with(&Config::default(), size, false, false);
+        let effects = press(&mut app, "enter");
+        answer_page(&mut app, &effects, &with_ana());
+        app
+    });
+}
+
+#[test]
+fn somebody_new_sees_what_to_do() {
+    snapshots("nobody", |size| {
+        let mut app = app(Profile::Vim, size);
+        app.update(Msg::Chats(Ok(subrosa_client_core::api::Chats { chats: Vec::new() })), NOW);
+        app
+    });
+}
+
+#[test]
+fn a_text_is_shown_at_once_and_sent_with_its_id() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    type_in(&mut app, "on my way?");
+    let effects = press(&mut app, "enter");
+    let id = format!("{:032x}", 0x1001);
+    assert!(effects.contains(&Effect::Send {
+        chat: "ana".to_owned(),
+        id: id.clone(),
+        body: "on my way?".to_owned(),
+        reply_to: None
+    }));
+    assert!(picture(&app).contains("on my way?") && picture(&app).contains('◷'));
+    let state = |status| {
+        Event::State(StateEvent {
+            cursor: None,
+            id: id.clone(),
+            chat: "ana".to_owned(),
+            status,
+            ts_ms: NOW,
+            error: None,
+        })
+    };
+    events(&mut app, vec![state(MessageStatus::Queued), state(MessageStatus::Sent)]);
+    assert_eq!(app.open.as_ref().unwrap().entry(&id).unwrap().status, Some(MessageStatus::Sent));
+    assert!(press(&mut app, "enter").is_empty(), "nothing is written");
+}
+
+#[test]
+fn what_the_engine_refuses_is_shown_as_failed_with_the_reason() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    type_in(&mut app, "x");
+    let Some(Effect::Send { chat, id, .. }) =
+        press(&mut app, "enter").into_iter().find(|effect| matches!(effect, Effect::Send { .. }))
+    else {
+        panic!("was not sent");
+    };
+    app.update(Msg::Sent { chat, id, answer: Err(ApiError::new(ErrorKind::Failed, "the outbox is full")) }, NOW);
+    assert!(picture(&app).contains("! failed: the outbox is full"), "{}", picture(&app));
+}
+
+#[test]
+fn pasted_lines_go_to_the_text_and_never_send() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    let effects = app.update(Msg::Paste("one\r\ntwo\n\x1b[31m".to_owned()), NOW);
+    assert!(effects.is_empty());
+    assert_eq!(app.editor().unwrap().text(), "one\ntwo\n[31m");
+}
+
+#[test]
+fn a_draft_stays_with_its_chat() {
+    let mut app = with_ana_open(Profile::Vim, (120, 40));
+    type_in(&mut app, "half a thought");
+    press(&mut app, "alt+down");
+    assert!(picture(&app).contains("half a thought"), "the list shows it: {}", picture(&app));
+    press(&mut app, "alt+up");
+    assert_eq!(app.editor().unwrap().text(), "half a thought");
+}
+
+#[test]
+fn read_receipts_need_an_open_chat_the_keyboard_and_the_end_in_view() {
+    let read = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Read { .. }));
+    let mut app = app(Profile::Vim, (80, 24));
+    assert!(!read(&events(&mut app, vec![incoming("ana", 99, "not open")])));
+    app.update(Msg::Focus(false), NOW);
+    let effects = press(&mut app, "enter");
+    let mut page = with_ana();
+    assert!(!read(&answer_page(&mut app, &effects, &page)), "nobody looks");
+    let effects = app.update(Msg::Focus(true), NOW);
+    assert!(effects.contains(&Effect::Read { chat: "ana".to_owned(), id: page[8].id.clone() }), "{effects:?}");
+    app.update(Msg::Read { chat: "ana".to_owned(), answer: Ok(Default::default()) }, NOW);
+    assert_eq!(app.chats.get("ana").unwrap().unread, 0);
+
+    press(&mut app, "pgup");
+    let mut newer = message("ana", 10, 0, false, "newer");
+    newer.unread = Some(true);
+    page.push(newer.clone());
+    let effects = events(&mut app, vec![Event::Message(newer)]);
+    assert!(!read(&answer_page(&mut app, &effects, &page)), "the end is not in view");
+    assert!(picture(&app).contains("↓ 1 new below"), "{}", picture(&app));
+    assert!(read(&press(&mut app, "esc G")), "now it is");
+}
+
+#[test]
+fn nobody_is_notified_of_what_is_looked_at_or_of_strangers() {
+    let notified = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Notify { .. }));
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    assert!(!notified(&events(&mut app, vec![incoming("ana", 50, "seen")])));
+    assert!(!notified(&events(&mut app, vec![incoming("tess", 51, "a request")])));
+    assert!(notified(&events(&mut app, vec![incoming("דניאל", 52, "elsewhere")])));
+    app.update(Msg::Focus(false), NOW);
+    let effects = events(&mut app, vec![incoming("ana", 53, "secret")]);
+    assert!(notified(&effects));
+    assert!(!format!("{effects:?}").contains("secret"), "only who wrote, unless it is wanted");
+}
+
+#[test]
+fn leaving_takes_two_presses_in_time() {
+    let mut app = app(Profile::Vim, (80, 24));
+    assert!(!press(&mut app, "ctrl+c").contains(&Effect::Quit));
+    assert!(picture(&app).contains("Press ^C again to leave"));
+    assert_eq!(app.due_ms(), Some(NOW + TWICE_MS));
+    app.update(Msg::Due, NOW + TWICE_MS + 1);
+    assert!(!picture(&app).contains("again"));
+    let key =
+        crossterm::event::KeyEvent::new(crossterm::event::KeyCode::Char('c'), crossterm::event::KeyModifiers::CONTROL);
+    assert!(!app.update(Msg::Key(key), NOW + TWICE_MS + 1).contains(&Effect::Quit));
+    assert!(app.update(Msg::Key(key), NOW + TWICE_MS + 2).contains(&Effect::Quit));
+}
+
+#[test]
+fn the_connection_is_told_as_it_is() {
+    let mut app = app(Profile::Vim, (120, 40));
+    app.update(Msg::Connection(status(Connection::Offline, 2)), NOW);
+    let shown = picture(&app);
+    assert!(shown.contains("○ offline") && shown.contains("outbox 2"), "{shown}");
+    app.update(Msg::EventsEnded(ApiError::new(ErrorKind::EngineGone, "the engine has stopped")), NOW);
+    assert!(picture(&app).contains("! the engine has stopped"));
+}
+
+#[test]
+fn a_request_is_accepted_before_one_writes() {
+    let mut app = app(Profile::Vim, (80, 24));
+    let effects = press(&mut app, "down enter");
+    answer_page(&mut app, &effects, &[message("tess", 20, 9, false, "Hi")]);
+    app.update(Msg::Paste("too early".to_owned()), NOW);
+    assert!(app.editor().is_none_or(Editor::is_empty));
+    let mut app = crate::fixture::app(Profile::Vim, (80, 24));
+    press(&mut app, "down enter");
+    assert!(press(&mut app, "a").contains(&Effect::Accept { chat: "tess".to_owned() }));
+    events(&mut app, vec![Event::Contact(ContactEvent { cursor: None, contact: contact("tess") })]);
+    type_in(&mut app, "hello");
+    assert_eq!(app.editor().unwrap().text(), "hello");
+}
+
+fn contact(name: &str) -> Contact {
+    Contact {
+        id: name.to_owned(),
+        name: name.to_owned(),
+        state: ContactState::Ok,
+        verified: false,
+        origin: "by handle".to_owned(),
+        relay: "https://relay.example.org/".to_owned(),
+        devices: 1,
+        last_seen_ms: None,
+        since_ms: NOW,
+    }
+}
+
+#[test]
+fn a_safety_number_is_compared_step_by_step() {
+    let mut app = with_ana_open(Profile::Vim, (120, 40));
+    assert!(press(&mut app, "esc c").contains(&Effect::LoadContact { chat: "ana".to_owned() }));
+    app.update(Msg::Contact { answer: Ok(contact("ana")) }, NOW);
+    assert!(press(&mut app, "v").contains(&Effect::LoadIdentity { chat: "ana".to_owned() }));
+    let identity = |verified| Identity {
+        id: "ana".to_owned(),
+        name: "ana".to_owned(),
+        safety_number: ["12345"; 12].join(" "),
+        safety_qr: "00ff".to_owned(),
+        verified,
+        changed_ms: None,
+    };
+    app.update(Msg::Identity { compared: false, answer: Ok(identity(false)) }, NOW);
+    assert!(picture(&app).contains("not verified yet"));
+    press(&mut app, "enter");
+    type_in(&mut app, "123");
+    assert!(press(&mut app, "enter").contains(&Effect::Compare { chat: "ana".to_owned(), number: "123".to_owned() }));
+    let wrong = ApiError::new(ErrorKind::IdentityChanged, "the numbers differ");
+    app.update(Msg::Identity { compared: true, answer: Err(wrong) }, NOW);
+    assert!(picture(&app).contains("the numbers differ"));
+    press(&mut app, "enter");
+    app.update(Msg::Identity { compared: true, answer: Ok(identity(true)) }, NOW);
+    assert!(picture(&app).contains("✔ verified"));
+}
+
+#[test]
+fn questions_to_the_engine_are_not_asked_twice_at_once() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    let pages = |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::LoadPage { .. })).count();
+    let first = events(&mut app, vec![incoming("ana", 60, "a")]);
+    assert_eq!(pages(&first), 1);
+    assert_eq!(pages(&events(&mut app, vec![incoming("ana", 61, "b"), incoming("ana", 62, "c")])), 0);
+    assert_eq!(pages(&answer_page(&mut app, &first, &with_ana())), 1, "what came meanwhile is asked for once");
+}
+
+#[test]
+fn a_message_is_quoted_copied_and_forwarded() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    assert!(press(&mut app, "esc y").contains(&Effect::Copy("Thank you!".to_owned())));
+    press(&mut app, "q");
+    assert_eq!(app.editor().unwrap().text(), "> Thank you!\n");
+    press(&mut app, "esc enter f");
+    type_in(&mut app, "benja");
+    let effects = press(&mut app, "enter");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Send { chat, body, .. } if chat.starts_with("benjamin") && body == "Thank you!")), "{effects:?}");
+}
+
+#[test]
+fn a_reply_names_what_it_answers_and_can_be_given_up() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    press(&mut app, "esc r");
+    assert!(picture(&app).contains("↪ ana: Thank you!"), "{}", picture(&app));
+    type_in(&mut app, "welcome");
+    let effects = press(&mut app, "enter");
+    let answered = format!("{:032x}", 9);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Send { reply_to: Some(id), .. } if *id == answered)),
+        "{effects:?}"
+    );
+    assert!(picture(&app).contains("▎ ana: Thank you!") && !picture(&app).contains('↪'));
+    press(&mut app, "esc Q");
+    assert_eq!(app.open.as_ref().unwrap().selected().unwrap().id, answered);
+    press(&mut app, "r esc");
+    assert!(app.reply.is_none() && app.focus == Focus::Write, "the first step back gives the reply up");
+}
+
+const HOSTILE: &str = "\x1b[2J\x1b]52;c;aGk=\x07\u{9b}31m\u{202e}evil\r\n\u{2066}x\u{0}\u{7f}\u{85}\u{2028}";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    /// Whatever others call themselves, write, or let the relay say: no control character reaches the screen, a title, or a notice.
+    #[test]
+    fn nothing_from_others_reaches_the_terminal_uncleaned(noise in "(\\PC|\\x1b|[\\x00-\\x1f\\x7f-\\x9f]|\u{202e}|\u{2066}|世|👩‍👧){0,60}", width in 20_u16..130, height in 4_u16..50) {
+        let text = format!("{HOSTILE}{noise}{HOSTILE}");
+        let mut app = crate::fixture::app(Profile::Vim, (width, height));
+        let mut bad = message("ana", 9, 1, false, &text);
+        bad.from.name.clone_from(&text);
+        let mut effects = Vec::new();
+        let mut chats = crate::fixture::chats();
+        for chat in &mut chats {
+            chat.name.clone_from(&text);
+            chat.last = Some(bad.clone());
+        }
+        effects.extend(app.update(Msg::Chats(Ok(subrosa_client_core::api::Chats { chats })), NOW));
+        let opened = press(&mut app, "enter");
+        effects.extend(answer_page(&mut app, &opened, &[bad.clone()]));
+        let mut person = contact("ana");
+        (person.name, person.origin, person.relay) = (text.clone(), text.clone(), text.clone());
+        effects.extend(events(&mut app, vec![
+            Event::Contact(ContactEvent { cursor: None, contact: person.clone() }),
+            Event::State(StateEvent { cursor: None, id: bad.id.clone(), chat: "ana".to_owned(), status: MessageStatus::Failed, ts_ms: NOW, error: Some(text.clone()) }),
+            Event::Notice(subrosa_client_core::api::Notice { cursor: None, code: text.clone(), text: text.clone(), chat: None, ts_ms: NOW }),
+        ]));
+        effects.extend(app.update(Msg::Focus(false), NOW));
+        let mut again = bad.clone();
+        again.chat = "דניאל".to_owned();
+        effects.extend(events(&mut app, vec![Event::Message(again)]));
+        let mut pictures = vec![picture(&app)];
+        press(&mut app, "esc");
+        pictures.push(picture(&app));
+        press(&mut app, "enter");
+        pictures.push(picture(&app));
+        press(&mut app, "esc c");
+        app.update(Msg::Contact { answer: Ok(person) }, NOW);
+        pictures.push(picture(&app));
+        press(&mut app, "esc ctrl+k");
+        pictures.push(picture(&app));
+        app.update(Msg::EventsEnded(ApiError::new(ErrorKind::Failed, text.clone()).hint(text)), NOW);
+        pictures.push(picture(&app));
+        let safe = |text: &str| !text.chars().any(|c| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+        for picture in pictures {
+            prop_assert!(safe(&picture), "{picture:?}");
+        }
+        for effect in effects {
+            if let Effect::Title(text) | Effect::Notify { title: text, .. } = &effect {
+                prop_assert!(safe(text));
+            }
+        }
+    }
+
+    /// Any keys at any size: no panic, and a picture every time.
+    #[test]
+    fn no_keys_break_it(keys in proptest::collection::vec("[a-zA-Z/?:]|enter|esc|up|down|left|pgup|pgdn|tab|home|end|f1|backspace|ctrl\\+[a-z]|alt\\+[a-z]|alt\\+(up|down|enter)", 0..60), width in 1_u16..140, height in 1_u16..50, profile in 0_u8..3) {
+        let profile = [Profile::Vim, Profile::Emacs, Profile::Plain][usize::from(profile)];
+        let mut app = crate::fixture::app(profile, (width, height));
+        for key in keys {
+            let effects = press(&mut app, &key);
+            answer_page(&mut app, &effects, &with_ana());
+            picture(&app);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The one table of commands: names, what they do, where they apply, their keys.
+//!
+//! From it come the key bindings, the help overlay, the palette, and the names in the configuration. A command that is not in
+//! the table cannot be reached; one that is in it does something ([`crate::app`] matches all of them).
+
+/// Where a key is pressed. A key is looked up in its place first, then in [`Place::Anywhere`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// Wherever one is.
+    Anywhere,
+    /// The list of chats.
+    List,
+    /// The text being written.
+    Write,
+    /// Messages, one of them selected.
+    Messages,
+    /// A list over the screen: palette, menu, results.
+    Choose,
+    /// A card over the screen that is read.
+    Card,
+}
+
+impl Place {
+    /// For headings.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Anywhere => "Anywhere",
+            Self::List => "Chats",
+            Self::Write => "Writing",
+            Self::Messages => "Messages",
+            Self::Choose => "Lists and questions",
+            Self::Card => "Cards",
+        }
+    }
+
+    /// In the order of the help.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Anywhere, Self::List, Self::Write, Self::Messages, Self::Choose, Self::Card];
+
+    /// Printable keys are text here.
+    pub(crate) const fn takes_text(self) -> bool {
+        matches!(self, Self::Write | Self::Choose)
+    }
+}
+
+/// Keys of a command in each profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keys {
+    pub(crate) vim: &'static [&'static str],
+    pub(crate) emacs: &'static [&'static str],
+    pub(crate) plain: &'static [&'static str],
+}
+
+const fn all(keys: &'static [&'static str]) -> Keys {
+    Keys { vim: keys, emacs: keys, plain: keys }
+}
+
+const fn each(vim: &'static [&'static str], emacs: &'static [&'static str], plain: &'static [&'static str]) -> Keys {
+    Keys { vim, emacs, plain }
+}
+
+/// What the table says about a command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spec {
+    pub(crate) command: Command,
+    /// In the configuration.
+    pub(crate) name: &'static str,
+    /// In menus and hints.
+    pub(crate) title: &'static str,
+    /// In the help.
+    pub(crate) help: &'static str,
+    pub(crate) places: &'static [Place],
+    pub(crate) keys: Keys,
+    /// Offered by the palette.
+    pub(crate) palette: bool,
+}
+
+macro_rules! commands {
+    ($($command:ident($name:literal, $title:literal, $help:literal, $places:expr, $keys:expr, $palette:literal);)*) => {
+        /// What a person can ask for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Command { $(#[doc = $help] $command,)* }
+
+        /// Every command, in the order of the help.
+        pub(crate) const TABLE: &[Spec] = &[$(Spec {
+            command: Command::$command, name: $name, title: $title, help: $help, places: $places, keys: $keys,
+            palette: $palette,
+        },)*];
+    };
+}
+
+use Place::{Anywhere, Card, Choose, List, Messages, Write};
+
+commands! {
+    Palette("palette", "Find", "Find a chat, a person or a command", &[Anywhere],
+        each(&["ctrl+k", "ctrl+p"], &["alt+x"], &["ctrl+k", "ctrl+p"]), false);
+    Commands("commands", "Commands", "Find a command by its name", &[List, Messages], each(&[":"], &[], &[]), false);
+    NextUnread("next-unread", "Next unread", "Open the next chat with unread messages", &[Anywhere], all(&["alt+u"]), true);
+    NextChat("next-chat", "Next chat", "Open the chat below", &[Anywhere],
+        each(&["alt+down", "tab"], &["alt+down", "tab", "alt+n"], &["alt+down", "tab"]), false);
+    PreviousChat("previous-chat", "Previous chat", "Open the chat above", &[Anywhere],
+        each(&["alt+up", "shift+tab"], &["alt+up", "shift+tab", "alt+p"], &["alt+up", "shift+tab"]), false);
+    Help("help", "Help", "All keys that work now", &[Anywhere], all(&["f1"]), true);
+    HelpHere("help-here", "Help", "All keys that work now", &[List, Messages], all(&["?"]), false);
+    Suspend("suspend", "Suspend", "Back to the shell; `fg` comes back here", &[Anywhere], all(&["ctrl+z"]), false);
+    Redraw("redraw", "Redraw", "Draw the whole screen again", &[Anywhere],
+        each(&[], &["alt+l"], &[]), true);
+    QuitTwice("quit-twice", "Leave", "Leave: press it twice", &[Anywhere], all(&["ctrl+c"]), false);
+    Quit("quit", "Leave", "Leave at once; what waits in the outbox is sent next time", &[Anywhere], all(&["ctrl+q"]), true);
+
+    Open("open", "Open", "Open the selected chat", &[List], each(&["enter", "l", "right"], &["enter", "right"], &["enter", "right"]), false);
+    ListDown("list-down", "Down", "Next chat in the list", &[List], each(&["down", "j"], &["down", "ctrl+n"], &["down"]), false);
+    ListUp("list-up", "Up", "Previous chat in the list", &[List], each(&["up", "k"], &["up", "ctrl+p"], &["up"]), false);
+    ListTop("list-top", "First", "First chat", &[List], each(&["g", "home"], &["home", "alt+<"], &["home"]), false);
+    ListBottom("list-bottom", "Last", "Last chat", &[List], each(&["G", "end"], &["end", "alt+>"], &["end"]), false);
+    Invite("invite", "Invite", "Make a contact link for somebody, with a QR code", &[List], all(&["i"]), true);
+    Join("join", "Use a link", "Open the contact link that somebody gave you", &[List], each(&["J"], &["j"], &["j"]), true);
+    Contact("contact", "Contact", "Who this is: state, devices, relay, safety number", &[List, Messages], all(&["c"]), true);
+    Verify("verify", "Verify", "Compare the safety number", &[], all(&[]), true);
+    Accept("accept", "Accept", "Accept the request of this chat: receipts begin", &[List, Messages], all(&["a"]), true);
+
+    Send("send", "Send", "Send the text", &[Write], all(&["enter"]), false);
+    Newline("newline", "New line", "Begin a new line", &[Write],
+        each(&["shift+enter", "alt+enter", "ctrl+j"], &["shift+enter", "alt+enter", "ctrl+j", "ctrl+o"], &["shift+enter", "alt+enter", "ctrl+j"]), false);
+    Browse("browse", "Messages", "Select messages instead of writing", &[Write], each(&["esc", "ctrl+up"], &["ctrl+up"], &["ctrl+up"]), false);
+    ScrollUp("scroll-up", "Older", "A page towards older messages", &[Write, Messages],
+        each(&["pgup"], &["pgup", "alt+v"], &["pgup"]), false);
+    ScrollDown("scroll-down", "Newer", "A page towards newer messages", &[Write, Messages],
+        each(&["pgdn"], &["pgdn", "ctrl+v"], &["pgdn"]), false);
+
+    WriteHere("write", "Write", "Write a message", &[Messages], each(&["i"], &["i"], &["i"]), false);
+    SelectUp("select-up", "Up", "Select the message above", &[Messages], each(&["up", "k"], &["up", "ctrl+p"], &["up"]), false);
+    SelectDown("select-down", "Down", "Select the message below", &[Messages], each(&["down", "j"], &["down", "ctrl+n"], &["down"]), false);
+    LineUp("line-up", "Line up", "Scroll a line towards older messages", &[Messages], each(&["K", "ctrl+y"], &[], &["ctrl+up"]), false);
+    LineDown("line-down", "Line down", "Scroll a line towards newer messages", &[Messages], each(&["J", "ctrl+e"], &[], &["ctrl+down"]), false);
+    HalfUp("half-up", "Half a page up", "Scroll half a page towards older messages", &[Messages], each(&["ctrl+u"], &[], &[]), false);
+    HalfDown("half-down", "Half a page down", "Scroll half a page towards newer messages", &[Messages], each(&["ctrl+d"], &[], &[]), false);
+    Oldest("oldest", "Oldest", "To the oldest message", &[Messages], each(&["g", "home"], &["home", "alt+<"], &["home"]), true);
+    Newest("newest", "Newest", "To the newest message", &[Messages], each(&["G", "end"], &["end", "alt+>"], &["end"]), true);
+    Menu("menu", "Menu", "What can be done with this message", &[Messages], all(&["enter"]), false);
+    Reply("reply", "Reply", "Answer this message", &[Messages], all(&["r"]), false);
+    JumpToQuote("jump-to-quote", "To the quoted message", "Select the message that this one answers", &[Messages], all(&["Q"]), false);
+    Copy("copy", "Copy", "Copy the message to the clipboard", &[Messages], all(&["y"]), false);
+    Quote("quote", "Quote", "Begin a message that quotes this one", &[Messages], all(&["q"]), false);
+    Forward("forward", "Forward", "Send the text on to somebody else", &[Messages], all(&["f"]), false);
+    Info("info", "Info", "When it was sent, delivered and read", &[Messages], all(&["I"]), false);
+
+    ChooseDown("choose-down", "Down", "Next entry", &[Choose, Card], each(&["down", "ctrl+n", "ctrl+j"], &["down", "ctrl+n"], &["down"]), false);
+    ChooseUp("choose-up", "Up", "Previous entry", &[Choose, Card], each(&["up", "ctrl+p"], &["up", "ctrl+p"], &["up"]), false);
+    PageDown("page-down", "Page down", "A page further", &[Choose, Card], all(&["pgdn"]), false);
+    PageUp("page-up", "Page up", "A page back", &[Choose, Card], all(&["pgup"]), false);
+    Confirm("confirm", "Go on", "Take the selected entry", &[Choose, Card], all(&["enter"]), false);
+    CopyCard("copy-card", "Copy", "Copy what the card shows (a link, a safety number)", &[Card], all(&["y"]), false);
+    VerifyHere("verify-here", "Compare", "Compare the safety number, step by step", &[Card], all(&["v"]), false);
+    AcceptHere("accept-here", "Accept", "Accept the request", &[Card], all(&["a"]), false);
+
+    Back("back", "Back", "Back: closes what is open", &[List, Messages, Choose, Card], each(&["esc"], &["esc", "ctrl+g"], &["esc"]), false);
+    BackToList("back-to-list", "Chats", "Back to the list of chats", &[Write], each(&["ctrl+b"], &["esc", "ctrl+g"], &["esc"]), false);
+    BackLeft("back-left", "Chats", "Back to the list of chats", &[Messages], each(&["h", "left"], &["left"], &["left"]), false);
+
+    Left("left", "Left", "A character left", &[Write, Choose], each(&["left"], &["left", "ctrl+b"], &["left"]), false);
+    Right("right", "Right", "A character right", &[Write, Choose], each(&["right", "ctrl+f"], &["right", "ctrl+f"], &["right"]), false);
+    Up("up", "Up", "A row up; from the first row of an empty text to the messages", &[Write], each(&["up"], &["up", "ctrl+p"], &["up"]), false);
+    Down("down", "Down", "A row down", &[Write], each(&["down"], &["down", "ctrl+n"], &["down"]), false);
+    WordLeft("word-left", "Word left", "A word left", &[Write, Choose], all(&["ctrl+left", "alt+left", "alt+b"]), false);
+    WordRight("word-right", "Word right", "A word right", &[Write, Choose], all(&["ctrl+right", "alt+right", "alt+f"]), false);
+    Home("home", "Line begin", "To the beginning of the line", &[Write, Choose], all(&["home", "ctrl+a"]), false);
+    End("end", "Line end", "To the end of the line", &[Write, Choose], all(&["end", "ctrl+e"]), false);
+    Backspace("backspace", "Delete back", "Delete the character before", &[Write, Choose], all(&["backspace", "ctrl+h"]), false);
+    Delete("delete", "Delete", "Delete the character after", &[Write, Choose], each(&["delete"], &["delete", "ctrl+d"], &["delete"]), false);
+    DeleteWord("delete-word", "Delete word", "Delete the word before", &[Write, Choose], all(&["ctrl+w", "alt+backspace", "ctrl+backspace"]), false);
+    DeleteToBegin("delete-to-begin", "Delete to begin", "Delete to the beginning of the line", &[Write, Choose], all(&["ctrl+u"]), false);
+    DeleteToEnd("delete-to-end", "Delete to end", "Delete to the end of the line", &[Write, Choose], each(&[], &["ctrl+k"], &[]), false);
+    Undo("undo", "Undo", "Take the last change of the text back", &[Write, Choose], each(&["ctrl+_", "ctrl+7", "alt+z"], &["ctrl+_", "ctrl+7", "ctrl+/"], &["ctrl+_", "ctrl+7", "alt+z"]), false);
+}
+
+impl Command {
+    /// Its row of the table.
+    pub(crate) fn spec(self) -> &'static Spec {
+        // The table has a row for every variant: the macro makes both.
+        TABLE.iter().find(|spec| spec.command == self).unwrap_or(&TABLE[0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_command_says_what_it_does() {
+        let mut names = HashSet::new();
+        for spec in TABLE {
+            assert!(names.insert(spec.name), "{} twice", spec.name);
+            assert!(!spec.title.is_empty() && !spec.help.is_empty(), "{}", spec.name);
+            assert!(spec.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", spec.name);
+            assert!(spec.palette || !spec.places.is_empty(), "{} cannot be reached", spec.name);
+            assert_eq!(spec.command.spec().name, spec.name);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The interface's part of the configuration: `[tui]`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::{
+    keymap::{KeyMap, Profile},
+    theme::{Changes, THEMES, Theme},
+};
+
+/// How much a notification says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preview {
+    /// Who, and the text.
+    Full,
+    /// Who.
+    #[default]
+    Sender,
+    /// That something came.
+    None,
+}
+
+/// How a notification is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Notify {
+    /// The terminal's bell.
+    #[default]
+    Bell,
+    /// OSC 9 and the bell: iTerm2, Windows Terminal, `WezTerm`, kitty, Ghostty.
+    Osc9,
+    /// OSC 777 and the bell: rxvt, foot, `WezTerm`, Ghostty.
+    Osc777,
+    /// Not at all.
+    Off,
+}
+
+/// `[tui]` of the configuration. Everything has a default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `vim`, `emacs` or `plain`.
+    pub profile: Profile,
+    /// A built-in theme's name; without one, `calm` or `calm-light` as the terminal's background is.
+    pub theme: Option<String>,
+    /// Colours by role, over the theme.
+    pub(crate) colours: Changes,
+    /// Keys by command.
+    pub(crate) keys: BTreeMap<String, Vec<String>>,
+    /// How notifications are given.
+    pub notify: Notify,
+    /// How much they say.
+    pub preview: Preview,
+    /// No mouse: the terminal selects text by itself then.
+    pub mouse: Option<bool>,
+}
+
+impl Config {
+    /// Reads `[tui]` out of a whole configuration.
+    ///
+    /// # Errors
+    /// What is wrong and where, for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize, Default)]
+        struct File {
+            #[serde(default)]
+            tui: Config,
+        }
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        file.tui.keymap()?;
+        file.tui.theme(true, true, false)?;
+        Ok(file.tui)
+    }
+
+    /// Names of its settings outside of tables.
+    pub const SETTINGS: &[&str] = &["tui.profile", "tui.theme", "tui.notify", "tui.preview", "tui.mouse"];
+
+    /// Changes one of [`Self::SETTINGS`].
+    ///
+    /// # Errors
+    /// The value does not fit, or there is no such setting.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        fn word<T: serde::de::DeserializeOwned>(value: &str) -> Result<T, String> {
+            let error = |error: serde::de::value::Error| error.to_string();
+            T::deserialize(serde::de::value::StrDeserializer::new(value)).map_err(error)
+        }
+        match name {
+            "tui.profile" => self.profile = word(value)?,
+            "tui.notify" => self.notify = word(value)?,
+            "tui.preview" => self.preview = word(value)?,
+            "tui.mouse" => self.mouse = Some(value == "on"),
+            "tui.theme" => {
+                self.theme = Some(value.to_owned());
+                self.theme(true, true, false)?;
+            }
+            _ => return Err(format!("the interface has no setting named {name:?}")),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn keymap(&self) -> Result<KeyMap, String> {
+        KeyMap::new(self.profile, &self.keys)
+    }
+
+    /// The theme, as far as this terminal can show it.
+    pub(crate) fn theme(&self, colour: bool, unicode: bool, light: bool) -> Result<Theme, String> {
+        let name = self.theme.as_deref().unwrap_or(if light { "calm-light" } else { "calm" });
+        let theme = Theme::named(name)
+            .ok_or_else(|| format!("there is no theme named {name:?}; there are {}", THEMES.join(", ")))?;
+        Ok(theme.changed(&self.colours)?.limited(colour, unicode))
+    }
+}
+
+/// Whether the terminal says that its background is light: `COLORFGBG`, as rxvt, Konsole and others set it.
+pub(crate) fn background_is_light(colorfgbg: Option<&str>) -> bool {
+    let background = colorfgbg.and_then(|value| value.rsplit(';').next()).and_then(|value| value.parse::<u8>().ok());
+    matches!(background, Some(7 | 9..=15))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_read_and_its_mistakes_are_named() {
+        let config = Config::parse(
+            "[other]\nx = 1\n[tui]\nprofile = \"plain\"\ntheme = \"dusk\"\nnotify = \"osc9\"\n[tui.keys]\nquit = [\"f10\"]\n[tui.colours]\nown = \"#ff0000\"\n",
+        )
+        .unwrap();
+        assert_eq!((config.profile, config.notify), (Profile::Plain, Notify::Osc9));
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+        let mut changed = Config::default();
+        for (name, value) in [
+            ("tui.profile", "emacs"),
+            ("tui.notify", "osc777"),
+            ("tui.preview", "full"),
+            ("tui.mouse", "off"),
+            ("tui.theme", "dusk"),
+        ] {
+            assert!(Config::SETTINGS.contains(&name));
+            changed.set(name, value).unwrap();
+        }
+        assert_eq!(
+            (changed.profile, changed.notify, changed.preview, changed.mouse),
+            (Profile::Emacs, Notify::Osc777, Preview::Full, Some(false))
+        );
+        assert!(
+            changed.set("tui.theme", "no").is_err()
+                && changed.set("tui.profile", "ed").is_err()
+                && changed.set("x", "y").is_err()
+        );
+        for (text, part) in [
+            ("[tui]\nprofile = \"ed\"", "ed"),
+            ("[tui]\ntheme = \"no\"", "calm"),
+            ("[tui.keys]\nfly = [\"x\"]", "fly"),
+            ("[tui]\nunknown = 1", "unknown"),
+            ("[tui.colours]\nown = \"zz\"", "own"),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_background_is_dark_unless_the_terminal_says_otherwise() {
+        for (value, light) in [
+            (None, false),
+            (Some("15;0"), false),
+            (Some("0;15"), true),
+            (Some("0;default;7"), true),
+            (Some("x"), false),
+        ] {
+            assert_eq!(background_is_light(value), light);
+        }
+    }
+}

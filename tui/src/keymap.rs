@@ -1,0 +1,157 @@
+//! Which key does what: a profile of the command table, changed by the person's configuration.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use crate::{
+    commands::{Command, Place, Spec, TABLE},
+    key::Key,
+};
+
+/// Whose habits the keys follow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Letters act while messages are selected; writing is a mode of its own.
+    #[default]
+    Vim,
+    /// Always writing; control and alt as in Emacs.
+    Emacs,
+    /// Always writing; arrows and function keys.
+    Plain,
+}
+
+/// Keys by place.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyMap {
+    pub(crate) profile: Profile,
+    bound: HashMap<(Place, Key), Command>,
+    keys: HashMap<Command, Vec<Key>>,
+}
+
+impl KeyMap {
+    /// The profile's keys, with those that the configuration changes.
+    ///
+    /// # Errors
+    /// The first entry of the configuration that is no command or no key.
+    pub(crate) fn new(profile: Profile, changes: &BTreeMap<String, Vec<String>>) -> Result<Self, String> {
+        let mut map = Self { profile, bound: HashMap::new(), keys: HashMap::new() };
+        for spec in TABLE {
+            let names = match profile {
+                Profile::Vim => spec.keys.vim,
+                Profile::Emacs => spec.keys.emacs,
+                Profile::Plain => spec.keys.plain,
+            };
+            for name in names {
+                map.bind(spec, name.parse().map_err(|error| format!("{}: {error}", spec.name))?);
+            }
+        }
+        for (name, keys) in changes {
+            let spec = TABLE
+                .iter()
+                .find(|spec| spec.name == name)
+                .ok_or_else(|| format!("there is no command named {name:?}; F1 shows their names"))?;
+            map.free(spec.command);
+            for key in keys {
+                map.bind(spec, key.parse().map_err(|error| format!("{name}: {key:?} is no key: {error}"))?);
+            }
+        }
+        Ok(map)
+    }
+
+    fn bind(&mut self, spec: &Spec, key: Key) {
+        for place in spec.places {
+            // A key has one meaning in a place: the newer one.
+            if let Some(before) = self.bound.insert((*place, key), spec.command)
+                && before != spec.command
+                && !self.bound.iter().any(|((_, other), command)| *other == key && *command == before)
+                && let Some(keys) = self.keys.get_mut(&before)
+            {
+                keys.retain(|other| *other != key);
+            }
+        }
+        self.keys.entry(spec.command).or_default().push(key);
+    }
+
+    fn free(&mut self, command: Command) {
+        self.bound.retain(|_, bound| *bound != command);
+        self.keys.remove(&command);
+    }
+
+    /// What a key does in a place.
+    pub(crate) fn command(&self, place: Place, key: Key) -> Option<Command> {
+        let here = self.bound.get(&(place, key));
+        // What types a character is text where text is written, whatever it means elsewhere.
+        let anywhere =
+            || self.bound.get(&(Place::Anywhere, key)).filter(|_| !(place.takes_text() && key.typed().is_some()));
+        here.or_else(anywhere).copied()
+    }
+
+    /// A command's keys, the usual one first.
+    pub(crate) fn keys(&self, command: Command) -> &[Key] {
+        self.keys.get(&command).map_or(&[], Vec::as_slice)
+    }
+
+    /// The key to name in a hint.
+    pub(crate) fn hint(&self, command: Command) -> Option<String> {
+        self.keys(command).first().map(ToString::to_string)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(profile: Profile) -> KeyMap {
+        KeyMap::new(profile, &BTreeMap::new()).unwrap()
+    }
+
+    fn key(text: &str) -> Key {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn no_profile_binds_a_key_twice_in_a_place() {
+        for profile in [Profile::Vim, Profile::Emacs, Profile::Plain] {
+            let map = map(profile);
+            for spec in TABLE {
+                let names = match profile {
+                    Profile::Vim => spec.keys.vim,
+                    Profile::Emacs => spec.keys.emacs,
+                    Profile::Plain => spec.keys.plain,
+                };
+                for (name, place) in names.iter().flat_map(|name| spec.places.iter().map(move |place| (name, place))) {
+                    assert_eq!(map.command(*place, key(name)), Some(spec.command), "{profile:?} {place:?} {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn in_every_profile_one_can_leave_write_and_find_help() {
+        for profile in [Profile::Vim, Profile::Emacs, Profile::Plain] {
+            let map = map(profile);
+            for place in Place::ALL {
+                assert_eq!(map.command(place, key("ctrl+c")), Some(Command::QuitTwice));
+                assert_eq!(map.command(place, key("f1")), Some(Command::Help));
+            }
+            assert_eq!(map.command(Place::Write, key("enter")), Some(Command::Send));
+            assert_eq!(map.command(Place::Write, key("?")), None, "a question mark is text");
+        }
+    }
+
+    #[test]
+    fn the_configuration_moves_keys_and_its_mistakes_are_named() {
+        let changes = BTreeMap::from([("help".to_owned(), vec!["ctrl+k".to_owned(), "f2".to_owned()])]);
+        let changed = KeyMap::new(Profile::Vim, &changes).unwrap();
+        assert_eq!(changed.command(Place::List, key("f2")), Some(Command::Help));
+        assert_eq!(changed.command(Place::List, key("ctrl+k")), Some(Command::Help));
+        assert_eq!(changed.command(Place::List, key("f1")), None);
+        assert_eq!(changed.hint(Command::Palette).as_deref(), Some("^P"));
+        for (name, keys) in [("fly", vec!["f2".to_owned()]), ("help", vec!["hyper+x".to_owned()])] {
+            let error = KeyMap::new(Profile::Vim, &BTreeMap::from([(name.to_owned(), keys)])).unwrap_err();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What goes into the state ([`Msg`]) and what comes out of it ([`Effect`]).
+//!
+//! The state is changed by one function, [`crate::app::App::update`], which does nothing else: everything that takes time or
+//! touches the world is an effect, done outside, whose outcome comes back as a message.
+
+use crossterm::event::{KeyEvent, MouseEvent};
+use subrosa_client_core::{
+    ApiError,
+    api::{AccountInfo, Chats, Contact, Done, EventPage, History, Identity, Invite, Receipts, Sent, Status},
+};
+
+/// Something happened.
+#[derive(Debug)]
+pub(crate) enum Msg {
+    Key(KeyEvent),
+    Paste(String),
+    Mouse(MouseEvent),
+    Resize(u16, u16),
+    /// The terminal's window got or lost the keyboard.
+    Focus(bool),
+    /// The moment that [`crate::app::App::due_ms`] named has come.
+    Due,
+    /// Events are followed from now on: what is asked now misses none.
+    Begun,
+    Account(Result<AccountInfo, ApiError>),
+    /// The connection is another one.
+    Connection(Status),
+    Chats(Result<Chats, ApiError>),
+    Status(Result<Status, ApiError>),
+    Page {
+        chat: String,
+        page: Page,
+        answer: Result<History, ApiError>,
+    },
+    Events(EventPage),
+    /// The engine no longer tells events, and why.
+    EventsEnded(ApiError),
+    Sent {
+        chat: String,
+        id: String,
+        answer: Result<Sent, ApiError>,
+    },
+    Read {
+        chat: String,
+        answer: Result<Done, ApiError>,
+    },
+    Invited(Result<Invite, ApiError>),
+    Joined(Result<Contact, ApiError>),
+    Accepted(Result<Contact, ApiError>),
+    Contact {
+        answer: Result<Contact, ApiError>,
+    },
+    Identity {
+        compared: bool,
+        answer: Result<Identity, ApiError>,
+    },
+    Receipts(Result<Receipts, ApiError>),
+    /// Too long for the terminal's clipboard.
+    NotCopied,
+}
+
+/// Which part of a history was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Page {
+    Newest { limit: u32 },
+    Before { id: String, limit: u32 },
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    LoadChats,
+    LoadStatus,
+    LoadPage {
+        chat: String,
+        page: Page,
+    },
+    Send {
+        chat: String,
+        id: String,
+        body: String,
+        reply_to: Option<String>,
+    },
+    Read {
+        chat: String,
+        id: String,
+    },
+    Invite,
+    Join {
+        link: String,
+    },
+    Accept {
+        chat: String,
+    },
+    LoadContact {
+        chat: String,
+    },
+    LoadIdentity {
+        chat: String,
+    },
+    Compare {
+        chat: String,
+        number: String,
+    },
+    LoadReceipts {
+        id: String,
+    },
+    /// To the clipboard.
+    Copy(String),
+    /// The window's title.
+    Title(String),
+    /// Somebody wrote while nobody looked.
+    Notify {
+        title: String,
+        body: String,
+    },
+    Suspend,
+    /// Draw everything anew, also what did not change.
+    Redraw,
+    Quit,
+}

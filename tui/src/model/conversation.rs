@@ -1,0 +1,482 @@
+//! An open conversation: the part of its messages that is loaded, where the view stands, and what is new in it.
+
+use std::collections::{HashMap, HashSet};
+
+use subrosa_client_core::{
+    api::{ContactState, Message, MessageStatus},
+    limits::MAX_HISTORY_PAGE,
+};
+
+use super::entry::{Entry, advanced};
+use crate::{
+    scroll::{self, Anchor},
+    text,
+    time::Clock,
+};
+
+/// Messages asked for at once: several screens.
+pub(crate) const PAGE: u32 = 100;
+
+/// Asked for at most when a chat with many unread messages is opened at the first of them.
+pub(crate) const FIRST_PAGE_MAX: u32 = 600;
+
+/// Messages of the same person so close together stand under one name.
+const GROUP_MS: u64 = 5 * 60 * 1_000;
+
+/// Below this width a name stands above its messages, not beside them.
+pub(crate) const BESIDE_MIN: usize = 60;
+
+/// `09:41 `, the mark before it and the space after the name.
+const MARGIN_FIXED: usize = 1 + 6 + 2;
+
+/// Columns for names beside messages: short ones are not worth less, long ones not more.
+const NAME_COLUMNS: std::ops::RangeInclusive<usize> = 4..=14;
+
+/// Columns for ticks and the space before them.
+pub(crate) const TICKS: usize = 4;
+
+/// Messages kept while the view is at the end: what is further up is loaded again when it is wanted.
+const MAX_AT_END: usize = 1_000;
+
+/// Rows of what was read before that stay above the line before new messages.
+const CONTEXT_ROWS: usize = 2;
+
+/// Older messages are asked for when the view is so near to the first loaded one.
+const NEAR_ROWS: usize = 30;
+
+/// Indent of messages under a name.
+const INDENT: usize = 2;
+
+/// How a message is laid out at a width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Columns {
+    /// Time and name beside the text; otherwise above it.
+    pub(crate) beside: bool,
+    pub(crate) name: usize,
+    /// Before the text.
+    pub(crate) margin: usize,
+    pub(crate) body: usize,
+}
+
+/// Where the view stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Hold {
+    /// At the newest message, also when there are newer ones.
+    End,
+    /// This row of this message is on top.
+    At { id: String, row: usize },
+}
+
+/// Whether there are messages before the loaded ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edge {
+    /// Maybe; nobody has asked.
+    More,
+    /// Asked.
+    Loading,
+    /// These are the first.
+    End,
+}
+
+/// The open conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Conversation {
+    pub(crate) chat: String,
+    pub(crate) name: String,
+    pub(crate) state: ContactState,
+    /// Oldest first.
+    entries: Vec<Entry>,
+    pub(crate) older: Edge,
+    pub(crate) loaded: bool,
+    hold: Hold,
+    /// The selected message.
+    selected: Option<String>,
+    /// The message that the line before new messages stands before. It does not move while somebody reads.
+    new_from: Option<String>,
+    /// The first unread message comes into view as soon as heights are known.
+    to_unread: bool,
+    /// Came while the end was out of view.
+    pub(crate) below: usize,
+    pub(crate) columns: Columns,
+    heights: Vec<usize>,
+    view: usize,
+}
+
+impl Conversation {
+    pub(crate) fn new(chat: &str, name: &str, state: ContactState) -> Self {
+        Self {
+            chat: chat.to_owned(),
+            name: name.to_owned(),
+            state,
+            entries: Vec::new(),
+            older: Edge::Loading,
+            loaded: false,
+            hold: Hold::End,
+            selected: None,
+            new_from: None,
+            to_unread: false,
+            below: 0,
+            columns: Columns { beside: true, name: 4, margin: MARGIN_FIXED, body: 1 },
+            heights: Vec::new(),
+            view: 0,
+        }
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(crate) fn entry(&self, id: &str) -> Option<&Entry> {
+        self.index(id).map(|at| &self.entries[at])
+    }
+
+    fn index(&self, id: &str) -> Option<usize> {
+        self.entries.iter().rposition(|entry| entry.id == id)
+    }
+
+    /// The newest page, when the chat is opened or when something happened in it: what is stored is what is shown.
+    /// `watched`: the end is in view and somebody looks. `false`: so much came that the page does not reach back to what is
+    /// loaded; nothing was changed, ask for more. The longest page is always taken.
+    pub(crate) fn newest(&mut self, messages: &[Message], asked: u32, watched: bool, clock: &Clock) -> bool {
+        let complete = u32::try_from(messages.len()).unwrap_or(u32::MAX) < asked;
+        let in_page: HashSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+        let in_page = |id: &str| in_page.contains(id);
+        let begin = self.entries.iter().position(|entry| in_page(&entry.id));
+        let gap = begin.is_none() && !messages.is_empty() && self.entries.iter().any(|entry| !entry.local);
+        if gap && asked < MAX_HISTORY_PAGE {
+            return false;
+        }
+        let first = !std::mem::replace(&mut self.loaded, true);
+        let old = std::mem::take(&mut self.entries);
+        let mut before = Vec::new();
+        let mut waiting = Vec::new();
+        let mut known = HashMap::new();
+        for (at, entry) in old.into_iter().enumerate() {
+            if in_page(&entry.id) {
+                known.insert(entry.id.clone(), entry);
+            } else if entry.local {
+                // Ours, which the engine did not have yet when it answered.
+                waiting.push(entry);
+            } else if begin.is_some_and(|begin| at < begin) {
+                before.push(entry);
+            }
+        }
+        self.entries = before;
+        for message in messages {
+            let newer = Entry::new(message, clock);
+            if let Some(mut entry) = known.remove(&newer.id) {
+                entry.renew(newer);
+                self.entries.push(entry);
+            } else {
+                if !first && !newer.outgoing {
+                    self.arrived(&newer, watched);
+                }
+                self.entries.push(newer);
+            }
+        }
+        self.entries.append(&mut waiting);
+        if complete && begin.is_none_or(|_| self.entries.len() == messages.len()) {
+            self.older = Edge::End;
+        } else if first || gap {
+            self.older = Edge::More;
+        }
+        if first {
+            self.new_from = self.entries.iter().find(|entry| entry.unread).map(|entry| entry.id.clone());
+            self.to_unread = self.new_from.is_some();
+        }
+        if self.hold == Hold::End && !self.to_unread && self.entries.len() > MAX_AT_END {
+            self.entries.drain(..self.entries.len() - MAX_AT_END);
+            self.older = Edge::More;
+        }
+        self.mark_places();
+        true
+    }
+
+    /// Somebody else's message that was not here before.
+    fn arrived(&mut self, entry: &Entry, watched: bool) {
+        if self.hold != Hold::End {
+            self.below += 1;
+        }
+        // The line moves on only when all after it has been read.
+        let line = self.new_from.as_deref().and_then(|id| self.index(id));
+        let read = line.is_none_or(|at| self.entries[at..].iter().all(|entry| !entry.unread));
+        if !watched && entry.unread && read {
+            self.new_from = Some(entry.id.clone());
+        }
+    }
+
+    /// A page before the first loaded message.
+    pub(crate) fn before(&mut self, messages: &[Message], asked: u32, clock: &Clock) {
+        let complete = u32::try_from(messages.len()).unwrap_or(u32::MAX) < asked;
+        let mut page: Vec<Entry> = messages
+            .iter()
+            .filter(|message| self.index(&message.id).is_none())
+            .map(|message| Entry::new(message, clock))
+            .collect();
+        page.append(&mut self.entries);
+        self.entries = page;
+        self.older = if complete { Edge::End } else { Edge::More };
+        self.mark_places();
+    }
+
+    /// A message of ours that the engine is about to get.
+    pub(crate) fn push_own(&mut self, message: &Message, clock: &Clock) {
+        let mut entry = Entry::new(message, clock);
+        entry.local = true;
+        self.entries.push(entry);
+        self.new_from = None;
+        self.go_to_end();
+        self.mark_places();
+    }
+
+    /// How far a message got. `false`: it is not loaded here.
+    pub(crate) fn set_status(&mut self, id: &str, status: MessageStatus, error: Option<&str>) -> bool {
+        let Some(at) = self.index(id) else { return false };
+        let entry = &mut self.entries[at];
+        entry.status = Some(entry.status.map_or(status, |old| advanced(old, status)));
+        if status == MessageStatus::Failed {
+            entry.error = error.map(text::line);
+        }
+        true
+    }
+
+    /// Everything that is loaded has been read.
+    pub(crate) fn set_read(&mut self) {
+        for entry in &mut self.entries {
+            entry.unread = false;
+        }
+    }
+
+    /// The newest message that is to be reported as read.
+    pub(crate) fn last_unread(&self) -> Option<&str> {
+        self.entries.iter().rev().find(|entry| entry.unread).map(|entry| entry.id.as_str())
+    }
+
+    /// Days, groups and minutes begin where the message before differs.
+    fn mark_places(&mut self) {
+        let mut before: Option<(Option<jiff::civil::Date>, String, u64, String)> = None;
+        for entry in &mut self.entries {
+            let new = self.new_from.as_deref() == Some(&entry.id);
+            entry.first_of_day = before.as_ref().is_none_or(|(day, ..)| *day != entry.day);
+            entry.first_of_group = new
+                || entry.first_of_day
+                || before.as_ref().is_none_or(|(_, from, ts, _)| {
+                    *from != entry.from_id || entry.ts_ms.saturating_sub(*ts) > GROUP_MS
+                });
+            entry.first_of_minute =
+                entry.first_of_group || before.as_ref().is_none_or(|(.., minute)| *minute != entry.minute);
+            before = Some((entry.day, entry.from_id.clone(), entry.ts_ms, entry.minute.clone()));
+        }
+    }
+
+    /// The line before new messages: the message after it, and how many are new.
+    pub(crate) fn new_line(&self) -> Option<(&str, usize)> {
+        let id = self.new_from.as_deref()?;
+        let at = self.index(id)?;
+        Some((id, self.entries[at..].iter().filter(|entry| !entry.outgoing).count()))
+    }
+
+    /// Computes all heights for this size, and where the view stands. Only what was not wrapped for this width is wrapped.
+    pub(crate) fn lay_out(&mut self, width: usize, view: usize) {
+        let beside = width >= BESIDE_MIN;
+        let name = text::width(&self.name).clamp(*NAME_COLUMNS.start(), *NAME_COLUMNS.end());
+        let margin = if beside { MARGIN_FIXED + name } else { INDENT };
+        let body = width.saturating_sub(margin + TICKS + 1).max(1);
+        self.columns = Columns { beside, name, margin, body };
+        self.view = view;
+        let new_from = self.new_from.as_deref();
+        self.heights = self
+            .entries
+            .iter_mut()
+            .enumerate()
+            .map(|(at, entry)| {
+                let parts = Parts::of(entry, at, beside, new_from == Some(&entry.id));
+                parts.before()
+                    + usize::from(entry.reply.is_some())
+                    + entry.rows(body).len()
+                    + usize::from(entry.failed())
+            })
+            .collect();
+        if std::mem::take(&mut self.to_unread)
+            && let Some(at) = new_from.and_then(|id| self.index(id))
+        {
+            // A little of what was read before stays in view.
+            let top = scroll::begin_of(&self.heights, at).saturating_sub(CONTEXT_ROWS);
+            self.set_top(top);
+        }
+        if self.hold != Hold::End && self.top() == scroll::end(&self.heights, self.view) {
+            self.hold = Hold::End;
+        }
+        if self.hold == Hold::End {
+            self.below = 0;
+        }
+    }
+
+    /// What stands above a message's text.
+    pub(crate) fn parts(&self, at: usize) -> Parts {
+        let entry = &self.entries[at];
+        Parts::of(entry, at, self.columns.beside, self.new_from.as_deref() == Some(&entry.id))
+    }
+
+    /// The topmost row in view.
+    pub(crate) fn top(&self) -> usize {
+        let end = scroll::end(&self.heights, self.view);
+        match &self.hold {
+            Hold::End => end,
+            Hold::At { id, row } => {
+                self.index(id).map_or(end, |block| scroll::row_of(&self.heights, Anchor { block, row: *row }).min(end))
+            }
+        }
+    }
+
+    /// Messages in view: index of the first, its rows above the view, index of the last.
+    pub(crate) fn visible(&self) -> Option<(usize, usize, usize)> {
+        scroll::visible(&self.heights, self.top(), self.view).map(|(first, last)| (first.block, first.row, last))
+    }
+
+    /// Rows of all loaded messages.
+    pub(crate) fn total(&self) -> usize {
+        scroll::total(&self.heights)
+    }
+
+    fn set_top(&mut self, top: usize) {
+        self.hold = if top >= scroll::end(&self.heights, self.view) {
+            Hold::End
+        } else {
+            match scroll::anchor_at(&self.heights, top) {
+                Some(anchor) => Hold::At { id: self.entries[anchor.block].id.clone(), row: anchor.row },
+                None => Hold::End,
+            }
+        };
+    }
+
+    /// The newest message is in view.
+    pub(crate) fn at_end(&self) -> bool {
+        self.loaded && self.hold == Hold::End && !self.to_unread
+    }
+
+    pub(crate) fn scroll(&mut self, by: isize) {
+        self.set_top(scroll::moved(self.top(), by, &self.heights, self.view));
+    }
+
+    /// A page keeps two rows of the one before in view.
+    pub(crate) fn page(&mut self, older: bool) {
+        let by = isize::try_from(self.view.saturating_sub(2).max(1)).unwrap_or(1);
+        self.scroll(if older { -by } else { by });
+    }
+
+    pub(crate) fn half_page(&mut self, older: bool) {
+        let by = isize::try_from((self.view / 2).max(1)).unwrap_or(1);
+        self.scroll(if older { -by } else { by });
+    }
+
+    pub(crate) fn go_to_end(&mut self) {
+        self.hold = Hold::End;
+        self.below = 0;
+        if self.selected.is_some() {
+            self.selected = self.entries.last().map(|entry| entry.id.clone());
+        }
+    }
+
+    pub(crate) fn go_to_begin(&mut self) {
+        self.set_top(0);
+        if self.selected.is_some() {
+            self.selected = self.entries.first().map(|entry| entry.id.clone());
+        }
+    }
+
+    pub(crate) fn selected(&self) -> Option<&Entry> {
+        self.selected.as_deref().and_then(|id| self.entry(id))
+    }
+
+    /// Selects the lowest message in view, if none is selected.
+    pub(crate) fn begin_selecting(&mut self) {
+        if self.selected().is_none() {
+            let last = self.visible().map(|(_, _, last)| last);
+            self.selected = last.and_then(|at| self.entries.get(at)).map(|entry| entry.id.clone());
+        }
+    }
+
+    pub(crate) fn end_selecting(&mut self) {
+        self.selected = None;
+    }
+
+    pub(crate) fn select(&mut self, id: &str) {
+        if self.index(id).is_some() {
+            self.selected = Some(id.to_owned());
+            self.show_selected();
+        }
+    }
+
+    /// Selects the message above or below. A message that is higher than the view is first scrolled through.
+    pub(crate) fn select_beside(&mut self, older: bool) {
+        let Some(at) = self.selected.as_deref().and_then(|id| self.index(id)) else {
+            return self.begin_selecting();
+        };
+        let begin = scroll::begin_of(&self.heights, at);
+        let end = begin + self.heights.get(at).copied().unwrap_or(0);
+        let top = self.top();
+        if older && begin < top && end > top {
+            return self.scroll(-isize::try_from((top - begin).min(self.view.max(2) - 1)).unwrap_or(1));
+        }
+        if !older && end > top + self.view && begin < top + self.view {
+            return self.scroll(isize::try_from((end - top - self.view).min(self.view.max(2) - 1)).unwrap_or(1));
+        }
+        let next = if older { at.saturating_sub(1) } else { (at + 1).min(self.entries.len().saturating_sub(1)) };
+        self.selected = self.entries.get(next).map(|entry| entry.id.clone());
+        self.show_selected();
+    }
+
+    fn show_selected(&mut self) {
+        if let Some(at) = self.selected.as_deref().and_then(|id| self.index(id)) {
+            let begin = scroll::begin_of(&self.heights, at);
+            let height = self.heights.get(at).copied().unwrap_or(0);
+            self.set_top(scroll::showing(self.top(), begin, height, self.view));
+        }
+    }
+
+    /// The message at a row of the view, for the mouse.
+    pub(crate) fn at_row(&self, row: usize) -> Option<&str> {
+        let blank = self.view.saturating_sub(self.total());
+        let row = row.checked_sub(blank)? + self.top();
+        (row < self.total())
+            .then(|| scroll::anchor_at(&self.heights, row))
+            .flatten()
+            .map(|at| self.entries[at.block].id.as_str())
+    }
+
+    /// The message before which older ones are wanted now; they are taken to be asked for.
+    pub(crate) fn ask_older(&mut self) -> Option<String> {
+        let near = self.top() <= self.view.max(NEAR_ROWS);
+        if !(self.loaded && self.older == Edge::More && near) {
+            return None;
+        }
+        let first = self.entries.iter().find(|entry| !entry.local)?.id.clone();
+        self.older = Edge::Loading;
+        Some(first)
+    }
+}
+
+/// What stands above a message's text, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) gap: bool,
+    pub(crate) day: bool,
+    pub(crate) new: bool,
+    pub(crate) header: bool,
+}
+
+impl Parts {
+    const fn of(entry: &Entry, at: usize, beside: bool, new: bool) -> Self {
+        let gap = at > 0 && entry.first_of_group && !new;
+        Self { gap, day: entry.first_of_day, new, header: !beside && entry.first_of_group }
+    }
+
+    pub(crate) fn before(self) -> usize {
+        [self.gap, self.day, self.new, self.header].into_iter().map(usize::from).sum()
+    }
+}
+
+#[cfg(test)]
+#[path = "conversation_tests.rs"]
+mod tests;

@@ -1,0 +1,148 @@
+//! One message as it is shown: cleaned text, and its rows at the width they were last wrapped for.
+
+use std::ops::Range;
+
+use jiff::civil::Date;
+use subrosa_client_core::api::{Message, MessageStatus};
+
+use crate::{text, time::Clock};
+
+/// What a message answers, in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Quoted {
+    pub(crate) id: String,
+    /// Who wrote it; nobody, if it is not stored here.
+    pub(crate) name: Option<String>,
+    pub(crate) text: String,
+}
+
+/// A message in a conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) from_id: String,
+    pub(crate) name: String,
+    pub(crate) outgoing: bool,
+    pub(crate) ts_ms: u64,
+    pub(crate) day: Option<Date>,
+    pub(crate) minute: String,
+    /// Cleaned: nothing in it does anything to a terminal.
+    pub(crate) body: String,
+    pub(crate) links: Vec<Range<usize>>,
+    /// What it answers.
+    pub(crate) reply: Option<Quoted>,
+    /// Ours only.
+    pub(crate) status: Option<MessageStatus>,
+    /// Why it failed.
+    pub(crate) error: Option<String>,
+    pub(crate) unread: bool,
+    /// Ours, shown before the engine has confirmed it.
+    pub(crate) local: bool,
+    /// Begins a day.
+    pub(crate) first_of_day: bool,
+    /// Somebody else wrote the one before, or it is long ago.
+    pub(crate) first_of_group: bool,
+    /// Another minute than the one before.
+    pub(crate) first_of_minute: bool,
+    wrapped: Option<(usize, Vec<Range<usize>>)>,
+}
+
+impl Entry {
+    pub(crate) fn new(message: &Message, clock: &Clock) -> Self {
+        let body = if message.unknown {
+            "a message that this version of subrosa cannot show: a newer one can".to_owned()
+        } else {
+            text::lines(&message.body)
+        };
+        Self {
+            id: message.id.clone(),
+            from_id: message.from.id.clone(),
+            name: text::line(&message.from.name),
+            outgoing: message.outgoing,
+            ts_ms: message.ts_ms,
+            day: clock.day(message.ts_ms),
+            minute: clock.minute(message.ts_ms),
+            links: text::links(&body),
+            reply: message.reply_to.as_ref().map(|reply| Quoted {
+                id: reply.id.clone(),
+                name: reply.from.as_ref().map(|person| text::line(&person.name)),
+                text: reply.quote.as_deref().map_or_else(|| "a message that is not here".to_owned(), text::line),
+            }),
+            body,
+            status: message.status,
+            error: None,
+            unread: message.unread == Some(true),
+            local: false,
+            first_of_day: false,
+            first_of_group: true,
+            first_of_minute: true,
+            wrapped: None,
+        }
+    }
+
+    /// Takes over what a newer reading of the same message says.
+    pub(crate) fn renew(&mut self, newer: Self) {
+        let status = match (self.status, newer.status) {
+            (Some(old), Some(new)) => Some(advanced(old, new)),
+            (old, new) => new.or(old),
+        };
+        let wrapped = if self.body == newer.body { self.wrapped.take() } else { None };
+        let error = self.error.take().filter(|_| status == Some(MessageStatus::Failed));
+        *self = Self { status, wrapped, error, ..newer };
+    }
+
+    /// The rows of the text at this width; wrapped only when the width is another one.
+    pub(crate) fn rows(&mut self, columns: usize) -> &[Range<usize>] {
+        if self.wrapped.as_ref().is_none_or(|(at, _)| *at != columns) {
+            self.wrapped = Some((columns, text::wrap(&self.body, columns)));
+        }
+        self.wrapped.as_ref().map_or(&[], |(_, rows)| rows)
+    }
+
+    /// The rows as they were last wrapped.
+    pub(crate) fn wrapped(&self) -> &[Range<usize>] {
+        self.wrapped.as_ref().map_or(&[], |(_, rows)| rows)
+    }
+
+    /// Worth a line of its own under the text.
+    pub(crate) const fn failed(&self) -> bool {
+        matches!(self.status, Some(MessageStatus::Failed | MessageStatus::Expired))
+    }
+
+    /// What the message says in one line.
+    pub(crate) fn preview(&self) -> String {
+        text::line(&self.body)
+    }
+}
+
+/// A status that events and answers report is taken over unless it is the older of the two: an answer may have been read
+/// before an event that was handled first. Whatever failed may go on when it is tried again.
+pub(crate) const fn advanced(old: MessageStatus, new: MessageStatus) -> MessageStatus {
+    use MessageStatus::{Delivered, Queued, Read, Sent};
+    match (old, new) {
+        (Read, Queued | Sent | Delivered) | (Delivered, Queued | Sent) | (Sent, Queued) => old,
+        _ => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_never_goes_back_but_failures_show_and_end() {
+        use MessageStatus::{Delivered, Expired, Failed, Queued, Read, Sent};
+        for (old, new, shown) in [
+            (Queued, Sent, Sent),
+            (Sent, Queued, Sent),
+            (Read, Delivered, Read),
+            (Delivered, Read, Read),
+            (Queued, Failed, Failed),
+            (Sent, Expired, Expired),
+            (Failed, Queued, Queued),
+            (Failed, Sent, Sent),
+        ] {
+            assert_eq!(advanced(old, new), shown, "{old:?} {new:?}");
+        }
+    }
+}

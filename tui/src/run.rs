@@ -1,0 +1,181 @@
+//! The loop between terminal, state and engine: it waits for whatever comes first, and draws only when something changed.
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use crossterm::event::{Event as Input, EventStream, KeyEventKind};
+use futures_util::StreamExt as _;
+use jiff::{Timestamp, tz::TimeZone};
+use subrosa_client_core::Client;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    app::{App, Welcome},
+    config::{Config, Notify, background_is_light},
+    message::{Effect, Msg},
+    terminal::Screen,
+    worker::Worker,
+};
+
+/// Outcomes that wait for the interface. Tasks wait when it is full; the interface never does.
+const NEWS_QUEUE: usize = 256;
+
+/// Keys that wait for the interface: a pasted text without brackets is many of them.
+const INPUT_QUEUE: usize = 1_024;
+
+/// Messages handled before the next frame: what pours in is shown together.
+const MAX_BATCH: usize = 128;
+
+/// What the interface needs.
+pub struct Options {
+    /// The account.
+    pub client: Arc<dyn Client>,
+    /// `[tui]`.
+    pub config: Config,
+    /// The terminal shows colours, and `NO_COLOR` is not set.
+    pub colour: bool,
+    /// The terminal shows more than ASCII.
+    pub unicode: bool,
+    /// What is shown while no chat is open.
+    pub welcome: Welcome,
+}
+
+/// Runs the interface until the person leaves (`None`) or `stop` is ready (what it gave). The terminal is as before then.
+///
+/// # Errors
+/// The terminal cannot be used.
+pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Result<Option<T>> {
+    let light = background_is_light(std::env::var("COLORFGBG").ok().as_deref());
+    let theme = options.config.theme(options.colour, options.unicode, light).map_err(io::Error::other)?;
+    let mut screen = Screen::open(options.config.mouse.unwrap_or(true))?;
+    let mut app =
+        App::new(&options.config, theme, TimeZone::system(), screen.size()?, new_id).map_err(io::Error::other)?;
+    app.welcome = options.welcome;
+    let (news, mut incoming) = mpsc::channel(NEWS_QUEUE);
+    let worker = Worker::start(options.client, news);
+    let ending = converse(&mut screen, &mut app, &worker, &mut incoming, options.config.notify, stop).await;
+    drop(screen);
+    // Tasks that still have something to tell must not wait for ever.
+    drop(incoming);
+    worker.finish().await;
+    ending
+}
+
+async fn converse<T>(
+    screen: &mut Screen,
+    app: &mut App,
+    worker: &Worker,
+    incoming: &mut mpsc::Receiver<Msg>,
+    notify: Notify,
+    stop: impl Future<Output = T>,
+) -> io::Result<Option<T>> {
+    let mut stop = std::pin::pin!(stop);
+    // A task of its own: polled now and then, the stream would wake whoever polled it first, and keys would wait.
+    let (keys, mut inputs) = mpsc::channel(INPUT_QUEUE);
+    let _reading = AbortOnDropHandle(tokio::spawn(read_inputs(keys)));
+    let mut batch: Vec<Msg> = Vec::new();
+    app.update(Msg::Due, now_ms());
+    loop {
+        screen.draw(app)?;
+        let due = app.due_ms().map(|due| Duration::from_millis(due.saturating_sub(now_ms())));
+        tokio::select! {
+            biased;
+            ended = &mut stop => return Ok(Some(ended)),
+            input = inputs.recv() => match input {
+                Some(input) => batch.extend(message(input?)),
+                // The terminal is gone.
+                None => return Ok(None),
+            },
+            msg = incoming.recv() => batch.extend(msg),
+            () = sleep(due) => batch.push(Msg::Due),
+        }
+        while batch.len() < MAX_BATCH {
+            if let Ok(input) = inputs.try_recv() {
+                batch.extend(message(input?));
+            } else if let Ok(msg) = incoming.try_recv() {
+                batch.push(msg);
+            } else {
+                break;
+            }
+        }
+        for msg in batch.drain(..) {
+            for effect in app.update(msg, now_ms()) {
+                if !perform(screen, app, worker, notify, effect)? {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Does it, or gives it to the worker. `false`: the person leaves.
+fn perform(screen: &mut Screen, app: &mut App, worker: &Worker, notify: Notify, effect: Effect) -> io::Result<bool> {
+    match effect {
+        Effect::Quit => return Ok(false),
+        Effect::Suspend => {
+            screen.suspend()?;
+            let (width, height) = screen.size()?;
+            app.update(Msg::Resize(width, height), now_ms());
+        }
+        Effect::Redraw => screen.redraw()?,
+        Effect::Title(title) => screen.title(&title)?,
+        Effect::Copy(text) => {
+            if !screen.copy(&text)? {
+                app.update(Msg::NotCopied, now_ms());
+            }
+        }
+        Effect::Notify { title, body } => screen.notify(notify, &title, &body)?,
+        effect => worker.perform(effect),
+    }
+    Ok(true)
+}
+
+async fn read_inputs(keys: mpsc::Sender<io::Result<Input>>) {
+    let mut stream = EventStream::new();
+    while let Some(input) = stream.next().await {
+        if keys.send(input).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A task that ends with its owner.
+struct AbortOnDropHandle(JoinHandle<()>);
+
+impl Drop for AbortOnDropHandle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn message(input: Input) -> Option<Msg> {
+    match input {
+        Input::Key(key) if key.kind != KeyEventKind::Release => Some(Msg::Key(key)),
+        Input::Key(_) => None,
+        Input::Paste(text) => Some(Msg::Paste(text)),
+        Input::Mouse(event) => Some(Msg::Mouse(event)),
+        Input::Resize(width, height) => Some(Msg::Resize(width, height)),
+        Input::FocusGained => Some(Msg::Focus(true)),
+        Input::FocusLost => Some(Msg::Focus(false)),
+    }
+}
+
+async fn sleep(due: Option<Duration>) {
+    match due {
+        Some(due) => tokio::time::sleep(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
+}
+
+/// A message id: 16 random bytes in hexadecimal.
+fn new_id() -> String {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        // The engine refuses an empty id: the message fails and says so.
+        return String::new();
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,86 @@
+//! A card over the screen: a frame with a title, lines, and what can be pressed under them.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    text::{Line, Span},
+    widgets::Clear,
+};
+
+use super::{columns, line, row};
+use crate::{
+    app::App,
+    commands::Command,
+    text::{fit, width},
+};
+
+/// Opens a card in the middle of the screen that has room for so much, if the screen has; returns its inside.
+pub(super) fn open(
+    frame: &mut Frame<'_>,
+    app: &App,
+    title: &str,
+    wanted: (usize, usize),
+    commands: &[Command],
+) -> Rect {
+    let screen = frame.area();
+    let outer_width = columns(wanted.0 + 4).min(screen.width);
+    // A row above the status line stays free for what is behind.
+    let outer_height = columns(wanted.1 + 2).min(screen.height.saturating_sub(1));
+    let area = Rect {
+        x: (screen.width - outer_width) / 2,
+        y: screen.height.saturating_sub(1).saturating_sub(outer_height) / 2,
+        width: outer_width,
+        height: outer_height,
+    };
+    frame.render_widget(Clear, area);
+    draw_frame(frame, app, area, title, commands);
+    Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: area.height.saturating_sub(2) }
+}
+
+fn draw_frame(frame: &mut Frame<'_>, app: &App, area: Rect, title: &str, commands: &[Command]) {
+    let theme = &app.theme;
+    let (top_left, top_right, bottom_left, bottom_right) =
+        if theme.signs.unicode { ("╭", "╮", "╰", "╯") } else { ("+", "+", "+", "+") };
+    let inside = usize::from(area.width).saturating_sub(2);
+    let title = format!(" {} ", fit(title, inside.saturating_sub(4)));
+    let rest = inside.saturating_sub(1 + width(&title));
+    let sign = theme.signs.horizontal;
+    line(
+        frame,
+        area,
+        Line::from(vec![
+            Span::styled(format!("{top_left}{sign}"), theme.line),
+            Span::styled(title, theme.strong),
+            Span::styled(format!("{}{top_right}", sign.repeat(rest)), theme.line),
+        ]),
+    );
+    for at in 1..area.height.saturating_sub(1) {
+        let place = row(area, at);
+        line(frame, place, Line::styled(theme.signs.vertical, theme.line));
+        let right = Rect { x: place.right().saturating_sub(1), width: 1, ..place };
+        line(frame, right, Line::styled(theme.signs.vertical, theme.line));
+    }
+    let mut foot = vec![Span::styled(format!("{bottom_left}{sign}"), theme.line)];
+    let mut used = 1;
+    for command in commands {
+        let Some(key) = app.keys.hint(*command) else { continue };
+        let text = format!(" {} ", command.spec().title.to_lowercase());
+        let needed = 1 + width(&key) + width(&text);
+        if used + needed > inside {
+            break;
+        }
+        foot.push(Span::raw(" "));
+        foot.push(Span::styled(key, theme.accent));
+        foot.push(Span::styled(text, theme.dim));
+        used += needed;
+    }
+    foot.push(Span::styled(format!("{}{bottom_right}", sign.repeat(inside.saturating_sub(used))), theme.line));
+    line(frame, row(area, area.height.saturating_sub(1)), Line::from(foot));
+}
+
+/// Draws lines into a card; what does not fit is cut off.
+pub(super) fn fill(frame: &mut Frame<'_>, inside: Rect, lines: Vec<Line<'_>>) {
+    for (at, text) in lines.into_iter().enumerate().take(usize::from(inside.height)) {
+        line(frame, row(inside, columns(at)), text);
+    }
+}

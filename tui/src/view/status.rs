@@ -1,0 +1,122 @@
+//! The status line: what is true about the connection, what waits, what is unread elsewhere, and what can be pressed now.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::{Modifier, Style},
+    text::{Line, Span},
+};
+use subrosa_client_core::api::{Connection, ContactState};
+
+use super::line;
+use crate::{
+    app::{App, Focus, Weight},
+    commands::{Command, Place},
+    keymap::Profile,
+    text::{fit, width},
+};
+
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
+    let theme = &app.theme;
+    let total = usize::from(area.width);
+    let mut left = Vec::new();
+    if let Some(mode) = mode(app) {
+        left.push(Span::styled(format!(" {mode} "), theme.accent.add_modifier(Modifier::REVERSED)));
+    }
+    left.push(Span::raw(" "));
+    let (sign, text, style) = connection(app);
+    left.push(Span::styled(format!("{sign} {text}"), style));
+    if let Some(status) = &app.status
+        && status.outbox > 0
+    {
+        left.push(Span::styled(format!(" {} outbox {}", theme.signs.separator, status.outbox), theme.warning));
+    }
+    let unread = app.unread_elsewhere();
+    if unread > 0 {
+        left.push(Span::styled(format!(" {} unread {unread}", theme.signs.separator), theme.accent));
+    }
+    let used: usize = left.iter().map(|span| width(&span.content)).sum();
+    let room = total.saturating_sub(used + 2);
+    let right = match &app.remark {
+        Some(remark) => {
+            let style = match remark.weight {
+                Weight::Note => theme.strong,
+                Weight::Good => theme.ok,
+                Weight::Bad => theme.error,
+            };
+            vec![Span::styled(fit(&remark.text, room).into_owned(), style)]
+        }
+        None => hints(app, room),
+    };
+    let shown: usize = right.iter().map(|span| width(&span.content)).sum();
+    left.push(Span::raw(" ".repeat(total.saturating_sub(used + shown + 1))));
+    left.extend(right);
+    line(frame, area, Line::from(left));
+}
+
+const fn mode(app: &App) -> Option<&'static str> {
+    match (app.keys.profile, app.focus) {
+        (Profile::Vim, Focus::Write) => Some("INSERT"),
+        (Profile::Vim, Focus::Messages) => Some("NORMAL"),
+        (_, Focus::Messages) => Some("SELECT"),
+        _ => None,
+    }
+}
+
+/// The truth about the connection: also that the engine itself is gone.
+fn connection(app: &App) -> (&'static str, String, Style) {
+    let theme = &app.theme;
+    if let Some(why) = &app.ended {
+        return ("!", fit(why, 40).into_owned(), theme.error);
+    }
+    match app.status.as_ref().map(|status| status.relay) {
+        Some(Connection::Online) => (theme.signs.dot, "online".to_owned(), theme.ok),
+        Some(Connection::Connecting) | None => (theme.signs.ring, "connecting".to_owned(), theme.warning),
+        Some(Connection::Offline) => (theme.signs.ring, "offline".to_owned(), theme.error),
+        Some(Connection::Displaced) => ("!", "this account runs elsewhere".to_owned(), theme.error),
+    }
+}
+
+/// The commands worth naming in a place, the most useful first.
+fn useful(app: &App) -> Vec<Command> {
+    let request = app.open.as_ref().is_some_and(|open| open.state == ContactState::Request);
+    match app.place() {
+        Place::List => vec![Command::Open, Command::Palette, Command::Invite, Command::HelpHere, Command::QuitTwice],
+        Place::Write => {
+            vec![Command::Send, Command::Browse, Command::Newline, Command::BackToList, Command::Palette, Command::Help]
+        }
+        Place::Messages if request => vec![Command::Accept, Command::Contact, Command::Back, Command::HelpHere],
+        Place::Messages => vec![
+            Command::Reply,
+            Command::Menu,
+            Command::Copy,
+            Command::Quote,
+            Command::Info,
+            Command::WriteHere,
+            Command::Back,
+            Command::HelpHere,
+        ],
+        _ => vec![Command::Confirm, Command::Back],
+    }
+}
+
+fn hints(app: &App, room: usize) -> Vec<Span<'static>> {
+    let theme = &app.theme;
+    let mut spans = Vec::new();
+    let mut used = 0;
+    for command in useful(app).into_iter().filter(|command| app.applies(*command)) {
+        let Some(key) = app.keys.hint(command) else { continue };
+        let title = command.spec().title.to_lowercase();
+        let needed = width(&key) + 1 + width(&title) + if spans.is_empty() { 0 } else { 2 };
+        if used + needed > room {
+            continue;
+        }
+        if !spans.is_empty() {
+            spans.push(Span::raw("  "));
+        }
+        spans.push(Span::styled(key, theme.accent));
+        spans.push(Span::styled(format!(" {title}"), theme.dim));
+        used += needed;
+    }
+    spans
+}

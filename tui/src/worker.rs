@@ -1,0 +1,173 @@
+//! Does what the state asks for, through the engine, and brings the outcomes back as messages.
+//!
+//! Nothing here is waited for by the interface. Texts are sent one after the other, in the order in which they were written;
+//! everything else runs side by side.
+
+use std::{sync::Arc, time::Duration};
+
+use subrosa_client_core::{
+    ApiError, Client, ErrorKind,
+    api::{
+        ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams, JoinParams, NoParams,
+        ReadParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
+    },
+    limits::MAX_WAIT,
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use crate::message::{Effect, Msg, Page};
+
+/// Texts that wait for the engine to take them. It takes one in about a millisecond: more are pasted, not typed.
+const SEND_QUEUE: usize = 256;
+
+/// How long leaving waits for the engine to take what was sent last.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+struct Text {
+    chat: String,
+    id: String,
+    body: String,
+    reply_to: Option<String>,
+}
+
+/// The way to the engine.
+pub(crate) struct Worker {
+    client: Arc<dyn Client>,
+    news: mpsc::Sender<Msg>,
+    texts: mpsc::Sender<Text>,
+    sending: JoinHandle<()>,
+    following: Vec<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Follows the engine's events from now on.
+    pub(crate) fn start(client: Arc<dyn Client>, news: mpsc::Sender<Msg>) -> Self {
+        let (texts, queue) = mpsc::channel(SEND_QUEUE);
+        let sending = tokio::spawn(send_all(Arc::clone(&client), queue, news.clone()));
+        let following = vec![
+            tokio::spawn(follow_events(Arc::clone(&client), news.clone())),
+            tokio::spawn(follow_connection(Arc::clone(&client), news.clone())),
+        ];
+        Self { client, news, texts, sending, following }
+    }
+
+    /// Begins to do it. Effects on the terminal are not for here.
+    pub(crate) fn perform(&self, effect: Effect) {
+        if let Effect::Send { chat, id, body, reply_to } = effect {
+            return self.send(Text { chat, id, body, reply_to });
+        }
+        let client = Arc::clone(&self.client);
+        let news = self.news.clone();
+        tokio::spawn(async move {
+            if let Some(msg) = outcome(&*client, effect).await {
+                // The interface may have ended meanwhile.
+                let _ = news.send(msg).await;
+            }
+        });
+    }
+
+    fn send(&self, text: Text) {
+        if let Err(error) = self.texts.try_send(text) {
+            let (mpsc::error::TrySendError::Full(text) | mpsc::error::TrySendError::Closed(text)) = error;
+            let answer = Err(ApiError::new(ErrorKind::Failed, "too much at once: this was not sent"));
+            let news = self.news.clone();
+            tokio::spawn(async move {
+                let _ = news.send(Msg::Sent { chat: text.chat, id: text.id, answer }).await;
+            });
+        }
+    }
+
+    /// Ends, after the engine has taken what was sent last.
+    pub(crate) async fn finish(self) {
+        drop(self.texts);
+        for task in self.following {
+            task.abort();
+        }
+        let _ = timeout(LEAVE_PATIENCE, self.sending).await;
+    }
+}
+
+async fn send_all(client: Arc<dyn Client>, mut queue: mpsc::Receiver<Text>, news: mpsc::Sender<Msg>) {
+    while let Some(Text { chat, id, body, reply_to }) = queue.recv().await {
+        let answer = client
+            .send(SendParams { to: chat.clone(), body, id: Some(id.clone()), reply_to, ..SendParams::default() })
+            .await;
+        // While leaving nobody listens any more, and what is queued is sent all the same.
+        let _ = news.try_send(Msg::Sent { chat, id, answer });
+    }
+}
+
+async fn follow_events(client: Arc<dyn Client>, news: mpsc::Sender<Msg>) {
+    let ended = async {
+        let mut cursor = client.events(EventsParams { since: None, max: Some(1), wait_ms: 0 }).await?.cursor;
+        // Nobody listens any more when a message is not taken.
+        let gone = |_| ApiError::new(ErrorKind::EngineGone, "the interface has ended");
+        news.send(Msg::Begun).await.map_err(gone)?;
+        news.send(Msg::Account(client.account(NoParams {}).await)).await.map_err(gone)?;
+        loop {
+            let params = EventsParams { since: Some(cursor), max: None, wait_ms: longest() };
+            let page = client.events(params).await?;
+            cursor = page.cursor;
+            if !page.events.is_empty() {
+                news.send(Msg::Events(page)).await.map_err(gone)?;
+            }
+        }
+    };
+    let Err::<std::convert::Infallible, ApiError>(error) = ended.await;
+    let _ = news.send(Msg::EventsEnded(error)).await;
+}
+
+async fn follow_connection(client: Arc<dyn Client>, news: mpsc::Sender<Msg>) {
+    let mut known = Connection::Connecting;
+    // That the engine is gone is told by the events.
+    while let Ok(status) = client.status_watch(StatusWatchParams { relay: known, wait_ms: longest() }).await {
+        known = status.relay;
+        if news.send(Msg::Connection(status)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Longest wait for something to happen: an idle interface does not wake up.
+fn longest() -> u64 {
+    u64::try_from(MAX_WAIT.as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
+    Some(match effect {
+        Effect::LoadChats => Msg::Chats(client.chats(ChatsParams::default()).await),
+        Effect::LoadStatus => Msg::Status(client.status(NoParams {}).await),
+        Effect::LoadPage { chat, page } => {
+            let (before, limit) = match &page {
+                Page::Newest { limit } => (None, *limit),
+                Page::Before { id, limit } => (Some(id.clone()), *limit),
+            };
+            let params = HistoryParams { chat: chat.clone(), limit: Some(limit), before, ..HistoryParams::default() };
+            let answer = client.history(params).await;
+            Msg::Page { chat, page, answer }
+        }
+        Effect::Read { chat, id } => {
+            let answer = client.read(ReadParams { what: id }).await;
+            Msg::Read { chat, answer }
+        }
+        Effect::Invite => Msg::Invited(client.invite(InviteParams::default()).await),
+        Effect::Join { link } => Msg::Joined(client.join(JoinParams { link }).await),
+        Effect::Accept { chat } => Msg::Accepted(client.contact_accept(WhoParams { who: chat }).await),
+        Effect::LoadContact { chat } => Msg::Contact { answer: client.contact_show(WhoParams { who: chat }).await },
+        Effect::LoadIdentity { chat } => {
+            Msg::Identity { compared: false, answer: client.verify(VerifyParams { who: chat, number: None }).await }
+        }
+        Effect::Compare { chat, number } => {
+            let params = VerifyParams { who: chat, number: Some(number) };
+            Msg::Identity { compared: true, answer: client.verify(params).await }
+        }
+        Effect::LoadReceipts { id } => Msg::Receipts(client.info(InfoParams { id }).await),
+        Effect::Send { .. }
+        | Effect::Copy(_)
+        | Effect::Title(_)
+        | Effect::Notify { .. }
+        | Effect::Suspend
+        | Effect::Redraw
+        | Effect::Quit => return None,
+    })
+}
