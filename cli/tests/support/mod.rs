@@ -145,7 +145,7 @@ impl Running {
     }
 
     /// The next JSON line that fits; others are passed over.
-    pub fn wait_for(&self, fits: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for(&self, mut fits: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let line = serde_json::from_str(&self.line()).unwrap();
             schema::check_line(&line);
@@ -166,6 +166,11 @@ impl Running {
                 Err(RecvTimeoutError::Disconnected) => panic!("ended without {part:?} on stderr"),
             }
         }
+    }
+
+    /// Waits for the end.
+    pub fn exit(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Sends a signal and waits for the end.

@@ -19,6 +19,7 @@ use crate::api::{
     RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams,
     Waited, WhoParams,
 };
+use crate::requests::{self, REQUEST_ID};
 
 /// One method, for the published schema.
 pub(crate) struct MethodSchema {
@@ -52,12 +53,14 @@ macro_rules! methods {
         ///
         /// # Errors
         /// What the method returns; [`ErrorKind::Usage`] for an unknown method or parameters that do not fit.
-        pub async fn dispatch(client: &dyn Client, method: &str, params: Value) -> Result<Value, ApiError> {
+        pub async fn dispatch(client: &dyn Client, method: &str, mut params: Value) -> Result<Value, ApiError> {
+            let request_id = requests::take_id(method, &mut params)?;
             match method {
                 $($name => {
                     let params: $params = serde_json::from_value(params)
                         .map_err(|error| ApiError::new(ErrorKind::Usage, format!("parameters of {}: {error}", $name)))?;
-                    let result = client.$method(params).await?;
+                    let request = requests::request($name, request_id, &params)?;
+                    let result = requests::within(request, client.$method(params)).await?;
                     serde_json::to_value(result)
                         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("result of {}: {error}", $name)))
                 })*
@@ -158,8 +161,11 @@ impl<T: RemoteCall> Remote<T> {
         method: &'static str,
         params: P,
     ) -> Result<R, ApiError> {
-        let params = serde_json::to_value(params)
+        let mut params = serde_json::to_value(params)
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("parameters of {method}: {error}")))?;
+        if let (Some(request), Some(params)) = (requests::current(), params.as_object_mut()) {
+            params.insert(REQUEST_ID.to_owned(), hex::encode(request.id).into());
+        }
         let result = self.0.call(method, params).await?;
         serde_json::from_value(result).map_err(|error| {
             ApiError::new(ErrorKind::Failed, format!("the engine's answer to {method} is not understood: {error}"))

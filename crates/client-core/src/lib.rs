@@ -27,6 +27,7 @@ pub mod new_file;
 pub mod open;
 pub mod place;
 mod receipts;
+pub mod requests;
 pub mod rpc;
 mod store;
 

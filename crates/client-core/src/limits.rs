@@ -17,6 +17,9 @@ pub const MAX_EXPORT_PAGE: u32 = 256;
 /// Commands waiting for the core: beyond it callers wait, so memory stays bounded.
 pub const CORE_QUEUE: usize = 256;
 
+/// Results of calls with a request id are kept so long: whoever repeats a call does it within seconds, a script within hours.
+pub const KEEP_RESULTS: Duration = Duration::from_secs(24 * 3600);
+
 /// Messages of one batch to one person: fits a submission (`wire::limits`), keeps one batch in flight worth its round trip.
 pub const MAX_BATCH: usize = 32;
 

@@ -2,7 +2,8 @@
 //!
 //! Whoever takes the account's lock runs the engine (`PROTOCOL.md` 7). Everybody else becomes a client of
 //! its socket, without a passphrase. When the owner goes away, the next call of a client takes the lock and goes on:
-//! repeating the call that was open is safe, since `send` carries the message's id and everything else may be done twice.
+//! repeating the call that was open is safe, since `send` carries the message's id and every other change a request id
+//! ([`crate::requests`]). An owner that lives but gives no sign of life is an error that names it, never a silent wait.
 
 use std::{
     sync::{Arc, Mutex as StdMutex, PoisonError},
@@ -23,11 +24,15 @@ use crate::{
     keys::{self, StoreKey, StoreSecret},
     lock::{EngineLock, LockAttempt},
     net::Network,
+    requests::{self, ONCE, REQUEST_ID},
     rpc::{self, SocketCaller},
 };
 
 /// How long an account may be held by a process that does not serve it before that is an error.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An owner that serves gets at least so long to give a sign of life: a busy machine is no stuck process.
+const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a taken lock is tried again: a one-shot verb lives for a few hundred milliseconds.
 const LOCK_POLL: Duration = Duration::from_millis(25);
@@ -174,7 +179,13 @@ impl Own {
 }
 
 impl RemoteCall for Arc<Access> {
-    async fn call(&self, method: &'static str, params: Value) -> Result<Value, ApiError> {
+    async fn call(&self, method: &'static str, mut params: Value) -> Result<Value, ApiError> {
+        if ONCE.contains(&method)
+            && let Some(params) = params.as_object_mut()
+            && !params.contains_key(REQUEST_ID)
+        {
+            params.insert(REQUEST_ID.to_owned(), requests::new_id()?.into());
+        }
         let mut reopened = 0;
         loop {
             let place = self.place().await?;
@@ -184,6 +195,14 @@ impl RemoteCall for Arc<Access> {
                     reopened += 1;
                     debug!(method, "the engine went away; looking for the next one");
                     self.leave(&place).await;
+                }
+                Err(error) if error.code == ErrorKind::AccountBusy && place.own.is_none() => {
+                    self.leave(&place).await;
+                    if let LockAttempt::Taken(owner) = EngineLock::attempt(&self.home, &self.options.kind)? {
+                        return Err(busy(owner, "and does not answer"));
+                    }
+                    // It ended in this moment.
+                    reopened += 1;
                 }
                 result => return result,
             }
@@ -215,12 +234,13 @@ impl Access {
     async fn find(&self) -> Result<Place, ApiError> {
         self.home.require_account()?;
         let begun = Instant::now();
+        let patience = self.options.lock_timeout.max(MIN_PATIENCE);
         loop {
             let owner = match EngineLock::attempt(&self.home, &self.options.kind)? {
                 LockAttempt::Held(lock) => return self.run_here(lock).await,
                 LockAttempt::Taken(owner) => owner,
             };
-            if let Ok(caller) = SocketCaller::connect(&self.home).await {
+            if let Ok(caller) = SocketCaller::connect_patiently(&self.home, patience).await {
                 let client: Arc<dyn Client> = Arc::new(Remote(caller));
                 let left = self.options.lock_timeout.saturating_sub(begun.elapsed()).max(LOCK_POLL);
                 // A stopped or stuck owner still has connections accepted for it: only an answer counts.
@@ -230,8 +250,8 @@ impl Access {
                         return Ok(Place { client, own: None });
                     }
                     Ok(Err(error)) if error.code == ErrorKind::EngineGone => {}
-                    Ok(Err(error)) => return Err(error),
-                    Err(_) => return Err(busy(owner, "and does not answer")),
+                    Ok(Err(error)) if error.code != ErrorKind::AccountBusy => return Err(error),
+                    Ok(Err(_)) | Err(_) => return Err(busy(owner, "and does not answer")),
                 }
             }
             if begun.elapsed() >= self.options.lock_timeout {

@@ -10,7 +10,11 @@ use serde_json::{Map, Value, json};
 use super::{
     ApiError, ErrorKind, Event, LINE_VERSION, LineContent, NoParams, SubscribeParams, Subscribed, SubscriptionEnded,
 };
-use crate::{client::method_schemas, rpc};
+use crate::{
+    client::method_schemas,
+    requests::{ONCE, REQUEST_ID},
+    rpc,
+};
 
 /// Everything.
 #[must_use]
@@ -98,7 +102,7 @@ fn methods(input: &mut SchemaGenerator, output: &mut SchemaGenerator) -> Vec<Met
         .map(|method| Method {
             name: method.name,
             description: method.description,
-            params: method.params.to_value(),
+            params: with_request_id(method.name, method.params.to_value()),
             result: strict(method.result.to_value()),
         })
         .collect();
@@ -122,6 +126,18 @@ fn methods(input: &mut SchemaGenerator, output: &mut SchemaGenerator) -> Vec<Met
         result: strict(output.subschema_for::<NoParams>().to_value()),
     });
     methods
+}
+
+/// Calls that change something may carry an id: made again with it, they are answered as the first time.
+fn with_request_id(method: &str, mut params: Value) -> Value {
+    if ONCE.contains(&method) {
+        params["properties"][REQUEST_ID] = json!({
+            "description": "Made by the caller: the same id again within 24 hours is answered as the first time, and changes nothing more.",
+            "type": ["string", "null"],
+            "pattern": "^[0-9a-fA-F]{32}$",
+        });
+    }
+    params
 }
 
 fn notifications(output: &mut SchemaGenerator) -> Value {
@@ -235,15 +251,20 @@ mod tests {
             assert!(method["description"].as_str().is_some_and(|text| text.len() > 5), "{name}");
             assert_eq!(method["params"]["additionalProperties"], false, "{name}");
             assert_eq!(method["result"]["additionalProperties"], false, "{name}");
+            assert_eq!(method["params"]["properties"][REQUEST_ID].is_object(), ONCE.contains(name), "{name}");
         }
+        assert!(ONCE.iter().all(|name| METHODS.contains(name)));
         assert_eq!(method_names().len(), METHODS.len() + 3);
         assert!(method("format_disk").is_none() && line("format_disk").is_none());
     }
 
     #[test]
     fn a_message_within_a_chat_is_closed_too() {
+        // The list's chat and the event of one have different fields.
         let chat = line("chat").unwrap();
-        let last = &chat["properties"]["last"];
+        let variants = chat["anyOf"].as_array().unwrap();
+        let listed = variants.iter().find(|chat| chat["properties"]["last"].is_object()).unwrap();
+        let last = &listed["properties"]["last"];
         assert!(last.to_string().contains("\"additionalProperties\":false"), "{last}");
     }
 

@@ -13,7 +13,7 @@ use super::{Engine, conversations, people, sending::random_id};
 use crate::{
     api::{ApiError, Connection, Contact, ErrorKind, Invite, InviteParams, JoinParams},
     net::RelayEndpoint,
-    store,
+    requests, store,
 };
 
 /// A link must be at the relay within this time, or it is not handed out.
@@ -78,8 +78,9 @@ impl Engine {
         let registration = params.registration_token.as_deref().map(RegistrationToken::from_text).transpose();
         let registration = registration.map_err(|error| ApiError::new(ErrorKind::Usage, error.to_string()))?;
         let core = &self.inner.core;
-        let (link, token, expires_ms, task) = core
-            .run(move |core| {
+        // Made again with its request id after a death, this is the same link, and the wait goes on.
+        let (link, expires_ms, task) = core
+            .once(move |core| {
                 let (token, expires_ms, task) = core.new_link(params.ttl_s)?;
                 let handle = core.own.handle.parse().map_err(|_| store::StoreError::Damaged("account row"))?;
                 let link = ContactLink {
@@ -88,12 +89,16 @@ impl Engine {
                     account: core.own.address.account,
                     handle,
                     list_version: core.own.list.version(),
-                    token: token.clone(),
+                    token,
                     registration,
                 };
-                Ok((link, token, expires_ms, task))
+                Ok((link.to_string(), expires_ms, task))
             })
             .await?;
+        let token = link
+            .parse::<ContactLink>()
+            .map_err(|_| ApiError::new(ErrorKind::Failed, "the new link is not valid"))?
+            .token;
         let failures = self.inner.link.borrow().failures;
         let registered = async {
             let mut link = self.inner.link.clone();
@@ -129,10 +134,11 @@ impl Engine {
         };
         let registered = timeout(LINK_TIMEOUT, registered).await.unwrap_or_else(|_| Err(unreachable()));
         if let Err(error) = registered {
-            core.run(move |core| core.withdraw_link(&token, task)).await?;
+            let request = requests::current().map(|request| request.id);
+            core.run(move |core| core.withdraw_link(&token, task, request)).await?;
             return Err(error);
         }
-        Ok(Invite { link: link.to_string(), expires_ms })
+        Ok(Invite { link, expires_ms })
     }
 
     pub(super) async fn use_link(&self, params: JoinParams) -> Result<Contact, ApiError> {

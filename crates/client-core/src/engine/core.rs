@@ -12,7 +12,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::TransactionBehavior;
+use serde::{Serialize, de::DeserializeOwned};
 use subrosa_crypto::PartyAddress;
 use subrosa_wire::{AccountId, DeviceAddress};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -21,6 +21,7 @@ use crate::{
     api::{ApiError, EngineOwner, ErrorKind, Event},
     home::Home,
     limits::CORE_QUEUE,
+    requests::{self, Request},
     store::{self, Db, account::Own},
 };
 
@@ -179,10 +180,15 @@ impl Core {
         &mut self,
         f: impl FnOnce(&mut Change<'_>) -> Result<R, ApiError>,
     ) -> Result<(R, Wakes), ApiError> {
-        let transaction =
-            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store::StoreError::from)?;
+        // Within a request ([`Core::once`]) its transaction is open already.
+        let (begin, commit, rollback) = if self.db.is_autocommit() {
+            ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+        } else {
+            ("SAVEPOINT change", "RELEASE change", "ROLLBACK TO change; RELEASE change")
+        };
+        self.db.execute_batch(begin).map_err(store::StoreError::from)?;
         let mut change = Change {
-            db: &transaction,
+            db: &self.db,
             own: &self.own,
             now_ms: now_ms(),
             newest_event: None,
@@ -191,7 +197,7 @@ impl Core {
             wake_receipts: false,
             reload_own: false,
         };
-        let result = f(&mut change)?;
+        let result = f(&mut change);
         let wakes = Wakes {
             newest_event: change.newest_event,
             outbox: change.wake_outbox,
@@ -199,11 +205,53 @@ impl Core {
             receipts: change.wake_receipts,
         };
         let reload = change.reload_own;
-        transaction.commit().map_err(store::StoreError::from)?;
+        let result = result.and_then(|result| {
+            self.db.execute_batch(commit).map_err(store::StoreError::from)?;
+            Ok(result)
+        });
+        let result = match result {
+            Ok(result) => result,
+            Err(error) => {
+                // A transaction that failed hard is rolled back already; the first error says more.
+                let _ = self.db.execute_batch(rollback);
+                return Err(error);
+            }
+        };
         if reload {
             self.own = store::account::load(&self.db)?;
         }
         Ok((result, wakes))
+    }
+
+    /// Carries a call out once: its result is kept in the same transaction as its change, and the same request again gets
+    /// that result. Without a request it is just carried out.
+    pub(crate) fn once<R: Serialize + DeserializeOwned>(
+        &mut self,
+        request: Option<&Request>,
+        f: impl FnOnce(&mut Self) -> Result<R, ApiError>,
+    ) -> Result<R, ApiError> {
+        let Some(request) = request else { return f(self) };
+        if let Some((call, result)) = store::requests::get(&self.db, &request.id)? {
+            if call != request.call {
+                return Err(ApiError::new(ErrorKind::Usage, "this request id was used for another call")
+                    .hint("make a new id for each call; use the same only to repeat it"));
+            }
+            return Ok(serde_json::from_str(&result).map_err(|_| store::StoreError::Damaged("request row"))?);
+        }
+        self.db.execute_batch("BEGIN IMMEDIATE").map_err(store::StoreError::from)?;
+        let done = f(self).and_then(|done| {
+            let result = serde_json::to_string(&done)
+                .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the result cannot be kept: {error}")))?;
+            store::requests::put(&self.db, &request.id, &request.call, &result, now_ms())?;
+            self.db.execute_batch("COMMIT").map_err(store::StoreError::from)?;
+            Ok(done)
+        });
+        if done.is_err() {
+            let _ = self.db.execute_batch("ROLLBACK");
+            // A change in it may have brought a new account row, which is undone now.
+            self.own = store::account::load(&self.db)?;
+        }
+        done
     }
 
     /// Wakes whoever waits for what a change brought.
@@ -269,6 +317,16 @@ impl CoreHandle {
         self.commands.send(Command::Run(work)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
+
+    /// As [`CoreHandle::run`]; what belongs to a request is done once ([`Core::once`]).
+    pub(crate) async fn once<R: Serialize + DeserializeOwned + Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Core) -> Result<R, ApiError> + Send + 'static,
+    ) -> Result<R, ApiError> {
+        let request = requests::current();
+        self.run(move |core| core.once(request.as_ref(), f)).await
+    }
+
     /// Ends the core's thread after the commands before this one.
     pub(super) async fn stop(&self) {
         // A closed queue means that it has ended already.

@@ -341,30 +341,30 @@ impl Client for Engine {
     }
 
     fn contact_accept(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| {
+        Box::pin(self.inner.core.once(move |core| {
             let account = core.contact_row(&params.who)?.account;
             core.change(|change| change.accept(&account))
         }))
     }
 
     fn contact_rename(&self, params: RenameParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.contact_rename(&params.who, &params.name)))
+        Box::pin(self.inner.core.once(move |core| core.contact_rename(&params.who, &params.name)))
     }
 
     fn contact_block(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.contact_block(&params.who)))
+        Box::pin(self.inner.core.once(move |core| core.contact_block(&params.who)))
     }
 
     fn contact_unblock(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.contact_unblock(&params.who)))
+        Box::pin(self.inner.core.once(move |core| core.contact_unblock(&params.who)))
     }
 
     fn contact_remove(&self, params: WhoParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.contact_remove(&params.who)))
+        Box::pin(self.inner.core.once(move |core| core.contact_remove(&params.who)))
     }
 
     fn verify(&self, params: VerifyParams) -> BoxFuture<'_, Result<Identity, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.verify(&params.who, params.number.as_deref())))
+        Box::pin(self.inner.core.once(move |core| core.verify(&params.who, params.number.as_deref())))
     }
 
     fn send(&self, params: SendParams) -> BoxFuture<'_, Result<Sent, ApiError>> {
@@ -493,11 +493,11 @@ impl Client for Engine {
     }
 
     fn chat_set(&self, params: ChatSetParams) -> BoxFuture<'_, Result<Chat, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.chat_set(&params)))
+        Box::pin(self.inner.core.once(move |core| core.chat_set(&params)))
     }
 
     fn chat_draft(&self, params: ChatDraftParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.chat_draft(&params)))
+        Box::pin(self.inner.core.once(move |core| core.chat_draft(&params)))
     }
 
     fn search(&self, params: SearchParams) -> BoxFuture<'_, Result<Hits, ApiError>> {
@@ -512,11 +512,11 @@ impl Client for Engine {
         if self.inner.link.borrow().connection == Connection::Offline {
             self.inner.handle.reconnect_now();
         }
-        Box::pin(self.inner.core.run(move |core| core.outbox_retry(params.id.as_deref())))
+        Box::pin(self.inner.core.once(move |core| core.outbox_retry(params.id.as_deref())))
     }
 
     fn outbox_cancel(&self, params: OutboxCancelParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.outbox_cancel(&params.id)))
+        Box::pin(self.inner.core.once(move |core| core.outbox_cancel(&params.id)))
     }
 
     fn history(&self, params: HistoryParams) -> BoxFuture<'_, Result<History, ApiError>> {
@@ -566,7 +566,7 @@ impl Client for Engine {
     }
 
     fn read(&self, params: ReadParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| {
+        Box::pin(self.inner.core.once(move |core| {
             let (chat, upto) = core.read_target(&params.what)?;
             let count = core.read(chat, upto)?;
             let id = upto.map_or_else(|| chat.to_string(), |id| id.to_string());

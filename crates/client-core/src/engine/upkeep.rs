@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, ErrorKind},
-    limits::{LINK_TTL_S, MAX_OPEN_LINKS},
+    limits::{KEEP_RESULTS, LINK_TTL_S, MAX_OPEN_LINKS},
     store::{
         self,
         prekeys::{self, PrekeyKind},
@@ -221,6 +221,7 @@ impl Core {
             store::envelopes::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::invites::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::retries::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            store::requests::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_RESULTS)))?;
             prekeys::forget_old(change.db, now_ms.saturating_sub(millis(KEEP_REPLACED)))?;
             sessions::forget_unused(change.db, now_ms.saturating_sub(millis(MAX_EXPIRY)))?;
             Ok(())
@@ -282,8 +283,16 @@ impl Core {
     }
 
     /// A link that the relay never heard of is no link.
-    pub(crate) fn withdraw_link(&mut self, token: &ContactToken, task: i64) -> Result<(), ApiError> {
+    pub(crate) fn withdraw_link(
+        &mut self,
+        token: &ContactToken,
+        task: i64,
+        request: Option<[u8; 16]>,
+    ) -> Result<(), ApiError> {
         self.change(|change| {
+            if let Some(request) = request {
+                store::requests::delete(change.db, &request)?;
+            }
             store::invites::delete(change.db, token)?;
             store::tasks::delete(change.db, task)?;
             Ok(())

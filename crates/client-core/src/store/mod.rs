@@ -13,6 +13,7 @@ pub(crate) mod messages;
 mod migrations;
 pub(crate) mod outbox;
 pub(crate) mod prekeys;
+pub(crate) mod requests;
 pub(crate) mod retries;
 mod schema;
 pub(crate) mod sessions;
