@@ -76,14 +76,23 @@ impl Source {
         Ok(Some(passphrase))
     }
 
-    fn ask(&self, question: &str) -> Result<Zeroizing<String>, ApiError> {
-        if !self.may_ask {
-            return Err(ApiError::new(
-                ErrorKind::BadPassphrase,
-                format!("no passphrase for {}, and nobody to ask for one", self.what),
-            )
-            .hint(format!("name a file that holds it: {} FILE", self.flag)));
+    /// Whether there is somebody to ask.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPassphrase`] when there is nobody.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.may_ask {
+            return Ok(());
         }
+        Err(ApiError::new(
+            ErrorKind::BadPassphrase,
+            format!("no passphrase for {}, and nobody to ask for one", self.what),
+        )
+        .hint(format!("name a file that holds it: {} FILE", self.flag)))
+    }
+
+    fn ask(&self, question: &str) -> Result<Zeroizing<String>, ApiError> {
+        self.check()?;
         rpassword::prompt_password(question).map(Zeroizing::new).map_err(|error| {
             ApiError::new(ErrorKind::BadPassphrase, format!("the passphrase could not be read: {error}"))
                 .hint(format!("name a file that holds it: {} FILE", self.flag))

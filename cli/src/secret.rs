@@ -70,10 +70,25 @@ impl Secret {
     /// # Errors
     /// [`ErrorKind::BadPassphrase`] when there is none; [`ErrorKind::Usage`] when several are chosen.
     pub(crate) fn make(&self, account: &str, keyring: bool) -> Result<StoreSecret, ApiError> {
+        self.warned(self.source_for(account, keyring)?.open_or_make(|| self.person.get_new())?)
+    }
+
+    /// Finds out what would keep [`Secret::make`] from succeeding, without asking anybody or making anything.
+    ///
+    /// # Errors
+    /// As [`Secret::make`].
+    pub(crate) fn check(&self, account: &str, keyring: bool) -> Result<(), ApiError> {
+        match self.source_for(account, keyring)? {
+            source @ KeySource::PassphraseFile { .. } => source.open(|| self.person.get()).map(drop),
+            KeySource::Ask => self.person.check(),
+            _ => Ok(()),
+        }
+    }
+
+    fn source_for(&self, account: &str, keyring: bool) -> Result<KeySource, ApiError> {
         let keyring = keyring.then(|| KeySource::new_keyring_entry(account)).transpose()?;
         let chosen = only_one(self.flag.iter().cloned().chain(keyring).collect())?;
-        let source = chosen.or_else(|| self.environment.first().cloned()).unwrap_or(KeySource::Ask);
-        self.warned(source.open_or_make(|| self.person.get_new())?)
+        Ok(chosen.or_else(|| self.environment.first().cloned()).unwrap_or(KeySource::Ask))
     }
 
     /// For an account that gets another one: what `--new-…` and `--keyring` choose, else a passphrase that a person types twice.

@@ -36,6 +36,9 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         place.registration = Some(registration_token(token)?);
     }
     let network = network(ctx)?;
+    let mut words = Words::prepare(ctx, args.recovery_file)?;
+    let secret = Secret::new(&ctx.global, &ctx.out)?;
+    secret.check(&local_name, args.keyring)?;
     // Before anything is made or asked: an account whose relay is not reached would only have to be undone.
     tokio::select! {
         answer = account::knock(place.url.clone(), place.pin, &network) => {
@@ -43,8 +46,6 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         }
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     }
-    let mut words = Words::prepare(ctx, args.recovery_file)?;
-    let secret = Secret::new(&ctx.global, &ctx.out)?;
     let (named, keyring) = (local_name.clone(), args.keyring);
     let secret = tokio::task::spawn_blocking(move || secret.make(&named, keyring))
         .await
