@@ -21,5 +21,6 @@ pub mod proxy;
 pub mod relay_client;
 pub mod rpc;
 pub mod sender;
+pub mod sends;
 pub mod stream;
 pub mod world;
