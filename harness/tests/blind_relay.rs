@@ -125,7 +125,10 @@ impl Remains {
         std::fs::create_dir_all(&data).unwrap();
         for entry in std::fs::read_dir(&self.data).unwrap() {
             let entry = entry.unwrap();
-            std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
+            // The host's socket holds nothing.
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), data.join(entry.file_name())).unwrap();
+            }
         }
         let logs = self
             .logs

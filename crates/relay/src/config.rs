@@ -85,6 +85,9 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// How long a start may look at the whole database for damage.
     pub start_check: Duration,
+    /// Look for damage at the start and at each read. Only tests that play a relay which changes what it stores switch it
+    /// off; no argument does.
+    pub refuse_damage: bool,
     /// Whether and how connections are encrypted here.
     pub tls: Tls,
     /// Where [`Tls::Acme`] gets its certificates.
@@ -130,6 +133,7 @@ impl Config {
             admin_socket: None,
             metrics: None,
             start_check: START_CHECK,
+            refuse_damage: true,
             tls: Tls::default(),
             acme: AcmeSettings::default(),
             tls_check_interval: TLS_CHECK_INTERVAL,

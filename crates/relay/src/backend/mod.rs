@@ -332,6 +332,7 @@ pub struct Embedded {
     quotas: Quotas,
     meters: Arc<Meters>,
     epoch: MailboxEpoch,
+    refuse_damage: bool,
 }
 
 /// Rates that count only what was permitted: nobody uses up those of others.
@@ -370,11 +371,13 @@ impl Embedded {
     /// A damaged, foreign or newer database, or a directory that cannot be used.
     pub(crate) fn open(config: &Config, metrics: CommitMetrics) -> Result<(Self, StoreStopped), RelayError> {
         let path = config.data_dir.join(schema::FILE_NAME);
-        let (db, epoch) = schema::open(&path, config.synchronous, config.max_database_pages, Some(config.start_check))?;
+        let check = config.refuse_damage.then_some(config.start_check);
+        let (db, epoch) = schema::open(&path, config.synchronous, config.max_database_pages, check)?;
         let (writer, stopped) = writer::Writer::start(db, &path, config.min_free_bytes, metrics)?;
         let readers = readers::Readers::open(&path, writer.condemned.clone())?;
         let quotas = Quotas { rows: config.max_mailbox_rows, bytes: config.max_mailbox_bytes };
         let meters = Arc::new(Meters::new(&config.rates));
-        Ok((Self { writer, readers: Arc::new(readers), quotas, meters, epoch }, stopped))
+        let refuse_damage = config.refuse_damage;
+        Ok((Self { writer, readers: Arc::new(readers), quotas, meters, epoch, refuse_damage }, stopped))
     }
 }
