@@ -95,6 +95,10 @@ commands! {
     Palette("palette", "Find", "Find a chat, a person or a command", &[Anywhere],
         each(&["ctrl+k", "ctrl+p"], &["alt+x"], &["ctrl+k", "ctrl+p"]), false);
     Commands("commands", "Commands", "Find a command by its name", &[List, Messages], each(&[":"], &[], &[]), false);
+    Search("search", "Search", "Search for an old message in the open chat, or in all chats", &[Anywhere],
+        each(&["ctrl+f"], &["ctrl+s"], &["ctrl+f", "ctrl+s"]), true);
+    SearchHere("search-here", "Search", "Search for an old message", &[List, Messages], all(&["/"]), false);
+    SearchAll("search-all", "Search all chats", "Search for an old message in all chats", &[], all(&[]), true);
     NextUnread("next-unread", "Next unread", "Open the next chat with unread messages", &[Anywhere], all(&["alt+u"]), true);
     NextChat("next-chat", "Next chat", "Open the chat below", &[Anywhere],
         each(&["alt+down", "tab"], &["alt+down", "tab", "alt+n"], &["alt+down", "tab"]), false);
@@ -140,6 +144,9 @@ commands! {
     Menu("menu", "Menu", "What can be done with this message", &[Messages], all(&["enter"]), false);
     Reply("reply", "Reply", "Answer this message", &[Messages], all(&["r"]), false);
     JumpToQuote("jump-to-quote", "To the quoted message", "Select the message that this one answers", &[Messages], all(&["Q"]), false);
+    NextHit("next-hit", "Next hit", "To the next, older message that the search found", &[Messages], all(&["n"]), false);
+    PreviousHit("previous-hit", "Previous hit", "To the previous, newer message that the search found", &[Messages], all(&["N"]), false);
+    JumpBack("jump-back", "Jump back", "Back to where the last jump began", &[Messages], each(&["ctrl+o"], &["ctrl+o", "alt+,"], &["ctrl+o"]), true);
     Copy("copy", "Copy", "Copy the message to the clipboard", &[Messages], all(&["y"]), false);
     Quote("quote", "Quote", "Begin a message that quotes this one", &[Messages], all(&["q"]), false);
     Forward("forward", "Forward", "Send the text on to somebody else", &[Messages], all(&["f"]), false);
@@ -150,6 +157,7 @@ commands! {
     PageDown("page-down", "Page down", "A page further", &[Choose, Card], all(&["pgdn"]), false);
     PageUp("page-up", "Page up", "A page back", &[Choose, Card], all(&["pgup"]), false);
     Confirm("confirm", "Go on", "Take the selected entry", &[Choose, Card], all(&["enter"]), false);
+    Scope("scope", "Here or everywhere", "Search: in the open chat, or in all chats", &[Choose], all(&["tab"]), false);
     CopyCard("copy-card", "Copy", "Copy what the card shows (a link, a safety number)", &[Card], all(&["y"]), false);
     VerifyHere("verify-here", "Compare", "Compare the safety number, step by step", &[Card], all(&["v"]), false);
     AcceptHere("accept-here", "Accept", "Accept the request", &[Card], all(&["a"]), false);
@@ -159,7 +167,7 @@ commands! {
     BackLeft("back-left", "Chats", "Back to the list of chats", &[Messages], each(&["h", "left"], &["left"], &["left"]), false);
 
     Left("left", "Left", "A character left", &[Write, Choose], each(&["left"], &["left", "ctrl+b"], &["left"]), false);
-    Right("right", "Right", "A character right", &[Write, Choose], each(&["right", "ctrl+f"], &["right", "ctrl+f"], &["right"]), false);
+    Right("right", "Right", "A character right", &[Write, Choose], each(&["right"], &["right", "ctrl+f"], &["right"]), false);
     Up("up", "Up", "A row up; from the first row of an empty text to the messages", &[Write], each(&["up"], &["up", "ctrl+p"], &["up"]), false);
     Down("down", "Down", "A row down", &[Write], each(&["down"], &["down", "ctrl+n"], &["down"]), false);
     WordLeft("word-left", "Word left", "A word left", &[Write, Choose], all(&["ctrl+left", "alt+left", "alt+b"]), false);

@@ -32,7 +32,6 @@ pub(crate) struct Editor {
 
 impl Editor {
     /// An editor that holds a text, cursor at its end.
-    #[cfg(test)]
     pub(crate) fn with(text: &str) -> Self {
         let mut editor = Self::default();
         editor.insert(text);

@@ -6,7 +6,7 @@
 use crossterm::event::{KeyEvent, MouseEvent};
 use subrosa_client_core::{
     ApiError,
-    api::{AccountInfo, Chats, Contact, Done, EventPage, History, Identity, Invite, Receipts, Sent, Status},
+    api::{AccountInfo, Chats, Contact, Done, EventPage, History, Hits, Identity, Invite, Receipts, Sent, Status},
 };
 
 /// Something happened.
@@ -31,6 +31,10 @@ pub(crate) enum Msg {
         chat: String,
         page: Page,
         answer: Result<History, ApiError>,
+    },
+    Found {
+        search: Query,
+        answer: Result<Hits, ApiError>,
     },
     Events(EventPage),
     /// The engine no longer tells events, and why.
@@ -64,6 +68,18 @@ pub(crate) enum Msg {
 pub(crate) enum Page {
     Newest { limit: u32 },
     Before { id: String, limit: u32 },
+    After { id: String, limit: u32 },
+    Around { id: String, limit: u32 },
+}
+
+/// What is searched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) words: String,
+    /// Only in this chat.
+    pub(crate) chat: Option<String>,
+    /// Go on after this hit.
+    pub(crate) before: Option<String>,
 }
 
 /// Something to do.
@@ -75,6 +91,7 @@ pub(crate) enum Effect {
         chat: String,
         page: Page,
     },
+    Search(Query),
     Send {
         chat: String,
         id: String,

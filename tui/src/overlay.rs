@@ -2,7 +2,7 @@
 
 use subrosa_client_core::api::{Contact, Identity, Invite, Receipts};
 
-use crate::{commands::Command, editor::Editor};
+use crate::{commands::Command, editor::Editor, message::Query};
 
 /// One thing over the screen.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ pub(crate) enum Overlay {
     },
     Palette(Palette),
     Menu(Menu),
+    Search(Search),
     Invite(Option<Invite>),
     Join(Join),
     Contact(Option<Contact>),
@@ -56,6 +57,41 @@ pub(crate) struct Found {
 pub(crate) enum Target {
     Chat(String),
     Command(Command),
+    /// Look for these words in all messages.
+    Words(String),
+}
+
+/// Words that are looked for, and the messages that have them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Search {
+    /// The chat that was open: its id and name.
+    pub(crate) here: Option<(String, String)>,
+    /// Only in that chat.
+    pub(crate) only_here: bool,
+    pub(crate) words: Editor,
+    /// Newest first.
+    pub(crate) hits: Vec<Hit>,
+    /// What the hits are for.
+    pub(crate) found: Option<Query>,
+    /// Asked, not answered yet.
+    pub(crate) asked: Option<Query>,
+    /// Where more hits begin.
+    pub(crate) next: Option<String>,
+    pub(crate) selected: usize,
+    pub(crate) error: Option<String>,
+}
+
+/// A message that was found, cleaned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hit {
+    pub(crate) chat: String,
+    pub(crate) chat_name: String,
+    pub(crate) id: String,
+    /// Who wrote it; nobody: we.
+    pub(crate) from: Option<String>,
+    pub(crate) ts_ms: u64,
+    /// Pieces of text, and whether each is one of the words.
+    pub(crate) snippet: Vec<(String, bool)>,
 }
 
 /// What can be done with a message.

@@ -9,7 +9,7 @@ use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{
         ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams, JoinParams, NoParams,
-        ReadParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
+        ReadParams, SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
     },
     limits::MAX_WAIT,
 };
@@ -19,6 +19,9 @@ use crate::message::{Effect, Msg, Page};
 
 /// Texts that wait for the engine to take them. It takes one in about a millisecond: more are pasted, not typed.
 const SEND_QUEUE: usize = 256;
+
+/// Hits asked for at once: a few screens.
+const HITS: u32 = 50;
 
 /// How long leaving waits for the engine to take what was sent last.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
@@ -138,13 +141,28 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
         Effect::LoadChats => Msg::Chats(client.chats(ChatsParams::default()).await),
         Effect::LoadStatus => Msg::Status(client.status(NoParams {}).await),
         Effect::LoadPage { chat, page } => {
-            let (before, limit) = match &page {
-                Page::Newest { limit } => (None, *limit),
-                Page::Before { id, limit } => (Some(id.clone()), *limit),
+            let mut params = HistoryParams { chat: chat.clone(), ..HistoryParams::default() };
+            let (limit, place) = match &page {
+                Page::Newest { limit } => (limit, None),
+                Page::Before { id, limit } => (limit, Some((&mut params.before, id))),
+                Page::After { id, limit } => (limit, Some((&mut params.after, id))),
+                Page::Around { id, limit } => (limit, Some((&mut params.around, id))),
             };
-            let params = HistoryParams { chat: chat.clone(), limit: Some(limit), before, ..HistoryParams::default() };
+            if let Some((place, id)) = place {
+                *place = Some(id.clone());
+            }
+            params.limit = Some(*limit);
             let answer = client.history(params).await;
             Msg::Page { chat, page, answer }
+        }
+        Effect::Search(search) => {
+            let params = SearchParams {
+                query: search.words.clone(),
+                chat: search.chat.clone(),
+                limit: Some(HITS),
+                before: search.before.clone(),
+            };
+            Msg::Found { answer: client.search(params).await, search }
         }
         Effect::Read { chat, id } => {
             let answer = client.read(ReadParams { what: id }).await;

@@ -44,7 +44,7 @@ const NOAH: &[Line] = &[
     (true, "Do you know how to find a message from last week here?"),
     (
         false,
-        "Ctrl+K finds chats and people. Inside a chat: Esc, then k and j walk through the messages, PgUp goes back in time.",
+        "Ctrl+F looks for words in this chat, Tab in there looks in all chats, and Enter goes to the message. PgUp goes back in time, too.",
     ),
     (true, "And the ticks?"),
     (

@@ -64,12 +64,21 @@ impl App {
                 .is_some_and(|row| row.state == ContactState::Request),
             Command::Contact | Command::Verify => self.chat_here().is_some(),
             Command::NextUnread => self.chats.next_unread(self.open.as_ref().map(|open| open.chat.as_str())).is_some(),
-            Command::Open | Command::ListDown | Command::ListUp | Command::NextChat | Command::PreviousChat => {
-                !self.chats.rows().is_empty()
-            }
+            Command::Search
+            | Command::SearchHere
+            | Command::SearchAll
+            | Command::Open
+            | Command::ListDown
+            | Command::ListUp
+            | Command::NextChat
+            | Command::PreviousChat => !self.chats.rows().is_empty(),
             Command::JumpToQuote => self.quoted_here().is_some(),
             Command::Menu | Command::Copy | Command::Reply | Command::Quote | Command::Forward => selected().is_some(),
             Command::Info => selected().is_some_and(|entry| entry.outgoing),
+            Command::NextHit | Command::PreviousHit => {
+                self.search.as_ref().is_some_and(|search| !search.hits.is_empty())
+            }
+            Command::JumpBack => !self.jumps.is_empty(),
             Command::Oldest | Command::Newest => self.open.is_some(),
             _ => true,
         }
@@ -92,6 +101,12 @@ impl App {
             Command::Palette => self.open_palette(Purpose::Everything),
             Command::Commands => self.open_palette(Purpose::Commands),
             Command::Help | Command::HelpHere => self.overlays.push(Overlay::Help { offset: 0 }),
+            Command::Search | Command::SearchHere => self.open_search(self.focus != Focus::List, ""),
+            Command::SearchAll => self.open_search(false, ""),
+            Command::NextHit => self.step_hit(true),
+            Command::PreviousHit => self.step_hit(false),
+            Command::JumpBack => self.jump_back(),
+            Command::Newest => self.go_to_newest(),
             Command::Suspend => self.effects.push(Effect::Suspend),
             Command::Redraw => self.effects.push(Effect::Redraw),
             Command::Quit => self.effects.push(Effect::Quit),
@@ -206,7 +221,6 @@ impl App {
             Command::SelectUp => open.select_beside(true),
             Command::SelectDown => open.select_beside(false),
             Command::Oldest => open.go_to_begin(),
-            Command::Newest => open.go_to_end(),
             _ => return false,
         }
         true
@@ -261,6 +275,9 @@ impl App {
             ..Message::default()
         };
         self.chats.receive(&message);
+        if self.open.as_ref().is_some_and(|open| open.chat == chat && !open.reaches_newest()) {
+            self.go_to_newest();
+        }
         if let Some(open) = self.open.as_mut().filter(|open| open.chat == chat) {
             open.push_own(&message, &self.clock);
         }
@@ -278,17 +295,15 @@ impl App {
         }
     }
 
-    /// The loaded message that the selected one answers.
-    fn quoted_here(&self) -> Option<String> {
-        let open = self.open.as_ref()?;
-        let id = &open.selected()?.reply.as_ref()?.id;
-        open.entry(id).map(|entry| entry.id.clone())
+    /// The message that the selected one answers.
+    fn quoted_here(&self) -> Option<&Quoted> {
+        self.open.as_ref()?.selected()?.reply.as_ref().filter(|reply| reply.name.is_some())
     }
 
     fn jump_to_quote(&mut self) {
-        let quoted = self.quoted_here();
-        if let (Some(id), Some(open)) = (quoted, &mut self.open) {
-            open.select(&id);
+        let quoted = self.quoted_here().map(|reply| reply.id.clone());
+        if let (Some(id), Some(chat)) = (quoted, self.open.as_ref().map(|open| open.chat.clone())) {
+            self.jump(&chat, "", &id);
         }
     }
 

@@ -36,6 +36,7 @@ impl App {
             }
             Msg::Status(answer) => self.status_answer(answer),
             Msg::Page { chat, page, answer } => self.page(&chat, &page, answer),
+            Msg::Found { search, answer } => self.found(search, answer),
             Msg::Events(page) => {
                 for event in page.events {
                     self.event(event);
@@ -102,6 +103,8 @@ impl App {
         let again = matches!(page, Page::Newest { .. }) && self.asked_newest.answered();
         let Some(open) = &mut self.open else { return };
         match (answer, page) {
+            // The view went elsewhere meanwhile.
+            (Ok(_), Page::Newest { .. }) if open.jumping() || !open.reaches_newest() => {}
             (Ok(history), Page::Newest { limit }) => {
                 if open.newest(&history.messages, *limit, watched, &self.clock) {
                     if again {
@@ -116,10 +119,31 @@ impl App {
                     self.effects.push(Effect::LoadPage { chat: chat.to_owned(), page });
                 }
             }
-            (Ok(history), Page::Before { limit, .. }) => open.before(&history.messages, *limit, &self.clock),
+            (Ok(history), Page::Before { id, .. }) => {
+                open.before(id, &history.messages, history.more_before, &self.clock);
+            }
+            (Ok(history), Page::After { id, .. }) => {
+                open.after(id, &history.messages, history.more_after, &self.clock);
+                // What came since the page was read.
+                self.load_newest();
+            }
+            (Ok(history), Page::Around { id, .. }) => {
+                let more = (history.more_before, history.more_after);
+                if open.around(id, &history.messages, more, &self.clock) {
+                    self.load_newest();
+                }
+            }
             (Err(error), page) => {
-                if matches!(page, Page::Before { .. }) {
-                    open.older = crate::model::conversation::Edge::More;
+                match page {
+                    Page::Newest { .. } => {}
+                    Page::Before { .. } => open.page_failed(true),
+                    Page::After { .. } => open.page_failed(false),
+                    Page::Around { id, .. } => {
+                        open.give_up_jump(id);
+                        if !open.loaded {
+                            self.load_newest();
+                        }
+                    }
                 }
                 self.failed(&error);
             }
@@ -164,7 +188,10 @@ impl App {
             self.load_chats();
         }
         let watched = self.watched();
-        if self.open.as_ref().is_some_and(|open| open.chat == message.chat) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.chat == message.chat) {
+            if !open.reaches_newest() && !message.outgoing {
+                open.below += 1;
+            }
             self.load_newest();
             self.asked_read &= !std::mem::take(&mut self.read_failed);
             if watched {

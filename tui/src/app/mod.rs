@@ -8,6 +8,7 @@ mod answers;
 mod mouse;
 mod overlays;
 mod palette;
+mod search;
 
 use std::collections::HashMap;
 
@@ -26,7 +27,7 @@ use crate::{
         conversation::{Conversation, FIRST_PAGE_MAX, PAGE},
         entry::Quoted,
     },
-    overlay::Overlay,
+    overlay::{Overlay, Search},
     theme::Theme,
     time::Clock,
     view::layout::{Areas, areas, writing_columns},
@@ -112,6 +113,10 @@ pub(crate) struct App {
     /// The last one has the keys.
     pub(crate) overlays: Vec<Overlay>,
     pub(crate) remark: Option<Remark>,
+    /// The last search that led somewhere: its hits are gone through.
+    search: Option<Search>,
+    /// Where jumps began: chats, and messages that were selected or in view.
+    jumps: Vec<(String, Option<String>)>,
     leaving_until_ms: u64,
     /// Whether the terminal has the keyboard; terminals that never tell are taken to have it.
     pub(crate) focused: bool,
@@ -156,6 +161,8 @@ impl App {
             focus: Focus::List,
             overlays: Vec::new(),
             remark: None,
+            search: None,
+            jumps: Vec::new(),
             leaving_until_ms: 0,
             focused: true,
             title: String::new(),
@@ -260,7 +267,8 @@ impl App {
 
     /// Reads the end of the open chat again.
     fn load_newest(&mut self) {
-        let Some(open) = &self.open else { return };
+        // What is loaded elsewhere does not continue at the end; what comes is loaded when the view goes there.
+        let Some(open) = self.open.as_ref().filter(|open| open.reaches_newest() && !open.jumping()) else { return };
         if self.asked_newest.ask() {
             let page = Page::Newest { limit: if open.loaded { PAGE / 2 } else { PAGE } };
             self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
@@ -282,6 +290,7 @@ impl App {
         self.open = Some(Conversation::new(chat, &row.name, row.state));
         self.asked_newest = Asked { open: true, stale: false };
         self.asked_read = false;
+        self.read_failed = false;
         self.effects.push(Effect::LoadPage { chat: chat.to_owned(), page: Page::Newest { limit } });
     }
 
@@ -306,6 +315,10 @@ impl App {
             open.lay_out(usize::from(body.width), usize::from(body.height));
             if let Some(id) = open.ask_older() {
                 let page = Page::Before { id, limit: PAGE };
+                self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+            }
+            if let Some(id) = open.ask_newer() {
+                let page = Page::After { id, limit: PAGE };
                 self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
             }
         }
@@ -336,5 +349,7 @@ impl App {
     }
 }
 
+#[cfg(test)]
+mod search_tests;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ const PAGE_ROWS: usize = 10;
 /// Which keys count in an overlay.
 pub(super) const fn place(overlay: &Overlay) -> Place {
     match overlay {
-        Overlay::Palette(_) | Overlay::Menu(_) | Overlay::Join(_) => Place::Choose,
+        Overlay::Palette(_) | Overlay::Search(_) | Overlay::Menu(_) | Overlay::Join(_) => Place::Choose,
         Overlay::Verify(verify) if verify.number.is_some() => Place::Choose,
         Overlay::Help { .. }
         | Overlay::Invite(_)
@@ -60,6 +60,7 @@ impl App {
             Command::PageDown => self.overlay_move(PAGE_ROWS.cast_signed()),
             Command::PageUp => self.overlay_move(-PAGE_ROWS.cast_signed()),
             Command::Confirm => self.confirm(),
+            Command::Scope => self.change_scope(),
             Command::CopyCard => self.copy_card(),
             Command::VerifyHere => match self.overlays.last_mut() {
                 Some(Overlay::Verify(verify)) => verify.number = Some(Editor::default()),
@@ -82,6 +83,7 @@ impl App {
             | Command::Suspend
             | Command::Redraw
             | Command::Palette
+            | Command::Search
             | Command::Help => {
                 self.run(command);
             }
@@ -115,6 +117,7 @@ impl App {
     fn overlay_editor(&mut self) -> Option<&mut Editor> {
         match self.overlays.last_mut()? {
             Overlay::Palette(palette) => Some(&mut palette.query),
+            Overlay::Search(search) => Some(&mut search.words),
             Overlay::Join(join) if !join.waiting => Some(&mut join.link),
             Overlay::Verify(Verify { number: Some(number), waiting: false, .. }) => Some(number),
             _ => None,
@@ -122,6 +125,7 @@ impl App {
     }
 
     fn find_again(&mut self) {
+        self.search_again();
         if let Some(Overlay::Palette(mut palette)) =
             self.overlays.pop_if(|overlay| matches!(overlay, Overlay::Palette(_)))
         {
@@ -139,6 +143,7 @@ impl App {
                 palette.selected =
                     palette.selected.saturating_add_signed(by).min(palette.found.len().saturating_sub(1));
             }
+            Some(Overlay::Search(_)) => self.move_hit(by),
             Some(Overlay::Menu(menu)) => {
                 menu.selected = menu.selected.saturating_add_signed(by).min(menu.commands.len().saturating_sub(1));
             }
@@ -156,6 +161,7 @@ impl App {
                     self.overlays.push(Overlay::Palette(palette));
                 }
             }
+            Some(Overlay::Search(search)) => self.take_hit(search),
             Some(Overlay::Menu(menu)) => {
                 if let Some(command) = menu.commands.get(menu.selected) {
                     self.run(*command);

@@ -39,6 +39,12 @@ impl App {
             .flatten();
         let all = chats.chain(commands).map(|(title, target)| Found { title, target, matched: Vec::new() });
         palette.found = matching(all, palette.query.text());
+        let words = palette.query.text().trim();
+        if palette.purpose == Purpose::Everything && !words.is_empty() {
+            let title = format!("Search all messages for: {words}");
+            let target = Target::Words(words.to_owned());
+            palette.found.push(Found { title, target, matched: Vec::new() });
+        }
         palette.selected = 0;
     }
 
@@ -49,6 +55,7 @@ impl App {
                 self.send_text(chat, body, None);
             }
             (_, Target::Chat(chat)) => self.open_chat(chat),
+            (_, Target::Words(words)) => self.open_search(false, words),
             (_, Target::Command(command)) => self.run(*command),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 
 const SIZES: [(u16, u16); 3] = [(120, 40), (80, 24), (50, 20)];
 
-fn snapshots(name: &str, make: impl Fn((u16, u16)) -> App) {
+pub(super) fn snapshots(name: &str, make: impl Fn((u16, u16)) -> App) {
     for size in SIZES {
         insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), picture(&make(size)));

@@ -35,8 +35,8 @@ const NAME_COLUMNS: std::ops::RangeInclusive<usize> = 4..=14;
 /// Columns for ticks and the space before them.
 pub(crate) const TICKS: usize = 4;
 
-/// Messages kept while the view is at the end: what is further up is loaded again when it is wanted.
-const MAX_AT_END: usize = 1_000;
+/// Messages kept at once: what is further up or down is loaded again when it is wanted, so that memory stays flat.
+const MAX_LOADED: usize = 1_000;
 
 /// Rows of what was read before that stay above the line before new messages.
 const CONTEXT_ROWS: usize = 2;
@@ -87,6 +87,14 @@ pub(crate) struct Conversation {
     /// Oldest first.
     entries: Vec<Entry>,
     pub(crate) older: Edge,
+    /// Whether there are messages after the loaded ones. [`Edge::End`]: new ones are added as they come.
+    newer: Edge,
+    /// The message that the view is to go to, once the part around it is here.
+    jump: Option<String>,
+    /// The selected message comes into the middle of the view as soon as heights are known.
+    to_middle: bool,
+    /// Back from another part: to the end, not to the first unread message.
+    returning: bool,
     pub(crate) loaded: bool,
     hold: Hold,
     /// The selected message.
@@ -110,6 +118,10 @@ impl Conversation {
             state,
             entries: Vec::new(),
             older: Edge::Loading,
+            newer: Edge::End,
+            jump: None,
+            to_middle: false,
+            returning: false,
             loaded: false,
             hold: Hold::End,
             selected: None,
@@ -182,10 +194,10 @@ impl Conversation {
         }
         if first {
             self.new_from = self.entries.iter().find(|entry| entry.unread).map(|entry| entry.id.clone());
-            self.to_unread = self.new_from.is_some();
+            self.to_unread = self.new_from.is_some() && !std::mem::take(&mut self.returning);
         }
-        if self.hold == Hold::End && !self.to_unread && self.entries.len() > MAX_AT_END {
-            self.entries.drain(..self.entries.len() - MAX_AT_END);
+        if self.hold == Hold::End && !self.to_unread && self.entries.len() > MAX_LOADED {
+            self.entries.drain(..self.entries.len() - MAX_LOADED);
             self.older = Edge::More;
         }
         self.mark_places();
@@ -203,20 +215,6 @@ impl Conversation {
         if !watched && entry.unread && read {
             self.new_from = Some(entry.id.clone());
         }
-    }
-
-    /// A page before the first loaded message.
-    pub(crate) fn before(&mut self, messages: &[Message], asked: u32, clock: &Clock) {
-        let complete = u32::try_from(messages.len()).unwrap_or(u32::MAX) < asked;
-        let mut page: Vec<Entry> = messages
-            .iter()
-            .filter(|message| self.index(&message.id).is_none())
-            .map(|message| Entry::new(message, clock))
-            .collect();
-        page.append(&mut self.entries);
-        self.entries = page;
-        self.older = if complete { Edge::End } else { Edge::More };
-        self.mark_places();
     }
 
     /// A message of ours that the engine is about to get.
@@ -304,7 +302,14 @@ impl Conversation {
             let top = scroll::begin_of(&self.heights, at).saturating_sub(CONTEXT_ROWS);
             self.set_top(top);
         }
-        if self.hold != Hold::End && self.top() == scroll::end(&self.heights, self.view) {
+        if std::mem::take(&mut self.to_middle)
+            && let Some(at) = self.selected.as_deref().and_then(|id| self.index(id))
+        {
+            let begin = scroll::begin_of(&self.heights, at);
+            let height = self.heights.get(at).copied().unwrap_or(0);
+            self.set_top(begin.saturating_sub(self.view.saturating_sub(height) / 2));
+        }
+        if self.hold != Hold::End && self.newer == Edge::End && self.top() == scroll::end(&self.heights, self.view) {
             self.hold = Hold::End;
         }
         if self.hold == Hold::End {
@@ -340,7 +345,10 @@ impl Conversation {
     }
 
     fn set_top(&mut self, top: usize) {
-        self.hold = if top >= scroll::end(&self.heights, self.view) {
+        let end = scroll::end(&self.heights, self.view);
+        let top = top.min(end);
+        // Where more is to come below, the view holds on to a message.
+        self.hold = if top >= end && self.newer == Edge::End {
             Hold::End
         } else {
             match scroll::anchor_at(&self.heights, top) {
@@ -352,7 +360,7 @@ impl Conversation {
 
     /// The newest message is in view.
     pub(crate) fn at_end(&self) -> bool {
-        self.loaded && self.hold == Hold::End && !self.to_unread
+        self.loaded && self.newer == Edge::End && self.hold == Hold::End && !self.to_unread
     }
 
     pub(crate) fn scroll(&mut self, by: isize) {
@@ -395,6 +403,11 @@ impl Conversation {
             let last = self.visible().map(|(_, _, last)| last);
             self.selected = last.and_then(|at| self.entries.get(at)).map(|entry| entry.id.clone());
         }
+    }
+
+    /// The lowest message in view.
+    pub(crate) fn lowest_in_view(&self) -> Option<&Entry> {
+        self.visible().and_then(|(.., last)| self.entries.get(last))
     }
 
     pub(crate) fn end_selecting(&mut self) {
@@ -444,17 +457,6 @@ impl Conversation {
             .flatten()
             .map(|at| self.entries[at.block].id.as_str())
     }
-
-    /// The message before which older ones are wanted now; they are taken to be asked for.
-    pub(crate) fn ask_older(&mut self) -> Option<String> {
-        let near = self.top() <= self.view.max(NEAR_ROWS);
-        if !(self.loaded && self.older == Edge::More && near) {
-            return None;
-        }
-        let first = self.entries.iter().find(|entry| !entry.local)?.id.clone();
-        self.older = Edge::Loading;
-        Some(first)
-    }
 }
 
 /// What stands above a message's text, in this order.
@@ -476,6 +478,9 @@ impl Parts {
         [self.gap, self.day, self.new, self.header].into_iter().map(usize::from).sum()
     }
 }
+
+#[path = "paging.rs"]
+mod paging;
 
 #[cfg(test)]
 #[path = "conversation_tests.rs"]

@@ -114,7 +114,7 @@ fn what_is_read_stays_where_it_is_when_older_and_newer_messages_come() {
     let id = conversation.entries()[at].id.clone();
     for step in 0..3 {
         match step {
-            0 => conversation.before(&messages(0..100), PAGE, &clock()),
+            0 => conversation.before(&conversation.entries()[0].id.clone(), &messages(0..100), false, &clock()),
             1 => assert!(conversation.newest(&messages(150..210), 60, false, &clock())),
             _ => conversation.lay_out(90, 14),
         }
@@ -132,7 +132,8 @@ fn older_messages_are_asked_for_once_and_only_near_the_beginning() {
     conversation.go_to_begin();
     assert_eq!(conversation.ask_older(), Some(message(100, true, false).id));
     assert_eq!(conversation.ask_older(), None, "it is being loaded");
-    conversation.before(&messages(90..100), PAGE, &clock());
+    let first = conversation.entries()[0].id.clone();
+    conversation.before(&first, &messages(90..100), false, &clock());
     assert_eq!((conversation.older, conversation.ask_older()), (Edge::End, None));
 }
 

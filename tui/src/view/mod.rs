@@ -8,6 +8,7 @@ pub(crate) mod help;
 pub(crate) mod layout;
 mod overlays;
 mod qr;
+mod search;
 mod status;
 mod welcome;
 

@@ -7,7 +7,7 @@ use ratatui::{
 };
 use subrosa_client_core::api::{Contact, ContactState, Identity, Receipts};
 
-use super::{card, columns, help, line, position, qr, row};
+use super::{card, columns, help, line, position, qr, row, search};
 use crate::{
     app::App,
     commands::Command,
@@ -30,6 +30,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, overlay: &Overlay) -> Optio
     match overlay {
         Overlay::Help { offset } => help::draw(frame, app, *offset),
         Overlay::Palette(palette) => return Some(draw_palette(frame, app, palette)),
+        Overlay::Search(search) => return Some(search::draw(frame, app, search)),
         Overlay::Menu(menu) => draw_menu(frame, app, menu),
         Overlay::Invite(invite) => draw_invite(frame, app, invite.as_ref()),
         Overlay::Join(join) => return draw_join(frame, app, join),
@@ -41,7 +42,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, overlay: &Overlay) -> Optio
 }
 
 /// A one-line question; the part around the cursor is in view. Returns where the cursor is.
-fn question(frame: &mut Frame<'_>, app: &App, editor: &Editor, area: Rect) -> Position {
+pub(super) fn question(frame: &mut Frame<'_>, app: &App, editor: &Editor, area: Rect) -> Position {
     let room = usize::from(area.width).saturating_sub(3);
     let before = width(&editor.text()[..editor.cursor()]);
     let hidden = before.saturating_sub(room);
@@ -84,6 +85,7 @@ fn draw_palette(frame: &mut Frame<'_>, app: &App, palette: &Palette) -> Position
         }
         let mark = if selected { theme.signs.pointer } else { " " };
         let key = match &found.target {
+            Target::Words(_) => String::new(),
             Target::Command(command) => app.keys.hint(*command).unwrap_or_default(),
             Target::Chat(chat) => app
                 .chats

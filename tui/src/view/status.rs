@@ -81,14 +81,31 @@ fn connection(app: &App) -> (&'static str, String, Style) {
 fn useful(app: &App) -> Vec<Command> {
     let request = app.open.as_ref().is_some_and(|open| open.state == ContactState::Request);
     match app.place() {
-        Place::List => vec![Command::Open, Command::Palette, Command::Invite, Command::HelpHere, Command::QuitTwice],
+        Place::List => vec![
+            Command::Open,
+            Command::SearchHere,
+            Command::Palette,
+            Command::Invite,
+            Command::HelpHere,
+            Command::QuitTwice,
+        ],
         Place::Write => {
-            vec![Command::Send, Command::Browse, Command::Newline, Command::BackToList, Command::Palette, Command::Help]
+            vec![
+                Command::Send,
+                Command::Browse,
+                Command::Newline,
+                Command::Search,
+                Command::BackToList,
+                Command::Palette,
+                Command::Help,
+            ]
         }
         Place::Messages if request => vec![Command::Accept, Command::Contact, Command::Back, Command::HelpHere],
         Place::Messages => vec![
+            Command::NextHit,
             Command::Reply,
             Command::Menu,
+            Command::SearchHere,
             Command::Copy,
             Command::Quote,
             Command::Info,

@@ -40,6 +40,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
             (Command::ListDown, "choose a chat"),
             (Command::Open, "open it and write"),
             (Command::NextUnread, "next chat with something unread"),
+            (Command::SearchHere, "find an old message"),
             (Command::Palette, "find a chat or a command"),
             (Command::Invite, "invite somebody"),
         ]
