@@ -5,6 +5,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub mod schema;
@@ -202,24 +203,53 @@ fn lines_of(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
 /// A relay of its own.
 pub struct Relay {
     pub url: String,
+    /// What `init --relay` takes: address and key.
+    pub link: String,
+    options: Vec<String>,
     data: TempDir,
     running: Option<Running>,
 }
 
 impl Relay {
     pub fn start() -> Self {
-        let mut relay = Self { url: String::new(), data: tempfile::tempdir().unwrap(), running: None };
-        relay.serve("127.0.0.1:0");
+        Self::start_with("127.0.0.1:0", &[])
+    }
+
+    pub fn start_with(listen: &str, options: &[&str]) -> Self {
+        let mut relay = Self {
+            url: String::new(),
+            link: String::new(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+            data: tempfile::tempdir().unwrap(),
+            running: None,
+        };
+        relay.serve(listen);
         relay
+    }
+
+    /// A line of the running relay's answer to its host (its admin socket), as `subrosa-relay` asks.
+    fn ask(&self, request: &Value) -> Value {
+        let mut socket = UnixStream::connect(self.data().join("admin.sock")).unwrap();
+        writeln!(socket, "{request}").unwrap();
+        let line = BufReader::new(socket).lines().next().unwrap().unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// What its host gives somebody to be let in.
+    pub fn registration_token(&self) -> String {
+        let line = self.ask(&json!({ "verb": "token_create", "uses": 1, "expires_s": null, "note": "" }));
+        line["token"].as_str().unwrap().to_owned()
     }
 
     fn serve(&mut self, listen: &str) {
         let mut command = subrosa();
         command.args(["relay", "serve", "--json", "--listen", listen, "--data"]).arg(self.data.path());
+        command.args(&self.options);
         let running = Running::start(&mut command);
         let line: Value = serde_json::from_str(&running.line()).unwrap();
         assert_eq!(line["type"], "listening");
         self.url = line["url"].as_str().unwrap().to_owned();
+        self.link = line["link"].as_str().unwrap().to_owned();
         self.running = Some(running);
     }
 
@@ -241,7 +271,8 @@ impl Relay {
 
     /// Starts it again on the same port.
     pub fn restart(&mut self) {
-        let address = self.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (_, address) = self.url.split_once("://").unwrap();
+        let address = address.trim_end_matches('/').to_owned();
         self.serve(&address);
     }
 }
