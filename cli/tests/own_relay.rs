@@ -49,3 +49,13 @@ fn two_people_talk_over_a_relay_that_only_its_key_vouches_for() {
     let texts: Vec<Value> = alice.run(&["history", "bob"]).ok();
     assert_eq!(texts.len(), 3, "{texts:?}");
 }
+
+#[test]
+fn the_link_that_comes_with_a_token_is_all_that_init_needs_and_lets_in_once() {
+    let relay = Relay::start_with("0.0.0.0:0", &[]);
+    let link = relay.entrance_link();
+    let alice = Account::prepare("alice");
+    assert_eq!(alice.run_init(&link).line()["type"], "account");
+    let refused = Account::prepare("bob").run_init(&link).error(1);
+    assert!(refused["message"].as_str().unwrap().contains("registration token"), "{refused}");
+}

@@ -235,10 +235,20 @@ impl Relay {
         serde_json::from_str(&line).unwrap()
     }
 
+    /// A new registration token for one person.
+    fn token(&self, field: &str) -> String {
+        let line = self.ask(&json!({ "verb": "token_create", "uses": 1, "expires_s": null, "note": "" }));
+        line[field].as_str().unwrap().to_owned()
+    }
+
     /// What its host gives somebody to be let in.
     pub fn registration_token(&self) -> String {
-        let line = self.ask(&json!({ "verb": "token_create", "uses": 1, "expires_s": null, "note": "" }));
-        line["token"].as_str().unwrap().to_owned()
+        self.token("token")
+    }
+
+    /// The same inside the relay link.
+    pub fn entrance_link(&self) -> String {
+        self.token("link")
     }
 
     fn serve(&mut self, listen: &str) {

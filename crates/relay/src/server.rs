@@ -12,7 +12,7 @@ use std::{
 };
 
 use subrosa_wire::{
-    AccountId, RelayLink,
+    AccountId, RegistrationToken, RelayLink,
     limits::{MAX_BODY_BYTES, MAX_EXPIRY, MAX_SUBMIT_ITEMS, MAX_UNACKED},
     submit::Limits,
 };
@@ -160,6 +160,17 @@ impl<B: Store, R: Router> Shared<B, R> {
         }
     }
 
+    /// SHA-256 of the key by which clients know a relay that nobody else vouches for.
+    pub(crate) fn pin(&self) -> Option<[u8; 32]> {
+        self.front.as_ref().and_then(Front::pin)
+    }
+
+    /// What `subrosa init --relay` takes.
+    pub(crate) fn link(&self, registration: Option<RegistrationToken>) -> Option<RelayLink> {
+        let relay = Url::parse(&self.names.url).ok()?;
+        Some(RelayLink { relay, pin: self.pin(), registration })
+    }
+
     /// A delay for one client that spreads the reconnects of all.
     pub(crate) fn go_away_ms(&self) -> u32 {
         let spread = self.go_away_spread_ms.load(Ordering::Relaxed);
@@ -279,14 +290,13 @@ impl<R: Router> Relay<R> {
     /// SHA-256 of the key by which clients know a relay that nobody else vouches for.
     #[must_use]
     pub fn pin(&self) -> Option<[u8; 32]> {
-        self.shared.front.as_ref().and_then(Front::pin)
+        self.shared.pin()
     }
 
     /// What `subrosa init --relay` takes: address and pin in one paste.
     #[must_use]
     pub fn link(&self) -> Option<RelayLink> {
-        let relay = Url::parse(&self.url()).ok()?;
-        Some(RelayLink { relay, pin: self.pin(), registration: None })
+        self.shared.link(None)
     }
 
     /// Notify it to have the certificate files read again. `None`: there are none.

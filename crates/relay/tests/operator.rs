@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use subrosa_relay::RegistrationMode;
 use subrosa_wire::{
-    ErrorCode, RegistrationToken,
+    ErrorCode, RegistrationToken, RelayLink,
     http::{GetDevices, Resolve},
     mailbox::MailboxServerFrame,
     submit::{Refusal, SubmitResult},
@@ -112,6 +112,25 @@ async fn revoked_and_ended_tokens_let_nobody_in() {
     let (by_itself, _) = create(&relay, &[]).await;
     lines(&relay, &["token", "revoke", &by_itself]).await;
     assert_eq!(lines(&relay, &["token", "list"]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_token_comes_with_the_relay_link_that_has_it_inside() {
+    let relay = relay(Some(RegistrationMode::Token)).await;
+    let line = lines(&relay, &["token", "create"]).await.remove(0);
+    let link: RelayLink = line["link"].as_str().unwrap().parse().unwrap();
+    assert_eq!(link.registration.unwrap().to_text(), line["token"].as_str().unwrap());
+    assert_eq!(link.relay.authority(), relay.authority);
+    assert!(lines(&relay, &["token", "list"]).await[0].get("link").is_none(), "shown once only");
+
+    let output = verb(&relay, &["token", "create", "--qr"]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut shown = text.lines();
+    let token = shown.next().unwrap();
+    let link: RelayLink = shown.next().unwrap().parse().unwrap();
+    assert_eq!(link.registration.unwrap().to_text(), token);
+    let widths: Vec<usize> = shown.map(|row| row.chars().count()).collect();
+    assert!(widths.len() > 10 && widths.iter().all(|width| width.div_ceil(2) == widths.len()), "a square: {text}");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn act<B: Store, R: Router>(
             let now = now_ms();
             let tokens = shared.store.registration_tokens().await?;
             let text = format!("{} registration tokens", tokens.len());
-            lines.extend(tokens.into_iter().map(|facts| AdminLine::Token(token_line(facts, None, now))));
+            lines.extend(tokens.into_iter().map(|facts| AdminLine::Token(token_line(facts, now))));
             Ok(text)
         }
         AdminRequest::TokenRevoke { token } => revoke_token(shared, &token).await,
@@ -115,13 +115,16 @@ async fn create_token<B: Store, R: Router>(
     let new = NewToken { hash: token.hash(), note: note.clone(), uses, expires_ms };
     shared.store.add_registration_token(new).await?;
     let facts = TokenFacts { hash: token.hash(), note, uses, used: 0, created_ms: now, expires_ms };
-    Ok(token_line(facts, Some(token.to_text()), now))
+    let text = token.to_text();
+    let link = shared.link(Some(token)).map(|link| link.to_string());
+    Ok(TokenLine { token: Some(text), link, ..token_line(facts, now) })
 }
 
-fn token_line(facts: TokenFacts, token: Option<String>, now_ms: u64) -> TokenLine {
+fn token_line(facts: TokenFacts, now_ms: u64) -> TokenLine {
     TokenLine {
         id: hex(&facts.hash.0[..ID_BYTES]),
-        token,
+        token: None,
+        link: None,
         valid: facts.used < facts.uses && facts.expires_ms.is_none_or(|at| at > now_ms),
         note: facts.note,
         uses: facts.uses,

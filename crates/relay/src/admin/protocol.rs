@@ -64,6 +64,9 @@ pub(crate) struct TokenLine {
     /// The token itself: only when it is made, never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// The relay link with the token in it: all that `init --relay` needs. Only when it is made, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) link: Option<String>,
     pub(crate) note: String,
     pub(crate) uses: u32,
     pub(crate) used: u32,

@@ -2,6 +2,7 @@
 
 mod copies;
 mod operate;
+mod qr;
 mod settings;
 
 use std::{
@@ -171,13 +172,16 @@ impl Verb {
 
 #[derive(Debug, Subcommand)]
 enum TokenVerb {
-    /// Make one; it is shown only now
+    /// Make one, and the relay link with it inside; both are shown only now
     #[command(before_help = "\
 Examples:
   subrosa-relay token create --data relay-data --note 'for Bob' --expires 7d
   subrosa-relay token create --data relay-data --uses 20 --note 'the chess club'
+  subrosa-relay token create --data relay-data --note 'for Carol' --qr
 
-Whoever has it runs:
+Whoever gets the link (the second line: address, key and token of this relay in one) runs:
+  subrosa init --relay 'subrosa-relay://…' --name bob
+Who knows the relay already, needs the token only (the first line):
   subrosa init --relay URL --name bob --registration-token TOKEN")]
     Create {
         /// How many accounts it lets in
@@ -189,6 +193,9 @@ Whoever has it runs:
         /// Whom it is for; only you see it
         #[arg(long, value_name = "TEXT", default_value = "")]
         note: String,
+        /// Draw the link as a QR code, too
+        #[arg(long, conflicts_with = "json")]
+        qr: bool,
         #[command(flatten)]
         socket: SocketArgs,
     },

@@ -1,7 +1,7 @@
 //! The verbs that talk to a running relay over its admin socket.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, IsTerminal as _, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{AccountArgs, AccountVerb, SocketArgs, TokenVerb};
+use super::{AccountArgs, AccountVerb, SocketArgs, TokenVerb, qr};
 use crate::{
     admin::{
         SOCKET_NAME,
@@ -26,9 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn token(verb: TokenVerb) -> anyhow::Result<()> {
     match verb {
-        TokenVerb::Create { uses, expires, note, socket } => {
+        TokenVerb::Create { uses, expires, note, qr, socket } => {
             let expires_s = expires.map(|time| time.as_secs());
-            ask(&socket, &AdminRequest::TokenCreate { uses, expires_s, note })
+            ask_with(&socket, &AdminRequest::TokenCreate { uses, expires_s, note }, qr)
         }
         TokenVerb::List(socket) => ask(&socket, &AdminRequest::TokenList {}),
         TokenVerb::Revoke { token, socket } => ask(&socket, &AdminRequest::TokenRevoke { token }),
@@ -82,6 +82,11 @@ fn connect(path: &Path) -> anyhow::Result<UnixStream> {
 
 /// Asks, and prints the answer as it comes.
 fn ask(socket: &SocketArgs, request: &AdminRequest) -> anyhow::Result<()> {
+    ask_with(socket, request, false)
+}
+
+/// As [`ask`]; relay links are drawn as QR codes, too, if that is wanted.
+fn ask_with(socket: &SocketArgs, request: &AdminRequest, qr: bool) -> anyhow::Result<()> {
     let mut stream = connect(&path(socket))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
@@ -104,7 +109,12 @@ fn ask(socket: &SocketArgs, request: &AdminRequest) -> anyhow::Result<()> {
             }
             AdminLine::Error { message, hint } => bail!("{message}: {hint}"),
             _ if socket.json => writeln!(out, "{line}")?,
-            AdminLine::Token(token) => show_token(&mut out, &token, shown == 0)?,
+            AdminLine::Token(token) => {
+                show_token(&mut out, &token, shown == 0)?;
+                if let Some(link) = token.link.filter(|_| qr) {
+                    write!(out, "{}", qr::draw(&link, io::stdout().is_terminal())?)?;
+                }
+            }
             AdminLine::Account(account) => show_account(&mut out, &account, shown == 0)?,
             AdminLine::Status(status) => show_status(&mut out, &status)?,
         }
@@ -114,7 +124,8 @@ fn ask(socket: &SocketArgs, request: &AdminRequest) -> anyhow::Result<()> {
 
 fn show_token(out: &mut impl Write, token: &TokenLine, first: bool) -> io::Result<()> {
     if let Some(secret) = &token.token {
-        return writeln!(out, "{secret}");
+        writeln!(out, "{secret}")?;
+        return token.link.as_ref().map_or(Ok(()), |link| writeln!(out, "{link}"));
     }
     if first {
         writeln!(out, "{:<10}{:<9}{:<18}{:<18}NOTE", "ID", "USED", "MADE (UTC)", "ENDS (UTC)")?;
