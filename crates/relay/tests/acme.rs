@@ -60,6 +60,8 @@ fn start(dir: &Path, port: u16, validity_s: u32) -> Option<Authority> {
         .arg("-config")
         .arg(dir.join("pebble.json"))
         .env("PEBBLE_VA_NOSLEEP", "1")
+        // It refuses every twentieth good nonce on purpose; enough of them in a row would fail an order.
+        .env("PEBBLE_WFE_NONCEREJECT", "0")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)

@@ -30,8 +30,11 @@ const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// Account key and certificate, in the data directory.
 const CACHE_DIR: &str = "acme";
 
-/// Let's Encrypt allows five failed checks of a name in an hour; then it answers no more.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(15 * 60);
+/// After a first failure: a lost packet or a used nonce must not keep a new relay without a certificate for long.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+
+/// After further ones. Let's Encrypt allows five failed checks of a name in an hour; then it answers no more.
+const FURTHER_PAUSE: Duration = Duration::from_secs(20 * 60);
 
 /// How a relay gets its certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +85,12 @@ impl Acme {
     pub(super) async fn follow(&self) {
         let taken = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut state) = taken else { return std::future::pending().await };
+        let mut pause = FIRST_PAUSE;
         while let Some(event) = state.next().await {
             match event {
                 Ok(EventOk::DeployedCachedCert) => tracing::info!("the certificate of the last run is shown"),
                 Ok(EventOk::DeployedNewCert) => {
+                    pause = FIRST_PAUSE;
                     tracing::info!("the authority gave a new certificate; it is shown from now on")
                 }
                 Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => self.make_private(),
@@ -93,11 +98,12 @@ impl Acme {
                     tracing::error!(
                         %error,
                         "no certificate from the authority. It must reach this relay under {} at port 443 (TLS-ALPN-01): \
-                         does the name point here, is the port open and passed on unchanged? The next try is in {} minutes",
+                         does the name point here, is the port open and passed on unchanged? The next try is in {} s",
                         self.domain,
-                        PAUSE_AFTER_FAILURE.as_secs() / 60
+                        pause.as_secs()
                     );
-                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                    tokio::time::sleep(pause).await;
+                    pause = FURTHER_PAUSE;
                 }
                 Err(error) => {
                     tracing::error!(%error, directory = %self.cache.display(), "what the authority gave cannot be kept or read: is the disk full?");
