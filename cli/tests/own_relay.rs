@@ -6,7 +6,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Account, Relay, Running};
+use support::{Account, Relay, Running, connect};
 
 /// One says something, the other hears it, and the receipt comes back.
 fn says(from: &Account, to: &str, listening: &Running, text: &str) {
@@ -58,4 +58,19 @@ fn the_link_that_comes_with_a_token_is_all_that_init_needs_and_lets_in_once() {
     assert_eq!(alice.run_init(&link).line()["type"], "account");
     let refused = Account::prepare("bob").run_init(&link).error(1);
     assert!(refused["message"].as_str().unwrap().contains("registration token"), "{refused}");
+}
+
+#[test]
+fn who_only_this_machine_reaches_is_told_so_before_a_link_is_used_up() {
+    let (near, far) = (Relay::start(), Relay::start_with("0.0.0.0:0", &["--registration", "open"]));
+    let (alice, bob) = (Account::init("alice", &near), Account::prepare("bob"));
+    bob.run_init(&far.link).line();
+    let link = bob.run(&["invite"]).line()["link"].as_str().unwrap().to_owned();
+    let refused = alice.run(&["join", &link]).error(2);
+    assert!(refused["message"].as_str().unwrap().contains("from this machine only"), "{refused}");
+    assert!(alice.run(&["contact", "list"]).ok().is_empty());
+    // The other way round is fine: each reaches the other's relay.
+    connect(&alice, &bob);
+    let alices = alice.listen(&[]);
+    says(&bob, "alice", &alices, "hello from afar");
 }

@@ -6,6 +6,7 @@ use subrosa_crypto::AccountRecord;
 use subrosa_wire::{
     AccountId, Capability, ContactLink, DeviceAddress, ErrorCode, Handle, RegistrationToken, TokenBinding,
     http::{Devices, GetDevices, Resolve, TakePrekeys},
+    link::is_loopback,
 };
 use tokio::time::timeout;
 
@@ -152,7 +153,7 @@ impl Engine {
         let core = &self.inner.core;
         let account = link.account;
         let token = link.token.clone();
-        let (own, known) = core
+        let (own, own_relay, known) = core
             .run(move |core| {
                 // Also by this very link: a call that was cut off is made again. The token is bound by our first envelope,
                 // so that another binding would be refused as somebody else's.
@@ -160,7 +161,7 @@ impl Engine {
                     let by_this_link = contact.token.as_ref().is_some_and(|(used, _)| *used == token);
                     contact.verified && (contact.state == crate::api::ContactState::Ok || by_this_link)
                 });
-                Ok((core.own.address.account, known.map(|contact| people::view(&contact))))
+                Ok((core.own.address.account, core.own.relay.clone(), known.map(|contact| people::view(&contact))))
             })
             .await?;
         if own == account {
@@ -169,6 +170,16 @@ impl Engine {
         }
         if let Some(contact) = known {
             return Ok(contact);
+        }
+        // Their client will not call at its own machine because we say so (`Change::may_call`): without this, the link would be
+        // used up, everything would seem sent, and nothing would ever be shown to them.
+        if is_loopback(&own_relay) && !is_loopback(&link.relay) {
+            let (ours, theirs) = (own_relay.as_str().trim_end_matches('/'), link.relay.as_str().trim_end_matches('/'));
+            return Err(ApiError::new(
+                ErrorKind::Usage,
+                format!("your relay {ours} is reached from this machine only, so somebody at {theirs} could not answer you"),
+            )
+            .hint("make an account at a relay that both of you reach; the link stays good: subrosa init --link LINK --name NAME"));
         }
         let relay = RelayEndpoint::new(link.relay.clone(), link.pin).map_err(|error| error.to_api())?;
         let (record, devices) = self.devices(&relay, account).await?;
