@@ -37,6 +37,9 @@ const MIN_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a taken lock is tried again: a one-shot verb lives for a few hundred milliseconds.
 const LOCK_POLL: Duration = Duration::from_millis(25);
 
+/// How many times [`LOCK_TIMEOUT`] a process waits at most while one owner follows the other and none of them comes to serve.
+const MAX_TURNS: u32 = 6;
+
 /// How often one call may find its engine gone and go on elsewhere. One-shot owners come and go while many commands run
 /// side by side; each time somebody got further, so this bound only ends what would never end.
 const MAX_REOPENS: u32 = 100;
@@ -234,15 +237,18 @@ impl Access {
     async fn find(&self) -> Result<Place, ApiError> {
         self.home.require_account()?;
         let begun = Instant::now();
+        let longest = self.options.lock_timeout * MAX_TURNS;
+        let mut turn = Turn::default();
         let patience = self.options.lock_timeout.max(MIN_PATIENCE);
         loop {
             let owner = match EngineLock::attempt(&self.home, &self.options.kind)? {
                 LockAttempt::Held(lock) => return self.run_here(lock).await,
                 LockAttempt::Taken(owner) => owner,
             };
+            turn.look(owner.as_ref(), Instant::now());
             if let Ok(caller) = SocketCaller::connect_patiently(&self.home, patience).await {
                 let client: Arc<dyn Client> = Arc::new(Remote(caller));
-                let left = self.options.lock_timeout.saturating_sub(begun.elapsed()).max(LOCK_POLL);
+                let left = self.options.lock_timeout.saturating_sub(turn.elapsed()).max(LOCK_POLL);
                 // A stopped or stuck owner still has connections accepted for it: only an answer counts.
                 match timeout(left, client.account(NoParams {})).await {
                     Ok(Ok(info)) => {
@@ -254,7 +260,7 @@ impl Access {
                     Ok(Err(_)) | Err(_) => return Err(busy(owner, "and does not answer")),
                 }
             }
-            if begun.elapsed() >= self.options.lock_timeout {
+            if turn.elapsed() >= self.options.lock_timeout || begun.elapsed() >= longest {
                 return Err(busy(owner, "and did not finish in time"));
             }
             tokio::time::sleep(LOCK_POLL).await;
@@ -314,6 +320,31 @@ impl Access {
         };
         let own = Own { stop: StdMutex::new(Some(stop)), server: StdMutex::new(server), _lock: lock };
         Ok(Place { client, own: Some(own) })
+    }
+}
+
+/// How long the same process has held the account without serving it. Owners that follow each other, because each is
+/// short-lived or killed, are no stuck process: patience begins anew with each.
+#[derive(Default)]
+struct Turn {
+    owner: Option<EngineOwner>,
+    since: Option<Instant>,
+}
+
+impl Turn {
+    fn look(&mut self, owner: Option<&EngineOwner>, now: Instant) {
+        // An owner that has not written itself down yet is no other one.
+        let another = owner.is_some() && self.owner.as_ref() != owner;
+        if another {
+            self.owner = owner.cloned();
+        }
+        if another || self.since.is_none() {
+            self.since = Some(now);
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -495,6 +526,22 @@ mod tests {
         let error = refused(&home, options("send", "right")).await;
         assert_eq!(error.code, ErrorKind::AccountBusy);
         assert!(error.message.contains("does not answer"), "{error}");
+    }
+
+    #[test]
+    fn patience_begins_anew_with_each_owner() {
+        let owner = |pid| EngineOwner { pid, kind: "send".to_owned() };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut turn = Turn::default();
+        turn.look(None, at(0));
+        assert_eq!(turn.since, Some(at(0)));
+        turn.look(Some(&owner(1)), at(1));
+        turn.look(Some(&owner(1)), at(2));
+        turn.look(None, at(3));
+        assert_eq!(turn.since, Some(at(1)), "the same one, also while its file is being written");
+        turn.look(Some(&owner(2)), at(4));
+        assert_eq!(turn.since, Some(at(4)));
     }
 
     #[tokio::test]
