@@ -95,10 +95,10 @@ commands! {
     Palette("palette", "Find", "Find a chat, a person or a command", &[Anywhere],
         each(&["ctrl+k", "ctrl+p"], &["alt+x"], &["ctrl+k", "ctrl+p"]), false);
     Commands("commands", "Commands", "Find a command by its name", &[List, Messages], each(&[":"], &[], &[]), false);
-    Search("search", "Search", "Search for an old message in the open chat, or in all chats", &[Anywhere],
+    Search("search", "Search", "Find an old message, in this chat or in all", &[Anywhere],
         each(&["ctrl+f"], &["ctrl+s"], &["ctrl+f", "ctrl+s"]), true);
-    SearchHere("search-here", "Search", "Search for an old message", &[List, Messages], all(&["/"]), false);
-    SearchAll("search-all", "Search all chats", "Search for an old message in all chats", &[], all(&[]), true);
+    SearchHere("search-here", "Search", "Find an old message", &[List, Messages], all(&["/"]), false);
+    SearchAll("search-all", "Search all chats", "Find an old message in all chats", &[], all(&[]), true);
     NextUnread("next-unread", "Next unread", "Open the next chat with unread messages", &[Anywhere], all(&["alt+u"]), true);
     NextChat("next-chat", "Next chat", "Open the chat below", &[Anywhere],
         each(&["alt+down", "tab"], &["alt+down", "tab", "alt+n"], &["alt+down", "tab"]), false);
@@ -110,7 +110,7 @@ commands! {
     Redraw("redraw", "Redraw", "Draw the whole screen again", &[Anywhere],
         each(&[], &["alt+l"], &[]), true);
     QuitTwice("quit-twice", "Leave", "Leave: press it twice", &[Anywhere], all(&["ctrl+c"]), false);
-    Quit("quit", "Leave", "Leave at once; what waits in the outbox is sent next time", &[Anywhere], all(&["ctrl+q"]), true);
+    Quit("quit", "Leave", "Leave at once; the outbox is sent next time", &[Anywhere], all(&["ctrl+q"]), true);
 
     Open("open", "Open", "Open the selected chat", &[List], each(&["enter", "l", "right"], &["enter", "right"], &["enter", "right"]), false);
     ListDown("list-down", "Down", "Next chat in the list", &[List], each(&["down", "j"], &["down", "ctrl+n"], &["down"]), false);

@@ -59,6 +59,8 @@ pub(crate) enum Msg {
         answer: Result<Identity, ApiError>,
     },
     Receipts(Result<Receipts, ApiError>),
+    /// A draft could not be kept.
+    NotKept(ApiError),
     /// Too long for the terminal's clipboard.
     NotCopied,
 }
@@ -101,6 +103,11 @@ pub(crate) enum Effect {
     Read {
         chat: String,
         id: String,
+    },
+    /// Keep what is written and not sent; an empty text forgets it.
+    Draft {
+        chat: String,
+        text: String,
     },
     Invite,
     Join {

@@ -53,6 +53,9 @@ pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Resu
     let (news, mut incoming) = mpsc::channel(NEWS_QUEUE);
     let worker = Worker::start(options.client, news);
     let ending = converse(&mut screen, &mut app, &worker, &mut incoming, options.config.notify, stop).await;
+    for effect in app.leave() {
+        worker.perform(effect);
+    }
     drop(screen);
     // Tasks that still have something to tell must not wait for ever.
     drop(incoming);

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{
-        ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams, JoinParams, NoParams,
-        ReadParams, SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
+        ChatDraftParams, ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams, JoinParams,
+        NoParams, ReadParams, SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
     },
     limits::MAX_WAIT,
 };
@@ -33,11 +33,17 @@ struct Text {
     reply_to: Option<String>,
 }
 
+/// What is done in the order in which it was asked for.
+enum Job {
+    Send(Text),
+    Keep { chat: String, text: String },
+}
+
 /// The way to the engine.
 pub(crate) struct Worker {
     client: Arc<dyn Client>,
     news: mpsc::Sender<Msg>,
-    texts: mpsc::Sender<Text>,
+    texts: mpsc::Sender<Job>,
     sending: JoinHandle<()>,
     following: Vec<JoinHandle<()>>,
 }
@@ -59,6 +65,11 @@ impl Worker {
         if let Effect::Send { chat, id, body, reply_to } = effect {
             return self.send(Text { chat, id, body, reply_to });
         }
+        if let Effect::Draft { chat, text } = effect {
+            // A full queue: it is kept after the next change.
+            let _ = self.texts.try_send(Job::Keep { chat, text });
+            return;
+        }
         let client = Arc::clone(&self.client);
         let news = self.news.clone();
         tokio::spawn(async move {
@@ -70,8 +81,10 @@ impl Worker {
     }
 
     fn send(&self, text: Text) {
-        if let Err(error) = self.texts.try_send(text) {
-            let (mpsc::error::TrySendError::Full(text) | mpsc::error::TrySendError::Closed(text)) = error;
+        if let Err(mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job)) =
+            self.texts.try_send(Job::Send(text))
+            && let Job::Send(text) = job
+        {
             let answer = Err(ApiError::new(ErrorKind::Failed, "too much at once: this was not sent"));
             let news = self.news.clone();
             tokio::spawn(async move {
@@ -90,8 +103,17 @@ impl Worker {
     }
 }
 
-async fn send_all(client: Arc<dyn Client>, mut queue: mpsc::Receiver<Text>, news: mpsc::Sender<Msg>) {
-    while let Some(Text { chat, id, body, reply_to }) = queue.recv().await {
+async fn send_all(client: Arc<dyn Client>, mut queue: mpsc::Receiver<Job>, news: mpsc::Sender<Msg>) {
+    while let Some(job) = queue.recv().await {
+        let Text { chat, id, body, reply_to } = match job {
+            Job::Send(text) => text,
+            Job::Keep { chat, text } => {
+                if let Err(error) = client.chat_draft(ChatDraftParams { chat, text }).await {
+                    let _ = news.try_send(Msg::NotKept(error));
+                }
+                continue;
+            }
+        };
         let answer = client
             .send(SendParams { to: chat.clone(), body, id: Some(id.clone()), reply_to, ..SendParams::default() })
             .await;
@@ -181,6 +203,7 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
         }
         Effect::LoadReceipts { id } => Msg::Receipts(client.info(InfoParams { id }).await),
         Effect::Send { .. }
+        | Effect::Draft { .. }
         | Effect::Copy(_)
         | Effect::Title(_)
         | Effect::Notify { .. }

@@ -250,6 +250,7 @@ impl App {
         if let Some(body) = self.drafts.remove(&chat).map(|mut editor| editor.take()) {
             let reply = self.reply.take();
             self.send_text(&chat, body, reply);
+            self.keep_draft();
         }
     }
 

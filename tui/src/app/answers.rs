@@ -30,7 +30,12 @@ impl App {
                     self.effects.push(Effect::LoadChats);
                 }
                 match answer {
-                    Ok(chats) => self.chats.replace(&chats.chats),
+                    Ok(chats) => {
+                        if !self.chats.loaded {
+                            self.take_drafts(&chats.chats);
+                        }
+                        self.chats.replace(&chats.chats);
+                    }
                     Err(error) => self.failed(&error),
                 }
             }
@@ -42,6 +47,7 @@ impl App {
                     self.event(event);
                 }
             }
+            Msg::NotKept(error) => self.failed(&error),
             Msg::NotCopied => self.remark(Weight::Bad, "that is too long for the clipboard"),
             Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),
             Msg::Sent { chat, id, answer } => {

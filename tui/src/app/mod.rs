@@ -5,6 +5,7 @@
 
 mod act;
 mod answers;
+mod drafts;
 mod mouse;
 mod overlays;
 mod palette;
@@ -107,6 +108,9 @@ pub(crate) struct App {
     pub(crate) open: Option<Conversation>,
     /// What is written and not sent, by chat.
     pub(crate) drafts: HashMap<String, Editor>,
+    /// What of it the engine keeps.
+    kept: HashMap<String, String>,
+    keep_due_ms: Option<u64>,
     /// What the text being written answers.
     pub(crate) reply: Option<Quoted>,
     pub(crate) focus: Focus,
@@ -157,6 +161,8 @@ impl App {
             chats: ChatList::default(),
             open: None,
             drafts: HashMap::new(),
+            kept: HashMap::new(),
+            keep_due_ms: None,
             reply: None,
             focus: Focus::List,
             overlays: Vec::new(),
@@ -196,7 +202,7 @@ impl App {
     /// When the screen will have to change although nothing happens.
     pub(crate) fn due_ms(&self) -> Option<u64> {
         let remark = self.remark.as_ref().map(|remark| remark.until_ms);
-        [remark, self.clock.next_midnight_ms()].into_iter().flatten().min()
+        [remark, self.keep_due_ms, self.clock.next_midnight_ms()].into_iter().flatten().min()
     }
 
     /// The parts of the screen as they are now.
@@ -284,6 +290,7 @@ impl App {
         if self.open.as_ref().is_some_and(|open| open.chat == chat) {
             return;
         }
+        self.keep_draft();
         self.reply = None;
         let unread = u32::try_from(row.unread).unwrap_or(u32::MAX);
         let limit = unread.saturating_add(PAGE / 2).clamp(PAGE, FIRST_PAGE_MAX);
@@ -295,6 +302,7 @@ impl App {
     }
 
     fn close_chat(&mut self) {
+        self.keep_draft();
         self.open = None;
         self.reply = None;
         self.focus = Focus::List;
@@ -323,6 +331,7 @@ impl App {
             }
         }
         self.report_read();
+        self.watch_draft();
         self.name_window();
     }
 

@@ -154,6 +154,9 @@ impl App {
             return;
         };
         self.jump(&hit.chat, &hit.chat_name, &hit.id);
+        if count == 1 {
+            return self.remark(Weight::Note, "The only hit");
+        }
         let more = if more { "+" } else { "" };
         let key = |command| self.keys.hint(command).unwrap_or_default();
         let (next, previous) = (key(crate::commands::Command::NextHit), key(crate::commands::Command::PreviousHit));
@@ -186,6 +189,7 @@ impl App {
             let row = self.chats.get(chat);
             let state = row.map_or(ContactState::Ok, |row| row.state);
             let name = row.map_or_else(|| name.to_owned(), |row| row.name.clone());
+            self.keep_draft();
             self.reply = None;
             self.asked_newest = Asked::default();
             self.asked_read = false;
