@@ -121,6 +121,8 @@ commands! {
     Join("join", "Use a link", "Open the contact link that somebody gave you", &[List], each(&["J"], &["j"], &["j"]), true);
     Contact("contact", "Contact", "Who this is: state, devices, relay, safety number", &[List, Messages], all(&["c"]), true);
     Verify("verify", "Verify", "Compare the safety number", &[], all(&[]), true);
+    Mute("mute", "Mute", "Mute this chat, or end it: no notification of what comes", &[], all(&[]), true);
+    Pin("pin", "Pin", "Keep this chat at the top of the list, or no longer", &[], all(&[]), true);
     Accept("accept", "Accept", "Accept the request of this chat: receipts begin", &[List, Messages], all(&["a"]), true);
 
     Send("send", "Send", "Send the text", &[Write], all(&["enter"]), false);

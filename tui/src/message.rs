@@ -59,6 +59,7 @@ pub(crate) enum Msg {
         answer: Result<Identity, ApiError>,
     },
     Receipts(Result<Receipts, ApiError>),
+    ChatSet(Box<Result<subrosa_client_core::api::Chat, ApiError>>),
     /// A draft could not be kept.
     NotKept(ApiError),
     /// Too long for the terminal's clipboard.
@@ -108,6 +109,12 @@ pub(crate) enum Effect {
     Draft {
         chat: String,
         text: String,
+    },
+    /// What is absent stays as it is.
+    SetChat {
+        chat: String,
+        muted_until_ms: Option<u64>,
+        pinned: Option<bool>,
     },
     Invite,
     Join {

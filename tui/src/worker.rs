@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{
-        ChatDraftParams, ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams, JoinParams,
-        NoParams, ReadParams, SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
+        ChatDraftParams, ChatSetParams, ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams,
+        JoinParams, NoParams, ReadParams, SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
     },
     limits::MAX_WAIT,
 };
@@ -189,6 +189,10 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
         Effect::Read { chat, id } => {
             let answer = client.read(ReadParams { what: id }).await;
             Msg::Read { chat, answer }
+        }
+        Effect::SetChat { chat, muted_until_ms, pinned } => {
+            let params = ChatSetParams { chat, muted_until_ms, pinned, archived: None };
+            Msg::ChatSet(Box::new(client.chat_set(params).await))
         }
         Effect::Invite => Msg::Invited(client.invite(InviteParams::default()).await),
         Effect::Join { link } => Msg::Joined(client.join(JoinParams { link }).await),

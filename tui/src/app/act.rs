@@ -62,6 +62,7 @@ impl App {
                 .chat_here()
                 .and_then(|chat| self.chats.get(chat))
                 .is_some_and(|row| row.state == ContactState::Request),
+            Command::Mute | Command::Pin => self.chat_here().is_some_and(|chat| self.chats.get(chat).is_some()),
             Command::Contact | Command::Verify => self.chat_here().is_some(),
             Command::NextUnread => self.chats.next_unread(self.open.as_ref().map(|open| open.chat.as_str())).is_some(),
             Command::Search
@@ -132,6 +133,7 @@ impl App {
                     self.effects.push(Effect::Accept { chat });
                 }
             }
+            Command::Mute | Command::Pin => self.set_chat(command),
             Command::Send => self.send(),
             // The first step back is to answer nothing.
             Command::Browse | Command::BackToList if self.reply.is_some() => self.reply = None,
@@ -284,6 +286,20 @@ impl App {
         }
         let reply_to = reply.map(|reply| reply.id);
         self.effects.push(Effect::Send { chat: chat.to_owned(), id, body, reply_to });
+    }
+
+    /// Turns muting or pinning of the chat on or off.
+    fn set_chat(&mut self, command: Command) {
+        let Some(row) = self.chat_here().and_then(|chat| self.chats.get(chat)) else { return };
+        let chat = row.id.clone();
+        let muted = row.muted_until_ms > self.clock.now_ms;
+        let effect = if command == Command::Mute {
+            let until = if muted { 0 } else { subrosa_client_core::limits::MUTED_FOR_EVER_MS };
+            Effect::SetChat { chat, muted_until_ms: Some(until), pinned: None }
+        } else {
+            Effect::SetChat { chat, muted_until_ms: None, pinned: Some(!row.pinned) }
+        };
+        self.effects.push(effect);
     }
 
     fn begin_reply(&mut self) {

@@ -47,6 +47,7 @@ impl App {
                     self.event(event);
                 }
             }
+            Msg::ChatSet(answer) => self.chat_set(*answer),
             Msg::NotKept(error) => self.failed(&error),
             Msg::NotCopied => self.remark(Weight::Bad, "that is too long for the clipboard"),
             Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),
@@ -82,6 +83,21 @@ impl App {
                 self.overlay_answer(msg);
             }
             Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_) | Msg::Resize(..) | Msg::Focus(_) | Msg::Due => {}
+        }
+    }
+
+    fn chat_set(&mut self, answer: Result<subrosa_client_core::api::Chat, ApiError>) {
+        match answer {
+            Ok(chat) => {
+                let muted = chat.muted_until_ms.is_some_and(|until| until > self.clock.now_ms);
+                let muted = if muted { "muted" } else { "not muted" };
+                let pinned = if chat.pinned { "pinned" } else { "not pinned" };
+                self.remark(Weight::Good, format!("{}: {muted}, {pinned}", chat.name));
+                if !self.chats.set_chat(&chat) {
+                    self.load_chats();
+                }
+            }
+            Err(error) => self.failed(&error),
         }
     }
 

@@ -15,6 +15,9 @@ use crate::{
 /// More is not looked through by anybody: one types another letter.
 const MAX_FOUND: usize = 100;
 
+/// Matches that stand before the offer to search the messages.
+const BEFORE_SEARCH: usize = 5;
+
 impl App {
     pub(super) fn open_palette(&mut self, purpose: Purpose) {
         let mut palette = Palette { purpose, query: Editor::default(), found: Vec::new(), selected: 0 };
@@ -43,7 +46,9 @@ impl App {
         if palette.purpose == Purpose::Everything && !words.is_empty() {
             let title = format!("Search all messages for: {words}");
             let target = Target::Words(words.to_owned());
-            palette.found.push(Found { title, target, matched: Vec::new() });
+            // After the best matches, where it is seen at every size.
+            let at = palette.found.len().min(BEFORE_SEARCH);
+            palette.found.insert(at, Found { title, target, matched: Vec::new() });
         }
         palette.selected = 0;
     }
