@@ -45,7 +45,7 @@ pub(crate) struct InitArgs {
     pub(crate) keyring: bool,
 }
 
-/// The accounts of this machine: list them, choose one, rename one
+/// The accounts of this machine: list, choose, rename and remove them, change what opens them
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:

@@ -42,7 +42,7 @@ pub(crate) struct ChatArgs {
 /// What to do with a conversation.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChatVerb {
-    /// Change what is set for it
+    /// Change how a chat is treated, on this device
     #[command(before_help = "\
 Examples:
   subrosa chat set bob --mute 8h

@@ -12,13 +12,13 @@ Examples:
   subrosa daemon
   subrosa daemon --socket $XDG_RUNTIME_DIR/subrosa.sock
   subrosa daemon --http 127.0.0.1:7583
-  curl -H \"Authorization: Bearer $(cat HOME/http.token)\" -d '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}' \\
+  curl -H \"Authorization: Bearer $(cat TOKEN_FILE)\" -d '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}' \\
        http://127.0.0.1:7583/rpc",
     after_help = "\
 Sockets speak JSON-RPC 2.0, one message a line; only processes of your own user are served. `subrosa schema` prints
 every method. Over HTTP: POST /rpc for calls, GET /events?since=CURSOR&types=message,receipt for server-sent events,
-GET /health. All but /health need the token in the file http.token of the account's directory (made the first time):
-who has it can read and write your messages. Sockets handed over by systemd (LISTEN_FDS) are served too."
+GET /health. All but /health need the token: it lies in the file that is named at the start (http.token of the account's
+directory, made the first time), and who has it can read and write your messages. Sockets handed over by systemd (LISTEN_FDS) are served too."
 )]
 pub(crate) struct DaemonArgs {
     /// Serve a further socket at this path (the account's own is always served)
