@@ -145,6 +145,8 @@ commands! {
     Newest("newest", "Newest", "To the newest message", &[Messages], each(&["G", "end"], &["end", "alt+>"], &["end"]), true);
     Menu("menu", "Menu", "What can be done with this message", &[Messages], all(&["enter"]), false);
     Reply("reply", "Reply", "Answer this message", &[Messages], all(&["r"]), false);
+    Retry("retry", "Send now", "Send this message that waits now, without waiting for the next try", &[Messages], all(&["R"]), false);
+    TakeBack("take-back", "Take back", "Take this message back: no relay has it yet", &[Messages], all(&["X"]), false);
     JumpToQuote("jump-to-quote", "To the quoted message", "Select the message that this one answers", &[Messages], all(&["Q"]), false);
     NextHit("next-hit", "Next hit", "To the next, older message that the search found", &[Messages], all(&["n"]), false);
     PreviousHit("previous-hit", "Previous hit", "To the previous, newer message that the search found", &[Messages], all(&["N"]), false);

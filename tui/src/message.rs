@@ -60,6 +60,11 @@ pub(crate) enum Msg {
     },
     Receipts(Result<Receipts, ApiError>),
     ChatSet(Box<Result<subrosa_client_core::api::Chat, ApiError>>),
+    /// A message that waited is tried now, or was taken back.
+    Outbox {
+        taken_back: bool,
+        answer: Result<Done, ApiError>,
+    },
     /// A draft could not be kept.
     NotKept(ApiError),
     /// Too long for the terminal's clipboard.
@@ -115,6 +120,14 @@ pub(crate) enum Effect {
         chat: String,
         muted_until_ms: Option<u64>,
         pinned: Option<bool>,
+    },
+    /// Send what waits for the receiver of this message now.
+    Retry {
+        id: String,
+    },
+    /// Take a message back that no relay has.
+    TakeBack {
+        id: String,
     },
     Invite,
     Join {

@@ -9,7 +9,8 @@ use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{
         ChatDraftParams, ChatSetParams, ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams,
-        JoinParams, NoParams, ReadParams, SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
+        JoinParams, NoParams, OutboxCancelParams, OutboxRetryParams, ReadParams, SearchParams, SendParams,
+        StatusWatchParams, VerifyParams, WhoParams,
     },
     limits::MAX_WAIT,
 };
@@ -193,6 +194,13 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
         Effect::SetChat { chat, muted_until_ms, pinned } => {
             let params = ChatSetParams { chat, muted_until_ms, pinned, archived: None };
             Msg::ChatSet(Box::new(client.chat_set(params).await))
+        }
+        Effect::Retry { id } => {
+            let answer = client.outbox_retry(OutboxRetryParams { id: Some(id) }).await;
+            Msg::Outbox { taken_back: false, answer }
+        }
+        Effect::TakeBack { id } => {
+            Msg::Outbox { taken_back: true, answer: client.outbox_cancel(OutboxCancelParams { id }).await }
         }
         Effect::Invite => Msg::Invited(client.invite(InviteParams::default()).await),
         Effect::Join { link } => Msg::Joined(client.join(JoinParams { link }).await),

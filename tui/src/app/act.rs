@@ -76,6 +76,9 @@ impl App {
             Command::JumpToQuote => self.quoted_here().is_some(),
             Command::Menu | Command::Copy | Command::Reply | Command::Quote | Command::Forward => selected().is_some(),
             Command::Info => selected().is_some_and(|entry| entry.outgoing),
+            Command::Retry | Command::TakeBack => {
+                selected().is_some_and(|entry| entry.status == Some(MessageStatus::Queued))
+            }
             Command::NextHit | Command::PreviousHit => {
                 self.search.as_ref().is_some_and(|search| !search.hits.is_empty())
             }
@@ -150,6 +153,7 @@ impl App {
                 }
             }
             Command::Info => self.show_receipts(),
+            Command::Retry | Command::TakeBack => self.outbox(command),
             Command::Back | Command::BackLeft | Command::BackToList => self.back(),
             _ if self.scroll(command) => {}
             _ => self.edit(command),
@@ -288,6 +292,13 @@ impl App {
         self.effects.push(Effect::Send { chat: chat.to_owned(), id, body, reply_to });
     }
 
+    /// Sends the selected message that waits at once, or takes it back.
+    fn outbox(&mut self, command: Command) {
+        let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
+        let id = entry.id.clone();
+        self.effects.push(if command == Command::Retry { Effect::Retry { id } } else { Effect::TakeBack { id } });
+    }
+
     /// Turns muting or pinning of the chat on or off.
     fn set_chat(&mut self, command: Command) {
         let Some(row) = self.chat_here().and_then(|chat| self.chats.get(chat)) else { return };
@@ -354,11 +365,19 @@ impl App {
     fn open_menu(&mut self) {
         let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
         let title = text::fit(&entry.preview(), 40).into_owned();
-        let commands =
-            [Command::Reply, Command::JumpToQuote, Command::Copy, Command::Quote, Command::Forward, Command::Info]
-                .into_iter()
-                .filter(|command| self.applies(*command))
-                .collect();
+        let commands = [
+            Command::Retry,
+            Command::TakeBack,
+            Command::Reply,
+            Command::JumpToQuote,
+            Command::Copy,
+            Command::Quote,
+            Command::Forward,
+            Command::Info,
+        ]
+        .into_iter()
+        .filter(|command| self.applies(*command))
+        .collect();
         self.overlays.push(Overlay::Menu(Menu { title, commands, selected: 0 }));
     }
 }

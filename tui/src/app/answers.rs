@@ -48,6 +48,11 @@ impl App {
                 }
             }
             Msg::ChatSet(answer) => self.chat_set(*answer),
+            Msg::Outbox { taken_back, answer: Ok(_) } => {
+                let what = if taken_back { "taken back: no relay has it" } else { "trying now" };
+                self.remark(Weight::Good, what);
+            }
+            Msg::Outbox { answer: Err(error), .. } => self.failed(&error),
             Msg::NotKept(error) => self.failed(&error),
             Msg::NotCopied => self.remark(Weight::Bad, "that is too long for the clipboard"),
             Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),

@@ -134,6 +134,29 @@ fn a_text_is_shown_at_once_and_sent_with_its_id() {
 }
 
 #[test]
+fn a_message_that_waits_is_tried_now_or_taken_back() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    type_in(&mut app, "later?");
+    press(&mut app, "enter");
+    let id = format!("{:032x}", 0x1001);
+    press(&mut app, "esc");
+    assert_eq!(press(&mut app, "R"), [Effect::Retry { id: id.clone() }]);
+    assert_eq!(press(&mut app, "X"), [Effect::TakeBack { id: id.clone() }]);
+    app.update(Msg::Outbox { taken_back: true, answer: Ok(subrosa_client_core::api::Done::default()) }, NOW);
+    assert!(picture(&app).contains("taken back"), "{}", picture(&app));
+    let sent = StateEvent {
+        cursor: None,
+        id: id.clone(),
+        chat: "ana".to_owned(),
+        status: MessageStatus::Sent,
+        ts_ms: NOW,
+        error: None,
+    };
+    events(&mut app, vec![Event::State(sent)]);
+    assert!(press(&mut app, "X").is_empty(), "a relay has it");
+}
+
+#[test]
 fn what_the_engine_refuses_is_shown_as_failed_with_the_reason() {
     let mut app = with_ana_open(Profile::Vim, (80, 24));
     type_in(&mut app, "x");
