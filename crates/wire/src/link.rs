@@ -15,11 +15,13 @@ use url::Url;
 
 use crate::{AccountId, ContactToken, Handle, RegistrationToken, limits::MAX_AUTHORITY_BYTES};
 
-pub(crate) const VERSION: u8 = 1;
-pub(crate) const PLAINTEXT: u8 = 1;
-pub(crate) const PIN: u8 = 2;
-pub(crate) const REGISTRATION: u8 = 4;
-pub(crate) const CHECKSUM_BYTES: usize = 4;
+const VERSION: u8 = 1;
+const PLAINTEXT: u8 = 1;
+const PIN: u8 = 2;
+const REGISTRATION: u8 = 4;
+const CHECKSUM_BYTES: usize = 4;
+/// Version and flags.
+const HEAD_BYTES: usize = 2;
 const SCHEME: &str = "subrosa://";
 
 /// Longest text that is looked at: authority, the longest payload in base64, and slack.
@@ -102,34 +104,104 @@ pub(crate) fn checksum(authority: &str, payload: &[u8]) -> [u8; CHECKSUM_BYTES] 
     sum
 }
 
+/// Writes a link: the fields of its kind, then pin and registration token, which every kind may have.
+pub(crate) fn write(
+    f: &mut fmt::Formatter<'_>,
+    scheme: &str,
+    relay: &Url,
+    fields: &[u8],
+    pin: Option<&[u8; 32]>,
+    registration: Option<&RegistrationToken>,
+) -> fmt::Result {
+    let authority = authority(relay).ok_or(fmt::Error)?;
+    let mut payload = vec![VERSION, 0];
+    if relay.scheme() == "http" {
+        payload[1] |= PLAINTEXT;
+    }
+    payload.extend_from_slice(fields);
+    if let Some(pin) = pin {
+        payload[1] |= PIN;
+        payload.extend_from_slice(pin);
+    }
+    if let Some(token) = registration {
+        payload[1] |= REGISTRATION;
+        payload.extend_from_slice(token.as_bytes());
+    }
+    payload.extend_from_slice(&checksum(&authority, &payload));
+    write!(f, "{scheme}{authority}/#{}", URL_SAFE_NO_PAD.encode(payload))
+}
+
+/// A link whose version and checksum are right. The fields of its kind are read from [`Parts::fields`], then come the rest.
+pub(crate) struct Parts<'a> {
+    authority: &'a str,
+    flags: u8,
+    payload: Vec<u8>,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes a text apart.
+    pub(crate) fn of(text: &'a str, scheme: &str, max_chars: usize) -> Result<Self, LinkError> {
+        let text = text.trim();
+        let rest = text.strip_prefix(scheme).ok_or(LinkError::Scheme)?;
+        if text.len() > max_chars {
+            return Err(LinkError::Damaged);
+        }
+        let (authority, payload) = rest.split_once("/#").ok_or(LinkError::Damaged)?;
+        let mut payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| LinkError::Damaged)?;
+        let [version, flags] = take::<HEAD_BYTES>(&mut payload.as_slice())?;
+        if version != VERSION || flags & !(PLAINTEXT | PIN | REGISTRATION) != 0 {
+            return Err(LinkError::Version);
+        }
+        let covered = payload.len().checked_sub(CHECKSUM_BYTES).filter(|end| *end >= HEAD_BYTES);
+        let covered = covered.ok_or(LinkError::Damaged)?;
+        if checksum(authority, &payload[..covered]) != payload[covered..] {
+            return Err(LinkError::Damaged);
+        }
+        payload.truncate(covered);
+        Ok(Self { authority, flags, payload })
+    }
+
+    /// What stands between the flags and the checksum.
+    pub(crate) fn fields(&self) -> &[u8] {
+        self.payload.get(HEAD_BYTES..).unwrap_or_default()
+    }
+
+    /// Relay, pin and registration token, from what the fields of the kind left over.
+    pub(crate) fn rest(
+        &self,
+        mut bytes: &[u8],
+    ) -> Result<(Url, Option<[u8; 32]>, Option<RegistrationToken>), LinkError> {
+        let pin = if self.flags & PIN == 0 { None } else { Some(take(&mut bytes)?) };
+        let registration =
+            if self.flags & REGISTRATION == 0 { None } else { Some(RegistrationToken::new(take(&mut bytes)?)) };
+        if !bytes.is_empty() {
+            return Err(LinkError::Damaged);
+        }
+        let scheme = if self.flags & PLAINTEXT == 0 { "https" } else { "http" };
+        let relay = Url::parse(&format!("{scheme}://{}/", self.authority)).map_err(|_| LinkError::Relay)?;
+        // The text must be exactly the authority: no user, path, query or other spelling of the host.
+        if authority(&relay).as_deref() != Some(self.authority) || !relay.username().is_empty() {
+            return Err(LinkError::Relay);
+        }
+        if scheme == "http" && !may_be_plaintext(&relay) {
+            return Err(LinkError::Plaintext);
+        }
+        Ok((relay, pin, registration))
+    }
+}
+
 impl fmt::Display for ContactLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = authority(&self.relay).ok_or(fmt::Error)?;
-        let mut payload = vec![VERSION, 0];
-        if self.relay.scheme() == "http" {
-            payload[1] |= PLAINTEXT;
-        }
-        payload.extend_from_slice(&self.account.0);
-        payload.extend_from_slice(&self.list_version.to_be_bytes());
-        payload.extend_from_slice(self.token.as_bytes());
         let handle = self.handle.as_str().as_bytes();
-        payload.push(u8::try_from(handle.len()).map_err(|_| fmt::Error)?);
-        payload.extend_from_slice(handle);
-        if let Some(pin) = &self.pin {
-            payload[1] |= PIN;
-            payload.extend_from_slice(pin);
-        }
-        if let Some(token) = &self.registration {
-            payload[1] |= REGISTRATION;
-            payload.extend_from_slice(token.as_bytes());
-        }
-        payload.extend_from_slice(&checksum(&authority, &payload));
-        write!(f, "{SCHEME}{authority}/#{}", URL_SAFE_NO_PAD.encode(payload))
+        let handle_len = u8::try_from(handle.len()).map_err(|_| fmt::Error)?;
+        let list_version = self.list_version.to_be_bytes();
+        let fields = [&self.account.0, &list_version[..], self.token.as_bytes(), &[handle_len], handle].concat();
+        write(f, SCHEME, &self.relay, &fields, self.pin.as_ref(), self.registration.as_ref())
     }
 }
 
 /// Takes the first `N` bytes off `rest`.
-pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], LinkError> {
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], LinkError> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(LinkError::Damaged)?;
     *rest = tail;
     Ok(*head)
@@ -139,44 +211,15 @@ impl FromStr for ContactLink {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        let text = text.trim();
-        let rest = text.strip_prefix(SCHEME).ok_or(LinkError::Scheme)?;
-        if text.len() > MAX_LINK_CHARS {
-            return Err(LinkError::Damaged);
-        }
-        let (authority_text, payload) = rest.split_once("/#").ok_or(LinkError::Damaged)?;
-        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| LinkError::Damaged)?;
-        let mut bytes = payload.as_slice();
-        let [version, flags] = take::<2>(&mut bytes)?;
-        if version != VERSION || flags & !(PLAINTEXT | PIN | REGISTRATION) != 0 {
-            return Err(LinkError::Version);
-        }
-        let covered = payload.len().checked_sub(CHECKSUM_BYTES).ok_or(LinkError::Damaged)?;
-        if checksum(authority_text, &payload[..covered]) != payload[covered..] {
-            return Err(LinkError::Damaged);
-        }
+        let parts = Parts::of(text, SCHEME, MAX_LINK_CHARS)?;
+        let mut bytes = parts.fields();
         let account = AccountId(take(&mut bytes)?);
         let list_version = u32::from_be_bytes(take(&mut bytes)?);
         let token = ContactToken::new(take(&mut bytes)?);
         let [handle_len] = take(&mut bytes)?;
         let (handle, rest) = bytes.split_at_checked(usize::from(handle_len)).ok_or(LinkError::Damaged)?;
-        bytes = rest;
         let handle = str::from_utf8(handle).ok().and_then(|handle| handle.parse().ok()).ok_or(LinkError::Damaged)?;
-        let pin = if flags & PIN == 0 { None } else { Some(take(&mut bytes)?) };
-        let registration =
-            if flags & REGISTRATION == 0 { None } else { Some(RegistrationToken::new(take(&mut bytes)?)) };
-        if bytes.len() != CHECKSUM_BYTES {
-            return Err(LinkError::Damaged);
-        }
-        let scheme = if flags & PLAINTEXT == 0 { "https" } else { "http" };
-        let relay = Url::parse(&format!("{scheme}://{authority_text}/")).map_err(|_| LinkError::Relay)?;
-        // The text must be exactly the authority: no user, path, query or other spelling of the host.
-        if authority(&relay).as_deref() != Some(authority_text) || !relay.username().is_empty() {
-            return Err(LinkError::Relay);
-        }
-        if scheme == "http" && !may_be_plaintext(&relay) {
-            return Err(LinkError::Plaintext);
-        }
+        let (relay, pin, registration) = parts.rest(rest)?;
         Ok(Self { relay, pin, account, handle, list_version, token, registration })
     }
 }

@@ -6,15 +6,12 @@
 
 use std::{fmt, str::FromStr};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::Url;
 
 use crate::{
     RegistrationToken,
     limits::MAX_AUTHORITY_BYTES,
-    link::{
-        CHECKSUM_BYTES, LinkError, PIN, PLAINTEXT, REGISTRATION, VERSION, authority, checksum, may_be_plaintext, take,
-    },
+    link::{self, LinkError, Parts},
 };
 
 const SCHEME: &str = "subrosa-relay://";
@@ -25,7 +22,7 @@ const MAX_LINK_CHARS: usize = MAX_AUTHORITY_BYTES + 256;
 /// What a relay link says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayLink {
-    /// The relay, `https`, or `http` where [`may_be_plaintext`] allows it.
+    /// The relay, `https`, or `http` where [`crate::link::may_be_plaintext`] allows it.
     pub relay: Url,
     /// SHA-256 of a self-signed relay's key.
     pub pin: Option<[u8; 32]>,
@@ -43,21 +40,7 @@ impl RelayLink {
 
 impl fmt::Display for RelayLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = authority(&self.relay).ok_or(fmt::Error)?;
-        let mut payload = vec![VERSION, 0];
-        if self.relay.scheme() == "http" {
-            payload[1] |= PLAINTEXT;
-        }
-        if let Some(pin) = &self.pin {
-            payload[1] |= PIN;
-            payload.extend_from_slice(pin);
-        }
-        if let Some(token) = &self.registration {
-            payload[1] |= REGISTRATION;
-            payload.extend_from_slice(token.as_bytes());
-        }
-        payload.extend_from_slice(&checksum(&authority, &payload));
-        write!(f, "{SCHEME}{authority}/#{}", URL_SAFE_NO_PAD.encode(payload))
+        link::write(f, SCHEME, &self.relay, &[], self.pin.as_ref(), self.registration.as_ref())
     }
 }
 
@@ -65,37 +48,8 @@ impl FromStr for RelayLink {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        let text = text.trim();
-        let rest = text.strip_prefix(SCHEME).ok_or(LinkError::Scheme)?;
-        if text.len() > MAX_LINK_CHARS {
-            return Err(LinkError::Damaged);
-        }
-        let (authority_text, payload) = rest.split_once("/#").ok_or(LinkError::Damaged)?;
-        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| LinkError::Damaged)?;
-        let mut bytes = payload.as_slice();
-        let [version, flags] = take::<2>(&mut bytes)?;
-        if version != VERSION || flags & !(PLAINTEXT | PIN | REGISTRATION) != 0 {
-            return Err(LinkError::Version);
-        }
-        let covered = payload.len().checked_sub(CHECKSUM_BYTES).ok_or(LinkError::Damaged)?;
-        if checksum(authority_text, &payload[..covered]) != payload[covered..] {
-            return Err(LinkError::Damaged);
-        }
-        let pin = if flags & PIN == 0 { None } else { Some(take(&mut bytes)?) };
-        let registration =
-            if flags & REGISTRATION == 0 { None } else { Some(RegistrationToken::new(take(&mut bytes)?)) };
-        if bytes.len() != CHECKSUM_BYTES {
-            return Err(LinkError::Damaged);
-        }
-        let scheme = if flags & PLAINTEXT == 0 { "https" } else { "http" };
-        let relay = Url::parse(&format!("{scheme}://{authority_text}/")).map_err(|_| LinkError::Relay)?;
-        // The text must be exactly the authority: no user, path, query or other spelling of the host.
-        if authority(&relay).as_deref() != Some(authority_text) || !relay.username().is_empty() {
-            return Err(LinkError::Relay);
-        }
-        if scheme == "http" && !may_be_plaintext(&relay) {
-            return Err(LinkError::Plaintext);
-        }
+        let parts = Parts::of(text, SCHEME, MAX_LINK_CHARS)?;
+        let (relay, pin, registration) = parts.rest(parts.fields())?;
         Ok(Self { relay, pin, registration })
     }
 }
@@ -111,7 +65,10 @@ pub fn pin_from_text(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
     use super::*;
+    use crate::link::checksum;
     use proptest::prelude::*;
 
     fn link(relay: &str) -> RelayLink {
