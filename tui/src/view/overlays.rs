@@ -164,13 +164,7 @@ fn draw_invite(frame: &mut Frame<'_>, app: &App, invite: Option<&subrosa_client_
     let room = usize::from(frame.area().height).saturating_sub(3 + lines.len());
     if code.len() < room && code_width <= screen {
         lines.push(Line::default());
-        let left = " ".repeat((columns - code_width) / 2);
-        lines.extend(code.into_iter().map(|row| {
-            let style = row.style;
-            let mut spans = vec![Span::raw(left.clone())];
-            spans.extend(row.spans.into_iter().map(|span| span.patch_style(style)));
-            Line::from(spans)
-        }));
+        lines.extend(qr::centred(code, columns));
     }
     let inside = card::open(frame, app, "Invite", (columns, lines.len()), &[Command::CopyCard, Command::Back]);
     card::fill(frame, inside, lines);
@@ -278,13 +272,7 @@ fn draw_verify(frame: &mut Frame<'_>, app: &App, verify: &Verify) -> Option<Posi
     let room = usize::from(frame.area().height).saturating_sub(3 + lines.len());
     if code.len() < room && code_width <= columns {
         lines.push(Line::default());
-        let left = " ".repeat((columns - code_width) / 2);
-        lines.extend(code.into_iter().map(|row| {
-            let style = row.style;
-            let mut spans = vec![Span::raw(left.clone())];
-            spans.extend(row.spans.into_iter().map(|span| span.patch_style(style)));
-            Line::from(spans)
-        }));
+        lines.extend(qr::centred(code, columns));
     }
     let commands = [Command::VerifyHere, Command::CopyCard, Command::Back];
     let inside = card::open(frame, app, &format!("Safety number with {name}"), (columns, lines.len()), &commands);

@@ -3,7 +3,7 @@
 use fast_qr::QRBuilder;
 use ratatui::{
     style::{Color, Style},
-    text::Line,
+    text::{Line, Span},
 };
 
 /// Light modules around the code; the standard asks for four, phones are content with two.
@@ -33,6 +33,17 @@ pub(super) fn lines(content: &[u8], colour: bool) -> Vec<Line<'static>> {
             Line::styled(row, style)
         })
         .collect()
+}
+
+/// The rows of a code in the middle of so many columns; only the code itself has its colours.
+pub(super) fn centred(code: Vec<Line<'static>>, columns: usize) -> impl Iterator<Item = Line<'static>> {
+    let left = " ".repeat(columns.saturating_sub(code.first().map_or(0, Line::width)) / 2);
+    code.into_iter().map(move |row| {
+        let style = row.style;
+        let mut spans = vec![Span::raw(left.clone())];
+        spans.extend(row.spans.into_iter().map(|span| span.patch_style(style)));
+        Line::from(spans)
+    })
 }
 
 #[cfg(test)]
