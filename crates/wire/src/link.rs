@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::{AccountId, ContactToken, Handle, RegistrationToken, limits::MAX_AUTHORITY_BYTES};
+use crate::{AccountId, ContactToken, Handle, RegistrationToken, limits::MAX_AUTHORITY_BYTES, relay_link::RelayLink};
 
 const VERSION: u8 = 1;
 const PLAINTEXT: u8 = 1;
@@ -166,11 +166,8 @@ impl<'a> Parts<'a> {
         self.payload.get(HEAD_BYTES..).unwrap_or_default()
     }
 
-    /// Relay, pin and registration token, from what the fields of the kind left over.
-    pub(crate) fn rest(
-        &self,
-        mut bytes: &[u8],
-    ) -> Result<(Url, Option<[u8; 32]>, Option<RegistrationToken>), LinkError> {
+    /// Relay, pin and registration token, which are all that a relay link says, from what the fields of the kind left over.
+    pub(crate) fn rest(&self, mut bytes: &[u8]) -> Result<RelayLink, LinkError> {
         let pin = if self.flags & PIN == 0 { None } else { Some(take(&mut bytes)?) };
         let registration =
             if self.flags & REGISTRATION == 0 { None } else { Some(RegistrationToken::new(take(&mut bytes)?)) };
@@ -186,7 +183,7 @@ impl<'a> Parts<'a> {
         if scheme == "http" && !may_be_plaintext(&relay) {
             return Err(LinkError::Plaintext);
         }
-        Ok((relay, pin, registration))
+        Ok(RelayLink { relay, pin, registration })
     }
 }
 
@@ -219,7 +216,7 @@ impl FromStr for ContactLink {
         let [handle_len] = take(&mut bytes)?;
         let (handle, rest) = bytes.split_at_checked(usize::from(handle_len)).ok_or(LinkError::Damaged)?;
         let handle = str::from_utf8(handle).ok().and_then(|handle| handle.parse().ok()).ok_or(LinkError::Damaged)?;
-        let (relay, pin, registration) = parts.rest(rest)?;
+        let RelayLink { relay, pin, registration } = parts.rest(rest)?;
         Ok(Self { relay, pin, account, handle, list_version, token, registration })
     }
 }
