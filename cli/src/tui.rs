@@ -97,9 +97,9 @@ fn settings(ctx: &Context) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// A terminal that does not do what is asked of it.
+/// A terminal that does not do what is asked of it, or a fault in the interface.
 pub(crate) fn terminal_error(error: &io::Error) -> Failure {
-    ApiError::new(ErrorKind::Failed, format!("the terminal cannot be used: {error}"))
-        .hint("without one: subrosa listen, subrosa send; subrosa demo --script")
+    ApiError::new(ErrorKind::Failed, format!("the interface cannot go on: {error}"))
+        .hint("without it: subrosa listen, subrosa send; subrosa demo --script")
         .into()
 }

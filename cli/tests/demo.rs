@@ -5,23 +5,12 @@
 
 mod support;
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{Read as _, Write as _},
-    path::Path,
-    process::{Child, Command},
-    sync::mpsc::{self, Receiver},
-    time::Instant,
-};
+use std::{collections::HashMap, path::Path, process::Command};
 
-use rustix::{
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
-};
-
+use rustix::process::Signal;
 use serde_json::Value;
-use support::{DEADLINE, Running, run, signal, subrosa};
+use subrosa_pty::{Result, Terminal, keys};
+use support::{Running, run, subrosa};
 
 /// A demo that uses `place` for its temporary files, and for nothing else.
 fn demo(place: &Path, arguments: &[&str]) -> Command {
@@ -98,99 +87,44 @@ fn an_interrupted_demo_leaves_nothing() {
     }
 }
 
-/// A demo on a terminal of 90 columns and 20 rows.
-struct Live {
-    child: Child,
-    keys: File,
-    output: Receiver<Vec<u8>>,
-    /// Everything written to the terminal so far.
-    seen: String,
+/// A live demo on a terminal of its own.
+fn live(place: &Path) -> Result<Terminal> {
+    let mut command = support::screen::on_a_terminal();
+    command.arg("demo").env("TMPDIR", place).env("HOME", place.join("nobody"));
+    Terminal::start(command, 90, 20)
 }
-
-impl Live {
-    fn start(place: &Path) -> Self {
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&controller).unwrap();
-        unlockpt(&controller).unwrap();
-        tcsetwinsize(&controller, Winsize { ws_row: 20, ws_col: 90, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let name = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
-        let terminal = || File::options().read(true).write(true).open(&name).unwrap();
-        let child = demo(place, &[])
-            .env("TERM", "xterm-256color")
-            .stdin(terminal())
-            .stdout(terminal())
-            .stderr(terminal())
-            .spawn()
-            .unwrap();
-        let keys = File::from(controller);
-        let mut reader = keys.try_clone().unwrap();
-        let (sender, output) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // Reading fails once the last process has closed the terminal.
-            while let Ok(read @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..read].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, keys, output, seen: String::new() }
-    }
-
-    fn wait_for(&mut self, part: &str) {
-        let until = Instant::now() + DEADLINE;
-        while !self.seen.contains(part) {
-            match self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(error) => panic!("{part:?} does not appear ({error}): {:?}", self.seen),
-            }
-        }
-    }
-
-    fn type_in(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What gives the screen back as it was.
-const LEAVES_SCREEN: &str = "\x1b[?1049l";
 
 #[test]
-fn on_a_terminal_robin_answers_and_the_ticks_move() {
+fn on_a_terminal_robin_answers_and_the_ticks_move() -> Result<()> {
     let place = tempfile::tempdir().unwrap();
-    let mut live = Live::start(place.path());
+    let mut terminal = live(place.path())?;
     // The newest message stands in the list; its chat is the selected one.
-    live.wait_for("Hi, I am");
-    live.type_in("\r");
-    live.wait_for("Robin.");
-    live.type_in("what do the ticks mean?\r");
-    // Only what changes is drawn, so spaces are jumped over: words are what can be waited for.
-    live.wait_for("✓✓");
-    live.wait_for("tick:");
-    assert!(!live.seen.contains(LEAVES_SCREEN));
-    live.type_in("\x03");
-    live.wait_for("again");
-    live.type_in("\x03");
-    live.wait_for(LEAVES_SCREEN);
-    live.wait_for("gone now");
-    assert_eq!(live.child.wait().unwrap().code(), Some(0));
+    terminal.wait_for("Hi, I am")?;
+    terminal.send(keys::ENTER)?;
+    terminal.wait_for("I am Robin.")?;
+    terminal.send("what do the ticks mean?")?;
+    terminal.send(keys::ENTER)?;
+    terminal.wait_for("✓✓")?;
+    terminal.wait_for("tick:")?;
+    terminal.send(&keys::ctrl('c'))?;
+    terminal.wait_for("again")?;
+    assert!(terminal.screen().alternate_screen());
+    terminal.send(&keys::ctrl('c'))?;
+    assert_eq!(terminal.wait_end()?.code(), Some(0));
+    assert!(terminal.shows("gone now"), "{terminal}");
+    assert_eq!(terminal.not_given_back()?, [""; 0]);
     assert_eq!(entries(place.path()), Vec::<String>::new());
+    Ok(())
 }
 
 #[test]
-fn a_terminated_live_demo_gives_the_screen_back() {
+fn a_terminated_live_demo_gives_the_screen_back() -> Result<()> {
     let place = tempfile::tempdir().unwrap();
-    let mut live = Live::start(place.path());
-    live.wait_for("Hi, I am");
-    signal(live.child.id(), "TERM");
-    live.wait_for(LEAVES_SCREEN);
-    assert_eq!(live.child.wait().unwrap().code(), Some(143));
+    let mut terminal = live(place.path())?;
+    terminal.wait_for("Hi, I am")?;
+    terminal.signal(Signal::TERM)?;
+    assert_eq!(terminal.wait_end()?.code(), Some(143));
+    assert_eq!(terminal.not_given_back()?, [""; 0]);
     assert_eq!(entries(place.path()), Vec::<String>::new());
+    Ok(())
 }

@@ -5,14 +5,19 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use crossterm::event::{Event as Input, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use jiff::{Timestamp, tz::TimeZone};
+use rustix::process::Signal;
 use subrosa_client_core::Client;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::JoinHandle,
+};
 
 use crate::{
     app::{App, Welcome},
     config::{Config, Notify, background_is_light},
     message::{Effect, Msg},
-    terminal::Screen,
+    terminal::{Screen, panicked},
     worker::Worker,
 };
 
@@ -47,12 +52,19 @@ pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Resu
     let light = background_is_light(std::env::var("COLORFGBG").ok().as_deref());
     let theme = options.config.theme(options.colour, options.unicode, light).map_err(io::Error::other)?;
     let mut screen = Screen::open(options.config.mouse.unwrap_or(true))?;
+    // Before the size is asked for: no change of it is missed.
+    let stream = EventStream::new();
     let mut app =
         App::new(&options.config, theme, TimeZone::system(), screen.size()?, new_id).map_err(io::Error::other)?;
     app.welcome = options.welcome;
     let (news, mut incoming) = mpsc::channel(NEWS_QUEUE);
     let worker = Worker::start(options.client, news);
-    let ending = converse(&mut screen, &mut app, &worker, &mut incoming, options.config.notify, stop).await;
+    // A task of its own: polled now and then, the stream would wake whoever polled it first, and keys would wait.
+    let (keys, mut inputs) = mpsc::channel(INPUT_QUEUE);
+    let reading = AbortOnDropHandle(tokio::spawn(read_inputs(stream, keys)));
+    let ending =
+        converse(&mut screen, &mut app, &worker, (&mut inputs, &mut incoming), options.config.notify, stop).await;
+    drop(reading);
     for effect in app.leave() {
         worker.perform(effect);
     }
@@ -67,14 +79,13 @@ async fn converse<T>(
     screen: &mut Screen,
     app: &mut App,
     worker: &Worker,
-    incoming: &mut mpsc::Receiver<Msg>,
+    (inputs, incoming): (&mut mpsc::Receiver<io::Result<Input>>, &mut mpsc::Receiver<Msg>),
     notify: Notify,
     stop: impl Future<Output = T>,
 ) -> io::Result<Option<T>> {
     let mut stop = std::pin::pin!(stop);
-    // A task of its own: polled now and then, the stream would wake whoever polled it first, and keys would wait.
-    let (keys, mut inputs) = mpsc::channel(INPUT_QUEUE);
-    let _reading = AbortOnDropHandle(tokio::spawn(read_inputs(keys)));
+    let mut stopped = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+    let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let mut batch: Vec<Msg> = Vec::new();
     app.update(Msg::Due, now_ms());
     loop {
@@ -83,6 +94,13 @@ async fn converse<T>(
         tokio::select! {
             biased;
             ended = &mut stop => return Ok(Some(ended)),
+            failed = panicked() => return Err(failed),
+            _ = stopped.recv() => Screen::suspend()?,
+            _ = continued.recv() => {
+                screen.resume()?;
+                let (width, height) = screen.size()?;
+                batch.push(Msg::Resize(width, height));
+            }
             input = inputs.recv() => match input {
                 Some(input) => batch.extend(message(input?)),
                 // The terminal is gone.
@@ -114,11 +132,7 @@ async fn converse<T>(
 fn perform(screen: &mut Screen, app: &mut App, worker: &Worker, notify: Notify, effect: Effect) -> io::Result<bool> {
     match effect {
         Effect::Quit => return Ok(false),
-        Effect::Suspend => {
-            screen.suspend()?;
-            let (width, height) = screen.size()?;
-            app.update(Msg::Resize(width, height), now_ms());
-        }
+        Effect::Suspend => Screen::suspend()?,
         Effect::Redraw => screen.redraw()?,
         Effect::Title(title) => screen.title(&title)?,
         Effect::Copy(text) => {
@@ -132,8 +146,7 @@ fn perform(screen: &mut Screen, app: &mut App, worker: &Worker, notify: Notify, 
     Ok(true)
 }
 
-async fn read_inputs(keys: mpsc::Sender<io::Result<Input>>) {
-    let mut stream = EventStream::new();
+async fn read_inputs(mut stream: EventStream, keys: mpsc::Sender<io::Result<Input>>) {
     while let Some(input) = stream.next().await {
         if keys.send(input).await.is_err() {
             return;

@@ -1,6 +1,9 @@
 //! The terminal: taken over and given back in pairs, whatever ends the program.
 
-use std::io::{self, BufWriter, Stdout, Write as _};
+use std::{
+    io::{self, BufWriter, Stdout, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use crossterm::{
@@ -17,6 +20,7 @@ use crossterm::{
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 use rustix::process::{Signal, kill_current_process_group};
+use tokio::sync::Notify as Event;
 
 use crate::{app::App, config::Notify, text, view};
 
@@ -28,6 +32,12 @@ const MAX_CLIPBOARD_BYTES: usize = 74_000;
 
 /// Columns of a notification.
 const NOTIFICATION: usize = 120;
+
+/// The terminal is in its drawing state. What is written while it is not would be written over the shell.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Something panicked, on whatever thread: the terminal was given back, and the report stands on it.
+static PANICKED: Event = Event::const_new();
 
 /// The terminal in its drawing state; given back when dropped.
 pub(crate) struct Screen {
@@ -42,6 +52,7 @@ impl Screen {
         std::panic::set_hook(Box::new(move |panic| {
             give_back();
             before(panic);
+            PANICKED.notify_one();
         }));
         take_over(mouse).inspect_err(|_| give_back())?;
         let output = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
@@ -60,6 +71,9 @@ impl Screen {
     }
 
     pub(crate) fn draw(&mut self, app: &App) -> io::Result<()> {
+        if !taken() {
+            return Ok(());
+        }
         queue!(io::stdout(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| view::draw(frame, app))?;
         execute!(io::stdout(), EndSynchronizedUpdate)
@@ -67,19 +81,29 @@ impl Screen {
 
     /// Forgets what is on the screen: the next frame is drawn whole.
     pub(crate) fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `Terminal::clear` asks where the cursor is, and whoever reads the keys would get the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
-    /// Back to the shell, until somebody brings us to the foreground.
-    pub(crate) fn suspend(&mut self) -> io::Result<()> {
+    /// Back to the shell. When somebody brings us to the foreground, SIGCONT comes, which is for [`Self::resume`].
+    pub(crate) fn suspend() -> io::Result<()> {
         give_back();
         // The whole group, so that what started us (cargo, a script) stops with us.
-        kill_current_process_group(Signal::STOP)?;
+        Ok(kill_current_process_group(Signal::STOP)?)
+    }
+
+    /// Takes the terminal over again, whether or not there was time to give it back.
+    pub(crate) fn resume(&mut self) -> io::Result<()> {
+        give_back();
         take_over(self.mouse)?;
-        self.terminal.clear()
+        self.redraw()
     }
 
     pub(crate) fn title(&mut self, title: &str) -> io::Result<()> {
+        if !taken() {
+            return Ok(());
+        }
         execute!(io::stdout(), SetTitle(text::line(title)))
     }
 
@@ -96,6 +120,9 @@ impl Screen {
 
     /// Says that somebody wrote.
     pub(crate) fn notify(&mut self, how: Notify, title: &str, body: &str) -> io::Result<()> {
+        if !taken() {
+            return Ok(());
+        }
         let mut output = io::stdout();
         let title = text::fit(&text::line(title), NOTIFICATION).replace(';', ",");
         let body = text::fit(&text::line(body), NOTIFICATION).into_owned();
@@ -116,7 +143,18 @@ impl Drop for Screen {
     }
 }
 
+/// Waits until something panicked anywhere.
+pub(crate) async fn panicked() -> io::Error {
+    PANICKED.notified().await;
+    io::Error::other("a part of it failed and said why above")
+}
+
+fn taken() -> bool {
+    TAKEN.load(Ordering::SeqCst)
+}
+
 fn take_over(mouse: bool) -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     let mut output = io::stdout();
     // Terminals that do not know the keyboard flags ignore them; asking first would cost a round trip.
@@ -135,8 +173,13 @@ fn take_over(mouse: bool) -> io::Result<()> {
 
 /// Everything back, in the reverse order. Nothing better can be done about a terminal that is gone, so failures are passed over.
 fn give_back() {
+    // Leaving the screen twice would put the cursor back over what was reported in between.
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let mut output = io::stdout();
-    let _ = execute!(output, DisableMouseCapture);
+    // A panic while drawing leaves an update open.
+    let _ = execute!(output, EndSynchronizedUpdate, DisableMouseCapture);
     let _ = execute!(output, PopKeyboardEnhancementFlags);
     let _ = execute!(output, DisableFocusChange, DisableBracketedPaste, SetTitle(""));
     let _ = execute!(output, LeaveAlternateScreen, Show);

@@ -14,6 +14,7 @@ use subrosa_client_core::{
     },
     limits::MAX_WAIT,
 };
+use subrosa_crash_point::panic_point;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use crate::message::{Effect, Msg, Page};
@@ -74,6 +75,7 @@ impl Worker {
         let client = Arc::clone(&self.client);
         let news = self.news.clone();
         tokio::spawn(async move {
+            panic_point("asking");
             if let Some(msg) = outcome(&*client, effect).await {
                 // The interface may have ended meanwhile.
                 let _ = news.send(msg).await;

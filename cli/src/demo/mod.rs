@@ -1,13 +1,13 @@
 //! `demo`: a conversation through a real relay between two real engines, on disk, and nothing left behind.
 //!
-//! Relay, engines and stores are those of production, in one process and one temporary directory. On a terminal it is a
+//! Relay, engines and stores are those of production, in one process and one temporary directory. On a terminal it is
 //! the interface with several chats, one of them with a peer that answers; otherwise, or with `--script`, a conversation that prints every change of state.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::time::Duration;
 
 use subrosa_client_core::{ApiError, ErrorKind};
 
-use crate::{Context, args::DemoArgs, errors::Failure};
+use crate::{Context, args::DemoArgs, errors::Failure, tui::can_draw};
 
 mod directory;
 mod live;
@@ -20,7 +20,7 @@ mod stage;
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(ctx: &Context, args: DemoArgs) -> Result<(), Failure> {
-    let live = !args.script && !ctx.out.json && std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let live = !args.script && !ctx.out.json && can_draw();
     ctx.out.note("Setting up a relay and two accounts on this machine …");
     let stage = tokio::select! {
         stage = set_up(live) => stage?,

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub mod schema;
+pub mod screen;
 
 /// Nothing here takes longer on a busy machine; what does, hangs.
 pub const DEADLINE: Duration = Duration::from_secs(60);

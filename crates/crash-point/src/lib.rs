@@ -6,7 +6,7 @@
 //! compares the name with the environment variable `SUBROSA_CRASH_AT`
 //! (`NAME` or `NAME:N`, the N-th time the point is reached) and aborts the
 //! process there: no destructor runs, nothing is flushed. A release build
-//! compiles the call to nothing.
+//! compiles the call to nothing. [`panic_point`] is the same for a panic.
 
 /// The moments a process can be told to die at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,3 +79,21 @@ pub fn crash_point(point: CrashPoint) {
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn crash_point(_point: CrashPoint) {}
+
+/// Panics if the environment variable `SUBROSA_PANIC_AT` asked for this place (development builds only): the interface must
+/// give the terminal back then.
+#[cfg(debug_assertions)]
+#[allow(clippy::panic, reason = "it is what was asked for")]
+pub fn panic_point(place: &str) {
+    use std::sync::OnceLock;
+    static WANTED: OnceLock<Option<String>> = OnceLock::new();
+
+    if WANTED.get_or_init(|| std::env::var("SUBROSA_PANIC_AT").ok()).as_deref() == Some(place) {
+        panic!("told to panic while {place}");
+    }
+}
+
+/// Release builds carry no panic points.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn panic_point(_place: &str) {}

@@ -17,11 +17,13 @@ use ratatui::{
     layout::{HorizontalAlignment, Position, Rect},
     text::Line,
 };
+use subrosa_crash_point::panic_point;
 
 use crate::app::App;
 
 /// Draws everything.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
+    panic_point("drawing");
     let areas = app.areas();
     if areas.tiny {
         return tiny(frame, app);
