@@ -43,6 +43,8 @@ static PANICKED: Event = Event::const_new();
 pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: bool,
+    /// Inside tmux.
+    tmux: bool,
 }
 
 impl Screen {
@@ -57,7 +59,7 @@ impl Screen {
         take_over(mouse).inspect_err(|_| give_back())?;
         let output = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
         match Terminal::new(CrosstermBackend::new(output)) {
-            Ok(terminal) => Ok(Self { terminal, mouse }),
+            Ok(terminal) => Ok(Self { terminal, mouse, tmux: std::env::var_os("TMUX").is_some() }),
             Err(error) => {
                 give_back();
                 Err(error)
@@ -123,18 +125,26 @@ impl Screen {
         if !taken() {
             return Ok(());
         }
+        let Some(notice) = notice(how, title, body, self.tmux) else { return Ok(()) };
         let mut output = io::stdout();
-        let title = text::fit(&text::line(title), NOTIFICATION).replace(';', ",");
-        let body = text::fit(&text::line(body), NOTIFICATION).into_owned();
-        match how {
-            Notify::Off => return Ok(()),
-            Notify::Bell => {}
-            Notify::Osc9 => write!(output, "\x1b]9;{title}: {body}\x1b\\")?,
-            Notify::Osc777 => write!(output, "\x1b]777;notify;{title};{body}\x1b\\")?,
-        }
-        output.write_all(b"\x07")?;
+        output.write_all(notice.as_bytes())?;
         output.flush()
     }
+}
+
+/// What the terminal is told: the bell, and words for those that understand them. tmux hands on only what is wrapped.
+fn notice(how: Notify, title: &str, body: &str, tmux: bool) -> Option<String> {
+    let title = text::fit(&text::line(title), NOTIFICATION).replace(';', ",");
+    let body = text::fit(&text::line(body), NOTIFICATION).into_owned();
+    let words = match how {
+        Notify::Off => return None,
+        Notify::Bell => String::new(),
+        Notify::Osc9 => format!("\x1b]9;{title}: {body}\x1b\\"),
+        Notify::Osc777 => format!("\x1b]777;notify;{title};{body}\x1b\\"),
+    };
+    let wrapped = tmux && !words.is_empty();
+    let words = if wrapped { format!("\x1bPtmux;{}\x1b\\", words.replace('\x1b', "\x1b\x1b")) } else { words };
+    Some(words + "\x07")
 }
 
 impl Drop for Screen {
@@ -184,4 +194,22 @@ fn give_back() {
     let _ = execute!(output, DisableFocusChange, DisableBracketedPaste, SetTitle(""));
     let _ = execute!(output, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_are_clean_and_get_through_tmux() {
+        let hostile = ("a;b\x1b]0;x\x07", "text\x1b\\\nmore\u{9c}");
+        let told = |how, tmux| notice(how, hostile.0, hostile.1, tmux);
+        assert_eq!(told(Notify::Off, false), None);
+        assert_eq!(told(Notify::Bell, true).as_deref(), Some("\x07"));
+        assert_eq!(told(Notify::Osc9, false).as_deref(), Some("\x1b]9;a,b]0,x: text\\ more\x1b\\\x07"));
+        assert_eq!(
+            told(Notify::Osc777, true).as_deref(),
+            Some("\x1bPtmux;\x1b\x1b]777;notify;a,b]0,x;text\\ more\x1b\x1b\\\x1b\\\x07")
+        );
+    }
 }

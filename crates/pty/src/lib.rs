@@ -8,4 +8,4 @@ pub mod keys;
 mod terminal;
 
 pub use terminal::{Failed, Result, Terminal};
-pub use vt100::{Cell, Color, Screen};
+pub use vt100::{Cell, Color, Parser, Screen};
