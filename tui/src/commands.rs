@@ -152,6 +152,8 @@ commands! {
     PreviousHit("previous-hit", "Previous hit", "To the previous, newer message that the search found", &[Messages], all(&["N"]), false);
     JumpBack("jump-back", "Jump back", "Back to where the last jump began", &[Messages], each(&["ctrl+o"], &["ctrl+o", "alt+,"], &["ctrl+o"]), true);
     Copy("copy", "Copy", "Copy the message to the clipboard", &[Messages], all(&["y"]), false);
+    OpenLink("open-link", "Open link", "Open the web address in this message", &[Messages], all(&["o"]), false);
+    CopyLink("copy-link", "Copy link", "Copy the web address in this message", &[Messages], all(&["Y"]), false);
     Quote("quote", "Quote", "Begin a message that quotes this one", &[Messages], all(&["q"]), false);
     Forward("forward", "Forward", "Send the text on to somebody else", &[Messages], all(&["f"]), false);
     Info("info", "Info", "When it was sent, delivered and read", &[Messages], all(&["I"]), false);

@@ -55,6 +55,8 @@ pub struct Config {
     pub preview: Preview,
     /// No mouse: the terminal selects text by itself then.
     pub mouse: Option<bool>,
+    /// Web addresses can be pressed, where the terminal knows how (OSC 8).
+    pub hyperlinks: Option<bool>,
 }
 
 impl Config {
@@ -75,7 +77,8 @@ impl Config {
     }
 
     /// Names of its settings outside of tables.
-    pub const SETTINGS: &[&str] = &["tui.profile", "tui.theme", "tui.notify", "tui.preview", "tui.mouse"];
+    pub const SETTINGS: &[&str] =
+        &["tui.profile", "tui.theme", "tui.notify", "tui.preview", "tui.mouse", "tui.hyperlinks"];
 
     /// Changes one of [`Self::SETTINGS`].
     ///
@@ -91,6 +94,7 @@ impl Config {
             "tui.notify" => self.notify = word(value)?,
             "tui.preview" => self.preview = word(value)?,
             "tui.mouse" => self.mouse = Some(value == "on"),
+            "tui.hyperlinks" => self.hyperlinks = Some(value == "on"),
             "tui.theme" => {
                 self.theme = Some(value.to_owned());
                 self.theme(true, true, false)?;
@@ -137,14 +141,15 @@ mod tests {
             ("tui.notify", "osc777"),
             ("tui.preview", "full"),
             ("tui.mouse", "off"),
+            ("tui.hyperlinks", "off"),
             ("tui.theme", "dusk"),
         ] {
             assert!(Config::SETTINGS.contains(&name));
             changed.set(name, value).unwrap();
         }
         assert_eq!(
-            (changed.profile, changed.notify, changed.preview, changed.mouse),
-            (Profile::Emacs, Notify::Osc777, Preview::Full, Some(false))
+            (changed.profile, changed.notify, changed.preview, changed.mouse, changed.hyperlinks),
+            (Profile::Emacs, Notify::Osc777, Preview::Full, Some(false), Some(false))
         );
         assert!(
             changed.set("tui.theme", "no").is_err()

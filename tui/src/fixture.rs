@@ -11,6 +11,7 @@ use subrosa_client_core::api::{
 use crate::{
     app::App,
     config::Config,
+    hyperlink::Hyperlink,
     key::Key,
     keymap::Profile,
     message::{Effect, Msg, Page},
@@ -176,11 +177,27 @@ pub(crate) fn with_ana_open(profile: Profile, size: (u16, u16)) -> App {
     app
 }
 
+/// The links on the screen.
+pub(crate) fn hyperlinks(app: &App) -> Vec<Hyperlink> {
+    let mut links = Vec::new();
+    let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
+    terminal.draw(|frame| links = view::draw(frame, app)).unwrap();
+    links
+}
+
+/// What is marked as found, in the order of the screen.
+pub(crate) fn marked(app: &App) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
+    terminal.draw(|frame| drop(view::draw(frame, app))).unwrap();
+    let cells = terminal.backend().buffer().content().iter();
+    cells.filter(|cell| Some(cell.bg) == app.theme.found.bg).map(|cell| cell.symbol()).collect()
+}
+
 /// The screen as text.
 pub(crate) fn picture(app: &App) -> String {
     let (width, height) = app.size;
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| view::draw(frame, app)).unwrap();
+    terminal.draw(|frame| drop(view::draw(frame, app))).unwrap();
     let buffer = terminal.backend().buffer();
     let mut text = String::new();
     for y in 0..height {

@@ -16,10 +16,12 @@ mod config;
 mod editor;
 #[cfg(test)]
 mod fixture;
+mod hyperlink;
 mod key;
 mod keymap;
 mod message;
 mod model;
+mod opener;
 mod overlay;
 mod run;
 mod scroll;

@@ -69,6 +69,8 @@ pub(crate) enum Msg {
     NotKept(ApiError),
     /// Too long for the terminal's clipboard.
     NotCopied,
+    /// Why a link was not opened.
+    NotOpened(String),
 }
 
 /// Which part of a history was asked for.
@@ -151,6 +153,8 @@ pub(crate) enum Effect {
     },
     /// To the clipboard.
     Copy(String),
+    /// With the person's browser.
+    OpenLink(String),
     /// The window's title.
     Title(String),
     /// Somebody wrote while nobody looked.

@@ -32,6 +32,10 @@ pub(crate) enum Purpose {
     Commands,
     /// Choose who gets this text.
     Forward(String),
+    /// Choose which of these web addresses is opened.
+    OpenLink(Vec<String>),
+    /// Choose which is copied.
+    CopyLink(Vec<String>),
 }
 
 /// A fuzzy list of chats and commands.
@@ -59,6 +63,8 @@ pub(crate) enum Target {
     Command(Command),
     /// Look for these words in all messages.
     Words(String),
+    /// A web address, as browsers take it.
+    Link(String),
 }
 
 /// Words that are looked for, and the messages that have them.

@@ -51,7 +51,7 @@ pub struct Options {
 pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Result<Option<T>> {
     let light = background_is_light(std::env::var("COLORFGBG").ok().as_deref());
     let theme = options.config.theme(options.colour, options.unicode, light).map_err(io::Error::other)?;
-    let mut screen = Screen::open(options.config.mouse.unwrap_or(true))?;
+    let mut screen = Screen::open(options.config.mouse.unwrap_or(true), options.config.hyperlinks.unwrap_or(true))?;
     // Before the size is asked for: no change of it is missed.
     let stream = EventStream::new();
     let mut app =

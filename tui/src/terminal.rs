@@ -18,11 +18,16 @@ use crossterm::{
         disable_raw_mode, enable_raw_mode,
     },
 };
-use ratatui::{Terminal, backend::CrosstermBackend};
+use ratatui::Terminal;
 use rustix::process::{Signal, kill_current_process_group};
 use tokio::sync::Notify as Event;
 
-use crate::{app::App, config::Notify, text, view};
+use crate::{
+    app::App,
+    config::Notify,
+    hyperlink::{Backend, Links},
+    text, view,
+};
 
 /// Room for a whole frame: it reaches the terminal in one piece.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -41,15 +46,17 @@ static PANICKED: Event = Event::const_new();
 
 /// The terminal in its drawing state; given back when dropped.
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<Backend<BufWriter<Stdout>>>,
     mouse: bool,
     /// Inside tmux.
     tmux: bool,
+    /// `None`: addresses are text.
+    links: Option<Links>,
 }
 
 impl Screen {
     /// Takes the terminal over. A panic gives it back before it is reported.
-    pub(crate) fn open(mouse: bool) -> io::Result<Self> {
+    pub(crate) fn open(mouse: bool, hyperlinks: bool) -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             give_back();
@@ -58,8 +65,12 @@ impl Screen {
         }));
         take_over(mouse).inspect_err(|_| give_back())?;
         let output = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
-        match Terminal::new(CrosstermBackend::new(output)) {
-            Ok(terminal) => Ok(Self { terminal, mouse, tmux: std::env::var_os("TMUX").is_some() }),
+        let links = Links::default();
+        match Terminal::new(Backend::new(output, links.clone())) {
+            Ok(terminal) => {
+                let tmux = std::env::var_os("TMUX").is_some();
+                Ok(Self { terminal, mouse, tmux, links: hyperlinks.then_some(links) })
+            }
             Err(error) => {
                 give_back();
                 Err(error)
@@ -77,7 +88,12 @@ impl Screen {
             return Ok(());
         }
         queue!(io::stdout(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| view::draw(frame, app))?;
+        self.terminal.draw(|frame| {
+            let shown = view::draw(frame, app);
+            if let Some(links) = &self.links {
+                links.set(shown, frame.buffer_mut());
+            }
+        })?;
         execute!(io::stdout(), EndSynchronizedUpdate)
     }
 

@@ -17,7 +17,10 @@ use subrosa_client_core::{
 use subrosa_crash_point::panic_point;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use crate::message::{Effect, Msg, Page};
+use crate::{
+    message::{Effect, Msg, Page},
+    opener::Opener,
+};
 
 /// Texts that wait for the engine to take them. It takes one in about a millisecond: more are pasted, not typed.
 const SEND_QUEUE: usize = 256;
@@ -48,6 +51,7 @@ pub(crate) struct Worker {
     texts: mpsc::Sender<Job>,
     sending: JoinHandle<()>,
     following: Vec<JoinHandle<()>>,
+    opener: Opener,
 }
 
 impl Worker {
@@ -59,7 +63,7 @@ impl Worker {
             tokio::spawn(follow_events(Arc::clone(&client), news.clone())),
             tokio::spawn(follow_connection(Arc::clone(&client), news.clone())),
         ];
-        Self { client, news, texts, sending, following }
+        Self { client, news, texts, sending, following, opener: Opener::new() }
     }
 
     /// Begins to do it. Effects on the terminal are not for here.
@@ -71,6 +75,9 @@ impl Worker {
             // A full queue: it is kept after the next change.
             let _ = self.texts.try_send(Job::Keep { chat, text });
             return;
+        }
+        if let Effect::OpenLink(address) = effect {
+            return self.opener.open(&address, self.news.clone());
         }
         let client = Arc::clone(&self.client);
         let news = self.news.clone();
@@ -219,6 +226,7 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
         Effect::Send { .. }
         | Effect::Draft { .. }
         | Effect::Copy(_)
+        | Effect::OpenLink(_)
         | Effect::Title(_)
         | Effect::Notify { .. }
         | Effect::Suspend

@@ -197,6 +197,12 @@ pub const SETTINGS: &[Setting] = &[
         default: "on",
         about: "the interface takes the mouse; off: the terminal selects text with it",
     },
+    Setting {
+        name: "tui.hyperlinks",
+        kind: Kind::Switch,
+        default: "on",
+        about: "the terminal opens web addresses in messages (OSC 8); off: they are text",
+    },
 ];
 
 /// Tables whose names are free: commands and their keys, roles and their colours. The interface reads them itself.

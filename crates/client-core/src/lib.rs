@@ -34,3 +34,4 @@ mod store;
 pub use api::{ApiError, ErrorKind};
 pub use client::{Client, Remote, RemoteCall, dispatch};
 pub use engine::{DeviceRequest, Engine, Provision};
+pub use store::words::found_in;

@@ -75,6 +75,7 @@ impl App {
             | Command::PreviousChat => !self.chats.rows().is_empty(),
             Command::JumpToQuote => self.quoted_here().is_some(),
             Command::Menu | Command::Copy | Command::Reply | Command::Quote | Command::Forward => selected().is_some(),
+            Command::OpenLink | Command::CopyLink => selected().is_some_and(|entry| !entry.links.is_empty()),
             Command::Info => selected().is_some_and(|entry| entry.outgoing),
             Command::Retry | Command::TakeBack => {
                 selected().is_some_and(|entry| entry.status == Some(MessageStatus::Queued))
@@ -146,6 +147,7 @@ impl App {
             Command::WriteHere => self.write_here(),
             Command::Menu => self.open_menu(),
             Command::Copy => self.copy_message(),
+            Command::OpenLink | Command::CopyLink => self.link(command == Command::OpenLink),
             Command::Quote => self.quote(),
             Command::Forward => {
                 if let Some(body) = self.selected_text() {
@@ -370,6 +372,8 @@ impl App {
             Command::TakeBack,
             Command::Reply,
             Command::JumpToQuote,
+            Command::OpenLink,
+            Command::CopyLink,
             Command::Copy,
             Command::Quote,
             Command::Forward,

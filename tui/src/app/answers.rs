@@ -55,6 +55,7 @@ impl App {
             Msg::Outbox { answer: Err(error), .. } => self.failed(&error),
             Msg::NotKept(error) => self.failed(&error),
             Msg::NotCopied => self.remark(Weight::Bad, "that is too long for the clipboard"),
+            Msg::NotOpened(why) => self.remark(Weight::Bad, why),
             Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),
             Msg::Sent { chat, id, answer } => {
                 if let Err(error) = answer {

@@ -119,6 +119,8 @@ pub(crate) struct App {
     pub(crate) remark: Option<Remark>,
     /// The last search that led somewhere: its hits are gone through.
     search: Option<Search>,
+    /// The words of it, while its hits are looked at: marked where they stand.
+    pub(crate) marked: Option<String>,
     /// Where jumps began: chats, and messages that were selected or in view.
     jumps: Vec<(String, Option<String>)>,
     leaving_until_ms: u64,
@@ -168,6 +170,7 @@ impl App {
             overlays: Vec::new(),
             remark: None,
             search: None,
+            marked: None,
             jumps: Vec::new(),
             leaving_until_ms: 0,
             focused: true,
@@ -316,6 +319,9 @@ impl App {
         }
         if let Some(chat) = self.open_when_known.take_if(|chat| self.chats.get(chat).is_some()) {
             self.open_chat(&chat);
+        }
+        if self.focus != Focus::Messages {
+            self.marked = None;
         }
         let areas = self.areas();
         self.chats.show_selection(areas.chats_in_view());

@@ -137,7 +137,7 @@ impl App {
     pub(super) fn overlay_move(&mut self, by: isize) {
         match self.overlays.last_mut() {
             Some(Overlay::Help { offset }) => {
-                *offset = offset.saturating_add_signed(by).min(crate::view::help::rows(&self.keys).len())
+                *offset = offset.saturating_add_signed(by).min(crate::view::help::rows(&self.keys, self.size.0).len())
             }
             Some(Overlay::Palette(palette)) => {
                 palette.selected =

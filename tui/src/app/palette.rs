@@ -5,11 +5,13 @@ use nucleo_matcher::{
     pattern::{CaseMatching, Normalization, Pattern},
 };
 
-use super::App;
+use super::{App, Weight};
 use crate::{
     commands::TABLE,
     editor::Editor,
+    message::Effect,
     overlay::{Found, Overlay, Palette, Purpose, Target},
+    text,
 };
 
 /// More is not looked through by anybody: one types another letter.
@@ -25,8 +27,42 @@ impl App {
         self.overlays.push(Overlay::Palette(palette));
     }
 
+    /// Opens or copies the web address in the selected message; of several, the one that is chosen.
+    pub(super) fn link(&mut self, open: bool) {
+        let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
+        let mut links: Vec<String> = Vec::new();
+        for link in entry.links.iter().take(MAX_FOUND).map(|link| &entry.body[link.clone()]) {
+            if !links.iter().any(|known| known == link) {
+                links.push(link.to_owned());
+            }
+        }
+        match &*links {
+            [] => {}
+            [only] => self.take_link(open, &text::address(only)),
+            _ => self.open_palette(if open { Purpose::OpenLink(links) } else { Purpose::CopyLink(links) }),
+        }
+    }
+
+    fn take_link(&mut self, open: bool, address: &str) {
+        if open {
+            self.effects.push(Effect::OpenLink(address.to_owned()));
+            self.remark(Weight::Note, format!("Opening {address}"));
+        } else {
+            self.copy(address.to_owned());
+        }
+    }
+
     /// Searches anew for what is typed.
     pub(super) fn find(&self, palette: &mut Palette) {
+        if let Purpose::OpenLink(links) | Purpose::CopyLink(links) = &palette.purpose {
+            let entry = |link: &String| {
+                let target = Target::Link(text::address(link));
+                Found { title: link.clone(), target, matched: Vec::new() }
+            };
+            palette.found = matching(links.iter().map(entry), palette.query.text());
+            palette.selected = 0;
+            return;
+        }
         let chats = (palette.purpose != Purpose::Commands)
             .then(|| self.chats.rows().iter().map(|row| (row.name.clone(), Target::Chat(row.id.clone()))))
             .into_iter()
@@ -59,6 +95,7 @@ impl App {
                 self.open_chat(chat);
                 self.send_text(chat, body, None);
             }
+            (purpose, Target::Link(address)) => self.take_link(matches!(purpose, Purpose::OpenLink(_)), address),
             (_, Target::Chat(chat)) => self.open_chat(chat),
             (_, Target::Words(words)) => self.open_search(false, words),
             (_, Target::Command(command)) => self.run(*command),

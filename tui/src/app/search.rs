@@ -154,6 +154,7 @@ impl App {
             return;
         };
         self.jump(&hit.chat, &hit.chat_name, &hit.id);
+        self.marked = self.search.as_ref().and_then(|search| search.found.as_ref()).map(|query| query.words.clone());
         if count == 1 {
             return self.remark(Weight::Note, "The only hit");
         }

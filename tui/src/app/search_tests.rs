@@ -7,7 +7,7 @@ use subrosa_client_core::{
 
 use super::{tests::snapshots, *};
 use crate::{
-    fixture::{NOW, app, message, picture, press, type_in, with_ana_open},
+    fixture::{NOW, app, marked, message, picture, press, type_in, with_ana_open},
     keymap::Profile,
     message::Query,
 };
@@ -171,6 +171,27 @@ fn a_hit_is_gone_to_and_the_others_and_back() {
     let effects = press(&mut app, "ctrl+o");
     serve(&mut app, effects, &all);
     assert_eq!((app.open.as_ref().unwrap().chat.as_str(), selected(&app)), ("ana", 500));
+}
+
+#[test]
+fn what_was_searched_for_is_marked_until_one_leaves_the_search() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    press(&mut app, "ctrl+f");
+    type_in(&mut app, "num");
+    answer(&mut app, "n", hits());
+    answer(&mut app, "num", hits());
+    let effects = press(&mut app, "down enter");
+    serve(&mut app, effects, &(0..1_000));
+    assert!(marked(&app).starts_with("numbernumber"), "{}", picture(&app));
+    press(&mut app, "k");
+    assert!(marked(&app).contains("number"), "while one reads around it");
+    press(&mut app, "i");
+    assert_eq!(marked(&app), "");
+    press(&mut app, "esc");
+    assert_eq!(marked(&app), "", "and not again");
+    let effects = press(&mut app, "N");
+    serve(&mut app, effects, &(0..1_000));
+    assert!(marked(&app).contains("number"), "but with the next hit");
 }
 
 #[test]

@@ -16,6 +16,17 @@ pub(crate) struct Quoted {
     pub(crate) text: String,
 }
 
+impl Quoted {
+    /// Name and text in one line.
+    pub(crate) fn shown(&self) -> String {
+        let quoted = text::isolated(&self.text);
+        match &self.name {
+            Some(name) => format!("{}: {quoted}", text::isolated(name)),
+            None => quoted.into_owned(),
+        }
+    }
+}
+
 /// A message in a conversation.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {

@@ -14,7 +14,11 @@ use crate::{
     text::{fit, width},
 };
 
-/// Opens a card in the middle of the screen that has room for so much, if the screen has; returns its inside.
+/// Columns of a card's frame and of the spaces inside it.
+pub(super) const FRAME: usize = 4;
+
+/// Opens a card in the middle of the screen that has room for so much, if the screen has; returns its inside. Its foot names as
+/// many of the commands as fit, the most useful first; [`Command::ChooseUp`] stands for both directions.
 pub(super) fn open(
     frame: &mut Frame<'_>,
     app: &App,
@@ -23,7 +27,7 @@ pub(super) fn open(
     commands: &[Command],
 ) -> Rect {
     let screen = frame.area();
-    let outer_width = columns(wanted.0 + 4).min(screen.width);
+    let outer_width = columns(wanted.0 + FRAME).min(screen.width);
     // A row above the status line stays free for what is behind.
     let outer_height = columns(wanted.1 + 2).min(screen.height.saturating_sub(1));
     let area = Rect {
@@ -33,6 +37,14 @@ pub(super) fn open(
         height: outer_height,
     };
     frame.render_widget(Clear, area);
+    // Half a wide character is none, and its other half would hide the frame.
+    for y in area.top()..area.bottom() {
+        if let Some(cell) = area.x.checked_sub(1).and_then(|x| frame.buffer_mut().cell_mut((x, y)))
+            && width(cell.symbol()) > 1
+        {
+            cell.set_symbol(" ");
+        }
+    }
     draw_frame(frame, app, area, title, commands);
     Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: area.height.saturating_sub(2) }
 }
@@ -64,10 +76,14 @@ fn draw_frame(frame: &mut Frame<'_>, app: &App, area: Rect, title: &str, command
     let mut used = 1;
     for command in commands {
         let Some(key) = app.keys.hint(*command) else { continue };
-        let text = format!(" {} ", command.spec().title.to_lowercase());
+        let (key, text) = match (command, app.keys.hint(Command::ChooseDown)) {
+            (Command::ChooseUp, Some(down)) => (format!("{key} {down}"), " move ".to_owned()),
+            _ => (key, format!(" {} ", command.spec().title.to_lowercase())),
+        };
         let needed = 1 + width(&key) + width(&text);
+        // A shorter one may fit all the same.
         if used + needed > inside {
-            break;
+            continue;
         }
         foot.push(Span::raw(" "));
         foot.push(Span::styled(key, theme.accent));

@@ -48,8 +48,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: 
     if let Some(reply) = &app.reply
         && inner.height > 1
     {
-        let name = reply.name.as_deref().unwrap_or_default();
-        let text = format!(" {} {name}: {}", theme.signs.reply, reply.text);
+        let text = format!(" {} {}", theme.signs.reply, reply.shown());
         line(frame, inner, Line::styled(fit(&text, usize::from(inner.width)).into_owned(), theme.own));
         inner = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
     }

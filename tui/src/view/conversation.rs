@@ -1,6 +1,9 @@
 //! Messages, as many as are in view.
 
-use std::ops::Range;
+use std::{
+    hash::{Hash as _, Hasher as _},
+    ops::Range,
+};
 
 use ratatui::{
     Frame,
@@ -8,16 +11,20 @@ use ratatui::{
     style::Style,
     text::{Line, Span},
 };
-use subrosa_client_core::api::{ContactState, MessageStatus};
+use subrosa_client_core::{
+    api::{ContactState, MessageStatus},
+    found_in,
+};
 
 use super::{columns, horizontal, line, row};
 use crate::{
     app::{App, Focus},
+    hyperlink::Hyperlink,
     model::{
         conversation::{Conversation, Edge, TICKS},
         entry::Entry,
     },
-    text::{fit, pad, width},
+    text::{self, address, fit, isolated, pad, width},
 };
 
 /// Who the conversation is with, and where it stands.
@@ -39,9 +46,29 @@ pub(super) fn draw_title(frame: &mut Frame<'_>, app: &App, open: &Conversation, 
     }
 }
 
-/// The messages.
-pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: Rect) {
+/// A piece of a link in a row of a message.
+struct Piece<'a> {
+    row: usize,
+    x: usize,
+    width: usize,
+    entry: &'a Entry,
+    link: &'a Range<usize>,
+}
+
+impl Piece<'_> {
+    fn hyperlink(&self, place: Rect) -> Hyperlink {
+        let mut id = std::hash::DefaultHasher::new();
+        (&self.entry.id, self.link).hash(&mut id);
+        let area = Rect { x: place.x.saturating_add(columns(self.x)), width: columns(self.width), ..place };
+        let address = address(&self.entry.body[self.link.clone()]);
+        Hyperlink { area: area.intersection(place), id: id.finish(), address }
+    }
+}
+
+/// The messages. Gives the web addresses in them, by place.
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: Rect) -> Vec<Hyperlink> {
     let theme = &app.theme;
+    let mut hyperlinks = Vec::new();
     if open.entries().is_empty() {
         let text = match (open.loaded, open.state) {
             (false, _) => "…",
@@ -49,9 +76,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: 
             (true, _) => "No messages yet. What you write here only the two of you can read.",
         };
         let middle = row(area, area.height / 2);
-        return line(frame, middle, Line::styled(text, theme.dim).centered());
+        line(frame, middle, Line::styled(text, theme.dim).centered());
+        return hyperlinks;
     }
-    let Some((first, skip, last)) = open.visible() else { return };
+    let Some((first, skip, last)) = open.visible() else { return hyperlinks };
     // The newest message stands above the text being written, also while there are few.
     let mut y = usize::from(area.height).saturating_sub(open.total());
     if y > 0 && open.older == Edge::Loading {
@@ -59,30 +87,41 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: 
     }
     let mut skip = skip;
     for at in first..=last {
-        let lines = block(app, open, at, usize::from(area.width));
+        let mut pieces = Vec::new();
+        let lines = block(app, open, at, usize::from(area.width), &mut pieces);
         let selected =
             app.focus == Focus::Messages && open.selected().is_some_and(|entry| entry.id == open.entries()[at].id);
         let above = open.parts(at).before();
-        for (number, text) in lines.into_iter().enumerate().skip(skip) {
+        for (number, mut text) in lines.into_iter().enumerate().skip(skip) {
             if y >= usize::from(area.height) {
-                return;
+                return hyperlinks;
             }
             let place = row(area, columns(y));
+            hyperlinks.extend(pieces.iter().filter(|piece| piece.row == number).map(|piece| piece.hyperlink(place)));
             if selected && number >= above {
                 frame.buffer_mut().set_style(place, theme.selected);
+                // In the place of the space that every row begins with.
+                if let Some(margin) = text.spans.first_mut() {
+                    margin.content = margin.content.strip_prefix(' ').unwrap_or_default().to_owned().into();
+                }
+                text.spans.insert(0, Span::styled(theme.signs.selected, theme.accent));
             }
             line(frame, place, text);
-            if selected && number >= above {
-                line(frame, place, Line::styled(theme.signs.selected, theme.accent));
-            }
             y += 1;
         }
         skip = 0;
     }
+    hyperlinks
 }
 
 /// All rows of one message: what stands above it, its text, why it failed.
-fn block<'a>(app: &'a App, open: &'a Conversation, at: usize, total: usize) -> Vec<Line<'a>> {
+fn block<'a>(
+    app: &'a App,
+    open: &'a Conversation,
+    at: usize,
+    total: usize,
+    pieces: &mut Vec<Piece<'a>>,
+) -> Vec<Line<'a>> {
     let theme = &app.theme;
     let entry = &open.entries()[at];
     let parts = open.parts(at);
@@ -110,18 +149,24 @@ fn block<'a>(app: &'a App, open: &'a Conversation, at: usize, total: usize) -> V
         ]));
     }
     let rows = entry.wrapped();
+    let found = app.marked.as_deref().map(|words| found_in(words, &entry.body)).unwrap_or_default();
     if let Some(reply) = &entry.reply {
         let mut spans = margin(app, open, entry, true);
-        let name = reply.name.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
-        let text = format!("{} {name}{}", theme.signs.quote, reply.text);
-        spans.push(Span::styled(fit(&text, open.columns.body).into_owned(), theme.dim));
+        spans.push(Span::styled(format!("{} ", theme.signs.quote), theme.dim));
+        spans.push(Span::styled(fit(&reply.shown(), open.columns.body.saturating_sub(2)).into_owned(), theme.dim));
         lines.push(Line::from(spans));
     }
     for (number, range) in rows.iter().enumerate() {
         let mut spans = margin(app, open, entry, number == 0 && entry.reply.is_none());
         let shown = trimmed(&entry.body, range);
         let used = width(&entry.body[shown.clone()]);
-        body_spans(app, entry, shown, &mut spans);
+        pieces.extend(entry.links.iter().filter_map(|link| {
+            let part = link.start.max(shown.start)..link.end.min(shown.end);
+            let x = open.columns.margin + width(entry.body.get(shown.start..part.start)?);
+            let width = width(entry.body.get(part).filter(|part| !part.is_empty())?);
+            Some(Piece { row: lines.len(), x, width, entry, link })
+        }));
+        body_spans(app, entry, &found, shown, &mut spans);
         if number + 1 == rows.len()
             && let Some(status) = entry.status.filter(|_| !entry.failed())
         {
@@ -153,7 +198,7 @@ fn margin<'a>(app: &'a App, open: &Conversation, entry: &'a Entry, first_row: bo
     let mut spans = vec![Span::raw(" "), Span::styled(pad(time, 5), theme.dim), Span::raw(" ")];
     if entry.first_of_group {
         let (name, style) = name(app, entry);
-        spans.push(Span::styled(pad(name, columns.name), style));
+        spans.push(Span::styled(isolated(&pad(name, columns.name)).into_owned(), style));
     } else {
         spans.push(Span::raw(" ".repeat(columns.name)));
     }
@@ -170,23 +215,36 @@ fn trimmed(body: &str, range: &Range<usize>) -> Range<usize> {
     range.start..range.start + body[range.clone()].trim_end_matches(' ').len()
 }
 
-/// The text of a row, its links marked.
-fn body_spans<'a>(app: &App, entry: &'a Entry, row: Range<usize>, spans: &mut Vec<Span<'a>>) {
+/// The text of a row, with its links and what was searched for.
+fn body_spans<'a>(
+    app: &'a App,
+    entry: &'a Entry,
+    found: &[Range<usize>],
+    row: Range<usize>,
+    spans: &mut Vec<Span<'a>>,
+) {
     let theme = &app.theme;
     let quoted = entry.body[row.clone()].starts_with("> ");
     let base = if quoted { theme.dim } else { theme.text };
-    let mut at = row.start;
-    for link in entry.links.iter().filter(|link| link.start < row.end && link.end > row.start) {
-        let begin = link.start.max(row.start);
-        let end = link.end.min(row.end);
-        if begin > at {
-            spans.push(Span::styled(&entry.body[at..begin], base));
-        }
-        spans.push(Span::styled(&entry.body[begin..end], theme.link));
-        at = end;
+    // Links are spans of their own, the row is one text: in the direction of its paragraph.
+    let isolate = text::has_leftward(&entry.body[row.clone()]).then(|| {
+        let begin = entry.body[..row.start].rfind('\n').map_or(0, |at| at + 1);
+        text::direction(&entry.body[begin..row.end]).to_string()
+    });
+    let isolated = isolate.is_some();
+    spans.extend(isolate.map(Span::raw));
+    let edges = entry.links.iter().chain(found).flat_map(|range| [range.start, range.end]);
+    let mut cuts: Vec<usize> = edges.filter(|at| row.contains(at)).chain([row.start, row.end]).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    for part in cuts.windows(2).filter_map(|ends| Some(*ends.first()?..*ends.last()?)) {
+        let within = |ranges: &[Range<usize>]| ranges.iter().any(|range| range.contains(&part.start));
+        let style = if within(&entry.links) { theme.link } else { base };
+        let style = if within(found) { style.patch(theme.found) } else { style };
+        spans.push(Span::styled(&entry.body[part], style));
     }
-    if at < row.end {
-        spans.push(Span::styled(&entry.body[at..row.end], base));
+    if isolated {
+        spans.push(Span::raw(text::ISOLATE_END.to_string()));
     }
 }
 

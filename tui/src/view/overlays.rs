@@ -13,7 +13,7 @@ use crate::{
     commands::Command,
     editor::Editor,
     overlay::{Join, Menu, Overlay, Palette, Purpose, Target, Verify},
-    text::{fit, pad, width, wrap},
+    text::{self, fit, isolated, pad, width, wrap},
 };
 
 /// Columns of most cards.
@@ -64,13 +64,15 @@ fn draw_palette(frame: &mut Frame<'_>, app: &App, palette: &Palette) -> Position
         Purpose::Everything => "Find a chat or a command",
         Purpose::Commands => "Commands",
         Purpose::Forward(_) => "Forward to",
+        Purpose::OpenLink(_) => "Open which link",
+        Purpose::CopyLink(_) => "Copy which link",
     };
     let inside = card::open(
         frame,
         app,
         title,
         (WIDTH + 6, PALETTE_ROWS + 2),
-        &[Command::Confirm, Command::ChooseUp, Command::ChooseDown, Command::Back],
+        &[Command::Confirm, Command::Back, Command::ChooseUp],
     );
     let view = usize::from(inside.height).saturating_sub(2);
     let first = (palette.selected + 1).saturating_sub(view);
@@ -85,7 +87,7 @@ fn draw_palette(frame: &mut Frame<'_>, app: &App, palette: &Palette) -> Position
         }
         let mark = if selected { theme.signs.pointer } else { " " };
         let key = match &found.target {
-            Target::Words(_) => String::new(),
+            Target::Words(_) | Target::Link(_) => String::new(),
             Target::Command(command) => app.keys.hint(*command).unwrap_or_default(),
             Target::Chat(chat) => app
                 .chats
@@ -105,16 +107,26 @@ fn draw_palette(frame: &mut Frame<'_>, app: &App, palette: &Palette) -> Position
     question(frame, app, &palette.query, row(inside, 0))
 }
 
+/// Makes spans that are one text one to the terminal, too.
+pub(super) fn isolate_all(text: &str, spans: &mut Vec<Span<'_>>) {
+    if text::has_leftward(text) {
+        spans.insert(0, Span::raw(text::ISOLATE.to_string()));
+        spans.push(Span::raw(text::ISOLATE_END.to_string()));
+    }
+}
+
 /// The letters of a title, those that matched marked.
 fn matched(app: &App, title: &str, matched: &[u32]) -> Vec<Span<'static>> {
     let graphemes = unicode_segmentation::UnicodeSegmentation::graphemes(title, true);
-    graphemes
+    let mut spans: Vec<_> = graphemes
         .enumerate()
         .map(|(at, grapheme)| {
             let found = u32::try_from(at).is_ok_and(|at| matched.binary_search(&at).is_ok());
             Span::styled(grapheme.to_owned(), if found { app.theme.accent } else { app.theme.text })
         })
-        .collect()
+        .collect();
+    isolate_all(title, &mut spans);
+    spans
 }
 
 fn draw_menu(frame: &mut Frame<'_>, app: &App, menu: &Menu) {
@@ -165,6 +177,14 @@ fn draw_invite(frame: &mut Frame<'_>, app: &App, invite: Option<&subrosa_client_
     if code.len() < room && code_width <= screen {
         lines.push(Line::default());
         lines.extend(qr::centred(code, columns));
+    } else if !code.is_empty() && room > 2 {
+        let text = format!(
+            "The QR code needs a window of {} columns and {} rows.",
+            code_width + card::FRAME,
+            lines.len() + code.len() + 4
+        );
+        lines.push(Line::default());
+        lines.extend(wrap(&text, columns).into_iter().map(|row| Line::styled(text[row].to_owned(), theme.dim)));
     }
     let inside = card::open(frame, app, "Invite", (columns, lines.len()), &[Command::CopyCard, Command::Back]);
     card::fill(frame, inside, lines);
@@ -249,7 +269,7 @@ fn draw_verify(frame: &mut Frame<'_>, app: &App, verify: &Verify) -> Option<Posi
     };
     lines.extend([Line::default(), state, Line::default()]);
     if let Some(number) = &verify.number {
-        let text = format!("Type the digits that {name} reads out to you:");
+        let text = format!("Type the digits that {} reads out to you:", isolated(&name));
         lines.extend(wrap(&text, columns).into_iter().map(|range| Line::raw(text[range].to_owned())));
         let at = lines.len();
         lines.push(Line::default());
@@ -265,7 +285,10 @@ fn draw_verify(frame: &mut Frame<'_>, app: &App, verify: &Verify) -> Option<Posi
         card::fill(frame, inside, lines);
         return Some(question(frame, app, number, Rect { y: inside.y + super::columns(at), height: 1, ..inside }));
     }
-    let text = format!("{name} sees the same number, if nobody is between you. Compare it by voice or in person.");
+    let text = format!(
+        "{} sees the same number, if nobody is between you. Compare it by voice or in person.",
+        isolated(&name)
+    );
     lines.extend(wrap(&text, columns).into_iter().map(|range| Line::raw(text[range].to_owned())));
     let code = hex_bytes(&identity.safety_qr).map(|bytes| qr::lines(&bytes, theme.colour)).unwrap_or_default();
     let code_width = code.first().map_or(0, Line::width);

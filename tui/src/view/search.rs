@@ -6,7 +6,11 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{card, columns, line, overlays::question, row};
+use super::{
+    card, columns, line,
+    overlays::{isolate_all, question},
+    row,
+};
 use crate::{
     app::App,
     commands::Command,
@@ -34,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, search: &Search) -> Positio
     if search.here.is_some() {
         commands.push(Command::Scope);
     }
-    commands.extend([Command::ChooseUp, Command::ChooseDown, Command::Back]);
+    commands.extend([Command::Back, Command::ChooseUp]);
     let inside = card::open(frame, app, &title, (WIDTH, ROWS), &commands);
     let view = (usize::from(inside.height).saturating_sub(2) / STEP).max(1);
     let first = (search.selected + 1).saturating_sub(view);
@@ -52,7 +56,7 @@ fn note(search: &Search) -> String {
         return error.clone();
     }
     match (search.query(), &search.found) {
-        (None, _) => "Type words of the message; the beginning of the last one is enough.".to_owned(),
+        (None, _) => "Type words, or the beginning of the last one.".to_owned(),
         (Some(_), None) => "…".to_owned(),
         (Some(_), Some(_)) if search.hits.is_empty() && search.asked.is_none() => {
             let elsewhere = if search.only_here { ": Tab searches all chats" } else { "" };
@@ -92,7 +96,7 @@ fn draw_hit(frame: &mut Frame<'_>, app: &App, search: &Search, hit: &Hit, area: 
         Span::styled(when, theme.dim),
     ];
     line(frame, row(area, 0), Line::from(head));
-    let mut spans = vec![Span::raw("  ")];
+    let mut spans = Vec::new();
     let mut room = total.saturating_sub(2);
     for (text, found) in &hit.snippet {
         let shown = fit(text, room).into_owned();
@@ -102,5 +106,8 @@ fn draw_hit(frame: &mut Frame<'_>, app: &App, search: &Search, hit: &Hit, area: 
             break;
         }
     }
+    let snippet: String = hit.snippet.iter().map(|(text, _)| text.as_str()).collect();
+    isolate_all(&snippet, &mut spans);
+    spans.insert(0, Span::raw("  "));
     line(frame, row(area, 1), Line::from(spans));
 }

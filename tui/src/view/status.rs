@@ -13,7 +13,7 @@ use crate::{
     app::{App, Focus, Weight},
     commands::{Command, Place},
     keymap::Profile,
-    text::{fit, width},
+    text::{ISOLATE_END, ISOLATE_RIGHTWARD, fit, width},
 };
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
@@ -26,6 +26,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
     left.push(Span::raw(" "));
     let (sign, text, style) = connection(app);
     left.push(Span::styled(format!("{sign} {text}"), style));
+    let always = left.len();
     if let Some(status) = &app.status
         && status.outbox > 0
     {
@@ -35,8 +36,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if unread > 0 {
         left.push(Span::styled(format!(" {} unread {unread}", theme.signs.separator), theme.accent));
     }
-    let used: usize = left.iter().map(|span| width(&span.content)).sum();
-    let room = total.saturating_sub(used + 2);
+    let columns = |spans: &[Span<'_>]| spans.iter().map(|span| width(&span.content)).sum::<usize>();
+    let room = |left: &[Span<'_>]| total.saturating_sub(columns(left) + 3);
     let right = match &app.remark {
         Some(remark) => {
             let style = match remark.weight {
@@ -44,12 +45,20 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
                 Weight::Good => theme.ok,
                 Weight::Bad => theme.error,
             };
-            vec![Span::styled(fit(&remark.text, room).into_owned(), style)]
+            // What just happened is worth more than counts, and they come back.
+            while left.len() > always && width(&remark.text) > room(&left) {
+                left.pop();
+            }
+            if left.len() > 2 && width(&remark.text) > room(&left) {
+                left.remove(0);
+            }
+            // A sentence of ours, also when it begins with a name.
+            let text = format!("{ISOLATE_RIGHTWARD}{}{ISOLATE_END}", fit(&remark.text, room(&left)));
+            vec![Span::styled(text, style)]
         }
-        None => hints(app, room),
+        None => hints(app, room(&left)),
     };
-    let shown: usize = right.iter().map(|span| width(&span.content)).sum();
-    left.push(Span::raw(" ".repeat(total.saturating_sub(used + shown + 1))));
+    left.push(Span::raw(" ".repeat(total.saturating_sub(columns(&left) + columns(&right) + 1))));
     left.extend(right);
     line(frame, area, Line::from(left));
 }
@@ -81,6 +90,9 @@ fn connection(app: &App) -> (&'static str, String, Style) {
 fn useful(app: &App) -> Vec<Command> {
     let request = app.open.as_ref().is_some_and(|open| open.state == ContactState::Request);
     match app.place() {
+        Place::List if app.chats.loaded && app.chats.rows().is_empty() => {
+            vec![Command::Invite, Command::Join, Command::HelpHere, Command::QuitTwice, Command::Palette]
+        }
         Place::List => vec![
             Command::Open,
             Command::SearchHere,
@@ -113,7 +125,8 @@ fn useful(app: &App) -> Vec<Command> {
             Command::Back,
             Command::HelpHere,
         ],
-        _ => vec![Command::Confirm, Command::Back],
+        // A card names its keys itself.
+        _ => Vec::new(),
     }
 }
 

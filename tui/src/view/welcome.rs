@@ -10,7 +10,7 @@ use super::{columns, line};
 use crate::{
     app::App,
     commands::Command,
-    text::{pad, width},
+    text::{self, pad, width},
 };
 
 /// Columns of the keys.
@@ -20,8 +20,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let theme = &app.theme;
     let mut lines = vec![Line::styled("Subrosa", theme.strong)];
     if let Some(account) = &app.account {
-        let relay = account.relay.trim_end_matches('/');
-        lines.push(Line::styled(crate::text::line(&format!("{} at {relay}", account.name)), theme.dim));
+        let (name, relay) = (text::line(&account.name), text::line(account.relay.trim_end_matches('/')));
+        lines.push(Line::styled(format!("{} at {relay}", text::isolated(&name)), theme.dim));
     }
     lines.push(Line::default());
     for text in &app.welcome.lines {

@@ -5,6 +5,8 @@
 //! become words of their own. Nothing but letters, digits and marks reaches the index or a query, so no text can be
 //! taken for the index's query language.
 
+use std::ops::Range;
+
 use rusqlite::{Connection, functions::FunctionFlags};
 
 use crate::{api::SnippetPart, clean::clean_line};
@@ -228,6 +230,13 @@ impl Query {
         }
         parts
     }
+}
+
+/// Where the words of a query stand in a text, as the search finds them: in order and apart, each at the limits of characters.
+#[must_use]
+pub fn found_in(query: &str, text: &str) -> Vec<Range<usize>> {
+    let places = Query::new(query).map(|query| query.places(text)).unwrap_or_default();
+    places.into_iter().map(|(start, end)| start..end).collect()
 }
 
 #[cfg(test)]
