@@ -15,6 +15,7 @@ pub mod kills;
 pub mod load;
 pub mod measure;
 pub mod needles;
+pub mod pictures;
 pub mod power_cut;
 pub mod programs;
 pub mod proxy;
