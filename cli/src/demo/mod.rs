@@ -21,7 +21,7 @@ const SCRIPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(ctx: &Context, args: DemoArgs) -> Result<(), Failure> {
     let live = !args.script && !ctx.out.json && can_draw();
-    ctx.out.note("Setting up a relay and two accounts on this machine …");
+    ctx.out.note("Setting up a relay and the accounts of a few people on this machine …");
     let stage = tokio::select! {
         stage = set_up(live) => stage?,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
