@@ -119,10 +119,24 @@ commands! {
     ListBottom("list-bottom", "Last", "Last chat", &[List], each(&["G", "end"], &["end", "alt+>"], &["end"]), false);
     Invite("invite", "Invite", "Make a contact link for somebody, with a QR code", &[List], all(&["i"]), true);
     Join("join", "Use a link", "Open the contact link that somebody gave you", &[List], each(&["J"], &["j"], &["j"]), true);
+    Archived("archived", "Archived chats", "The archived chats, or the others again", &[List], all(&["A"]), true);
+    Outbox("outbox", "Outbox", "What waits to be sent, and why", &[List], all(&["o"]), true);
+    ChatMenu("chat-menu", "Menu", "What can be done with this chat", &[List, Card], all(&["m"]), true);
     Contact("contact", "Contact", "Who this is: state, devices, relay, safety number", &[List, Messages], all(&["c"]), true);
     Verify("verify", "Verify", "Compare the safety number", &[], all(&[]), true);
-    Mute("mute", "Mute", "Mute this chat, or end it: no notification of what comes", &[], all(&[]), true);
-    Pin("pin", "Pin", "Keep this chat at the top of the list, or no longer", &[], all(&[]), true);
+    Mute("mute", "Mute", "No notification of what comes in this chat, or again", &[List], all(&["M"]), true);
+    MuteHours("mute-8h", "For 8 hours", "Mute this chat for 8 hours", &[], all(&[]), true);
+    MuteWeek("mute-week", "For a week", "Mute this chat for a week", &[], all(&[]), true);
+    MuteAlways("mute-always", "Until I end it", "Mute this chat until you unmute it", &[], all(&[]), true);
+    Unmute("unmute", "Unmute", "Be told again of what comes in this chat", &[], all(&[]), true);
+    Pin("pin", "Pin", "Keep this chat at the top of the list, or no longer", &[List], all(&["p"]), true);
+    Unpin("unpin", "Unpin", "Keep this chat at the top of the list no longer", &[], all(&[]), true);
+    Archive("archive", "Archive", "Take this chat off the list until something new comes, or bring it back", &[List], all(&["e"]), true);
+    Unarchive("unarchive", "Unarchive", "Bring this chat back into the list", &[], all(&[]), true);
+    Rename("rename", "Rename", "Another name for this contact, on this device only", &[List], all(&["f2"]), true);
+    Block("block", "Block", "Nothing of this person arrives any more; asks first", &[List], all(&["B"]), true);
+    Unblock("unblock", "Unblock", "Take the block of this person back", &[], all(&[]), true);
+    Remove("remove", "Remove", "Forget this person and the conversation; asks first", &[List], all(&["D"]), true);
     Accept("accept", "Accept", "Accept the request of this chat: receipts begin", &[List, Messages], all(&["a"]), true);
 
     Send("send", "Send", "Send the text", &[Write], all(&["enter"]), false);
@@ -145,8 +159,8 @@ commands! {
     Newest("newest", "Newest", "To the newest message", &[Messages], each(&["G", "end"], &["end", "alt+>"], &["end"]), true);
     Menu("menu", "Menu", "What can be done with this message", &[Messages], all(&["enter"]), false);
     Reply("reply", "Reply", "Answer this message", &[Messages], all(&["r"]), false);
-    Retry("retry", "Send now", "Send this message that waits now, without waiting for the next try", &[Messages], all(&["R"]), false);
-    TakeBack("take-back", "Take back", "Take this message back: no relay has it yet", &[Messages], all(&["X"]), false);
+    Retry("retry", "Send now", "Send this message that waits now, without waiting for the next try", &[Messages, Card], all(&["R"]), false);
+    TakeBack("take-back", "Take back", "Take this message back: no relay has it yet", &[Messages, Card], all(&["X"]), false);
     JumpToQuote("jump-to-quote", "To the quoted message", "Select the message that this one answers", &[Messages], all(&["Q"]), false);
     NextHit("next-hit", "Next hit", "To the next, older message that the search found", &[Messages], all(&["n"]), false);
     PreviousHit("previous-hit", "Previous hit", "To the previous, newer message that the search found", &[Messages], all(&["N"]), false);
@@ -208,7 +222,11 @@ mod tests {
         for spec in TABLE {
             assert!(names.insert(spec.name), "{} twice", spec.name);
             assert!(!spec.title.is_empty() && !spec.help.is_empty(), "{}", spec.name);
-            assert!(spec.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", spec.name);
+            assert!(
+                spec.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{}",
+                spec.name
+            );
             assert!(spec.palette || !spec.places.is_empty(), "{} cannot be reached", spec.name);
             assert_eq!(spec.command.spec().name, spec.name);
         }

@@ -54,7 +54,11 @@ impl KeyMap {
                 .ok_or_else(|| format!("there is no command named {name:?}; F1 shows their names"))?;
             map.free(spec.command);
             for key in keys {
-                map.bind(spec, key.parse().map_err(|error| format!("{name}: {key:?} is no key: {error}"))?);
+                let key = key.parse().map_err(|error| format!("{name}: {key:?} is no key: {error}"))?;
+                if spec.places.contains(&Place::Anywhere) {
+                    map.free_key(key);
+                }
+                map.bind(spec, key);
             }
         }
         Ok(map)
@@ -77,6 +81,14 @@ impl KeyMap {
     fn free(&mut self, command: Command) {
         self.bound.retain(|_, bound| *bound != command);
         self.keys.remove(&command);
+    }
+
+    /// A key that somebody wants to do the same everywhere does nothing else anywhere.
+    fn free_key(&mut self, key: Key) {
+        self.bound.retain(|(_, bound), _| *bound != key);
+        for keys in self.keys.values_mut() {
+            keys.retain(|bound| *bound != key);
+        }
     }
 
     /// What a key does in a place.

@@ -6,7 +6,9 @@
 use crossterm::event::{KeyEvent, MouseEvent};
 use subrosa_client_core::{
     ApiError,
-    api::{AccountInfo, Chats, Contact, Done, EventPage, History, Hits, Identity, Invite, Receipts, Sent, Status},
+    api::{
+        AccountInfo, Chats, Contact, Done, EventPage, History, Hits, Identity, Invite, Outbox, Receipts, Sent, Status,
+    },
 };
 
 /// Something happened.
@@ -60,6 +62,17 @@ pub(crate) enum Msg {
     },
     Receipts(Result<Receipts, ApiError>),
     ChatSet(Box<Result<subrosa_client_core::api::Chat, ApiError>>),
+    /// A contact was renamed, blocked or unblocked.
+    ContactSet {
+        deed: Deed,
+        answer: Result<Contact, ApiError>,
+    },
+    Removed {
+        chat: String,
+        answer: Result<Done, ApiError>,
+    },
+    /// What waits in the outbox.
+    Waiting(Result<Outbox, ApiError>),
     /// A message that waited is tried now, or was taken back.
     Outbox {
         taken_back: bool,
@@ -80,6 +93,14 @@ pub(crate) enum Page {
     Before { id: String, limit: u32 },
     After { id: String, limit: u32 },
     Around { id: String, limit: u32 },
+}
+
+/// What was done with a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Renamed,
+    Blocked,
+    Unblocked,
 }
 
 /// What is searched for.
@@ -122,7 +143,24 @@ pub(crate) enum Effect {
         chat: String,
         muted_until_ms: Option<u64>,
         pinned: Option<bool>,
+        archived: Option<bool>,
     },
+    /// Show a contact under another name, here only.
+    Rename {
+        chat: String,
+        name: String,
+    },
+    Block {
+        chat: String,
+    },
+    Unblock {
+        chat: String,
+    },
+    /// Forget a contact and the conversation.
+    Remove {
+        chat: String,
+    },
+    LoadOutbox,
     /// Send what waits for the receiver of this message now.
     Retry {
         id: String,

@@ -1,8 +1,12 @@
 //! What can lie over the screen: palette, menus, cards, questions. State only; [`crate::app`] changes it, views draw it.
 
-use subrosa_client_core::api::{Contact, Identity, Invite, Receipts};
+use subrosa_client_core::api::{Contact, Identity, Invite, Outbox, Receipts};
 
-use crate::{commands::Command, editor::Editor, message::Query};
+use crate::{
+    commands::{Command, Place},
+    editor::Editor,
+    message::{Effect, Query},
+};
 
 /// One thing over the screen.
 #[derive(Debug, Clone)]
@@ -18,6 +22,9 @@ pub(crate) enum Overlay {
     Join(Join),
     Contact(Option<Contact>),
     Verify(Verify),
+    Rename(Rename),
+    Question(Question),
+    Outbox(Waiting),
     Receipts {
         text: String,
         receipts: Option<Receipts>,
@@ -100,10 +107,12 @@ pub(crate) struct Hit {
     pub(crate) snippet: Vec<(String, bool)>,
 }
 
-/// What can be done with a message.
+/// What can be done with a message or a chat.
 #[derive(Debug, Clone)]
 pub(crate) struct Menu {
     pub(crate) title: String,
+    /// Where the commands have the keys that they have here, too.
+    pub(crate) place: Place,
     pub(crate) commands: Vec<Command>,
     pub(crate) selected: usize,
 }
@@ -114,6 +123,34 @@ pub(crate) struct Join {
     pub(crate) link: Editor,
     pub(crate) waiting: bool,
     pub(crate) error: Option<String>,
+}
+
+/// Another name for a contact is asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rename {
+    pub(crate) chat: String,
+    pub(crate) old: String,
+    pub(crate) name: Editor,
+    pub(crate) waiting: bool,
+    pub(crate) error: Option<String>,
+}
+
+/// Whether to do what cannot be taken back easily. Not doing it is selected first.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) no: &'static str,
+    pub(crate) yes: &'static str,
+    pub(crate) effect: Effect,
+    pub(crate) is_yes: bool,
+}
+
+/// What waits in the outbox, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waiting {
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) selected: usize,
 }
 
 /// A safety number, and the question for the other one.

@@ -56,6 +56,17 @@ impl Clock {
         time.strftime(form).to_string()
     }
 
+    /// For what was or will be within days: `17:41` today, else `Mon 30 Nov 17:41`, with the year in another one.
+    pub(crate) fn near(&self, ms: u64) -> String {
+        let (Some(time), Some(today)) = (self.local(ms), self.day(self.now_ms)) else { return "?".to_owned() };
+        let form = match time.date() {
+            day if day == today => "%H:%M",
+            day if day.year() == today.year() => "%a %-d %b %H:%M",
+            _ => "%-d %b %Y %H:%M",
+        };
+        time.strftime(form).to_string()
+    }
+
     /// When "today" ends: then what is on the screen is no longer right.
     pub(crate) fn next_midnight_ms(&self) -> Option<u64> {
         let tomorrow = self.day(self.now_ms)?.tomorrow().ok()?;

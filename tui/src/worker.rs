@@ -9,8 +9,8 @@ use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{
         ChatDraftParams, ChatSetParams, ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams,
-        JoinParams, NoParams, OutboxCancelParams, OutboxRetryParams, ReadParams, SearchParams, SendParams,
-        StatusWatchParams, VerifyParams, WhoParams,
+        JoinParams, NoParams, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, RenameParams,
+        SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
     },
     limits::MAX_WAIT,
 };
@@ -18,7 +18,7 @@ use subrosa_crash_point::panic_point;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use crate::{
-    message::{Effect, Msg, Page},
+    message::{Deed, Effect, Msg, Page},
     opener::Opener,
 };
 
@@ -170,7 +170,7 @@ fn longest() -> u64 {
 
 async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
     Some(match effect {
-        Effect::LoadChats => Msg::Chats(client.chats(ChatsParams::default()).await),
+        Effect::LoadChats => Msg::Chats(client.chats(ChatsParams { archived: true, ..ChatsParams::default() }).await),
         Effect::LoadStatus => Msg::Status(client.status(NoParams {}).await),
         Effect::LoadPage { chat, page } => {
             let mut params = HistoryParams { chat: chat.clone(), ..HistoryParams::default() };
@@ -200,10 +200,25 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
             let answer = client.read(ReadParams { what: id }).await;
             Msg::Read { chat, answer }
         }
-        Effect::SetChat { chat, muted_until_ms, pinned } => {
-            let params = ChatSetParams { chat, muted_until_ms, pinned, archived: None };
+        Effect::SetChat { chat, muted_until_ms, pinned, archived } => {
+            let params = ChatSetParams { chat, muted_until_ms, pinned, archived };
             Msg::ChatSet(Box::new(client.chat_set(params).await))
         }
+        Effect::Rename { chat, name } => {
+            let answer = client.contact_rename(RenameParams { who: chat, name }).await;
+            Msg::ContactSet { deed: Deed::Renamed, answer }
+        }
+        Effect::Block { chat } => {
+            Msg::ContactSet { deed: Deed::Blocked, answer: client.contact_block(WhoParams { who: chat }).await }
+        }
+        Effect::Unblock { chat } => {
+            Msg::ContactSet { deed: Deed::Unblocked, answer: client.contact_unblock(WhoParams { who: chat }).await }
+        }
+        Effect::Remove { chat } => {
+            let answer = client.contact_remove(WhoParams { who: chat.clone() }).await;
+            Msg::Removed { chat, answer }
+        }
+        Effect::LoadOutbox => Msg::Waiting(client.outbox_list(OutboxListParams::default()).await),
         Effect::Retry { id } => {
             let answer = client.outbox_retry(OutboxRetryParams { id: Some(id) }).await;
             Msg::Outbox { taken_back: false, answer }

@@ -4,7 +4,7 @@ use subrosa_client_core::api::{ChatKind, ContactState, Message, MessageStatus, P
 
 use super::{App, Focus, TWICE_MS, Weight};
 use crate::{
-    commands::Command,
+    commands::{Command, Place},
     editor::Editor,
     key::Key,
     message::Effect,
@@ -62,7 +62,6 @@ impl App {
                 .chat_here()
                 .and_then(|chat| self.chats.get(chat))
                 .is_some_and(|row| row.state == ContactState::Request),
-            Command::Mute | Command::Pin => self.chat_here().is_some_and(|chat| self.chats.get(chat).is_some()),
             Command::Contact | Command::Verify => self.chat_here().is_some(),
             Command::NextUnread => self.chats.next_unread(self.open.as_ref().map(|open| open.chat.as_str())).is_some(),
             Command::Search
@@ -85,7 +84,7 @@ impl App {
             }
             Command::JumpBack => !self.jumps.is_empty(),
             Command::Oldest | Command::Newest => self.open.is_some(),
-            _ => true,
+            _ => self.chat_act_applies(command).unwrap_or(true),
         }
     }
 
@@ -99,6 +98,7 @@ impl App {
 
     /// Runs a command.
     pub(crate) fn run(&mut self, command: Command) {
+        let command = self.turned(command);
         if !self.applies(command) {
             return;
         }
@@ -137,7 +137,6 @@ impl App {
                     self.effects.push(Effect::Accept { chat });
                 }
             }
-            Command::Mute | Command::Pin => self.set_chat(command),
             Command::Send => self.send(),
             // The first step back is to answer nothing.
             Command::Browse | Command::BackToList if self.reply.is_some() => self.reply = None,
@@ -155,9 +154,10 @@ impl App {
                 }
             }
             Command::Info => self.show_receipts(),
-            Command::Retry | Command::TakeBack => self.outbox(command),
+            Command::Retry | Command::TakeBack => self.retry_or_take_back(command),
+            Command::Outbox => self.show_outbox(),
             Command::Back | Command::BackLeft | Command::BackToList => self.back(),
-            _ if self.scroll(command) => {}
+            _ if self.chat_act(command) || self.scroll(command) => {}
             _ => self.edit(command),
         }
     }
@@ -212,6 +212,7 @@ impl App {
                 self.close_chat();
             }
             (Some(_), Focus::List) => self.close_chat(),
+            (None, _) if self.chats.shows_archived() => self.chats.turn(),
             (None, _) => {}
         }
     }
@@ -294,27 +295,6 @@ impl App {
         self.effects.push(Effect::Send { chat: chat.to_owned(), id, body, reply_to });
     }
 
-    /// Sends the selected message that waits at once, or takes it back.
-    fn outbox(&mut self, command: Command) {
-        let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
-        let id = entry.id.clone();
-        self.effects.push(if command == Command::Retry { Effect::Retry { id } } else { Effect::TakeBack { id } });
-    }
-
-    /// Turns muting or pinning of the chat on or off.
-    fn set_chat(&mut self, command: Command) {
-        let Some(row) = self.chat_here().and_then(|chat| self.chats.get(chat)) else { return };
-        let chat = row.id.clone();
-        let muted = row.muted_until_ms > self.clock.now_ms;
-        let effect = if command == Command::Mute {
-            let until = if muted { 0 } else { subrosa_client_core::limits::MUTED_FOR_EVER_MS };
-            Effect::SetChat { chat, muted_until_ms: Some(until), pinned: None }
-        } else {
-            Effect::SetChat { chat, muted_until_ms: None, pinned: Some(!row.pinned) }
-        };
-        self.effects.push(effect);
-    }
-
     fn begin_reply(&mut self) {
         let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
         let name = if entry.outgoing { "you".to_owned() } else { entry.name.clone() };
@@ -382,7 +362,7 @@ impl App {
         .into_iter()
         .filter(|command| self.applies(*command))
         .collect();
-        self.overlays.push(Overlay::Menu(Menu { title, commands, selected: 0 }));
+        self.overlays.push(Overlay::Menu(Menu { title, place: Place::Messages, commands, selected: 0 }));
     }
 }
 

@@ -48,9 +48,13 @@ impl App {
                 }
             }
             Msg::ChatSet(answer) => self.chat_set(*answer),
+            Msg::ContactSet { deed, answer } => self.contact_set(deed, answer),
+            Msg::Removed { chat, answer } => self.contact_removed(&chat, answer),
+            Msg::Waiting(answer) => self.outbox_answer(answer),
             Msg::Outbox { taken_back, answer: Ok(_) } => {
                 let what = if taken_back { "taken back: no relay has it" } else { "trying now" };
                 self.remark(Weight::Good, what);
+                self.refresh_outbox();
             }
             Msg::Outbox { answer: Err(error), .. } => self.failed(&error),
             Msg::NotKept(error) => self.failed(&error),
@@ -89,21 +93,6 @@ impl App {
                 self.overlay_answer(msg);
             }
             Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_) | Msg::Resize(..) | Msg::Focus(_) | Msg::Due => {}
-        }
-    }
-
-    fn chat_set(&mut self, answer: Result<subrosa_client_core::api::Chat, ApiError>) {
-        match answer {
-            Ok(chat) => {
-                let muted = chat.muted_until_ms.is_some_and(|until| until > self.clock.now_ms);
-                let muted = if muted { "muted" } else { "not muted" };
-                let pinned = if chat.pinned { "pinned" } else { "not pinned" };
-                self.remark(Weight::Good, format!("{}: {muted}, {pinned}", chat.name));
-                if !self.chats.set_chat(&chat) {
-                    self.load_chats();
-                }
-            }
-            Err(error) => self.failed(&error),
         }
     }
 
@@ -200,6 +189,7 @@ impl App {
             Event::State(state) => {
                 self.set_status(&state.chat, &state.id, state.status, state.error.as_deref());
                 self.load_status();
+                self.refresh_outbox();
             }
             Event::Chat(event) => {
                 if !self.chats.set_chat(&event.chat) {

@@ -5,8 +5,10 @@
 
 mod act;
 mod answers;
+mod chat_acts;
 mod drafts;
 mod mouse;
+mod outbox;
 mod overlays;
 mod palette;
 mod search;
@@ -364,6 +366,8 @@ impl App {
     }
 }
 
+#[cfg(test)]
+mod chat_tests;
 #[cfg(test)]
 mod search_tests;
 #[cfg(test)]

@@ -19,11 +19,17 @@ const PAGE_ROWS: usize = 10;
 /// Which keys count in an overlay.
 pub(super) const fn place(overlay: &Overlay) -> Place {
     match overlay {
-        Overlay::Palette(_) | Overlay::Search(_) | Overlay::Menu(_) | Overlay::Join(_) => Place::Choose,
+        Overlay::Palette(_)
+        | Overlay::Search(_)
+        | Overlay::Menu(_)
+        | Overlay::Join(_)
+        | Overlay::Rename(_)
+        | Overlay::Question(_) => Place::Choose,
         Overlay::Verify(verify) if verify.number.is_some() => Place::Choose,
         Overlay::Help { .. }
         | Overlay::Invite(_)
         | Overlay::Contact(_)
+        | Overlay::Outbox(_)
         | Overlay::Verify(_)
         | Overlay::Receipts { .. } => Place::Card,
     }
@@ -35,7 +41,7 @@ impl App {
         let Some(overlay) = self.overlays.last() else { return false };
         // A menu's entries have the keys that they have without the menu.
         if let Overlay::Menu(menu) = overlay
-            && let Some(command) = self.keys.command(Place::Messages, key)
+            && let Some(command) = self.keys.command(menu.place, key).map(|command| self.turned(command))
             && menu.commands.contains(&command)
         {
             self.overlays.pop();
@@ -77,6 +83,8 @@ impl App {
             Command::Help if matches!(self.overlays.last(), Some(Overlay::Help { .. })) => {
                 self.overlays.pop();
             }
+            Command::ChatMenu if matches!(self.overlays.last(), Some(Overlay::Contact(Some(_)))) => self.run(command),
+            Command::Retry | Command::TakeBack => self.retry_or_take_back(command),
             Command::Back
             | Command::Quit
             | Command::QuitTwice
@@ -119,6 +127,7 @@ impl App {
             Overlay::Palette(palette) => Some(&mut palette.query),
             Overlay::Search(search) => Some(&mut search.words),
             Overlay::Join(join) if !join.waiting => Some(&mut join.link),
+            Overlay::Rename(rename) if !rename.waiting => Some(&mut rename.name),
             Overlay::Verify(Verify { number: Some(number), waiting: false, .. }) => Some(number),
             _ => None,
         }
@@ -147,8 +156,30 @@ impl App {
             Some(Overlay::Menu(menu)) => {
                 menu.selected = menu.selected.saturating_add_signed(by).min(menu.commands.len().saturating_sub(1));
             }
+            Some(Overlay::Question(question)) => question.is_yes = by > 0,
+            Some(Overlay::Outbox(waiting)) => {
+                let count = waiting.outbox.as_ref().map_or(0, |outbox| outbox.entries.len());
+                waiting.selected = waiting.selected.saturating_add_signed(by).min(count.saturating_sub(1));
+            }
             _ => {}
         }
+    }
+
+    /// Takes an entry of a list as if it had been selected and confirmed.
+    pub(super) fn take_entry(&mut self, entry: usize) {
+        match self.overlays.last_mut() {
+            Some(Overlay::Palette(palette)) => palette.selected = entry,
+            Some(Overlay::Search(search)) => search.selected = entry,
+            Some(Overlay::Menu(menu)) => menu.selected = entry,
+            Some(Overlay::Question(question)) => question.is_yes = entry == 1,
+            // What can be done with it is chosen after it.
+            Some(Overlay::Outbox(waiting)) => {
+                waiting.selected = entry;
+                return;
+            }
+            _ => return,
+        }
+        self.confirm();
     }
 
     fn confirm(&mut self) {
@@ -176,6 +207,13 @@ impl App {
                 }
                 self.overlays.push(Overlay::Join(join));
             }
+            Some(Overlay::Rename(rename)) => self.take_name(rename),
+            Some(Overlay::Question(question)) => {
+                if question.is_yes {
+                    self.effects.push(question.effect);
+                }
+            }
+            Some(Overlay::Outbox(waiting)) => self.go_to_waiting(&waiting),
             Some(Overlay::Verify(mut verify)) => {
                 match verify.number.as_ref().map(|number| number.text().trim().to_owned()) {
                     None if verify.identity.is_some() => verify.number = Some(Editor::default()),

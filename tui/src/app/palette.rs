@@ -64,7 +64,7 @@ impl App {
             return;
         }
         let chats = (palette.purpose != Purpose::Commands)
-            .then(|| self.chats.rows().iter().map(|row| (row.name.clone(), Target::Chat(row.id.clone()))))
+            .then(|| self.chats.all().map(|row| (row.name.clone(), Target::Chat(row.id.clone()))))
             .into_iter()
             .flatten();
         let commands = (!matches!(palette.purpose, Purpose::Forward(_)))

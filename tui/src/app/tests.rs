@@ -239,28 +239,6 @@ fn leaving_takes_two_presses_in_time() {
 }
 
 #[test]
-fn a_chat_is_muted_and_pinned_from_the_palette() {
-    let mut app = with_ana_open(Profile::Vim, (120, 40));
-    press(&mut app, "ctrl+k");
-    type_in(&mut app, "mute this chat");
-    let until = subrosa_client_core::limits::MUTED_FOR_EVER_MS;
-    let muted = Effect::SetChat { chat: "ana".to_owned(), muted_until_ms: Some(until), pinned: None };
-    assert!(press(&mut app, "enter").contains(&muted));
-    let mut chat = crate::fixture::chats().remove(0);
-    chat.muted_until_ms = Some(until);
-    app.update(Msg::ChatSet(Box::new(Ok(chat))), NOW);
-    assert!(picture(&app).contains("ana: muted, not pinned"), "{}", picture(&app));
-    press(&mut app, "ctrl+k");
-    type_in(&mut app, "mute this chat");
-    let unmuted = Effect::SetChat { chat: "ana".to_owned(), muted_until_ms: Some(0), pinned: None };
-    assert!(press(&mut app, "enter").contains(&unmuted));
-    press(&mut app, "ctrl+k");
-    type_in(&mut app, "keep this chat");
-    let pinned = Effect::SetChat { chat: "ana".to_owned(), muted_until_ms: None, pinned: Some(true) };
-    assert!(press(&mut app, "enter").contains(&pinned));
-}
-
-#[test]
 fn the_connection_is_told_as_it_is() {
     let mut app = app(Profile::Vim, (120, 40));
     app.update(Msg::Connection(status(Connection::Offline, 2)), NOW);
@@ -285,7 +263,7 @@ fn a_request_is_accepted_before_one_writes() {
     assert_eq!(app.editor().unwrap().text(), "hello");
 }
 
-fn contact(name: &str) -> Contact {
+pub(super) fn contact(name: &str) -> Contact {
     Contact {
         id: name.to_owned(),
         name: name.to_owned(),

@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) pinned: bool,
     /// No sign of new messages until then.
     pub(crate) muted_until_ms: u64,
+    /// Off the usual list.
+    pub(crate) archived: bool,
 }
 
 /// The newest message, in one line.
@@ -46,6 +48,9 @@ impl Last {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChatList {
     rows: Vec<Row>,
+    /// The chats that are not shown now: the archived ones, or while those are shown, the others.
+    others: Vec<Row>,
+    archive: bool,
     /// By id, so that it stays on the same chat when the order changes.
     selected: Option<String>,
     /// A person has chosen; until then the first one is selected.
@@ -62,17 +67,43 @@ impl ChatList {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Row> {
-        self.rows.iter().find(|row| row.id == id)
+        self.rows.iter().chain(&self.others).find(|row| row.id == id)
     }
 
     fn get_mut(&mut self, id: &str) -> Option<&mut Row> {
-        self.rows.iter_mut().find(|row| row.id == id)
+        self.rows.iter_mut().chain(&mut self.others).find(|row| row.id == id)
+    }
+
+    /// Also those that are not shown now: the usual ones, then the archived ones.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Row> {
+        let (first, second) = if self.archive { (&self.others, &self.rows) } else { (&self.rows, &self.others) };
+        first.iter().chain(second)
+    }
+
+    /// The archived chats are shown.
+    pub(crate) const fn shows_archived(&self) -> bool {
+        self.archive
+    }
+
+    /// How many chats are not shown now.
+    pub(crate) const fn other_count(&self) -> usize {
+        self.others.len()
+    }
+
+    /// Shows the archived chats instead of the others, or the other way round.
+    pub(crate) fn turn(&mut self) {
+        self.archive = !self.archive;
+        std::mem::swap(&mut self.rows, &mut self.others);
+        self.offset = 0;
+        self.chosen = false;
+        self.keep_selection();
     }
 
     /// Takes the engine's list. A status that an event has already moved on stays.
     pub(crate) fn replace(&mut self, chats: &[Chat]) {
-        let old = std::mem::take(&mut self.rows);
-        self.rows = chats
+        let mut old = std::mem::take(&mut self.rows);
+        old.append(&mut self.others);
+        let (archived, usual) = chats
             .iter()
             .map(|chat| {
                 let mut last = chat.last.as_ref().map(Last::of);
@@ -91,26 +122,36 @@ impl ChatList {
                     last,
                     pinned: chat.pinned,
                     muted_until_ms: chat.muted_until_ms.unwrap_or(0),
+                    archived: chat.archived,
                 }
             })
-            .collect();
+            .partition::<Vec<Row>, _>(|row| row.archived);
+        // An empty archive has nothing to show.
+        self.archive &= !archived.is_empty();
+        (self.rows, self.others) = if self.archive { (archived, usual) } else { (usual, archived) };
         self.loaded = true;
         self.keep_selection();
     }
 
-    /// A new message. `false`: the chat is not known here.
+    /// A new message. `false`: the list has to be read again, because the chat is not known here, or may have left the archive.
     pub(crate) fn receive(&mut self, message: &Message) -> bool {
-        let Some(at) = self.rows.iter().position(|row| row.id == message.chat) else { return false };
-        let mut row = self.rows.remove(at);
+        let find = |rows: &[Row]| rows.iter().position(|row| row.id == message.chat);
+        let (rows, at) = match (find(&self.rows), find(&self.others)) {
+            (Some(at), _) => (&mut self.rows, at),
+            (None, Some(at)) => (&mut self.others, at),
+            (None, None) => return false,
+        };
+        let mut row = rows.remove(at);
+        let archived = row.archived;
         row.last = Some(Last::of(message));
         if message.unread == Some(true) {
             row.unread += 1;
         }
         // Pinned chats stay before the others.
-        let pinned = self.rows.iter().take_while(|row| row.pinned).count();
-        self.rows.insert(if row.pinned { 0 } else { pinned }, row);
+        let pinned = rows.iter().take_while(|row| row.pinned).count();
+        rows.insert(if row.pinned { 0 } else { pinned }, row);
         self.keep_selection();
-        true
+        !archived
     }
 
     /// How far the newest message got. `false`: it is not the newest one of its chat as far as is known here.
@@ -133,10 +174,10 @@ impl ChatList {
 
     /// What is set for a chat, and how much of it is unread. `false`: the list has to be read again.
     pub(crate) fn set_chat(&mut self, chat: &Chat) -> bool {
-        let Some(row) = self.get_mut(&chat.id) else { return chat.archived };
+        let Some(row) = self.get_mut(&chat.id) else { return false };
         row.unread = chat.unread;
         row.muted_until_ms = chat.muted_until_ms.unwrap_or(0);
-        !chat.archived && row.pinned == chat.pinned
+        row.archived == chat.archived && row.pinned == chat.pinned
     }
 
     /// Everything of a chat is read.
@@ -146,13 +187,17 @@ impl ChatList {
         }
     }
 
-    /// Unread messages outside one chat, and in how many chats.
+    /// Unread messages outside one chat; those of archived chats do not count.
     pub(crate) fn unread_elsewhere(&self, open: Option<&str>) -> u64 {
-        self.rows.iter().filter(|row| Some(row.id.as_str()) != open).map(|row| row.unread).sum()
+        self.all().filter(|row| !row.archived && Some(row.id.as_str()) != open).map(|row| row.unread).sum()
+    }
+
+    fn is_shown(&self, id: &str) -> bool {
+        self.rows.iter().any(|row| row.id == id)
     }
 
     fn keep_selection(&mut self) {
-        let known = self.chosen && self.selected.as_deref().is_some_and(|id| self.get(id).is_some());
+        let known = self.chosen && self.selected.as_deref().is_some_and(|id| self.is_shown(id));
         if !known {
             self.selected = self.rows.first().map(|row| row.id.clone());
         }
@@ -168,7 +213,7 @@ impl ChatList {
     }
 
     pub(crate) fn select(&mut self, id: &str) {
-        if self.get(id).is_some() {
+        if self.is_shown(id) {
             self.selected = Some(id.to_owned());
             self.chosen = true;
         }

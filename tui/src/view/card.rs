@@ -26,16 +26,7 @@ pub(super) fn open(
     wanted: (usize, usize),
     commands: &[Command],
 ) -> Rect {
-    let screen = frame.area();
-    let outer_width = columns(wanted.0 + FRAME).min(screen.width);
-    // A row above the status line stays free for what is behind.
-    let outer_height = columns(wanted.1 + 2).min(screen.height.saturating_sub(1));
-    let area = Rect {
-        x: (screen.width - outer_width) / 2,
-        y: screen.height.saturating_sub(1).saturating_sub(outer_height) / 2,
-        width: outer_width,
-        height: outer_height,
-    };
+    let area = area((frame.area().width, frame.area().height), wanted);
     frame.render_widget(Clear, area);
     // Half a wide character is none, and its other half would hide the frame.
     for y in area.top()..area.bottom() {
@@ -46,6 +37,19 @@ pub(super) fn open(
         }
     }
     draw_frame(frame, app, area, title, commands);
+    inside(area)
+}
+
+/// Where a card that wants room for so much lies on the screen, its frame included.
+pub(super) fn area(screen: (u16, u16), wanted: (usize, usize)) -> Rect {
+    let width = columns(wanted.0 + FRAME).min(screen.0);
+    // A row above the status line stays free for what is behind.
+    let height = columns(wanted.1 + 2).min(screen.1.saturating_sub(1));
+    Rect { x: (screen.0 - width) / 2, y: screen.1.saturating_sub(1).saturating_sub(height) / 2, width, height }
+}
+
+/// What is inside the frame of a card.
+pub(super) const fn inside(area: Rect) -> Rect {
     Rect { x: area.x + 2, y: area.y + 1, width: area.width.saturating_sub(4), height: area.height.saturating_sub(2) }
 }
 

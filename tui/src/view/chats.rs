@@ -22,12 +22,13 @@ const MAX_BADGE: u64 = 999;
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, title: Rect, list: Rect, step: u16) {
     let theme = &app.theme;
     let count = app.chats.rows().len();
-    let mut head = vec![Span::styled(" Chats", theme.strong)];
+    let heading = if app.chats.shows_archived() { " Archived" } else { " Chats" };
+    let mut head = vec![Span::styled(heading, theme.strong)];
     if let Some(account) = &app.account {
         let name = crate::text::line(&account.name);
-        let room = usize::from(title.width).saturating_sub(8);
+        let room = usize::from(title.width).saturating_sub(width(heading) + 2);
         let name = fit(&name, room).into_owned();
-        let gap = usize::from(title.width).saturating_sub(6 + width(&name) + 1);
+        let gap = usize::from(title.width).saturating_sub(width(heading) + width(&name) + 1);
         head.push(Span::raw(" ".repeat(gap)));
         head.push(Span::styled(name, theme.dim));
     }
@@ -35,14 +36,46 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, title: Rect, list: Rect, st
     if title.height > 1 {
         horizontal(frame, app, row(title, 1));
     }
+    let visible = usize::from(list.height / step.max(1));
+    if let Some(rest) = archive_row(app, list, step) {
+        draw_archive(frame, app, rest);
+    }
     if count == 0 {
         return draw_empty(frame, app, list);
     }
-    let visible = usize::from(list.height / step.max(1));
     for (at, chat) in app.chats.rows().iter().skip(app.chats.offset).take(visible).enumerate() {
         let area = Rect { y: list.y + columns(at) * step, height: step, ..list };
         draw_row(frame, app, chat, area);
     }
+}
+
+/// Where the way to the archived chats stands, or the way back: under the last chat, if there is room.
+pub(crate) fn archive_row(app: &App, list: Rect, step: u16) -> Option<Rect> {
+    /// Rows of what an empty list says.
+    const EMPTY_ROWS: usize = 4;
+    if app.chats.other_count() == 0 && !app.chats.shows_archived() {
+        return None;
+    }
+    let rows = match app.chats.rows().len() {
+        0 => EMPTY_ROWS,
+        count => count.saturating_sub(app.chats.offset) * usize::from(step),
+    };
+    (rows < usize::from(list.height)).then(|| row(list, columns(rows)))
+}
+
+fn draw_archive(frame: &mut Frame<'_>, app: &App, area: Rect) {
+    let theme = &app.theme;
+    let text = if app.chats.shows_archived() {
+        " the other chats".to_owned()
+    } else {
+        format!(" {} archived", app.chats.other_count())
+    };
+    let key = app.keys.hint(Command::Archived).unwrap_or_default();
+    line(
+        frame,
+        area,
+        Line::from(vec![Span::raw("  "), Span::styled(key, theme.accent), Span::styled(text, theme.dim)]),
+    );
 }
 
 fn draw_empty(frame: &mut Frame<'_>, app: &App, list: Rect) {

@@ -1,15 +1,16 @@
 //! The picture: pure functions of the state. Nothing here changes anything.
 
 mod card;
-mod chats;
+mod chat_cards;
+pub(crate) mod chats;
 mod composer;
 mod conversation;
 pub(crate) mod help;
 pub(crate) mod layout;
-mod overlays;
+pub(crate) mod overlays;
 mod qr;
 mod search;
-mod status;
+pub(crate) mod status;
 mod welcome;
 
 use std::borrow::Cow;

@@ -7,7 +7,7 @@ use ratatui::{
 };
 use subrosa_client_core::api::{Contact, ContactState, Identity, Receipts};
 
-use super::{card, columns, help, line, position, qr, row, search};
+use super::{card, chat_cards, columns, help, line, position, qr, row, search};
 use crate::{
     app::App,
     commands::Command,
@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// Columns of most cards.
-const WIDTH: usize = 60;
+pub(super) const WIDTH: usize = 60;
 
 /// Entries of the palette in view.
 const PALETTE_ROWS: usize = 14;
 
 /// Columns of the names of facts.
-const FACT: usize = 12;
+const FACT: usize = 14;
 
 /// Draws the overlay; where its cursor is, if it has one.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, overlay: &Overlay) -> Option<Position> {
@@ -34,6 +34,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, overlay: &Overlay) -> Optio
         Overlay::Menu(menu) => draw_menu(frame, app, menu),
         Overlay::Invite(invite) => draw_invite(frame, app, invite.as_ref()),
         Overlay::Join(join) => return draw_join(frame, app, join),
+        Overlay::Rename(rename) => return chat_cards::draw_rename(frame, app, rename),
+        Overlay::Question(question) => chat_cards::draw_question(frame, app, question),
+        Overlay::Outbox(waiting) => chat_cards::draw_outbox(frame, app, waiting),
         Overlay::Contact(contact) => draw_contact(frame, app, contact.as_ref()),
         Overlay::Verify(verify) => return draw_verify(frame, app, verify),
         Overlay::Receipts { text, receipts } => draw_receipts(frame, app, text, receipts.as_ref()),
@@ -129,28 +132,78 @@ fn matched(app: &App, title: &str, matched: &[u32]) -> Vec<Span<'static>> {
     spans
 }
 
+/// Room that a menu wants.
+fn menu_size(menu: &Menu) -> (usize, usize) {
+    (44, menu.commands.len())
+}
+
 fn draw_menu(frame: &mut Frame<'_>, app: &App, menu: &Menu) {
-    let theme = &app.theme;
-    let inside = card::open(frame, app, &menu.title, (44, menu.commands.len()), &[Command::Confirm, Command::Back]);
-    for (at, command) in menu.commands.iter().enumerate().take(usize::from(inside.height)) {
-        let place = row(inside, columns(at));
-        let selected = at == menu.selected;
-        if selected {
-            frame.buffer_mut().set_style(place, theme.selected);
-        }
-        let mark = if selected { theme.signs.pointer } else { " " };
-        let key = app.keys.hint(*command).unwrap_or_default();
-        line(
-            frame,
-            place,
-            Line::from(vec![
-                Span::styled(mark, theme.accent),
-                Span::raw(" "),
-                Span::styled(pad(&key, 3), theme.accent),
-                Span::raw(command.spec().title),
-            ]),
-        );
+    let inside = card::open(frame, app, &menu.title, menu_size(menu), &[Command::Confirm, Command::Back]);
+    let keys: Vec<String> = menu.commands.iter().map(|command| app.keys.hint(*command).unwrap_or_default()).collect();
+    let key_width = keys.iter().map(|key| width(key)).max().unwrap_or(0);
+    for (at, (command, key)) in menu.commands.iter().zip(&keys).enumerate().take(usize::from(inside.height)) {
+        let key = if key_width == 0 { String::new() } else { pad(key, key_width + 1) };
+        entry(frame, app, row(inside, columns(at)), at == menu.selected, &key, command.spec().title);
     }
+}
+
+/// An entry of a list in a card: a pointer if it is selected, its key, what it is.
+pub(super) fn entry(frame: &mut Frame<'_>, app: &App, place: Rect, selected: bool, key: &str, title: &str) {
+    let theme = &app.theme;
+    if selected {
+        frame.buffer_mut().set_style(place, theme.selected);
+    }
+    let mark = if selected { theme.signs.pointer } else { " " };
+    let key = Span::styled(key.to_owned(), theme.accent);
+    line(
+        frame,
+        place,
+        Line::from(vec![Span::styled(mark, theme.accent), Span::raw(" "), key, Span::raw(title.to_owned())]),
+    );
+}
+
+/// The entry under a place on the screen.
+pub(crate) fn spot(app: &App, overlay: &Overlay, at: Position) -> Spot {
+    let (size, first_row, first, step, count) = match overlay {
+        Overlay::Menu(menu) => (menu_size(menu), 0, 0, 1, menu.commands.len()),
+        Overlay::Palette(palette) => {
+            let size = (WIDTH + 6, PALETTE_ROWS + 2);
+            let view = usize::from(card::inside(card::area(app.size, size)).height).saturating_sub(2);
+            (size, 2, (palette.selected + 1).saturating_sub(view), 1, palette.found.len())
+        }
+        Overlay::Search(search) => {
+            let (size, first) = search::shown(app, search);
+            (size, 2, first, search::STEP, search.hits.len())
+        }
+        Overlay::Question(question) => {
+            let (size, first_row) = chat_cards::question_size(app, question);
+            (size, first_row, 0, 1, 2)
+        }
+        Overlay::Outbox(waiting) => {
+            let (size, first) = chat_cards::outbox_shown(app, waiting);
+            (size, 0, first, chat_cards::STEP, waiting.outbox.as_ref().map_or(0, |outbox| outbox.entries.len()))
+        }
+        // Read, or written into: a click beside it puts it away, and one on it does nothing.
+        _ => return Spot::Elsewhere,
+    };
+    let area = card::area(app.size, size);
+    let inside = card::inside(area);
+    if !area.contains(at) {
+        return Spot::Outside;
+    }
+    if !inside.contains(at) || usize::from(at.y - inside.y) < first_row {
+        return Spot::Elsewhere;
+    }
+    let entry = first + (usize::from(at.y - inside.y) - first_row) / step;
+    if entry < count { Spot::Entry(entry) } else { Spot::Elsewhere }
+}
+
+/// What a click on something that lies over the screen meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spot {
+    Outside,
+    Elsewhere,
+    Entry(usize),
 }
 
 fn draw_invite(frame: &mut Frame<'_>, app: &App, invite: Option<&subrosa_client_core::api::Invite>) {
@@ -224,6 +277,22 @@ const fn state_text(contact: &Contact) -> &'static str {
     }
 }
 
+/// What is set for the chat.
+fn chat_text(app: &App, chat: &str) -> String {
+    let Some(row) = app.chats.get(chat) else { return "empty".to_owned() };
+    let muted = match row.muted_until_ms {
+        until if until <= app.clock.now_ms => None,
+        subrosa_client_core::limits::MUTED_FOR_EVER_MS => Some("muted".to_owned()),
+        until => Some(format!("muted until {}", app.clock.near(until))),
+    };
+    let set: Vec<String> =
+        [row.pinned.then(|| "pinned".to_owned()), row.archived.then(|| "archived".to_owned()), muted]
+            .into_iter()
+            .flatten()
+            .collect();
+    if set.is_empty() { "in the list".to_owned() } else { set.join(", ") }
+}
+
 fn draw_contact(frame: &mut Frame<'_>, app: &App, contact: Option<&Contact>) {
     let Some(contact) = contact else {
         card::open(frame, app, "Contact", (WIDTH, 9), &[Command::Back]);
@@ -232,6 +301,7 @@ fn draw_contact(frame: &mut Frame<'_>, app: &App, contact: Option<&Contact>) {
     let seen = contact.last_seen_ms.map_or_else(|| "nothing came yet".to_owned(), |ms| app.clock.exact(ms));
     let mut lines = vec![
         fact(app, "State", state_text(contact)),
+        fact(app, "Chat", chat_text(app, &contact.id)),
         fact(app, "Verified", if contact.verified { "yes" } else { "no: compare the safety number" }),
         fact(app, "How", contact.origin.clone()),
         fact(app, "Since", app.clock.exact(contact.since_ms)),
@@ -248,7 +318,7 @@ fn draw_contact(frame: &mut Frame<'_>, app: &App, contact: Option<&Contact>) {
     if contact.state == ContactState::Request {
         commands.push(Command::AcceptHere);
     }
-    commands.extend([Command::CopyCard, Command::Back]);
+    commands.extend([Command::ChatMenu, Command::CopyCard, Command::Back]);
     let inside = card::open(frame, app, &contact.name, (inside_width, lines.len()), &commands);
     card::fill(frame, inside, lines);
 }

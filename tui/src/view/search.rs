@@ -25,7 +25,14 @@ const WIDTH: usize = 76;
 const ROWS: usize = 2 + 2 * 8;
 
 /// Rows of a hit.
-const STEP: usize = 2;
+pub(super) const STEP: usize = 2;
+
+/// Room that the card wants, and the first hit in view.
+pub(super) fn shown(app: &App, search: &Search) -> ((usize, usize), usize) {
+    let inside = card::inside(card::area(app.size, (WIDTH, ROWS)));
+    let view = (usize::from(inside.height).saturating_sub(2) / STEP).max(1);
+    ((WIDTH, ROWS), (search.selected + 1).saturating_sub(view))
+}
 
 /// Draws it; where its cursor is.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, search: &Search) -> Position {
@@ -39,9 +46,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, search: &Search) -> Positio
         commands.push(Command::Scope);
     }
     commands.extend([Command::Back, Command::ChooseUp]);
-    let inside = card::open(frame, app, &title, (WIDTH, ROWS), &commands);
+    let (size, first) = shown(app, search);
+    let inside = card::open(frame, app, &title, size, &commands);
     let view = (usize::from(inside.height).saturating_sub(2) / STEP).max(1);
-    let first = (search.selected + 1).saturating_sub(view);
     for (at, hit) in search.hits.iter().enumerate().skip(first).take(view) {
         let place = Rect { height: 2, ..row(inside, columns(2 + (at - first) * STEP)) };
         draw_hit(frame, app, search, hit, place, at == search.selected);

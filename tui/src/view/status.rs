@@ -1,5 +1,7 @@
 //! The status line: what is true about the connection, what waits, what is unread elsewhere, and what can be pressed now.
 
+use std::ops::Range;
+
 use ratatui::{
     Frame,
     layout::Rect,
@@ -16,10 +18,19 @@ use crate::{
     text::{ISOLATE_END, ISOLATE_RIGHTWARD, fit, width},
 };
 
-pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
+/// What is true now.
+struct Left {
+    spans: Vec<Span<'static>>,
+    /// So many of the spans stay whatever else has to be said.
+    always: usize,
+    /// The columns of the count of what waits in the outbox.
+    outbox: Range<usize>,
+}
+
+fn left(app: &App) -> Left {
     let theme = &app.theme;
-    let total = usize::from(area.width);
     let mut left = Vec::new();
+    let mut outbox = 0..0;
     if let Some(mode) = mode(app) {
         left.push(Span::styled(format!(" {mode} "), theme.accent.add_modifier(Modifier::REVERSED)));
     }
@@ -30,12 +41,27 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if let Some(status) = &app.status
         && status.outbox > 0
     {
-        left.push(Span::styled(format!(" {} outbox {}", theme.signs.separator, status.outbox), theme.warning));
+        let before: usize = left.iter().map(|span| width(&span.content)).sum();
+        let text = format!(" {} outbox {}", theme.signs.separator, status.outbox);
+        outbox = before..before + width(&text);
+        left.push(Span::styled(text, theme.warning));
     }
     let unread = app.unread_elsewhere();
     if unread > 0 {
         left.push(Span::styled(format!(" {} unread {unread}", theme.signs.separator), theme.accent));
     }
+    Left { spans: left, always, outbox }
+}
+
+/// Where the outbox is opened by a click.
+pub(crate) fn outbox_columns(app: &App) -> Range<usize> {
+    left(app).outbox
+}
+
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
+    let theme = &app.theme;
+    let total = usize::from(area.width);
+    let Left { spans: mut left, always, .. } = left(app);
     let columns = |spans: &[Span<'_>]| spans.iter().map(|span| width(&span.content)).sum::<usize>();
     let room = |left: &[Span<'_>]| total.saturating_sub(columns(left) + 3);
     let right = match &app.remark {
@@ -98,6 +124,7 @@ fn useful(app: &App) -> Vec<Command> {
             Command::SearchHere,
             Command::Palette,
             Command::Invite,
+            Command::ChatMenu,
             Command::HelpHere,
             Command::QuitTwice,
         ],

@@ -1,0 +1,66 @@
+//! What waits in the outbox: seen, sent now, taken back.
+
+use subrosa_client_core::{ApiError, api::Outbox};
+
+use super::App;
+use crate::{
+    commands::Command,
+    message::Effect,
+    overlay::{Overlay, Waiting},
+};
+
+impl App {
+    pub(super) fn show_outbox(&mut self) {
+        self.overlays.push(Overlay::Outbox(Waiting::default()));
+        self.effects.push(Effect::LoadOutbox);
+    }
+
+    /// Reads it again while it is looked at.
+    pub(super) fn refresh_outbox(&mut self) {
+        let looked_at = matches!(self.overlays.last(), Some(Overlay::Outbox(_)));
+        if looked_at && !self.effects.contains(&Effect::LoadOutbox) {
+            self.effects.push(Effect::LoadOutbox);
+        }
+    }
+
+    pub(super) fn outbox_answer(&mut self, answer: Result<Outbox, ApiError>) {
+        let Some(Overlay::Outbox(waiting)) = self.overlays.last_mut() else { return };
+        match answer {
+            Ok(outbox) => {
+                let selected = waiting.selected_id().map(str::to_owned);
+                let at = outbox.entries.iter().position(|entry| Some(&entry.id) == selected.as_ref());
+                waiting.selected = at.unwrap_or(waiting.selected).min(outbox.entries.len().saturating_sub(1));
+                waiting.outbox = Some(outbox);
+            }
+            Err(error) => {
+                self.overlays.pop();
+                self.failed(&error);
+            }
+        }
+    }
+
+    /// Sends the selected message that waits at once, or takes it back.
+    pub(super) fn retry_or_take_back(&mut self, command: Command) {
+        let id = match self.overlays.last() {
+            Some(Overlay::Outbox(waiting)) => waiting.selected_id(),
+            Some(_) => None,
+            None => self.open.as_ref().and_then(|open| open.selected()).map(|entry| entry.id.as_str()),
+        };
+        let Some(id) = id.map(str::to_owned) else { return };
+        self.effects.push(if command == Command::Retry { Effect::Retry { id } } else { Effect::TakeBack { id } });
+    }
+
+    /// Goes to the selected message.
+    pub(super) fn go_to_waiting(&mut self, waiting: &Waiting) {
+        let entry = waiting.outbox.as_ref().and_then(|outbox| outbox.entries.get(waiting.selected));
+        if let Some((chat, id)) = entry.map(|entry| (entry.chat.clone(), entry.id.clone())) {
+            self.jump(&chat, "", &id);
+        }
+    }
+}
+
+impl Waiting {
+    fn selected_id(&self) -> Option<&str> {
+        Some(&self.outbox.as_ref()?.entries.get(self.selected)?.id)
+    }
+}
