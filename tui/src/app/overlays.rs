@@ -208,11 +208,7 @@ impl App {
                 self.overlays.push(Overlay::Join(join));
             }
             Some(Overlay::Rename(rename)) => self.take_name(rename),
-            Some(Overlay::Question(question)) => {
-                if question.is_yes {
-                    self.effects.push(question.effect);
-                }
-            }
+            Some(Overlay::Question(question)) if question.is_yes => self.effects.push(question.effect),
             Some(Overlay::Outbox(waiting)) => self.go_to_waiting(&waiting),
             Some(Overlay::Verify(mut verify)) => {
                 match verify.number.as_ref().map(|number| number.text().trim().to_owned()) {
