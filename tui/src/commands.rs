@@ -75,6 +75,13 @@ pub(crate) struct Spec {
     pub(crate) palette: bool,
 }
 
+impl Spec {
+    /// Where its keys count. What has no keys of its own, and is given some, has them everywhere.
+    pub(crate) const fn places(&self) -> &'static [Place] {
+        if self.places.is_empty() { &[Place::Anywhere] } else { self.places }
+    }
+}
+
 macro_rules! commands {
     ($($command:ident($name:literal, $title:literal, $help:literal, $places:expr, $keys:expr, $palette:literal);)*) => {
         /// What a person can ask for.

@@ -168,6 +168,89 @@ mod tests {
         }
     }
 
+    /// `docs/keys.md`: what it says about settings is what they do, and its table is the one in [`crate::commands`].
+    mod documented {
+        use std::fmt::Write as _;
+
+        use super::*;
+        use crate::{
+            commands::{Command, Place, Spec, TABLE},
+            key::Key,
+        };
+
+        const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/keys.md");
+
+        /// Everything after this line is made from the table of commands.
+        const MADE: &str =
+            "<!-- Made from the table of commands; see the test `the_table_of_keys_is_the_real_one`. -->\n";
+
+        fn cell(keys: &[&str]) -> String {
+            let shown = |name: &&str| format!("`{}`", name.parse::<Key>().unwrap());
+            keys.iter().map(shown).collect::<Vec<_>>().join(" ").replace('|', "\\|")
+        }
+
+        fn table(title: &str, specs: &[&Spec]) -> String {
+            let mut text =
+                format!("\n## {title}\n\n| name | vim | emacs | plain | what it does |\n|---|---|---|---|---|\n");
+            for spec in specs {
+                let keys = spec.keys;
+                let (vim, emacs, plain) = (cell(keys.vim), cell(keys.emacs), cell(keys.plain));
+                writeln!(text, "| `{}` | {vim} | {emacs} | {plain} | {} |", spec.name, spec.help).unwrap();
+            }
+            text
+        }
+
+        fn made() -> String {
+            let mut text = String::new();
+            for place in Place::ALL {
+                let here: Vec<_> = TABLE.iter().filter(|spec| spec.places.first() == Some(&place)).collect();
+                text.push_str(&table(place.title(), &here));
+            }
+            let rest: Vec<_> = TABLE.iter().filter(|spec| spec.places.is_empty()).collect();
+            text.push_str(&table("Without keys: in the palette, or with keys that you give them", &rest));
+            text
+        }
+
+        #[test]
+        fn the_table_of_keys_is_the_real_one() {
+            let text = std::fs::read_to_string(DOCUMENT).unwrap();
+            let (before, table) = text.split_once(MADE).expect("docs/keys.md has the line before its table");
+            if std::env::var_os("SUBROSA_WRITE_DOCS").is_some() {
+                return std::fs::write(DOCUMENT, format!("{before}{MADE}{}", made())).unwrap();
+            }
+            assert!(
+                table == made(),
+                "docs/keys.md is out of date: SUBROSA_WRITE_DOCS=1 cargo test -p subrosa-tui the_table_of_keys"
+            );
+        }
+
+        #[test]
+        fn the_examples_do_what_is_said() {
+            let text = std::fs::read_to_string(DOCUMENT).unwrap();
+            let examples: Vec<&str> =
+                text.split("```toml\n").skip(1).filter_map(|part| part.split("```").next()).collect();
+            assert_eq!(examples.len(), 2, "keys and colours");
+            let config = Config::parse(examples[0]).unwrap();
+            let map = config.keymap().unwrap();
+            let key = |name: &str| name.parse::<Key>().unwrap();
+            assert_eq!(config.profile, Profile::Emacs);
+            assert_eq!(map.command(Place::List, key("f2")), Some(Command::Search));
+            assert_eq!(map.command(Place::List, key("ctrl+s")), Some(Command::Search));
+            assert_eq!(map.command(Place::Write, key("ctrl+z")), None, "an empty list takes the keys away");
+            assert_eq!(map.command(Place::Write, key("alt+m")), Some(Command::MuteAlways));
+            let config = Config::parse(examples[1]).unwrap();
+            let theme = config.theme(true, true, false).unwrap();
+            let color = |text: &str| text.parse().ok();
+            assert_eq!(theme.own.fg, color("#ff8800"));
+            assert_eq!((theme.read.fg, theme.selected.bg), (color("lightblue"), color("236")));
+            assert_eq!(theme.text, Theme::named("dusk").unwrap().text);
+            assert_eq!(config.theme(false, true, false).unwrap().own.fg, None, "NO_COLOR goes before");
+            for name in THEMES {
+                assert!(text.contains(&format!("`{name}`")), "{name}");
+            }
+        }
+    }
+
     #[test]
     fn the_background_is_dark_unless_the_terminal_says_otherwise() {
         for (value, light) in [

@@ -47,15 +47,29 @@ impl KeyMap {
                 map.bind(spec, name.parse().map_err(|error| format!("{}: {error}", spec.name))?);
             }
         }
+        // What the person gave to one command is not given to another.
+        let mut given: Vec<(Key, Place, &str)> = Vec::new();
         for (name, keys) in changes {
-            let spec = TABLE
-                .iter()
-                .find(|spec| spec.name == name)
-                .ok_or_else(|| format!("there is no command named {name:?}; F1 shows their names"))?;
+            let spec = TABLE.iter().find(|spec| spec.name == name).ok_or_else(|| {
+                format!("[tui.keys] there is no command named {name:?}{}; docs/keys.md lists all", similar(name))
+            })?;
             map.free(spec.command);
-            for key in keys {
-                let key = key.parse().map_err(|error| format!("{name}: {key:?} is no key: {error}"))?;
-                if spec.places.contains(&Place::Anywhere) {
+            for text in keys {
+                let key = text.parse().map_err(|error| format!("[tui.keys] {name}: {text:?} is no key: {error}"))?;
+                let places = spec.places();
+                let meets = |place: &Place| {
+                    places.iter().any(|own| own == place || *own == Place::Anywhere) || *place == Place::Anywhere
+                };
+                if let Some((_, _, other)) =
+                    given.iter().find(|(at, place, other)| *at == key && meets(place) && other != name)
+                {
+                    return Err(format!(
+                        "[tui.keys] {text:?} is given to {other} and to {name}, which both work in the same place: take it \
+                         from one of them"
+                    ));
+                }
+                given.extend(places.iter().map(|place| (key, *place, name.as_str())));
+                if places.contains(&Place::Anywhere) {
                     map.free_key(key);
                 }
                 map.bind(spec, key);
@@ -65,7 +79,7 @@ impl KeyMap {
     }
 
     fn bind(&mut self, spec: &Spec, key: Key) {
-        for place in spec.places {
+        for place in spec.places() {
             // A key has one meaning in a place: the newer one.
             if let Some(before) = self.bound.insert((*place, key), spec.command)
                 && before != spec.command
@@ -109,6 +123,13 @@ impl KeyMap {
     pub(crate) fn hint(&self, command: Command) -> Option<String> {
         self.keys(command).first().map(ToString::to_string)
     }
+}
+
+/// A command whose name has a part of a wrong one, or a part of whose name it has, for the error.
+fn similar(name: &str) -> String {
+    let parts: Vec<&str> = name.split(['-', '_', ' ']).filter(|part| part.len() > 2).collect();
+    let like = |spec: &&Spec| parts.iter().any(|part| spec.name.contains(part)) || name.contains(spec.name);
+    TABLE.iter().find(like).map(|spec| format!("; is it {:?}", spec.name)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -161,9 +182,28 @@ mod tests {
         assert_eq!(changed.command(Place::List, key("ctrl+k")), Some(Command::Help));
         assert_eq!(changed.command(Place::List, key("f1")), None);
         assert_eq!(changed.hint(Command::Palette).as_deref(), Some("^P"));
-        for (name, keys) in [("fly", vec!["f2".to_owned()]), ("help", vec!["hyper+x".to_owned()])] {
-            let error = KeyMap::new(Profile::Vim, &BTreeMap::from([(name.to_owned(), keys)])).unwrap_err();
-            assert!(error.contains(name), "{error}");
+        let given = |entries: &[(&str, &str)]| {
+            let changes = entries.iter().map(|(name, key)| ((*name).to_owned(), vec![(*key).to_owned()]));
+            KeyMap::new(Profile::Vim, &changes.collect())
+        };
+        let muting = given(&[("mute-always", "alt+m")]).unwrap();
+        assert_eq!(
+            muting.command(Place::Messages, key("alt+m")),
+            Some(Command::MuteAlways),
+            "it has no key of its own"
+        );
+        for (entries, said) in [
+            (&[("fly", "f2")][..], "no command named \"fly\"; docs/keys.md lists all"),
+            (&[("next-message", "f2")], "no command named \"next-message\"; is it \"next-unread\"; docs/keys.md"),
+            (&[("help", "hyper+x")], "help: \"hyper+x\" is no key: keys are written like ctrl+k"),
+            (
+                &[("reply", "x"), ("info", "x")],
+                "\"x\" is given to info and to reply, which both work in the same place",
+            ),
+        ] {
+            let error = given(entries).unwrap_err();
+            assert!(error.starts_with("[tui.keys] ") && error.contains(said), "{error}");
         }
+        assert!(given(&[("reply", "x"), ("invite", "x")]).is_ok(), "in other places it is another key");
     }
 }

@@ -102,6 +102,26 @@ pub(crate) struct Theme {
     pub(crate) link: Style,
 }
 
+/// A role that a person may recolour: its name, its style, and whether the colour is the one behind the letters.
+type Role = (&'static str, fn(&mut Theme) -> &mut Style, bool);
+
+const ROLES: &[Role] = &[
+    ("text", |theme| &mut theme.text, false),
+    ("dim", |theme| &mut theme.dim, false),
+    ("strong", |theme| &mut theme.strong, false),
+    ("accent", |theme| &mut theme.accent, false),
+    ("own", |theme| &mut theme.own, false),
+    ("line", |theme| &mut theme.line, false),
+    ("new", |theme| &mut theme.new, false),
+    ("read", |theme| &mut theme.read, false),
+    ("ok", |theme| &mut theme.ok, false),
+    ("warning", |theme| &mut theme.warning, false),
+    ("error", |theme| &mut theme.error, false),
+    ("link", |theme| &mut theme.link, false),
+    ("selected", |theme| &mut theme.selected, true),
+    ("found", |theme| &mut theme.found, true),
+];
+
 /// Names of the built-in themes.
 pub const THEMES: &[&str] = &["calm", "calm-light", "contrast", "dusk", "plain"];
 
@@ -220,32 +240,18 @@ impl Theme {
     /// The theme with some roles changed.
     ///
     /// # Errors
-    /// The first colour that is none.
+    /// The first colour that is none, or role that there is not.
     pub(crate) fn changed(mut self, changes: &Changes) -> Result<Self, String> {
         for (role, text) in &changes.0 {
             let colour = Color::from_str(text).map_err(|_| {
-                format!("theme: {role} = {text:?} is no colour: write red, #ff8800, or a number up to 255")
+                format!("[tui.colours] {role} = {text:?} is no colour: write red, #ff8800, or a number up to 255")
             })?;
-            let place = match role.as_str() {
-                "text" => &mut self.text,
-                "dim" => &mut self.dim,
-                "strong" => &mut self.strong,
-                "accent" => &mut self.accent,
-                "own" => &mut self.own,
-                "line" => &mut self.line,
-                "new" => &mut self.new,
-                "read" => &mut self.read,
-                "ok" => &mut self.ok,
-                "warning" => &mut self.warning,
-                "error" => &mut self.error,
-                "link" => &mut self.link,
-                "selected" => {
-                    self.selected = self.selected.bg(colour);
-                    continue;
-                }
-                _ => return Err(format!("theme: there is no role named {role:?}")),
-            };
-            *place = place.fg(colour);
+            let (_, place, ground) = ROLES.iter().find(|(name, ..)| name == role).ok_or_else(|| {
+                let names: Vec<&str> = ROLES.iter().map(|(name, ..)| *name).collect();
+                format!("[tui.colours] there is no role named {role:?}; there are {}", names.join(", "))
+            })?;
+            let place = place(&mut self);
+            *place = if *ground { place.bg(colour) } else { place.fg(colour) };
         }
         Ok(self)
     }
@@ -313,7 +319,16 @@ mod tests {
         let changes = |role: &str, colour: &str| Changes(BTreeMap::from([(role.to_owned(), colour.to_owned())]));
         let calm = || Theme::named("calm").unwrap();
         assert_eq!(calm().changed(&changes("own", "#ff8800")).unwrap().own.fg, Some(Color::Rgb(255, 136, 0)));
-        assert!(calm().changed(&changes("own", "no colour")).unwrap_err().contains("own"));
-        assert!(calm().changed(&changes("moustache", "red")).unwrap_err().contains("moustache"));
+        for (role, _, ground) in ROLES {
+            let mut theme = calm().changed(&changes(role, "#010203")).unwrap();
+            let style = ROLES.iter().find(|(name, ..)| name == role).map(|(_, place, _)| *place(&mut theme)).unwrap();
+            assert_eq!(if *ground { style.bg } else { style.fg }, Some(Color::Rgb(1, 2, 3)), "{role}");
+        }
+        let error = |role, colour| calm().changed(&changes(role, colour)).unwrap_err();
+        assert_eq!(
+            error("own", "no colour"),
+            "[tui.colours] own = \"no colour\" is no colour: write red, #ff8800, or a number up to 255"
+        );
+        assert!(error("moustache", "red").contains("no role named \"moustache\"; there are text, dim,"));
     }
 }

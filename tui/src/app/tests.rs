@@ -97,6 +97,18 @@ fn pictures_without_colour_and_unicode() {
 }
 
 #[test]
+fn without_colour_and_unicode_read_and_delivered_still_differ() {
+    for (unicode, delivered, read) in [(true, " ✓✓", " ✓✓*"), (false, " ++", " ++*")] {
+        let mut app = app_with(&Config::default(), (120, 40), false, unicode);
+        let effects = press(&mut app, "enter");
+        answer_page(&mut app, &effects, &with_ana());
+        let shown = picture(&app);
+        let ends = |body: &str, sign: &str| shown.lines().any(|row| row.contains(body) && row.ends_with(sign));
+        assert!(ends("Pull now, please.", read) && ends("says", delivered), "{shown}");
+    }
+}
+
+#[test]
 fn somebody_new_sees_what_to_do() {
     snapshots("nobody", |size| {
         let mut app = app(Profile::Vim, size);

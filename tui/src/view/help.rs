@@ -41,7 +41,7 @@ pub(crate) fn rows(keys: &KeyMap, screen: u16) -> Vec<Row> {
     let mut rows = Vec::new();
     for place in Place::ALL {
         let mut shown = Vec::new();
-        for spec in TABLE.iter().filter(|spec| spec.places.first() == Some(&place)) {
+        for spec in TABLE.iter().filter(|spec| spec.places().first() == Some(&place)) {
             let names: Vec<String> = keys.keys(spec.command).iter().map(ToString::to_string).collect();
             if names.is_empty() {
                 continue;
