@@ -14,8 +14,12 @@ mod app;
 mod commands;
 mod config;
 mod editor;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(feature = "fuzzing", allow(dead_code, clippy::unwrap_used))]
 mod fixture;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hyperlink;
 mod key;
 mod keymap;

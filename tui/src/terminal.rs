@@ -122,7 +122,7 @@ impl Screen {
         if !taken() {
             return Ok(());
         }
-        execute!(io::stdout(), SetTitle(text::line(title)))
+        execute!(io::stdout(), window_title(title))
     }
 
     /// To the clipboard of the terminal, also through ssh and tmux (OSC 52).
@@ -148,8 +148,13 @@ impl Screen {
     }
 }
 
+/// What names the window. A title may hold what others say.
+pub(crate) fn window_title(title: &str) -> SetTitle<String> {
+    SetTitle(text::line(title))
+}
+
 /// What the terminal is told: the bell, and words for those that understand them. tmux hands on only what is wrapped.
-fn notice(how: Notify, title: &str, body: &str, tmux: bool) -> Option<String> {
+pub(crate) fn notice(how: Notify, title: &str, body: &str, tmux: bool) -> Option<String> {
     let title = text::fit(&text::line(title), NOTIFICATION).replace(';', ",");
     let body = text::fit(&text::line(body), NOTIFICATION).into_owned();
     let words = match how {

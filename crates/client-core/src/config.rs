@@ -242,7 +242,11 @@ impl ConfigFile {
     /// # Errors
     /// [`ErrorKind::Storage`] when it cannot be read, [`ErrorKind::Usage`] when it is not TOML or a setting in it cannot be that.
     pub fn load(&self) -> Result<Config, ApiError> {
-        let config = Config { document: self.read()?, environment: true };
+        self.config(self.read()?)
+    }
+
+    fn config(&self, document: DocumentMut) -> Result<Config, ApiError> {
+        let config = Config { document, environment: true };
         for setting in SETTINGS {
             config.in_file(setting).map_err(|why| self.wrong(setting, &why))?;
         }
@@ -296,6 +300,10 @@ impl ConfigFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(DocumentMut::new()),
             Err(error) => return Err(storage_error("read", &self.0, &error)),
         }
+        self.parse(content)
+    }
+
+    fn parse(&self, content: Vec<u8>) -> Result<DocumentMut, ApiError> {
         let wrong = |why: &str| {
             ApiError::new(ErrorKind::Usage, format!("{} is no settings file: {why}", self.0.display()))
                 .hint("mend it, or move it away: every setting has a default")
@@ -465,6 +473,46 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let duration = number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)?;
     if duration > MAX_DURATION { Err(format!("{text:?} is too long a time")) } else { Ok(duration) }
+}
+
+/// For [`crate::fuzzing`]: a settings file is refused with a way out, or every setting in it has a value that can be written
+/// again; and changing one changes nothing else.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn hold(content: &[u8]) {
+    let file = ConfigFile::at(CONFIG_FILE);
+    let config = match file.parse(content.to_vec()).and_then(|document| file.config(document)) {
+        Ok(config) => config,
+        Err(error) => {
+            assert!(error.code == ErrorKind::Usage && error.hint.is_some(), "{error}");
+            return;
+        }
+    };
+    let value = |document: &DocumentMut, setting: &Setting| {
+        let config = Config { document: document.clone(), environment: false };
+        config.in_file(setting)
+    };
+    for changed in SETTINGS {
+        let before = value(&config.document, changed);
+        assert!(
+            before
+                .as_ref()
+                .is_ok_and(|text| text.as_ref().is_none_or(|text| changed.kind.check(text).as_ref() == Ok(text)))
+        );
+        let mut document = config.document.clone();
+        put(document.as_table_mut(), changed.name, Some(changed.kind.to_toml(changed.default)));
+        let again = document.to_string().parse::<DocumentMut>();
+        assert!(again.is_ok(), "{}: {document}", changed.name);
+        let again = again.unwrap_or_default();
+        for setting in SETTINGS {
+            let expected = if setting.name == changed.name {
+                Ok(Some(changed.default.to_owned()))
+            } else {
+                value(&config.document, setting)
+            };
+            assert_eq!(value(&again, setting), expected, "{} after {} in {again}", setting.name, changed.name);
+        }
+    }
+    assert!(config.unknown().len() <= content.len());
 }
 
 #[cfg(test)]

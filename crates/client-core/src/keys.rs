@@ -31,6 +31,8 @@ use crate::{
 };
 
 pub use self::source::{KeySource, StoreSecret};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::source::{key_file_line, key_in};
 
 /// Argon2id memory in KiB. 64 MiB and two passes: above the OWASP minimum (19 MiB, 2), about a tenth of a second on a
 /// small machine, and it fits next to everything else on a 512 MiB one.
@@ -164,9 +166,9 @@ impl Passphrase {
 }
 
 /// `store.key`.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeyFile {
+pub(crate) struct KeyFile {
     v: u32,
     /// Absent in version 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -293,12 +295,8 @@ fn damaged(path: &Path, what: &str) -> ApiError {
         .hint("put the file back from a copy; without it the store cannot be opened")
 }
 
-/// Reads `store.key` and holds its parameters to their bounds.
+/// Reads `store.key`.
 fn read(home: &Home) -> Result<KeyFile, ApiError> {
-    #[derive(Deserialize)]
-    struct Version {
-        v: u32,
-    }
     let path = home.store_key();
     let damaged = |what: &str| damaged(&path, what);
     let mut content = Vec::new();
@@ -308,6 +306,16 @@ fn read(home: &Home) -> Result<KeyFile, ApiError> {
             _ => storage_error("read", &path, &error),
         },
     )?;
+    parse(&path, &content)
+}
+
+/// What stands in `store.key`, its parameters held to their bounds.
+pub(crate) fn parse(path: &Path, content: &[u8]) -> Result<KeyFile, ApiError> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let damaged = |what: &str| damaged(path, what);
     if content.len() as u64 > MAX_KEY_FILE_BYTES {
         return Err(damaged("it is too long"));
     }
@@ -315,11 +323,11 @@ fn read(home: &Home) -> Result<KeyFile, ApiError> {
         ApiError::new(ErrorKind::DamagedStore, format!("{} is from a newer program ({what})", path.display()))
             .hint("install the newest subrosa")
     };
-    let Version { v } = serde_json::from_slice(&content).map_err(|_| damaged("it is not a key file"))?;
+    let Version { v } = serde_json::from_slice(content).map_err(|_| damaged("it is not a key file"))?;
     if !(KEY_FILE_VERSION_1..=KEY_FILE_VERSION).contains(&v) {
         return Err(newer(format!("version {v}")));
     }
-    let file: KeyFile = serde_json::from_slice(&content).map_err(|_| damaged("it is not a key file"))?;
+    let file: KeyFile = serde_json::from_slice(content).map_err(|_| damaged("it is not a key file"))?;
     let in_bounds = match file.kdf.as_str() {
         ARGON2ID => {
             (MIN_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&file.m_kib)

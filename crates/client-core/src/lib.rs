@@ -18,6 +18,9 @@ pub mod client;
 pub mod config;
 mod content;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod home;
 pub mod keys;
 pub mod limits;

@@ -14,6 +14,9 @@ pub mod command;
 mod config;
 mod descriptors;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod http;
 pub mod identity;

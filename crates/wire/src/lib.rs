@@ -8,6 +8,9 @@
 pub mod capability;
 pub mod codes;
 pub mod convert;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod ids;
 pub mod labels;

@@ -11,7 +11,7 @@
 mod copy;
 mod make;
 mod restore;
-mod seal;
+pub(crate) mod seal;
 
 use serde::{Deserialize, Serialize};
 

@@ -26,7 +26,7 @@ const MAGIC: &[u8; 8] = b"SUBROSAB";
 const VERSION: u8 = 1;
 
 /// Magic, version, three numbers, salt.
-pub(super) const HEADER_BYTES: usize = 8 + 1 + 12 + SALT_BYTES;
+pub(crate) const HEADER_BYTES: usize = 8 + 1 + 12 + SALT_BYTES;
 
 const SALT_BYTES: usize = 16;
 
@@ -88,7 +88,7 @@ pub fn derive(passphrase: &Passphrase) -> Result<FileKey, ApiError> {
 
 /// The clear beginning of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     memory_kib: u32,
     passes: u32,
     lanes: u32,
@@ -96,7 +96,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn encode(self) -> [u8; HEADER_BYTES] {
+    pub(crate) fn encode(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8] = VERSION;
@@ -108,7 +108,7 @@ impl Header {
     }
 
     /// Reads it, and believes it only within bounds.
-    pub(super) fn read(from: &mut impl Read) -> Result<Self, ApiError> {
+    pub(crate) fn read(from: &mut impl Read) -> Result<Self, ApiError> {
         let mut bytes = [0; HEADER_BYTES];
         from.read_exact(&mut bytes).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => not_a_backup("it is too short"),
@@ -157,7 +157,7 @@ impl Header {
 
 impl FileKey {
     /// Header and key, if they are ones: they may come from another program over the socket.
-    pub(super) fn parse(&self) -> Result<(Header, Zeroizing<[u8; 32]>), ApiError> {
+    pub(crate) fn parse(&self) -> Result<(Header, Zeroizing<[u8; 32]>), ApiError> {
         let wrong = |what: &str| {
             ApiError::new(ErrorKind::Usage, format!("the backup's {what} is not hexadecimal of its length"))
         };

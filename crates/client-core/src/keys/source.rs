@@ -202,10 +202,23 @@ fn random_key() -> Result<Zeroizing<[u8; KEY_BYTES]>, ApiError> {
     Ok(key)
 }
 
+/// A key as its file has it.
+pub(crate) fn key_file_line(key: &[u8; KEY_BYTES]) -> Zeroizing<String> {
+    Zeroizing::new(format!("{KEY_FILE_PREFIX}{}\n", *Zeroizing::new(hex::encode(key))))
+}
+
+/// The key in what a key file holds.
+pub(crate) fn key_in(content: &[u8]) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
+    let digits = content.strip_prefix(KEY_FILE_PREFIX.as_bytes())?;
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    hex::decode_to_slice(digits.strip_suffix(b"\n").unwrap_or(digits), &mut key[..]).ok()?;
+    Some(key)
+}
+
 fn make_key_file(path: &Path) -> Result<StoreSecret, ApiError> {
     use std::io::Write as _;
     let key = random_key()?;
-    let line = Zeroizing::new(format!("{KEY_FILE_PREFIX}{}\n", *Zeroizing::new(hex::encode(&key[..]))));
+    let line = key_file_line(&key);
     let written = std::fs::File::options()
         .write(true)
         .create_new(true)
@@ -225,15 +238,11 @@ fn read_key_file(path: &Path) -> Result<StoreSecret, ApiError> {
     let exposed = file.metadata().map_err(failed)?.mode() & 0o077 != 0;
     let mut content = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE_BYTES as usize + 1));
     file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut content).map_err(failed)?;
-    let mut key = Zeroizing::new([0; KEY_BYTES]);
-    content
-        .strip_prefix(KEY_FILE_PREFIX.as_bytes())
-        .map(|digits| digits.strip_suffix(b"\n").unwrap_or(digits))
-        .and_then(|digits| hex::decode_to_slice(digits, &mut key[..]).ok())
-        .ok_or_else(|| {
-            bad(format!("{} is no key file of subrosa", path.display()))
-                .hint("a file with a passphrase is named with --passphrase-file; a key file is made by `init --key-file FILE`")
-        })?;
+    let key = key_in(&content).ok_or_else(|| {
+        bad(format!("{} is no key file of subrosa", path.display())).hint(
+            "a file with a passphrase is named with --passphrase-file; a key file is made by `init --key-file FILE`",
+        )
+    })?;
     Ok(StoreSecret { exposed, ..StoreSecret::of_key(key, KeySource::KeyFile { path: path.to_path_buf() }) })
 }
 

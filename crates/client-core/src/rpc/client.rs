@@ -253,15 +253,23 @@ impl AsyncRead for Heard {
 async fn read_answers(reader: OwnedReadHalf, open_calls: Arc<OpenCalls>) {
     let mut reader = BufReader::new(Heard { inner: reader, open_calls: Arc::clone(&open_calls) });
     while let Ok(Some(Line::Whole(line))) = next_line(&mut reader, MAX_ANSWER_BYTES).await {
-        let Ok(Value::Object(mut message)) = serde_json::from_slice(&line) else { break };
-        let Some(id) = message.get("id").and_then(Value::as_u64) else { continue };
-        let answer = match message.remove("error") {
-            Some(error) => Err(api_error(error)),
-            None => Ok(message.remove("result").unwrap_or(Value::Null)),
-        };
-        open_calls.answer(id, answer);
+        let Some(message) = parse_answer(&line) else { break };
+        if let Some((id, answer)) = message {
+            open_calls.answer(id, answer);
+        }
     }
     open_calls.close();
+}
+
+/// Which call a line of the engine answers, and how; `Some(None)` is a message that answers none, `None` is not one at all.
+pub(crate) fn parse_answer(line: &[u8]) -> Option<Option<(u64, Result<Value, ApiError>)>> {
+    let Ok(Value::Object(mut message)) = serde_json::from_slice(line) else { return None };
+    let Some(id) = message.get("id").and_then(Value::as_u64) else { return Some(None) };
+    let answer = match message.remove("error") {
+        Some(error) => Err(api_error(error)),
+        None => Ok(message.remove("result").unwrap_or(Value::Null)),
+    };
+    Some(Some((id, answer)))
 }
 
 /// The engine's own error, or what can be said of another one.

@@ -20,6 +20,8 @@ mod server;
 mod token;
 
 pub use client::SocketCaller;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use client::parse_answer;
 pub use connection::serve_stream;
 pub use protocol::{answer_message, error_code};
 pub use server::{bind, bind_at, serve};

@@ -7,14 +7,19 @@ use super::{SettingError, all, closest};
 /// Longest file that is read: a hundred times what all settings need.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
-/// The settings in a file, as text.
-pub(super) fn read(path: &Path) -> Result<Vec<(&'static str, String)>, SettingError> {
+/// What stands in a file.
+pub(super) fn read(path: &Path) -> Result<String, SettingError> {
     let failed = |why: String| SettingError::File { path: path.to_owned(), why };
     let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
     if size > MAX_FILE_BYTES {
         return Err(failed(format!("it is longer than {MAX_FILE_BYTES} bytes")));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}
+
+/// The settings in a file, each as text.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<(&'static str, String)>, SettingError> {
+    let failed = |why: String| SettingError::File { path: path.to_owned(), why };
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
     table
         .iter()

@@ -7,7 +7,11 @@ mod rates;
 mod table;
 mod values;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -147,7 +151,18 @@ pub(crate) fn resolve(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     path: Option<PathBuf>,
 ) -> Result<Resolved, SettingError> {
-    let in_file = path.as_deref().map(file::read).transpose()?.unwrap_or_default();
+    let text = path.as_deref().map(file::read).transpose()?;
+    resolve_with(flags, variables, path.as_deref().zip(text.as_deref()))
+}
+
+/// As [`resolve`], with what stands in the file.
+pub(crate) fn resolve_with(
+    flags: &Flags,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    file: Option<(&Path, &str)>,
+) -> Result<Resolved, SettingError> {
+    let path = file.map_or_else(|| Path::new(""), |(path, _)| path);
+    let in_file = file.map(|(path, text)| file::parse(path, text)).transpose()?.unwrap_or_default();
     let in_environment = from_environment(variables)?;
     let mut settings = Settings::default();
     let mut sources = Vec::new();
@@ -157,8 +172,8 @@ pub(crate) fn resolve(
         };
         let flag = || (find(&flags.0)).map(|value| (value, Source::Flag));
         let variable = || find(&in_environment).map(|value| (value, Source::Variable));
-        let file = || find(&in_file).map(|value| (value, Source::File));
-        let Some((value, source)) = flag().or_else(variable).or_else(file) else {
+        let in_file = || find(&in_file).map(|value| (value, Source::File));
+        let Some((value, source)) = flag().or_else(variable).or_else(in_file) else {
             sources.push(Source::Default);
             continue;
         };
@@ -166,7 +181,7 @@ pub(crate) fn resolve(
             place: match source {
                 Source::Flag => format!("--{}", setting.key),
                 Source::Variable => setting.variable(),
-                _ => format!("{}: {}", path.clone().unwrap_or_default().display(), setting.key),
+                _ => format!("{}: {}", path.display(), setting.key),
             },
             value,
             why,
