@@ -81,6 +81,7 @@ def frames(s):
     yield frame("put contact token", id=5, token_hash=s.hex(32), expiry_s=2592000)
     yield frame("remove contact token", id=6, token_hash=s.hex(32))
     yield frame("submit request", id=7, submit={"bodies": [body], "items": [item(None)]})
+    yield frame("remove account", id=13)
     yield frame("mailbox ping")
     yield frame("challenge", version=1, nonce=s.hex(32))
     yield frame("ready", epoch=s.hex(16), acked=17, server_time_ms=1780000000000, limits=limits, prekeys=[100, 20])

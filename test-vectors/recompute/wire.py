@@ -185,6 +185,7 @@ FRAMES = {
     ),
     "remove contact token": lambda g: present(4, number(1, g["id"]) + present(6, text(1, h(g, "token_hash")))),
     "submit request": lambda g: present(4, number(1, g["id"]) + present(7, submit(g["submit"]))),
+    "remove account": lambda g: present(4, number(1, g["id"]) + present(8, b"")),
     "mailbox ping": lambda g: present(5, b""),
     # MailboxServerFrame
     "challenge": lambda g: present(1, number(1, g["version"]) + text(2, h(g, "nonce"))),

@@ -182,6 +182,7 @@ fn frame(name: &str, g: &Value) -> Frame {
             MailboxClient(request(g, op))
         }
         "submit request" => MailboxClient(request(g, MailboxRequest::SubmitRequest(submit(&g["submit"])))),
+        "remove account" => MailboxClient(request(g, MailboxRequest::RemoveAccount)),
         "mailbox ping" => MailboxClient(MailboxClientFrame::Ping),
         "challenge" => {
             let (version, nonce) = (u32_of(&g["version"]), array(&g["nonce"]));
