@@ -216,7 +216,7 @@ RELAY_ADMIN = [
     {"verb": "token_create", "uses": 1, "expires_s": 600, "note": "for Bob"}, {"verb": "token_list"},
     {"verb": "token_revoke", "token": "3fa94c01"}, {"verb": "account_list"}, {"verb": "account_disable", "account": "mallory"},
     {"verb": "account_enable", "account": "ab" * 32}, {"verb": "account_remove", "account": "mallory"}, {"verb": "status"},
-    {"verb": "drain"}, {"verb": "read_mail"},
+    {"verb": "link"}, {"verb": "drain"}, {"verb": "read_mail"},
 ]
 
 TUI_KEYS = [

@@ -88,6 +88,13 @@ async fn act<B: Store, R: Router>(
             lines.push(AdminLine::Status(Box::new(status(shared).await?)));
             Ok(String::new())
         }
+        AdminRequest::Link {} => {
+            let link = shared.link(None).ok_or_else(|| {
+                failure("this relay's address is no URL, so there is no link to it", "set public-url and restart it")
+            })?;
+            lines.push(AdminLine::Link { link: link.to_string() });
+            Ok(String::new())
+        }
         AdminRequest::Drain {} => {
             shared.drain.cancel();
             Ok("draining: connections are told to come back, then the relay stops".into())

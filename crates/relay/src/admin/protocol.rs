@@ -37,6 +37,8 @@ pub(crate) enum AdminRequest {
         account: String,
     },
     Status {},
+    /// The relay link, without a token.
+    Link {},
     Drain {},
 }
 
@@ -47,6 +49,10 @@ pub(crate) enum AdminLine {
     Token(TokenLine),
     Account(AccountLine),
     Status(Box<StatusLine>),
+    /// What `init --relay` takes.
+    Link {
+        link: String,
+    },
     /// It is done; this says what.
     Done {
         text: String,

@@ -78,6 +78,18 @@ Examples:
   subrosa-relay status --data relay-data
   subrosa-relay status --data relay-data --json")]
     Status(SocketArgs),
+    /// The relay link: address and key in one paste, for who needs no token or has one already
+    #[command(before_help = "\
+Examples:
+  subrosa-relay link --data relay-data
+  subrosa-relay link --data relay-data --qr")]
+    Link {
+        /// Draw it as a QR code, too
+        #[arg(long, conflicts_with = "json")]
+        qr: bool,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
     /// Send all connections away with a time to come back, and stop (as SIGTERM does)
     #[command(before_help = "\
 Examples:
@@ -317,6 +329,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Token { verb } => operate::token(verb),
         Verb::Account { verb } => operate::account(verb),
         Verb::Status(socket) => operate::status(&socket),
+        Verb::Link { qr, socket } => operate::link(&socket, qr),
         Verb::Drain(socket) => operate::drain(&socket),
         Verb::Backup { file, data } => copies::backup(&file, &data),
         Verb::Restore { file, data } => copies::restore(&file, &data),

@@ -55,6 +55,10 @@ pub(super) fn status(socket: &SocketArgs) -> anyhow::Result<()> {
     ask(socket, &AdminRequest::Status {})
 }
 
+pub(super) fn link(socket: &SocketArgs, qr: bool) -> anyhow::Result<()> {
+    ask_with(socket, &AdminRequest::Link {}, qr)
+}
+
 pub(super) fn drain(socket: &SocketArgs) -> anyhow::Result<()> {
     ask(socket, &AdminRequest::Drain {})
 }
@@ -112,7 +116,13 @@ fn ask_with(socket: &SocketArgs, request: &AdminRequest, qr: bool) -> anyhow::Re
             AdminLine::Token(token) => {
                 show_token(&mut out, &token, shown == 0)?;
                 if let Some(link) = token.link.filter(|_| qr) {
-                    write!(out, "{}", qr::draw(&link, io::stdout().is_terminal())?)?;
+                    draw(&mut out, &link)?;
+                }
+            }
+            AdminLine::Link { link } => {
+                writeln!(out, "{link}")?;
+                if qr {
+                    draw(&mut out, &link)?;
                 }
             }
             AdminLine::Account(account) => show_account(&mut out, &account, shown == 0)?,
@@ -120,6 +130,10 @@ fn ask_with(socket: &SocketArgs, request: &AdminRequest, qr: bool) -> anyhow::Re
         }
     }
     bail!("the relay did not finish its answer: look at its log")
+}
+
+fn draw(out: &mut impl Write, link: &str) -> anyhow::Result<()> {
+    Ok(write!(out, "{}", qr::draw(link, io::stdout().is_terminal())?)?)
 }
 
 fn show_token(out: &mut impl Write, token: &TokenLine, first: bool) -> io::Result<()> {

@@ -16,8 +16,8 @@ use rustls::{
 };
 use tokio::sync::Notify;
 
-use super::{Shown, provider, unusable};
-use crate::config::RelayError;
+use super::{Shown, provider, unusable, validity::Standing};
+use crate::{clock::now_ms, config::RelayError};
 
 /// Longest file that is read: a chain of a dozen certificates has 30 KiB.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -74,7 +74,13 @@ impl Files {
             tracing::warn!(file = %self.key.display(), "every user of this machine can read the TLS key: chmod 600");
         }
         let mut seen = self.stamp();
+        let mut told = Standing::Good;
         loop {
+            let standing = Standing::of(shown.current().certificate.end_entity_cert().ok(), now_ms());
+            if standing != told {
+                standing.tell(&self.certificate);
+                told = standing;
+            }
             let asked = tokio::select! {
                 () = tokio::time::sleep(interval) => false,
                 () = reload.notified() => true,

@@ -7,6 +7,7 @@
 mod acme;
 mod files;
 mod own_key;
+mod validity;
 
 use std::{
     io,
