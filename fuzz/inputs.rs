@@ -31,6 +31,11 @@ fn corpus(target: &str) -> PathBuf {
 
 /// Calls a fuzz target's check, which panics on what must not be, with every seed and with damaged ones.
 pub(crate) fn hold(target: &str, check: impl Fn(&[u8])) {
+    hold_times(target, Config::default().cases, check);
+}
+
+/// As [`hold`], with so many damaged ones: for a check that takes long.
+pub(crate) fn hold_times(target: &str, cases: u32, check: impl Fn(&[u8])) {
     let mut seeds: Vec<Vec<u8>> = std::fs::read_dir(corpus(target))
         .unwrap_or_else(|error| panic!("{target} has no seeds: {error}"))
         .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
@@ -65,7 +70,7 @@ pub(crate) fn hold(target: &str, check: impl Fn(&[u8])) {
         }
         bytes
     });
-    let config = Config { failure_persistence: None, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&damaged, |bytes| {
         check(&bytes);
         Ok(())

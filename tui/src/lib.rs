@@ -15,7 +15,9 @@ mod commands;
 mod config;
 mod editor;
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg_attr(feature = "fuzzing", allow(dead_code, clippy::unwrap_used))]
+// For tests and the fuzz target, which does not use all of it.
+#[cfg_attr(not(test), allow(dead_code))]
+#[allow(clippy::unwrap_used)]
 mod fixture;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

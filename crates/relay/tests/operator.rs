@@ -134,6 +134,22 @@ async fn a_new_token_comes_with_the_relay_link_that_has_it_inside() {
 }
 
 #[tokio::test]
+async fn the_link_alone_is_that_without_a_token() {
+    let relay = relay(Some(RegistrationMode::Token)).await;
+    let token = lines(&relay, &["token", "create"]).await.remove(0);
+    let with_token: RelayLink = token["link"].as_str().unwrap().parse().unwrap();
+    let link = lines(&relay, &["link"]).await.remove(0);
+    let link: RelayLink = link["link"].as_str().unwrap().parse().unwrap();
+    assert_eq!(link, RelayLink { registration: None, ..with_token });
+    let output = verb(&relay, &["link", "--qr"]).await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let (first, drawn) = shown.split_once('\n').unwrap();
+    assert_eq!(first, link.to_string());
+    assert!(drawn.contains('█') && drawn.lines().count() > 10, "{drawn}");
+    assert!(lines(&relay, &["token", "list"]).await.len() == 1, "it makes none");
+}
+
+#[tokio::test]
 async fn closed_is_closed_and_this_machine_is_open() {
     let closed = relay(Some(RegistrationMode::Closed)).await;
     let (token, _) = create(&closed, &[]).await;

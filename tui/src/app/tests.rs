@@ -1,6 +1,5 @@
 //! What the interface does, without a terminal: keys and answers in, effects and pictures out.
 
-use proptest::prelude::*;
 use subrosa_client_core::{
     ApiError, ErrorKind,
     api::{
@@ -436,79 +435,4 @@ fn a_reply_names_what_it_answers_and_can_be_given_up() {
     assert_eq!(app.open.as_ref().unwrap().selected().unwrap().id, answered);
     press(&mut app, "r esc");
     assert!(app.reply.is_none() && app.focus == Focus::Write, "the first step back gives the reply up");
-}
-
-const HOSTILE: &str = "\x1b[2J\x1b]52;c;aGk=\x07\u{9b}31m\u{202e}evil\r\n\u{2066}x\u{0}\u{7f}\u{85}\u{2028}";
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
-    /// Whatever others call themselves, write, or let the relay say: no control character reaches the screen, a title, or a notice.
-    #[test]
-    fn nothing_from_others_reaches_the_terminal_uncleaned(noise in "(\\PC|\\x1b|[\\x00-\\x1f\\x7f-\\x9f]|\u{202e}|\u{2066}|世|👩‍👧){0,60}", width in 20_u16..130, height in 4_u16..50) {
-        let text = format!("{HOSTILE}{noise}{HOSTILE}");
-        let mut app = crate::fixture::app(Profile::Vim, (width, height));
-        let mut bad = message("ana", 9, 1, false, &text);
-        bad.from.name.clone_from(&text);
-        let mut effects = Vec::new();
-        let mut chats = crate::fixture::chats();
-        for chat in &mut chats {
-            chat.name.clone_from(&text);
-            chat.last = Some(bad.clone());
-        }
-        effects.extend(app.update(Msg::Chats(Ok(subrosa_client_core::api::Chats { chats })), NOW));
-        let opened = press(&mut app, "enter");
-        effects.extend(answer_page(&mut app, &opened, &[bad.clone()]));
-        let mut person = contact("ana");
-        (person.name, person.origin, person.relay) = (text.clone(), text.clone(), text.clone());
-        effects.extend(events(&mut app, vec![
-            Event::Contact(ContactEvent { cursor: None, contact: person.clone() }),
-            Event::State(StateEvent { cursor: None, id: bad.id.clone(), chat: "ana".to_owned(), status: MessageStatus::Failed, ts_ms: NOW, error: Some(text.clone()) }),
-            Event::Notice(subrosa_client_core::api::Notice { cursor: None, code: text.clone(), text: text.clone(), chat: None, ts_ms: NOW }),
-        ]));
-        effects.extend(app.update(Msg::Focus(false), NOW));
-        let mut again = bad.clone();
-        again.chat = "דניאל".to_owned();
-        effects.extend(events(&mut app, vec![Event::Message(again)]));
-        let mut pictures = vec![picture(&app)];
-        press(&mut app, "esc");
-        pictures.push(picture(&app));
-        press(&mut app, "enter");
-        pictures.push(picture(&app));
-        press(&mut app, "esc c");
-        app.update(Msg::Contact { answer: Ok(person) }, NOW);
-        pictures.push(picture(&app));
-        press(&mut app, "esc ctrl+k");
-        pictures.push(picture(&app));
-        app.update(Msg::EventsEnded(ApiError::new(ErrorKind::Failed, text.clone()).hint(text)), NOW);
-        pictures.push(picture(&app));
-        let safe = |text: &str| !text.chars().any(|c| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
-        let isolates = |c: char| matches!(c, '\u{2066}'..='\u{2069}');
-        for picture in pictures {
-            for row in picture.lines() {
-                let mut open = 0_usize;
-                for c in row.chars().filter(|c| isolates(*c)) {
-                    open = if c == '\u{2069}' { open.checked_sub(1).unwrap() } else { open + 1 };
-                }
-                prop_assert_eq!(open, 0, "what the view isolates ends in its row: {:?}", row);
-            }
-            prop_assert!(safe(&picture.replace(isolates, "")), "{picture:?}");
-        }
-        for effect in effects {
-            if let Effect::Title(text) | Effect::Notify { title: text, .. } = &effect {
-                prop_assert!(safe(text));
-            }
-        }
-    }
-
-    /// Any keys at any size: no panic, and a picture every time.
-    #[test]
-    fn no_keys_break_it(keys in proptest::collection::vec("[a-zA-Z/?:]|enter|esc|up|down|left|pgup|pgdn|tab|home|end|f1|backspace|ctrl\\+[a-z]|alt\\+[a-z]|alt\\+(up|down|enter)", 0..60), width in 1_u16..140, height in 1_u16..50, profile in 0_u8..3) {
-        let profile = [Profile::Vim, Profile::Emacs, Profile::Plain][usize::from(profile)];
-        let mut app = crate::fixture::app(profile, (width, height));
-        for key in keys {
-            let effects = press(&mut app, &key);
-            answer_page(&mut app, &effects, &with_ana());
-            picture(&app);
-        }
-    }
 }
