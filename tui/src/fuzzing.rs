@@ -275,10 +275,10 @@ impl Others {
 /// because it runs to the left ends in its row.
 fn look(app: &App) {
     for row in picture(app).split_terminator('\n') {
-        let mut open = 0;
+        let mut open = 0_i32;
         for c in row.chars().filter(|c| is_isolate(*c)) {
             open += if c == '\u{2069}' { -1 } else { 1 };
-            assert!((0..=1).contains(&open), "{row:?}");
+            assert!(open >= 0, "{row:?}");
         }
         assert_eq!(open, 0, "{row:?}");
         harmless(&row.replace(is_isolate, ""), "the screen");
