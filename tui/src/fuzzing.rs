@@ -7,7 +7,7 @@ use subrosa_client_core::{
     ApiError, ErrorKind,
     api::{
         Chats, Contact, ContactEvent, ContactState, Event, EventPage, History, Hits, Identity, MessageStatus, Notice,
-        SnippetPart, StateEvent,
+        Outbox, OutboxEntry, SnippetPart, StateEvent,
     },
     clean::{clean_line, clean_text},
 };
@@ -21,7 +21,7 @@ use crate::{
     fixture::{NOW, app_with, chats, hyperlinks, message, picture},
     key::Key,
     keymap::Profile,
-    message::{Effect, Msg},
+    message::{Deed, Effect, Msg},
     terminal::{notice, window_title},
     text::{self, is_isolate},
 };
@@ -29,6 +29,12 @@ use crate::{
 /// Nothing that a terminal obeys is in it.
 fn harmless(text: &str, what: &str) {
     assert_eq!(clean_line(text), text, "{what}");
+}
+
+/// An address that a terminal may be told to open.
+fn web(address: &str) {
+    assert!(address.starts_with("http://") || address.starts_with("https://"), "{address:?}");
+    assert!(address.bytes().all(|byte| byte.is_ascii_graphic()), "{address:?}");
 }
 
 /// A key that is read means the event that a terminal sends for it, and is shown; `[tui]` of a settings file is refused in words,
@@ -155,8 +161,9 @@ pub fn text(data: &[u8]) {
     assert_eq!(joined, lines.replace('\n', ""));
     for link in text::links(&lines) {
         let link = &lines[link];
-        assert!(link.starts_with("http://") || link.starts_with("https://"));
-        assert!(link.bytes().all(|byte| byte.is_ascii_graphic()), "{link:?}");
+        web(&text::address(link));
+        let host = link.split(['/', '?', '#']).nth(2).unwrap_or_default();
+        assert!(!host.is_empty() && host.is_ascii(), "letters of other scripts look like a known name's: {link:?}");
     }
 }
 
@@ -244,6 +251,21 @@ impl Others {
             Effect::Invite => Msg::Invited(Err(self.error())),
             Effect::Join { .. } => Msg::Joined(Err(self.error())),
             Effect::Accept { chat } => Msg::Accepted(Ok(self.contact(chat))),
+            Effect::Rename { chat, .. } => Msg::ContactSet { deed: Deed::Renamed, answer: Ok(self.contact(chat)) },
+            Effect::Block { .. } => Msg::ContactSet { deed: Deed::Blocked, answer: Err(self.error()) },
+            Effect::LoadOutbox => {
+                let entries = (1..4).map(|n| OutboxEntry {
+                    id: format!("{n:032x}"),
+                    chat: "ana".to_owned(),
+                    to: self.say(),
+                    name: self.say(),
+                    attempts: n,
+                    next_ms: NOW,
+                    queued_ms: NOW,
+                    error: Some(self.say()),
+                });
+                Msg::Waiting(Ok(Outbox { entries: entries.collect(), total: 3 }))
+            }
             Effect::LoadReceipts { .. } => Msg::Receipts(Err(self.error())),
             Effect::Title(title) => {
                 let mut bytes = String::new();
@@ -344,9 +366,7 @@ pub fn screen(data: &[u8]) {
     settle(&mut app, &mut others, effects);
     look(&app);
     for link in hyperlinks(&app) {
-        let address = link.address;
-        assert!(address.starts_with("http://") || address.starts_with("https://"), "{address:?}");
-        assert!(address.bytes().all(|byte| byte.is_ascii_graphic()), "{address:?}");
+        web(&link.address);
     }
 }
 
