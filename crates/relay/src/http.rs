@@ -24,7 +24,7 @@ use subrosa_wire::{
 use crate::{
     accept::Peer,
     addresses::{Entry, Guest},
-    backend::{Admission, Registration, Store, StoreError},
+    backend::{Admission, Registration, Source, Store, StoreError},
     clock::now_ms,
     identity::{AccountRecord, DeviceList, Invalid, verify_registration},
     limiter::Limiter,
@@ -238,7 +238,7 @@ async fn register<B: Store, R: Router>(
         checked
     });
     let registration = checking.await.map_err(|_| unavailable())?.map_err(|_| ErrorCode::InvalidSignature)?;
-    shared.store.register(registration).await?;
+    shared.store.register(Source::of(peer.address), registration).await?;
     Ok(Answer(Registered { server_time_ms: now_ms() }))
 }
 
@@ -278,7 +278,7 @@ async fn prekeys<B: Store, R: Router>(
 ) -> Result<Answer<Prekeys>, Refused> {
     let asked: TakePrekeys = question(&shared, &shared.rates.prekeys, &peer, body).await?;
     let device: DeviceAddress = asked.device;
-    let taken = shared.store.take_prekeys(device, asked.capability).await?;
+    let taken = shared.store.take_prekeys(Source::of(peer.address), device, asked.capability).await?;
     if let Some(count) = taken.low {
         shared.router.prekeys_low(device, count).await;
     }

@@ -28,6 +28,7 @@ mod metered;
 mod metrics;
 mod names;
 mod registration;
+mod remembered;
 mod requests;
 pub mod router;
 mod serve;

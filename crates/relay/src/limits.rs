@@ -57,14 +57,14 @@ pub(crate) const PAGE_BYTES: usize = 64 * 1024;
 
 /// Submissions of one socket that wait for their commit: fills a group commit without letting one socket fill the queue.
 pub(crate) const MAX_IN_FLIGHT_SUBMITS: usize = 32;
-/// Bytes of submissions that wait for a commit, over all sockets, in KiB.
-pub(crate) const INTAKE_KIB: usize = 64 * 1024;
+/// Bytes of submissions that wait for a commit, over all sockets.
+pub(crate) const INTAKE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of device lists in one reply, so that the reply stays below the frame limit.
 pub(crate) const MAX_STALE_LIST_BYTES: usize = 256 * 1024;
 
 /// Space on the disk below which nothing new is stored: twice what one commit can hold, because it is
 /// written to the log and then to the database. So acknowledgements, which make room, always find some.
-pub(crate) const MIN_FREE_BYTES: u64 = 2 * (INTAKE_KIB as u64) * 1024;
+pub(crate) const MIN_FREE_BYTES: u64 = 2 * INTAKE_BYTES as u64;
 
 /// Ephemeral envelopes waiting for a session that is busy sending: the oldest is dropped, a newer "typing" says more.
 pub(crate) const MAX_EPHEMERAL_QUEUE: usize = 32;
@@ -90,7 +90,8 @@ pub(crate) const MAX_CHECKS: usize = 2;
 /// world. Left to itself it may grow to several MiB for each connection.
 pub(crate) const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Bytes of bodies that count like one envelope, so that a large message costs its sender's address more.
+/// Bytes of bodies that count like one envelope, so that a large message costs its sender's address more, of its limit and
+/// of its share in a commit.
 pub(crate) const SUBMIT_UNIT_BYTES: usize = 4 * 1024;
 
 /// Bundles of one-time prekeys given out for one device by delivery key at once and a minute afterwards. A

@@ -60,13 +60,16 @@ pub(crate) struct Metrics {
 #[derive(Debug, Clone)]
 pub(crate) struct CommitMetrics {
     pub(crate) seconds: Histogram,
+    /// Until a change was taken for a commit.
+    pub(crate) queued: Histogram,
     pub(crate) changes: Counter,
 }
 
 impl Default for CommitMetrics {
     fn default() -> Self {
         let (first, factor, count) = COMMIT_BUCKETS;
-        Self { seconds: Histogram::new(exponential_buckets(first, factor, count)), changes: Counter::default() }
+        let times = || Histogram::new(exponential_buckets(first, factor, count));
+        Self { seconds: times(), queued: times(), changes: Counter::default() }
     }
 }
 
@@ -104,6 +107,11 @@ impl Metrics {
         registry.register("envelopes_acknowledged", "Envelopes acknowledged by devices", self.acknowledged.clone());
         registry.register("refusals", "Requests and envelopes refused, by reason", self.refused.clone());
         registry.register("commit_seconds", "Duration of a commit with its fsync", self.commits.seconds.clone());
+        registry.register(
+            "queue_seconds",
+            "How long a change waited for its commit to begin",
+            self.commits.queued.clone(),
+        );
         registry.register("changes", "Changes committed; many share one commit", self.commits.changes.clone());
         registry.register("accounts", "Registered accounts", self.accounts.clone());
         registry.register("devices", "Devices of all accounts", self.devices.clone());
@@ -193,7 +201,7 @@ async fn scrape<B: Store, R: Router>(State(shared): State<Arc<Shared<B, R>>>) ->
     set(&metrics.sessions, u64::try_from(shared.router.sessions()).unwrap_or(u64::MAX));
     set(&metrics.ready, u64::from(shared.not_ready().await.is_none()));
     // A store that does not answer leaves its last figures; `ready` says that something is wrong.
-    if let Ok(totals) = shared.store.totals().await {
+    if let Some(totals) = shared.totals().await {
         set(&metrics.accounts, totals.accounts);
         set(&metrics.devices, totals.devices);
         set(&metrics.waiting, totals.waiting);

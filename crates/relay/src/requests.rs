@@ -11,7 +11,7 @@ use subrosa_wire::{
 };
 
 use crate::{
-    backend::{Batch, ItemOutcome, Permission, Store, StoreError},
+    backend::{Batch, ItemOutcome, Permission, Source, Store, StoreError},
     clock::now_ms,
     identity::{AccountRecord, DeviceList},
     router::Router,
@@ -22,6 +22,7 @@ use crate::{
 /// Does what a device asks of its own account.
 pub(crate) async fn answer<B: Store, R: Router>(
     shared: &Shared<B, R>,
+    source: Source,
     device: DeviceAddress,
     request: MailboxRequest,
 ) -> Result<RequestOutcome, Refusal> {
@@ -30,22 +31,22 @@ pub(crate) async fn answer<B: Store, R: Router>(
     shared.rates.own_requests.take(account, 1, Instant::now()).map_err(limited)?;
     let store = &shared.store;
     let done = match request {
-        MailboxRequest::PutPrekeys(upload) => store.put_prekeys(device, upload).await,
-        MailboxRequest::PutDeviceList(list) => put_device_list(shared, account, list).await,
+        MailboxRequest::PutPrekeys(upload) => store.put_prekeys(source, device, upload).await,
+        MailboxRequest::PutDeviceList(list) => put_device_list(shared, source, account, list).await,
         MailboxRequest::SetDeliveryKeys { current, previous, previous_valid_s } => {
             let valid_s = u64::from(previous_valid_s).min(MAX_PREVIOUS_KEY_VALIDITY.as_secs());
             let until = now_ms().saturating_add(valid_s * 1_000);
-            store.set_delivery_keys(account, current, previous.map(|hash| (hash, until))).await
+            store.set_delivery_keys(source, account, current, previous.map(|hash| (hash, until))).await
         }
         MailboxRequest::PutContactToken { token, expiry_s } => {
             let longest = MAX_TOKEN_EXPIRY.as_secs();
             let lives_s = if expiry_s == 0 { longest } else { u64::from(expiry_s).min(longest) };
-            store.put_contact_token(account, token, now_ms().saturating_add(lives_s * 1_000)).await
+            store.put_contact_token(source, account, token, now_ms().saturating_add(lives_s * 1_000)).await
         }
-        MailboxRequest::RemoveContactToken(token) => store.remove_contact_token(account, token).await,
+        MailboxRequest::RemoveContactToken(token) => store.remove_contact_token(source, account, token).await,
         MailboxRequest::RemoveAccount => remove_account(shared, account).await,
         MailboxRequest::SubmitRequest(submit) => {
-            return submit_request(shared, account, submit).await.map(RequestOutcome::Submit);
+            return submit_request(shared, source, account, submit).await.map(RequestOutcome::Submit);
         }
     };
     done.map(|()| RequestOutcome::Done).map_err(|error| {
@@ -57,6 +58,7 @@ pub(crate) async fn answer<B: Store, R: Router>(
 
 async fn put_device_list<B: Store, R: Router>(
     shared: &Shared<B, R>,
+    source: Source,
     account: AccountId,
     bytes: Bytes,
 ) -> Result<(), StoreError> {
@@ -64,7 +66,7 @@ async fn put_device_list<B: Store, R: Router>(
     let held = shared.store.devices(account).await?.ok_or_else(|| StoreError::refused(ErrorCode::NotFound))?;
     let record = AccountRecord::parse(&held.account_record).map_err(|_| invalid())?;
     let list = DeviceList::parse(&bytes, &record).map_err(|_| invalid())?;
-    for gone in shared.store.put_device_list(bytes, list).await? {
+    for gone in shared.store.put_device_list(source, bytes, list).await? {
         shared.router.end(gone, ErrorCode::AuthenticationFailed).await;
     }
     Ok(())
@@ -81,6 +83,7 @@ async fn remove_account<B: Store, R: Router>(shared: &Shared<B, R>, account: Acc
 /// The request lane: one account's devices, no capability, nothing ephemeral.
 async fn submit_request<B: Store, R: Router>(
     shared: &Shared<B, R>,
+    source: Source,
     sender: AccountId,
     submit: Submit,
 ) -> Result<Vec<SubmitResult>, Refusal> {
@@ -96,7 +99,7 @@ async fn submit_request<B: Store, R: Router>(
     let permission = admitted.map_or_else(Permission::RequestRefused, |()| Permission::Request);
     let devices: Vec<DeviceAddress> = submit.items.iter().map(|item| item.device).collect();
     let batch = Batch::new(submit, now_ms(), |_| permission);
-    let outcome = match shared.store.submit(batch).await {
+    let outcome = match shared.store.submit(source, batch).await {
         Ok(receipt) => receipt.outcome().await,
         Err(error) => Err(error),
     };

@@ -27,7 +27,7 @@ use crate::{
     accept::accept,
     addresses::Addresses,
     admin::AdminSocket,
-    backend::{Embedded, Store, StoreStopped, lock_data_dir},
+    backend::{Embedded, Store, StoreStopped, Totals, lock_data_dir},
     clock::now_ms,
     config::{Config, RelayError},
     descriptors,
@@ -41,6 +41,7 @@ use crate::{
     metrics::{self, Metrics},
     names::Names,
     registration::RegistrationMode,
+    remembered::Remembered,
     router::{LocalRouter, Router},
     supervisor,
     tls::Front,
@@ -54,6 +55,12 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a look at the store holds: anybody may ask, and each look is a synced write.
 const READY_MEMORY: Duration = Duration::from_secs(1);
+
+/// How long sums over all that is stored hold, for `/metrics`: no longer than it is asked by most.
+const TOTALS_MEMORY: Duration = Duration::from_secs(10);
+/// They read every device row: a hundred times as long as that takes, they hold as well, so that a large relay spends at
+/// most a hundredth of one reader on them.
+const TOTALS_TIMES: u32 = 100;
 
 /// What every connection shares.
 pub(crate) struct Shared<B, R> {
@@ -76,8 +83,10 @@ pub(crate) struct Shared<B, R> {
     pub(crate) registration: RegistrationMode,
     pub(crate) started: Instant,
     pub(crate) metrics: Arc<Metrics>,
-    /// What the last look at the store said, and when.
-    readiness: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
+    /// What the last look at the store said.
+    readiness: Remembered<Option<String>>,
+    /// Sums over all that is stored; `None`: the store did not say.
+    totals: Remembered<Option<Totals>>,
     /// Cancelled when the operator asks for the end.
     pub(crate) drain: CancellationToken,
     /// How clients know this relay.
@@ -142,7 +151,8 @@ impl<B: Store, R: Router> Shared<B, R> {
                 .unwrap_or_else(|| RegistrationMode::default_for(address, config.public_url.as_ref())),
             started: Instant::now(),
             metrics: Arc::new(metrics),
-            readiness: tokio::sync::Mutex::new(None),
+            readiness: Remembered::new(READY_MEMORY, 1),
+            totals: Remembered::new(TOTALS_MEMORY, TOTALS_TIMES),
             drain: CancellationToken::new(),
             names,
             front,
@@ -182,19 +192,19 @@ impl<B: Store, R: Router> Shared<B, R> {
         if self.stopping.is_cancelled() || self.drain.is_cancelled() {
             return Some("it is stopping".to_owned());
         }
-        let mut last = self.readiness.lock().await;
-        if let Some((at, verdict)) = &*last
-            && at.elapsed() < READY_MEMORY
-        {
-            return verdict.clone();
-        }
-        let verdict = match tokio::time::timeout(READY_TIMEOUT, self.store.probe()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("the store does not answer".to_owned()),
+        let look = async {
+            match tokio::time::timeout(READY_TIMEOUT, self.store.probe()).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("the store does not answer".to_owned()),
+            }
         };
-        *last = Some((Instant::now(), verdict.clone()));
-        verdict
+        self.readiness.get(look).await
+    }
+
+    /// Sums over all that is stored, some seconds old.
+    pub(crate) async fn totals(&self) -> Option<Totals> {
+        self.totals.get(async { self.store.totals().await.ok() }).await
     }
 
     fn stop(&self) {

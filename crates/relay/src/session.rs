@@ -16,7 +16,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     accept::Peer,
-    backend::{MailboxState, Store, StoreError},
+    backend::{MailboxState, Source, Store, StoreError},
     clock::{now_ms, today},
     handshake::{Proven, Rejected, handshake},
     limiter::Allowance,
@@ -40,7 +40,7 @@ pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Sha
         proven = shaking => proven.unwrap_or(Err(Rejected { refusal: None, close: CLOSE_POLICY })),
     };
     let rejected = match proven {
-        Ok(proven) => match claimed(&shared, &mut socket, proven).await {
+        Ok(proven) => match claimed(&shared, &mut socket, proven, Source::of(peer.address)).await {
             Ok(()) => return,
             Err(rejected) => rejected,
         },
@@ -74,12 +74,13 @@ async fn claimed<S: MessageSocket, B: Store, R: Router>(
     shared: &Arc<Shared<B, R>>,
     socket: &mut FrameSocket<S>,
     proven: Proven,
+    source: Source,
 ) -> Result<(), Rejected> {
     let claim = shared.router.claim(proven.device).await;
     let connection = claim.connection;
-    let served = match start(shared, socket, proven).await {
+    let served = match start(shared, socket, proven, source).await {
         Ok(state) => {
-            let mut session = Session::new(Arc::clone(shared), socket, proven.device, claim, &state);
+            let mut session = Session::new(Arc::clone(shared), socket, (proven.device, source), claim, &state);
             let ended = session.run().await;
             // What the client acknowledged last must not come again just because it hung up.
             session.save_acked().await;
@@ -97,6 +98,7 @@ async fn start<S: MessageSocket, B: Store, R: Router>(
     shared: &Shared<B, R>,
     socket: &mut FrameSocket<S>,
     proven: Proven,
+    source: Source,
 ) -> Result<MailboxState, Rejected> {
     let state = shared
         .store
@@ -113,7 +115,7 @@ async fn start<S: MessageSocket, B: Store, R: Router>(
     // Kept the same day, so that delivery goes on; told, if it had stopped.
     let days = shared
         .store
-        .seen(proven.device, today())
+        .seen(source, proven.device, today())
         .await
         .map_err(|error| Rejected { refusal: Some(error.refusal()), close: CLOSE_RESTART })?;
     let ready = MailboxServerFrame::Ready {
@@ -150,6 +152,8 @@ struct Session<'a, S, B, R> {
     shared: Arc<Shared<B, R>>,
     socket: &'a mut FrameSocket<S>,
     device: DeviceAddress,
+    /// Where its peer is.
+    source: Source,
     claim: Claim,
     /// Highest number pushed on this socket.
     pushed: Seq,
@@ -159,6 +163,8 @@ struct Session<'a, S, B, R> {
     acked: Seq,
     /// Highest acknowledgement on disk.
     saved: Seq,
+    /// Envelopes acknowledged since.
+    unsaved: usize,
     /// An acknowledgement on its way to the disk, and its number.
     saving: Option<(Seq, Saving)>,
     /// When a failed acknowledgement is tried again.
@@ -179,7 +185,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
     fn new(
         shared: Arc<Shared<B, R>>,
         socket: &'a mut FrameSocket<S>,
-        device: DeviceAddress,
+        (device, source): (DeviceAddress, Source),
         claim: Claim,
         state: &MailboxState,
     ) -> Self {
@@ -189,11 +195,13 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             shared,
             socket,
             device,
+            source,
             claim,
             pushed: state.acked,
             unacked: VecDeque::new(),
             acked: state.acked,
             saved: state.acked,
+            unsaved: 0,
             saving: None,
             save_again: None,
             behind: true,
@@ -251,7 +259,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             self.behind = true;
             let today = today();
             if self.seen_day != today {
-                match self.shared.store.seen(self.device, today).await {
+                match self.shared.store.seen(self.source, self.device, today).await {
                     Ok(_) => self.seen_day = today,
                     Err(error) => tracing::warn!(%error, "a day of connection could not be stored, trying again"),
                 }
@@ -300,7 +308,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             }
             Ok(MailboxClientFrame::Ack(upto)) => return self.acknowledge(upto),
             Ok(MailboxClientFrame::Request { id, op }) => {
-                let result = requests::answer(&self.shared, self.device, op).await;
+                let result = requests::answer(&self.shared, self.source, self.device, op).await;
                 self.socket.send(MailboxServerFrame::Response { id, result }.encode()).await?;
             }
             Ok(MailboxClientFrame::Hello(_) | MailboxClientFrame::Auth { .. }) | Err(_) => {
@@ -327,6 +335,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         self.acked = upto;
         while self.unacked.front().is_some_and(|seq| *seq <= upto) {
             self.unacked.pop_front();
+            self.unsaved += 1;
             self.shared.metrics.acknowledged.inc();
         }
         if self.unacked.is_empty() {
@@ -340,8 +349,9 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         if self.saving.is_some() || self.save_again.is_some() || self.acked <= self.saved {
             return;
         }
-        let (shared, device, upto) = (Arc::clone(&self.shared), self.device, self.acked);
-        self.saving = Some((upto, Box::pin(async move { shared.store.ack(device, upto).await })));
+        let (shared, source, device, upto) = (Arc::clone(&self.shared), self.source, self.device, self.acked);
+        let rows = std::mem::take(&mut self.unsaved);
+        self.saving = Some((upto, Box::pin(async move { shared.store.ack(source, device, upto, rows).await })));
     }
 
     fn finish_saving(&mut self, result: Result<(), StoreError>) {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     accept::Peer,
-    backend::{Batch, ItemOutcome, Permission, Store, StoreError},
+    backend::{Batch, ItemOutcome, Permission, Source, Store, StoreError},
     clock::now_ms,
     limiter::Allowance,
     limits::{FULL_RETRY_S, IDLE_FRAMES, MAX_IN_FLIGHT_SUBMITS, SUBMIT_UNIT_BYTES},
@@ -196,7 +196,7 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
                     Ok(()) => {
                         let targets = targets(&submit);
                         let batch = Batch::new(submit, now_ms(), Permission::of);
-                        (targets, self.shared.store.submit(batch).await)
+                        (targets, self.shared.store.submit(Source::of(self.address), batch).await)
                     }
                     Err(refusal) => (Vec::new(), Err(StoreError::Refused(refusal))),
                 };

@@ -15,8 +15,9 @@ use subrosa_wire::{
 };
 
 use super::{
-    Admission, Directory, Embedded, Registration, StoreError, Taken,
-    intake::{account_row, delivery_key_fits, token_row},
+    Admission, Directory, Embedded, Registration, Source, StoreError, Taken,
+    fair::Cost,
+    intake::{NOBODY, account_row, delivery_key_fits, token_row},
     mailbox::{account_id, delete_upto, device_row, prekey_count, sql_int},
     writer::OpError,
 };
@@ -31,6 +32,9 @@ use crate::{
 const EC: i64 = 1;
 /// `prekey.kind` of ML-KEM-1024 keys.
 const KEM: i64 = 2;
+
+/// Rows that a question of one account reads and writes, about.
+pub(super) const FEW: Cost = Cost::rows(4);
 
 const MS_PER_DAY: u64 = 24 * 3600 * 1000;
 
@@ -234,7 +238,13 @@ fn take_with_capability(
     now_ms: u64,
 ) -> Result<Taken, OpError> {
     let wrong = || refused(ErrorCode::CapabilityRefused);
-    let account = account_row(db, &device.account)?.ok_or_else(wrong)?;
+    let Some(account) = account_row(db, &device.account)? else {
+        // Asked the same things as one that exists, so that both take as long.
+        if let Capability::ContactToken { token, binding } = capability {
+            let _ = token_row(db, NOBODY, &token.hash(), &binding.hash(), now_ms)?;
+        }
+        return Err(wrong());
+    };
     match capability {
         Capability::DeliveryKey(key) if delivery_key_fits(&account, &key.hash(), now_ms) => {}
         Capability::DeliveryKey(_) => return Err(wrong()),
@@ -295,8 +305,8 @@ fn put_contact_token(
 }
 
 impl Directory for Embedded {
-    async fn register(&self, registration: Registration) -> Result<(), StoreError> {
-        self.writer.change(move |db| register(db, &registration, now_ms())).await
+    async fn register(&self, source: Source, registration: Registration) -> Result<(), StoreError> {
+        self.writer.change(source, FEW, move |db| register(db, &registration, now_ms())).await
     }
 
     async fn resolve(&self, handle: Handle) -> Result<Option<AccountId>, StoreError> {
@@ -326,30 +336,46 @@ impl Directory for Embedded {
 
     async fn identity(&self, device: DeviceAddress) -> Result<Option<[u8; 32]>, StoreError> {
         self.readers
-            .read(move |db| match device_row(db, &device)? {
-                None => Ok(None),
-                Some(row) => db
-                    .prepare_cached("SELECT identity FROM device WHERE id = ?1")?
-                    .query_row([row], |row| row.get(0))
-                    .map(Some),
+            .read(move |db| {
+                // An account that does not exist is looked up like one that does, so that both take as long.
+                let account: Option<i64> = db
+                    .prepare_cached("SELECT id FROM account WHERE account = ?1")?
+                    .query_row([device.account.0.as_slice()], |row| row.get(0))
+                    .optional()?;
+                db.prepare_cached("SELECT identity FROM device WHERE account = ?1 AND number = ?2")?
+                    .query_row(params![account.unwrap_or(NOBODY), device.device], |row| row.get(0))
+                    .optional()
             })
             .await
     }
 
-    async fn put_device_list(&self, list_bytes: Bytes, list: DeviceList) -> Result<Vec<DeviceAddress>, StoreError> {
-        self.writer.change(move |db| put_device_list(db, &list_bytes, &list)).await
+    async fn put_device_list(
+        &self,
+        source: Source,
+        list_bytes: Bytes,
+        list: DeviceList,
+    ) -> Result<Vec<DeviceAddress>, StoreError> {
+        let cost = Cost { bytes: list_bytes.len(), ..FEW };
+        self.writer.change(source, cost, move |db| put_device_list(db, &list_bytes, &list)).await
     }
 
-    async fn put_prekeys(&self, device: DeviceAddress, upload: PrekeyUpload) -> Result<(), StoreError> {
-        self.writer.change(move |db| put_prekeys(db, &device, &upload)).await
+    async fn put_prekeys(&self, source: Source, device: DeviceAddress, upload: PrekeyUpload) -> Result<(), StoreError> {
+        let keys = || upload.one_time_ec.iter().chain(&upload.one_time_kem);
+        let cost = Cost { weight: FEW.weight + keys().count(), bytes: keys().map(Bytes::len).sum() };
+        self.writer.change(source, cost, move |db| put_prekeys(db, &device, &upload)).await
     }
 
-    async fn take_prekeys(&self, device: DeviceAddress, capability: Option<Capability>) -> Result<Taken, StoreError> {
+    async fn take_prekeys(
+        &self,
+        source: Source,
+        device: DeviceAddress,
+        capability: Option<Capability>,
+    ) -> Result<Taken, StoreError> {
         if let Some(capability) = capability {
             let meters = Arc::clone(&self.meters);
             let take =
                 move |db: &Connection| take_with_capability(db, &device, &capability, &meters.one_time, now_ms());
-            return self.writer.change(take).await;
+            return self.writer.change(source, FEW, take).await;
         }
         let prekeys = self
             .readers
@@ -369,12 +395,13 @@ impl Directory for Embedded {
 
     async fn set_delivery_keys(
         &self,
+        source: Source,
         account: AccountId,
         current: CapabilityHash,
         previous: Option<(CapabilityHash, u64)>,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(move |db| {
+            .change(source, FEW, move |db| {
                 let (previous_key, until) = previous.map_or((None, 0), |(hash, until)| (Some(hash.0), until));
                 db.prepare_cached(
                     "UPDATE account SET delivery_key = ?2, previous_key = ?3, previous_until_ms = ?4
@@ -393,16 +420,22 @@ impl Directory for Embedded {
 
     async fn put_contact_token(
         &self,
+        source: Source,
         account: AccountId,
         token: CapabilityHash,
         expires_ms: u64,
     ) -> Result<(), StoreError> {
-        self.writer.change(move |db| put_contact_token(db, &account, &token, expires_ms, now_ms())).await
+        self.writer.change(source, FEW, move |db| put_contact_token(db, &account, &token, expires_ms, now_ms())).await
     }
 
-    async fn remove_contact_token(&self, account: AccountId, token: CapabilityHash) -> Result<(), StoreError> {
+    async fn remove_contact_token(
+        &self,
+        source: Source,
+        account: AccountId,
+        token: CapabilityHash,
+    ) -> Result<(), StoreError> {
         self.writer
-            .change(move |db| {
+            .change(source, FEW, move |db| {
                 db.prepare_cached(
                     "DELETE FROM contact_token WHERE hash = ?2
                      AND account = (SELECT id FROM account WHERE account = ?1)",

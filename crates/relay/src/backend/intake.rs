@@ -16,7 +16,8 @@ use subrosa_wire::{
 use subtle::ConstantTimeEq;
 
 use super::{
-    Batch, Embedded, Intake, IntakeItem, ItemOutcome, Meters, Permission, Quotas, Receipt, StoreError, mailbox::sql_int,
+    Batch, Embedded, Intake, IntakeItem, ItemOutcome, Meters, Permission, Quotas, Receipt, Source, StoreError,
+    mailbox::sql_int, writer::Kind,
 };
 use crate::{
     clock::{now_ms, today},
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// The row number of an account or device that does not exist.
-const NOBODY: i64 = -1;
+pub(super) const NOBODY: i64 = -1;
 
 /// What the checks need of a device.
 struct DeviceRow {
@@ -316,8 +317,8 @@ fn unknown_account(permission: Permission) -> ItemOutcome {
 }
 
 impl Intake for Embedded {
-    async fn submit(&self, batch: Batch) -> Result<Receipt, StoreError> {
-        let (quotas, meters, bytes) = (self.quotas, Arc::clone(&self.meters), batch.body_bytes());
+    async fn submit(&self, source: Source, batch: Batch) -> Result<Receipt, StoreError> {
+        let (quotas, meters, cost) = (self.quotas, Arc::clone(&self.meters), batch.cost());
         let change = move |db: &Connection| {
             let mut intaking = Intaking {
                 db,
@@ -337,6 +338,6 @@ impl Intake for Embedded {
             }
             Ok(outcomes)
         };
-        Ok(Receipt(self.writer.enqueue(change, Some(bytes)).await?))
+        Ok(Receipt(self.writer.enqueue(source, cost, Kind::Submission, change).await?))
     }
 }

@@ -8,11 +8,11 @@ use subrosa_wire::{
     submit::EnvelopeClass,
 };
 
-use super::{Embedded, Mailbox, MailboxState, Page, StoreError, integrity::verify};
+use super::{Embedded, Mailbox, MailboxState, Page, Source, StoreError, fair::Cost, integrity::verify};
 use crate::{clock::now_ms, limits::PAGE_BYTES};
 
-/// Expired rows deleted in one operation, so that others get into the same commit.
-const EXPIRE_ROWS: u32 = 500;
+/// Expired rows deleted in one operation: what others wait for it.
+const EXPIRE_ROWS: u32 = 256;
 
 /// The row number of a device.
 pub(super) fn device_row(db: &Connection, device: &DeviceAddress) -> rusqlite::Result<Option<i64>> {
@@ -182,17 +182,18 @@ impl Mailbox for Embedded {
         self.readers.read(move |db| read(db, &wanted)).await
     }
 
-    async fn ack(&self, device: DeviceAddress, upto: Seq) -> Result<(), StoreError> {
-        self.writer.change(move |db| Ok(ack(db, &device, upto)?)).await
+    async fn ack(&self, source: Source, device: DeviceAddress, upto: Seq, rows: usize) -> Result<(), StoreError> {
+        self.writer.change(source, Cost::rows(1 + rows), move |db| Ok(ack(db, &device, upto)?)).await
     }
 
-    async fn seen(&self, device: DeviceAddress, today: u32) -> Result<u32, StoreError> {
-        self.writer.change(move |db| Ok(seen(db, &device, today)?)).await
+    async fn seen(&self, source: Source, device: DeviceAddress, today: u32) -> Result<u32, StoreError> {
+        self.writer.change(source, Cost::rows(1), move |db| Ok(seen(db, &device, today)?)).await
     }
 
     async fn expire(&self, now_ms: u64) -> Result<(), StoreError> {
         loop {
-            let deleted = self.writer.change(move |db| Ok(expire(db, now_ms)?)).await?;
+            let cost = Cost::rows(EXPIRE_ROWS as usize);
+            let deleted = self.writer.change(Source::RELAY, cost, move |db| Ok(expire(db, now_ms)?)).await?;
             if deleted < EXPIRE_ROWS as usize {
                 return Ok(());
             }

@@ -2,8 +2,10 @@
 //!
 //! Nothing outside this module knows which back end it has. Every `Ok` of a change means: durable.
 
+mod commit_size;
 pub(crate) mod copies;
 mod directory;
+mod fair;
 mod intake;
 mod integrity;
 mod mailbox;
@@ -12,7 +14,7 @@ mod readers;
 mod schema;
 mod writer;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use subrosa_wire::{
@@ -27,11 +29,12 @@ use tokio::sync::oneshot;
 use crate::{
     config::{Config, RelayError},
     identity::DeviceList,
-    limiter::Buckets,
-    limits::{ONE_TIME_BUNDLES, RateLimits, UNAVAILABLE_RETRY_S},
+    limiter::{Buckets, Network},
+    limits::{ONE_TIME_BUNDLES, RateLimits, SUBMIT_UNIT_BYTES, UNAVAILABLE_RETRY_S},
     metrics::CommitMetrics,
 };
 
+use fair::Cost;
 pub use operator::{AccountFacts, NewToken, Operators, TokenFacts, Totals};
 pub(crate) use schema::lock_data_dir;
 
@@ -59,6 +62,20 @@ impl StoreError {
             Self::Refused(refusal) => *refusal,
             Self::Unavailable(_) => Refusal { code: ErrorCode::Unavailable, retry_after_s: UNAVAILABLE_RETRY_S },
         }
+    }
+}
+
+/// On whose behalf something is changed. Changes of one source keep their order, and do not hold up those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Source(Option<Network>);
+
+impl Source {
+    /// The relay's own work, and its operator's.
+    pub(crate) const RELAY: Self = Self(None);
+
+    /// A client at this address. Not its account or connection: of these, one client may have many.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        Self(Some(Network::of(address)))
     }
 }
 
@@ -100,7 +117,11 @@ pub struct Taken {
 /// Accounts, device lists, prekeys and capabilities.
 pub trait Directory: Send + Sync + 'static {
     /// Adds an account, if it is admitted. The same content again succeeds again.
-    fn register(&self, registration: Registration) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn register(
+        &self,
+        source: Source,
+        registration: Registration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// The account with this handle.
     fn resolve(&self, handle: Handle) -> impl Future<Output = Result<Option<AccountId>, StoreError>> + Send;
     /// Record and newest list of an account.
@@ -111,24 +132,28 @@ pub trait Directory: Send + Sync + 'static {
     /// were: their mailbox and prekeys are gone, their sessions must end.
     fn put_device_list(
         &self,
+        source: Source,
         list_bytes: Bytes,
         list: DeviceList,
     ) -> impl Future<Output = Result<Vec<DeviceAddress>, StoreError>> + Send;
     /// Adds or replaces prekeys of a device.
     fn put_prekeys(
         &self,
+        source: Source,
         device: DeviceAddress,
         upload: PrekeyUpload,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Takes keys to start a session with a device: one-time keys only against a capability, each key once.
     fn take_prekeys(
         &self,
+        source: Source,
         device: DeviceAddress,
         capability: Option<Capability>,
     ) -> impl Future<Output = Result<Taken, StoreError>> + Send;
     /// Sets the account's delivery key, and its predecessor with the time (ms since 1970) until which that is honoured.
     fn set_delivery_keys(
         &self,
+        source: Source,
         account: AccountId,
         current: CapabilityHash,
         previous: Option<(CapabilityHash, u64)>,
@@ -136,6 +161,7 @@ pub trait Directory: Send + Sync + 'static {
     /// Adds a contact token.
     fn put_contact_token(
         &self,
+        source: Source,
         account: AccountId,
         token: CapabilityHash,
         expires_ms: u64,
@@ -143,6 +169,7 @@ pub trait Directory: Send + Sync + 'static {
     /// Removes a contact token, if it is there.
     fn remove_contact_token(
         &self,
+        source: Source,
         account: AccountId,
         token: CapabilityHash,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -234,8 +261,13 @@ impl Batch {
     }
 
     /// Bytes of all bodies.
-    pub(crate) fn body_bytes(&self) -> usize {
+    fn body_bytes(&self) -> usize {
         self.bodies.iter().map(Bytes::len).sum()
+    }
+
+    fn cost(&self) -> Cost {
+        let bytes = self.body_bytes();
+        Cost { weight: self.items.len() + bytes / SUBMIT_UNIT_BYTES, bytes }
     }
 }
 
@@ -272,9 +304,9 @@ impl Receipt {
 
 /// Takes submissions.
 pub trait Intake: Send + Sync + 'static {
-    /// Queues a submission. Submissions are committed in the order in which this returned, and
-    /// not at all if the future is dropped before.
-    fn submit(&self, batch: Batch) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
+    /// Queues a submission. Those of one source are committed in the order in which this was called; one whose future is
+    /// dropped before it returned may be left out.
+    fn submit(&self, source: Source, batch: Batch) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
 }
 
 /// What a new session starts from.
@@ -312,10 +344,21 @@ pub trait Mailbox: Send + Sync + 'static {
         after: Seq,
         max_rows: usize,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
-    /// Deletes everything up to `upto`: monotone, repeatable, durable when it returns.
-    fn ack(&self, device: DeviceAddress, upto: Seq) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Deletes everything up to `upto`, about so many rows: monotone, repeatable, durable when it returns.
+    fn ack(
+        &self,
+        source: Source,
+        device: DeviceAddress,
+        upto: Seq,
+        rows: usize,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Notes that the device is connected on this day (since 1970). Gives how many days it was away.
-    fn seen(&self, device: DeviceAddress, today: u32) -> impl Future<Output = Result<u32, StoreError>> + Send;
+    fn seen(
+        &self,
+        source: Source,
+        device: DeviceAddress,
+        today: u32,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
     /// Deletes what has expired by `now_ms`.
     fn expire(&self, now_ms: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

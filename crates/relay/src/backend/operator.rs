@@ -5,7 +5,13 @@ use std::future::Future;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{AccountId, CapabilityHash, DeviceAddress, ErrorCode};
 
-use super::{Embedded, StoreError, directory::remove_device, mailbox::account_id, mailbox::sql_int, writer::OpError};
+use super::{
+    Embedded, Source, StoreError,
+    directory::{FEW, remove_device},
+    fair::Cost,
+    mailbox::{account_id, sql_int},
+    writer::{Kind, OpError},
+};
 use crate::clock::now_ms;
 
 /// Registration tokens that may exist at once: an operator hands them out one by one, a script gone wild makes more.
@@ -104,7 +110,7 @@ pub trait Operators: Send + Sync + 'static {
     -> impl Future<Output = Result<Vec<DeviceAddress>, StoreError>> + Send;
     /// The account with this handle, also a disabled one.
     fn find_account(&self, handle: String) -> impl Future<Output = Result<Option<AccountId>, StoreError>> + Send;
-    /// Sums over everything. Reads every device row: not for a hot path.
+    /// Sums over everything. Reads every device row: `Shared::totals` remembers them for who asks often.
     fn totals(&self) -> impl Future<Output = Result<Totals, StoreError>> + Send;
     /// Makes a commit that counts like a submission: whether mail can be stored now.
     fn probe(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -184,7 +190,7 @@ fn totals(db: &Connection) -> rusqlite::Result<Totals> {
 
 impl Operators for Embedded {
     async fn add_registration_token(&self, token: NewToken) -> Result<(), StoreError> {
-        self.writer.change(move |db| add_token(db, &token, now_ms())).await
+        self.writer.change(Source::RELAY, FEW, move |db| add_token(db, &token, now_ms())).await
     }
 
     async fn registration_tokens(&self) -> Result<Vec<TokenFacts>, StoreError> {
@@ -210,7 +216,7 @@ impl Operators for Embedded {
 
     async fn revoke_registration_token(&self, prefix: Vec<u8>) -> Result<usize, StoreError> {
         self.writer
-            .change(move |db| {
+            .change(Source::RELAY, FEW, move |db| {
                 let matching = "substr(hash, 1, length(?1)) = ?1";
                 let found: i64 = db.query_row(
                     &format!("SELECT count(*) FROM registration_token WHERE {matching}"),
@@ -252,7 +258,7 @@ impl Operators for Embedded {
 
     async fn set_disabled(&self, account: AccountId, disabled: bool) -> Result<Vec<DeviceAddress>, StoreError> {
         self.writer
-            .change(move |db| {
+            .change(Source::RELAY, FEW, move |db| {
                 let (row, devices) = devices_of(db, &account)?;
                 db.execute("UPDATE account SET disabled = ?2 WHERE id = ?1", params![row, disabled])?;
                 Ok(addresses(devices))
@@ -261,7 +267,7 @@ impl Operators for Embedded {
     }
 
     async fn remove_account(&self, account: AccountId) -> Result<Vec<DeviceAddress>, StoreError> {
-        self.writer.change(move |db| remove(db, &account)).await
+        self.writer.change(Source::RELAY, FEW, move |db| remove(db, &account)).await
     }
 
     async fn find_account(&self, handle: String) -> Result<Option<AccountId>, StoreError> {
@@ -283,7 +289,7 @@ impl Operators for Embedded {
             db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', x'')", [])?;
             Ok(())
         };
-        let done = self.writer.enqueue(write, Some(0)).await?;
+        let done = self.writer.enqueue(Source::RELAY, Cost::rows(1), Kind::Submission, write).await?;
         done.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store has stopped".to_owned())))
     }
 }

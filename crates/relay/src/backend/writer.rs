@@ -1,7 +1,7 @@
 //! The one thread that changes the database, and the one that checkpoints it.
 //!
-//! Group commit without a timer: take what is queued, `BEGIN IMMEDIATE`, apply all, `COMMIT` (one
-//! fsync), then answer all. Each operation runs in its own savepoint, so one that fails takes no
+//! Group commit without a timer: take what is queued, up to a weight and in turn from all who want something
+//! (`fair.rs`), `BEGIN IMMEDIATE`, apply all, `COMMIT` (one fsync), then answer all. Each operation runs in its own savepoint, so one that fails takes no
 //! other with it. If the commit itself fails (disk full), nothing is half done: the operations are
 //! tried again one by one, so that what frees space (acknowledgements) still gets through.
 
@@ -19,15 +19,18 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, hooks::Wal};
 use subrosa_crash_point::{CrashPoint, crash_point};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{StoreError, StoreStopped, schema};
-use crate::{config::RelayError, limits::INTAKE_KIB, lock::lock, metrics::CommitMetrics};
+use super::{
+    Source, StoreError, StoreStopped,
+    commit_size::CommitSize,
+    fair::{self, Bounds, Cost, Entry},
+    schema,
+};
+use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock, metrics::CommitMetrics};
 
-/// Operations waiting for the writer: two full commits. Beyond it callers wait, sockets stop being read.
-const QUEUE: usize = 2_048;
-/// Operations of one commit: bounds how long the first of them waits for the last.
-const MAX_BATCH: usize = 1_024;
+/// Operations waiting for the writer; one address gets half of it. Beyond it callers wait, sockets stop being read.
+const QUEUE: Bounds = Bounds { entries: 4_096, bytes: INTAKE_BYTES };
 /// Pages the log grows by before the checkpointer is asked to move them: 4 MiB.
 const CHECKPOINT_PAGES: u64 = 1_000;
 /// Pages of the log (256 MiB) beyond which the writer checkpoints itself: without writers a
@@ -75,9 +78,14 @@ struct Change<T, F> {
     change: F,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
-    submission: bool,
-    /// Bytes of the intake budget; given back when the operation is answered.
-    _budget: Option<OwnedSemaphorePermit>,
+    kind: Kind,
+}
+
+/// Whether an operation stores mail, which a disk that is nearly full does not get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Submission,
+    Other,
 }
 
 impl<T, F> Operation for Change<T, F>
@@ -113,7 +121,7 @@ where
     }
 
     fn is_submission(&self) -> bool {
-        self.submission
+        self.kind == Kind::Submission
     }
 }
 
@@ -129,8 +137,7 @@ fn is_fatal(error: &rusqlite::Error) -> bool {
 /// The queue to the writer thread.
 #[derive(Clone)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Box<dyn Operation>>,
-    budget: Arc<Semaphore>,
+    queue: fair::Sender<Source, Box<dyn Operation>>,
     /// For who finds damage elsewhere.
     pub(super) condemned: Condemn,
 }
@@ -162,7 +169,7 @@ impl Writer {
         min_free_bytes: u64,
         metrics: CommitMetrics,
     ) -> Result<(Self, StoreStopped), RelayError> {
-        let (queue, operations) = mpsc::channel(QUEUE);
+        let (queue, operations) = fair::channel(QUEUE);
         let (ended, stopped) = oneshot::channel();
         let ended = Arc::new(Mutex::new(Some(ended)));
         let condemned = Condemn(Arc::downgrade(&ended));
@@ -192,48 +199,42 @@ impl Writer {
                 let _ = ended.send(result);
             }
         })?;
-        Ok((Self { queue, budget: Arc::new(Semaphore::new(INTAKE_KIB)), condemned }, stopped))
+        Ok((Self { queue, condemned }, stopped))
     }
 
     /// Queues a change; the receiver gets its result once it is durable.
     pub(super) async fn enqueue<T, F>(
         &self,
+        source: Source,
+        cost: Cost,
+        kind: Kind,
         change: F,
-        submission_bytes: Option<usize>,
     ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, OpError> + Send + 'static,
     {
-        let stopped = || StoreError::Unavailable("the store has stopped".to_owned());
-        let budget = match submission_bytes {
-            None => None,
-            Some(bytes) => {
-                let kib = u32::try_from(bytes.div_ceil(1024).clamp(1, INTAKE_KIB)).unwrap_or(1);
-                Some(Arc::clone(&self.budget).acquire_many_owned(kib).await.map_err(|_| stopped())?)
-            }
-        };
         let (reply, result) = oneshot::channel();
-        let submission = submission_bytes.is_some();
-        let change = Change { change, result: None, reply, submission, _budget: budget };
-        self.queue.send(Box::new(change)).await.map_err(|_| stopped())?;
+        let change = Change { change, result: None, reply, kind };
+        let queued = self.queue.send(source, cost, Box::new(change)).await;
+        queued.map_err(|_| StoreError::Unavailable("the store has stopped".to_owned()))?;
         Ok(result)
     }
 
     /// Makes a change and waits until it is durable.
-    pub(super) async fn change<T, F>(&self, change: F) -> Result<T, StoreError>
+    pub(super) async fn change<T, F>(&self, source: Source, cost: Cost, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, OpError> + Send + 'static,
     {
-        let result = self.enqueue(change, None).await?;
+        let result = self.enqueue(source, cost, Kind::Other, change).await?;
         result.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store has stopped".to_owned())))
     }
 }
 
 struct Loop {
     db: Connection,
-    operations: mpsc::Receiver<Box<dyn Operation>>,
+    operations: fair::Receiver<Source, Box<dyn Operation>>,
     checkpointer: SyncSender<()>,
     /// Pages in the log after the last commit. The log starts again at its beginning once it was moved completely.
     log_pages: Arc<AtomicU64>,
@@ -249,11 +250,16 @@ struct Loop {
 
 impl Loop {
     fn run(mut self) -> Result<(), String> {
-        let mut batch = Vec::with_capacity(MAX_BATCH);
-        while self.operations.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            let batch = self.refuse_if_nearly_full(std::mem::take(&mut batch));
+        let mut size = CommitSize::new();
+        while let Some(taken) = self.operations.take(size.weight()) {
+            let now = Instant::now();
+            let weight = taken.iter().map(Entry::weight).sum();
+            let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
+            taken.iter().for_each(|entry: &Entry<_>| self.metrics.queued.observe(seconds(entry.since)));
+            let batch = self.refuse_if_nearly_full(taken.into_iter().map(|entry| entry.value).collect());
             if !batch.is_empty() {
                 self.commit(batch, false)?;
+                size.learn(weight, now.elapsed());
                 self.checkpoint()?;
             }
         }
@@ -419,6 +425,9 @@ mod tests {
         Writer::start(db, &path, 0, CommitMetrics::default()).unwrap()
     }
 
+    const SOURCE: Source = Source::RELAY;
+    const ROW: Cost = Cost::rows(1);
+
     fn put(key: &'static str) -> impl FnMut(&Connection) -> Result<(), OpError> + Send {
         move |db| {
             db.execute("INSERT INTO meta (key, value) VALUES (?1, x'00')", [key])?;
@@ -432,20 +441,17 @@ mod tests {
         let (writer, stopped) = start(dir.path());
         // Holds the writer while the others queue up behind it, so that they share one commit.
         let (release, hold) = std::sync::mpsc::channel::<()>();
-        let holding = writer.enqueue(move |_| Ok(hold.recv().is_ok()), None).await.unwrap();
-        let first = writer.enqueue(put("first"), None).await.unwrap();
-        let twice = writer.enqueue(put("first"), None).await.unwrap();
+        let holding = writer.enqueue(SOURCE, ROW, Kind::Other, move |_| Ok(hold.recv().is_ok())).await.unwrap();
+        let first = writer.enqueue(SOURCE, ROW, Kind::Other, put("first")).await.unwrap();
+        let twice = writer.enqueue(SOURCE, ROW, Kind::Other, put("first")).await.unwrap();
         let half = writer
-            .enqueue(
-                |db| {
-                    put("half")(db)?;
-                    Err::<(), _>(StoreError::refused(subrosa_wire::ErrorCode::NotFound).into())
-                },
-                None,
-            )
+            .enqueue(SOURCE, ROW, Kind::Other, |db| {
+                put("half")(db)?;
+                Err::<(), _>(StoreError::refused(subrosa_wire::ErrorCode::NotFound).into())
+            })
             .await
             .unwrap();
-        let last = writer.enqueue(put("last"), None).await.unwrap();
+        let last = writer.enqueue(SOURCE, ROW, Kind::Other, put("last")).await.unwrap();
         release.send(()).unwrap();
         assert!(holding.await.unwrap().unwrap());
         assert!(first.await.unwrap().is_ok());
@@ -469,10 +475,10 @@ mod tests {
     async fn a_dead_writer_is_noticed_and_nobody_waits_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let (writer, stopped) = start(dir.path());
-        let died = writer.change(|_| -> Result<(), OpError> { panic!("planted") }).await;
+        let died = writer.change(SOURCE, ROW, |_| -> Result<(), OpError> { panic!("planted") }).await;
         assert!(matches!(died, Err(StoreError::Unavailable(_))));
         assert!(stopped.await.is_err(), "what `Relay::serve` ends the process for");
-        assert!(matches!(writer.change(put("late")).await, Err(StoreError::Unavailable(_))));
+        assert!(matches!(writer.change(SOURCE, ROW, put("late")).await, Err(StoreError::Unavailable(_))));
     }
 
     #[tokio::test]
@@ -487,12 +493,12 @@ mod tests {
                 Ok(())
             };
             // Not awaited one by one: full commits.
-            drop(writer.enqueue(insert, None).await.unwrap());
+            drop(writer.enqueue(SOURCE, ROW, Kind::Other, insert).await.unwrap());
         }
         // The checkpoint is made by another thread: go on writing until it is seen.
         let moved = async {
             while std::fs::metadata(dir.path().join(schema::FILE_NAME)).unwrap().len() < 4 * 1024 * 1024 {
-                writer.change(|_| Ok(())).await.unwrap();
+                writer.change(SOURCE, ROW, |_| Ok(())).await.unwrap();
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(20), moved).await.unwrap();
