@@ -26,7 +26,7 @@ use tokio::{
 pub use attackers::{Attackers, Counts, Victim};
 pub use conversation::{Talk, talk};
 pub use kinds::KINDS;
-pub use probing::{Probes, probe};
+pub use probing::{Probes, Question, probe};
 
 use crate::{measure::Times, programs::Programs, relay_client::Device};
 

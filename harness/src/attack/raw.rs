@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use subrosa_wire::limits::MAX_MAILBOX_FRAME_BYTES;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -47,8 +48,8 @@ async fn head(stream: &mut TcpStream) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Asks one question on a connection that is kept.
-pub(super) async fn ask(stream: &mut TcpStream, path: &str, body: &[u8]) -> Result<()> {
+/// Asks one question on a connection that is kept; the answer is status line and body.
+pub(super) async fn ask(stream: &mut TcpStream, path: &str, body: &[u8]) -> Result<Vec<u8>> {
     let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all(&[request.as_bytes(), body].concat()).await?;
     let head = String::from_utf8_lossy(&head(stream).await?).to_lowercase();
@@ -56,7 +57,25 @@ pub(super) async fn ask(stream: &mut TcpStream, path: &str, body: &[u8]) -> Resu
     let mut answer = vec![0; length.trim().parse::<usize>()?.min(65_536)];
     timeout(PATIENCE, stream.read_exact(&mut answer)).await??;
     ensure!(!head.contains("connection: close"), "the connection ends");
-    Ok(())
+    let status = head.lines().next().unwrap_or_default();
+    Ok([status.as_bytes(), &answer].concat())
+}
+
+/// The payload of the next frame that the relay sends.
+pub(super) async fn read_frame(stream: &mut TcpStream) -> Result<Vec<u8>> {
+    let read = async {
+        let [_, short] = stream.read_u16().await?.to_be_bytes();
+        let length = match short {
+            126 => stream.read_u16().await?.into(),
+            127 => stream.read_u64().await?,
+            short => short.into(),
+        };
+        ensure!(length <= MAX_MAILBOX_FRAME_BYTES as u64, "a frame of {length} bytes");
+        let mut payload = vec![0; usize::try_from(length)?];
+        stream.read_exact(&mut payload).await?;
+        Ok(payload)
+    };
+    timeout(PATIENCE, read).await?
 }
 
 /// One masked WebSocket frame; `first` is flags and opcode.

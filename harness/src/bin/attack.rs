@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context, Result};
 use clap::Parser;
 use subrosa_harness::{
-    attack::{Attackers, MEMORY_BOUND_KIB, Plan, Report, Target, Victim, probe, run},
+    attack::{Attackers, MEMORY_BOUND_KIB, Plan, Question, Report, Target, Victim, probe, run},
     measure::{Times, machine},
 };
 use tokio::io::AsyncReadExt;
@@ -22,7 +22,8 @@ struct Arguments {
     /// Addresses of each kind of attacker.
     #[arg(long, default_value_t = 3)]
     hosts: u8,
-    /// Instead: how long refusals take for an account that exists and one that does not, so many times each.
+    /// Instead: whether refusals differ for an account that exists and one that does not, and how long they take, so many
+    /// times each.
     #[arg(long, value_name = "TIMES")]
     probe: Option<u32>,
     /// Only attack this relay, until standard input ends.
@@ -51,10 +52,13 @@ async fn main() -> Result<ExitCode> {
     println!("machine         {}, {build} build", machine());
     if let Some(rounds) = arguments.probe {
         let target = Target::start(root.path()).await?;
-        let probes = probe(&target.authority, rounds).await?;
-        println!("somebody        {}", quantiles(&probes.somebody[0]));
-        println!("somebody again  {}", quantiles(&probes.somebody[1]));
-        println!("nobody          {}", quantiles(&probes.nobody));
+        for question in Question::ALL {
+            let probes = probe(&target.authority, question, rounds).await?;
+            println!("{question:?}, refused {rounds} times each; the same bytes");
+            println!("somebody        {}", quantiles(&probes.somebody[0]));
+            println!("somebody again  {}", quantiles(&probes.somebody[1]));
+            println!("nobody          {}", quantiles(&probes.nobody));
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let report = run(&plan, root.path()).await?;
