@@ -12,7 +12,7 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
     sync::{Arc, Condvar, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -21,6 +21,9 @@ use crate::lock::{lock, wait};
 
 /// Weight that a source may take in its turn. Small, so that a batch of 256 has room for thirty busy sources.
 const QUANTUM: usize = 8;
+
+/// So long after two sources were seen, the next may come at any moment.
+const COMPANY: Duration = Duration::from_secs(1);
 
 /// What the queue holds at most, but for one entry of each source.
 #[derive(Debug, Clone, Copy)]
@@ -116,14 +119,15 @@ impl<K: Hash + Eq + Copy, T> Sender<K, T> {
 }
 
 impl<K: Hash + Eq + Copy, T> Receiver<K, T> {
-    /// Waits until something is queued, and takes what is next, up to `weight`; an entry that weighs more comes alone.
-    /// `None`: everything was taken and nothing will come.
-    pub(super) fn take(&self, weight: usize) -> Option<Vec<Entry<T>>> {
+    /// Waits until something is queued, and takes what is next, up to `weight`, or up to `alone` where only one source has
+    /// sent anything for a while; an entry that weighs more comes alone. `None`: everything was taken and nothing will come.
+    pub(super) fn take(&self, weight: usize, alone: usize) -> Option<Vec<Entry<T>>> {
         let mut queue = lock(&self.0.queue);
         while queue.held.entries == 0 && !queue.closed {
             queue = wait(&self.0.filled, queue);
         }
-        let taken = queue.take(weight);
+        let has_company = queue.company.is_some_and(|seen| seen.elapsed() < COMPANY);
+        let taken = queue.take(if has_company { weight } else { alone });
         queue.admit_all();
         (!taken.is_empty()).then_some(taken)
     }
@@ -176,6 +180,9 @@ struct Queue<K: Hash + Eq + Copy, T> {
     /// In line for room, over all sources.
     waiting: usize,
     next_ticket: u64,
+    /// Who sent last, and when that was last somebody else than before.
+    last: Option<K>,
+    company: Option<Instant>,
     closed: bool,
 }
 
@@ -212,6 +219,8 @@ impl<K: Hash + Eq + Copy, T> Queue<K, T> {
             rotation: VecDeque::new(),
             waiting: 0,
             next_ticket: 0,
+            last: None,
+            company: None,
             closed: false,
         }
     }
@@ -243,6 +252,9 @@ impl<K: Hash + Eq + Copy, T> Queue<K, T> {
     }
 
     fn push(&mut self, key: K, entry: Entry<T>) {
+        if self.last.replace(key).is_some_and(|last| last != key) {
+            self.company = Some(Instant::now());
+        }
         let source = self.sources.entry(key).or_default();
         for held in [&mut self.held, &mut source.held] {
             held.entries += 1;
@@ -538,7 +550,7 @@ mod tests {
         in_line(2).await;
         second.abort();
         in_line(1).await;
-        let take = || receiver.take(1).unwrap().into_iter().map(|entry| entry.value).collect::<Vec<_>>();
+        let take = || receiver.take(1, 1).unwrap().into_iter().map(|entry| entry.value).collect::<Vec<_>>();
         assert_eq!(take(), [1]);
         assert_eq!(third.await.unwrap(), Ok(()));
         let fourth = sends(4);
@@ -554,11 +566,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_alone_gets_larger_batches() {
+        let (sender, receiver) = channel::<u8, u32>(PLENTY);
+        let send = async |source, count| {
+            for _ in 0..count {
+                sender.send(source, Cost::rows(1), 0).await.unwrap();
+            }
+        };
+        send(1, 200).await;
+        assert_eq!(receiver.take(10, 100).unwrap().len(), 100);
+        send(2, 1).await;
+        assert_eq!(receiver.take(10, 100).unwrap().len(), 10);
+    }
+
+    #[tokio::test]
     async fn the_consumer_ends_when_the_senders_have_and_everything_was_taken() {
         let (sender, receiver) = channel::<u8, u32>(PLENTY);
         let other = sender.clone();
-        let consumer =
-            std::thread::spawn(move || std::iter::from_fn(|| receiver.take(1)).map(|taken| taken.len()).sum::<usize>());
+        let consumer = std::thread::spawn(move || {
+            std::iter::from_fn(|| receiver.take(1, 1)).map(|taken| taken.len()).sum::<usize>()
+        });
         for (source, sender) in [(1, &sender), (2, &other)] {
             sender.send(source, Cost::rows(1), 7).await.unwrap();
         }

@@ -31,6 +31,8 @@ use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock, metrics::Commi
 
 /// Operations waiting for the writer; one address gets half of it. Beyond it callers wait, sockets stop being read.
 const QUEUE: Bounds = Bounds { entries: 4_096, bytes: INTAKE_BYTES };
+/// Rows of one commit while all comes from one address: nobody else waits for it.
+const LONE_WEIGHT: usize = 1_024;
 /// Pages the log grows by before the checkpointer is asked to move them: 4 MiB.
 const CHECKPOINT_PAGES: u64 = 1_000;
 /// Pages of the log (256 MiB) beyond which the writer checkpoints itself: without writers a
@@ -251,7 +253,7 @@ struct Loop {
 impl Loop {
     fn run(mut self) -> Result<(), String> {
         let mut size = CommitSize::new();
-        while let Some(taken) = self.operations.take(size.weight()) {
+        while let Some(taken) = self.operations.take(size.weight(), LONE_WEIGHT) {
             let now = Instant::now();
             let weight = taken.iter().map(Entry::weight).sum();
             let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
