@@ -5,7 +5,11 @@ use std::time::Duration;
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, RandomnessError, RecoveryKey,
 };
-use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, Handle, http::Register};
+use subrosa_wire::{
+    AccountId, DeliveryKey, DeviceAddress, ErrorCode, Handle,
+    http::{Register, Resolve},
+    submit::Refusal,
+};
 pub use subrosa_wire::{ContactLink, LinkError, RegistrationToken};
 use url::Url;
 
@@ -55,6 +59,20 @@ pub async fn knock(relay: Url, pin: Option<[u8; 32]>, network: &Network) -> Resu
     Http::new(network.clone()).probe(&RelayEndpoint::new(relay, pin)?).await
 }
 
+/// What every relay takes as a handle.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] with the rule.
+pub fn check_handle(text: &str) -> Result<(), ApiError> {
+    handle(text).map(drop)
+}
+
+fn handle(text: &str) -> Result<Handle, ApiError> {
+    text.parse().map_err(|error: subrosa_wire::WireError| {
+        ApiError::new(ErrorKind::Usage, format!("{text:?} is no valid name: {error}"))
+    })
+}
+
 /// Makes an account and registers it. `recovery` gets the 24 recovery words before anything is final; they are
 /// never seen again. If anything fails, nothing is left behind.
 ///
@@ -66,9 +84,7 @@ pub async fn init(
     secret: impl Into<StoreSecret>,
     recovery: impl FnOnce(&str) -> Result<(), ApiError>,
 ) -> Result<AccountInfo, ApiError> {
-    let handle: Handle = params.handle.parse().map_err(|error: subrosa_wire::WireError| {
-        ApiError::new(ErrorKind::Usage, format!("{:?} is no valid name: {error}", params.handle))
-    })?;
+    let handle = handle(&params.handle)?;
     let relay = RelayEndpoint::new(params.relay, params.pin).map_err(|error| error.to_api())?;
     let _lock = claim(home)?;
     let secret = secret.into();
@@ -77,7 +93,10 @@ pub async fn init(
     let made = async {
         let (key, own) = match half_made(home, &secret, handle.as_str(), &relay) {
             Some(made) => made,
-            None => make(home, &secret, &handle, &relay, recovery)?,
+            None => {
+                refuse_taken(&params.network, &relay, &handle).await?;
+                make(home, &secret, &handle, &relay, recovery)?
+            }
         };
         register(&params.network, &relay, &own, handle, params.registration).await?;
         Ok::<_, ApiError>((publish(home, &own)?, key))
@@ -86,6 +105,15 @@ pub async fn init(
     std::mem::forget(undo);
     introduce(home, key, params.network).await;
     Ok(info)
+}
+
+/// A handle that is taken is told before anybody writes words down for nothing. The registration decides: what else is answered
+/// here says nothing.
+async fn refuse_taken(network: &Network, relay: &RelayEndpoint, handle: &Handle) -> Result<(), ApiError> {
+    match Http::new(network.clone()).call(relay, &Resolve { handle: handle.clone() }).await {
+        Ok(_) => Err(NetError::Refused(Refusal { code: ErrorCode::HandleTaken, retry_after_s: 0 }).to_api()),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Makes keys and store, and hands the recovery words out.

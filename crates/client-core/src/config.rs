@@ -39,6 +39,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// `500ms`, `20s`, `5m`, `1h`, `7d`.
     Time,
+    /// Such a time, or `off`.
+    TimeOrOff,
     /// Any text of one line; empty means none.
     Text,
 }
@@ -49,6 +51,7 @@ impl fmt::Display for Kind {
             Self::Switch => f.write_str("on or off"),
             Self::Choice(words) => f.write_str(&words.join(", ")),
             Self::Time => f.write_str("a time such as 500ms, 20s, 5m or 1h"),
+            Self::TimeOrOff => f.write_str("a time such as 5m or 1h, or off"),
             Self::Text => f.write_str("text of one line"),
         }
     }
@@ -72,6 +75,13 @@ impl Kind {
                 }
             }
             Self::Time => duration(text).map(|_| text.to_owned()),
+            Self::TimeOrOff => match text.trim().to_ascii_lowercase().as_str() {
+                "off" | "false" | "no" => Ok("off".to_owned()),
+                text => match duration(text)? {
+                    Duration::ZERO => Err("it would be over at once; never is off".to_owned()),
+                    _ => Ok(text.to_owned()),
+                },
+            },
             Self::Text if text.chars().count() > MAX_TEXT_CHARS => {
                 Err(format!("longer than {MAX_TEXT_CHARS} characters"))
             }
@@ -94,6 +104,9 @@ impl Kind {
     fn read_toml(self, item: &Item) -> Result<String, String> {
         if let Some(text) = item.as_str() {
             return self.check(text);
+        }
+        if let (Self::TimeOrOff, Some(false)) = (self, item.as_bool()) {
+            return Ok("off".to_owned());
         }
         if let (Self::Switch, Some(on)) = (self, item.as_bool()) {
             return Ok(if on { "on" } else { "off" }.to_owned());
@@ -202,6 +215,12 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Switch,
         default: "on",
         about: "the terminal opens web addresses in messages (OSC 8); off: they are text",
+    },
+    Setting {
+        name: "tui.lock_after",
+        kind: Kind::TimeOrOff,
+        default: "off",
+        about: "the interface hides everything after so long without a key; off: screens are locked by the system, for all programs at once",
     },
 ];
 

@@ -12,7 +12,11 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -50,6 +54,22 @@ const FLUSH_ON_CLOSE: Duration = Duration::from_secs(2);
 /// Where what opens the account comes from: asked only by the process that will run the engine, and off the asynchronous threads.
 pub type PassphraseSource = Arc<dyn Fn() -> Result<StoreSecret, ApiError> + Send + Sync>;
 
+/// How an interface that stays waits when its account cannot be opened again: until trying once more is worth while.
+pub type Patience = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Where the engine of an opened account runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineAt {
+    /// Nowhere that is known: the process that had it is gone, and it is looked for or started here.
+    Nowhere,
+    /// Nowhere, and why it could not be started here. Tried again after some [`Patience`].
+    Lost(ApiError),
+    /// In this process.
+    Here,
+    /// In another process.
+    Elsewhere,
+}
+
 /// How to get at an account.
 #[derive(Clone)]
 pub struct OpenOptions {
@@ -77,8 +97,22 @@ pub struct Opened {
 /// [`ErrorKind::NoAccount`], [`ErrorKind::BadPassphrase`], [`ErrorKind::AccountBusy`] naming the process that holds the
 /// account without serving it, and those of the store.
 pub async fn open(home: &Home, options: OpenOptions) -> Result<Opened, ApiError> {
-    let network = options.network.clone();
-    let start: Start = Arc::new(move |home, key, owner| {
+    let start = start_engine(options.network.clone());
+    open_with(home, options, start, None).await
+}
+
+/// As [`open`], for an interface that stays: a call whose engine is gone, and that cannot get another one, waits and then goes on
+/// with what it was asked. So nothing is lost, and nothing is done twice. [`Opened::engine_at`] tells what is waited for.
+///
+/// # Errors
+/// As [`open`]: the first time nothing is waited for.
+pub async fn open_to_stay(home: &Home, options: OpenOptions, patience: Patience) -> Result<Opened, ApiError> {
+    let start = start_engine(options.network.clone());
+    open_with(home, options, start, Some(patience)).await
+}
+
+fn start_engine(network: Network) -> Start {
+    Arc::new(move |home, key, owner| {
         let network = network.clone();
         Box::pin(async move {
             let engine = Engine::start(&home, key, owner, network).await?;
@@ -86,16 +120,22 @@ pub async fn open(home: &Home, options: OpenOptions) -> Result<Opened, ApiError>
             let stop: Stop = Box::pin(async move { stopping.shutdown().await });
             Ok((Arc::new(engine) as Arc<dyn Client>, stop))
         })
-    });
-    open_with(home, options, start).await
+    })
 }
 
-async fn open_with(home: &Home, options: OpenOptions, start: Start) -> Result<Opened, ApiError> {
+async fn open_with(
+    home: &Home,
+    options: OpenOptions,
+    start: Start,
+    patience: Option<Patience>,
+) -> Result<Opened, ApiError> {
     let access = Arc::new(Access {
         home: home.clone(),
         options,
         start,
+        patience,
         place: Mutex::new(State::Away),
+        at: watch::Sender::new(EngineAt::Nowhere),
         proxy_seen: StdMutex::default(),
     });
     access.place().await?;
@@ -112,6 +152,12 @@ impl Opened {
     /// Whether this process runs the engine now.
     pub async fn runs_engine(&self) -> bool {
         matches!(&*self.access.place.lock().await, State::At(place) if place.own.is_some())
+    }
+
+    /// Where the engine runs, and each change of that.
+    #[must_use]
+    pub fn engine_at(&self) -> watch::Receiver<EngineAt> {
+        self.access.at.subscribe()
     }
 
     /// Leaves the account. An own engine first gets a moment to send what is due (receipts), and stops in order.
@@ -139,7 +185,9 @@ struct Access {
     home: Home,
     options: OpenOptions,
     start: Start,
+    patience: Option<Patience>,
     place: Mutex<State>,
+    at: watch::Sender<EngineAt>,
     /// The proxy of the last engine that this process was a client of: its work is not carried on without it.
     proxy_seen: StdMutex<Option<String>>,
 }
@@ -189,6 +237,19 @@ impl RemoteCall for Arc<Access> {
         {
             params.insert(REQUEST_ID.to_owned(), requests::new_id()?.into());
         }
+        loop {
+            match (self.attempt(method, &params).await, &self.patience) {
+                (Ok(result), _) => return result,
+                (Err(error), Some(patience)) if self.lost(&error).await => patience().await,
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Access {
+    /// Calls the engine wherever it is. The outer error: there is none that can be asked.
+    async fn attempt(&self, method: &'static str, params: &Value) -> Result<Result<Value, ApiError>, ApiError> {
         let mut reopened = 0;
         loop {
             let place = self.place().await?;
@@ -207,13 +268,26 @@ impl RemoteCall for Arc<Access> {
                     // It ended in this moment.
                     reopened += 1;
                 }
-                result => return result,
+                result => return Ok(result),
             }
         }
     }
-}
 
-impl Access {
+    /// There is no engine, and why. `false`: nobody wants one any more.
+    async fn lost(&self, error: &ApiError) -> bool {
+        let state = self.place.lock().await;
+        if matches!(&*state, State::Away) {
+            let lost = EngineAt::Lost(error.clone());
+            self.at.send_if_modified(|at| {
+                *at != lost && {
+                    *at = lost;
+                    true
+                }
+            });
+        }
+        !matches!(&*state, State::Closed)
+    }
+
     /// Where the engine runs; found, or started here, if that is not known. Other callers wait for it.
     async fn place(&self) -> Result<Arc<Place>, ApiError> {
         let mut state = self.place.lock().await;
@@ -224,6 +298,7 @@ impl Access {
         }
         let place = Arc::new(self.find().await?);
         *state = State::At(Arc::clone(&place));
+        self.at.send_replace(if place.own.is_some() { EngineAt::Here } else { EngineAt::Elsewhere });
         Ok(place)
     }
 
@@ -231,6 +306,7 @@ impl Access {
         let mut state = self.place.lock().await;
         if matches!(&*state, State::At(place) if Arc::ptr_eq(place, gone)) {
             *state = State::Away;
+            self.at.send_replace(EngineAt::Nowhere);
         }
     }
 
@@ -419,9 +495,13 @@ mod tests {
             kind: kind.to_owned(),
             serve: kind == "listen",
             lock_timeout: Duration::from_millis(100),
-            passphrase: Arc::new(move || Ok((&Passphrase::typed(Zeroizing::new(passphrase.to_owned()))?).into())),
+            passphrase: Arc::new(move || Ok(typed(passphrase))),
             network: Network::direct(),
         }
+    }
+
+    fn typed(passphrase: &str) -> StoreSecret {
+        (&Passphrase::typed(Zeroizing::new(passphrase.to_owned())).unwrap()).into()
     }
 
     fn account() -> (tempfile::TempDir, Home) {
@@ -437,7 +517,7 @@ mod tests {
     }
 
     async fn refused(home: &Home, options: OpenOptions) -> ApiError {
-        match open_with(home, options, start(&Arc::default())).await {
+        match open_with(home, options, start(&Arc::default()), None).await {
             Ok(_) => panic!("was opened"),
             Err(error) => error,
         }
@@ -447,8 +527,8 @@ mod tests {
     async fn the_first_runs_the_engine_and_the_second_uses_it_without_a_passphrase() {
         let (_place, home) = account();
         let (first, second) = (Arc::new(Twin::default()), Arc::new(Twin::default()));
-        let owner = open_with(&home, options("listen", "right"), start(&first)).await.unwrap();
-        let thin = open_with(&home, options("send", "not asked"), start(&second)).await.unwrap();
+        let owner = open_with(&home, options("listen", "right"), start(&first), None).await.unwrap();
+        let thin = open_with(&home, options("send", "not asked"), start(&second), None).await.unwrap();
         assert!(owner.runs_engine().await && !thin.runs_engine().await);
         thin.client().send(message()).await.unwrap();
         assert_eq!((first.sent.load(Ordering::SeqCst), second.started.load(Ordering::SeqCst)), (1, 0));
@@ -468,13 +548,13 @@ mod tests {
     #[tokio::test]
     async fn who_asks_for_a_proxy_is_not_served_by_an_engine_without_it() {
         let (_place, home) = account();
-        let direct = open_with(&home, options("listen", "right"), start(&Arc::default())).await.unwrap();
+        let direct = open_with(&home, options("listen", "right"), start(&Arc::default()), None).await.unwrap();
         let error = refused(&home, through_tor("send")).await;
         assert!(error.message.contains("`subrosa listen`") && error.message.contains("without a proxy"), "{error:?}");
         direct.close().await;
         let proxied = Arc::new(Twin { proxy: Some(TOR.to_owned()), ..Twin::default() });
-        let owner = open_with(&home, through_tor("listen"), start(&proxied)).await.unwrap();
-        assert!(open_with(&home, through_tor("send"), start(&Arc::default())).await.is_ok());
+        let owner = open_with(&home, through_tor("listen"), start(&proxied), None).await.unwrap();
+        assert!(open_with(&home, through_tor("send"), start(&Arc::default()), None).await.is_ok());
         owner.close().await;
     }
 
@@ -483,8 +563,8 @@ mod tests {
         let (_place, home) = account();
         let proxied = Arc::new(Twin { proxy: Some(TOR.to_owned()), ..Twin::default() });
         let second = Arc::new(Twin::default());
-        let owner = open_with(&home, through_tor("listen"), start(&proxied)).await.unwrap();
-        let thin = open_with(&home, options("send", "right"), start(&second)).await.unwrap();
+        let owner = open_with(&home, through_tor("listen"), start(&proxied), None).await.unwrap();
+        let thin = open_with(&home, options("send", "right"), start(&second), None).await.unwrap();
         thin.client().send(message()).await.unwrap();
         owner.close().await;
         let error = thin.client().send(message()).await.unwrap_err();
@@ -496,8 +576,8 @@ mod tests {
     async fn a_client_takes_over_when_the_owner_goes_even_in_the_middle_of_a_call() {
         let (_place, home) = account();
         let (first, second) = (Arc::new(Twin::default()), Arc::new(Twin::default()));
-        let owner = open_with(&home, options("listen", "right"), start(&first)).await.unwrap();
-        let thin = open_with(&home, options("send", "right"), start(&second)).await.unwrap();
+        let owner = open_with(&home, options("listen", "right"), start(&first), None).await.unwrap();
+        let thin = open_with(&home, options("send", "right"), start(&second), None).await.unwrap();
         let client = thin.client();
         let waits = client.events(crate::api::EventsParams { since: Some(1), max: None, wait_ms: 0 });
         tokio::select! {
@@ -510,6 +590,48 @@ mod tests {
         assert_eq!(second.started.load(Ordering::SeqCst), 1, "two calls, one engine");
         thin.close().await;
         assert_eq!(second.stopped.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_interface_that_stays_waits_for_what_opens_the_account_and_then_goes_on() {
+        let (_place, home) = account();
+        let (first, second) = (Arc::new(Twin::default()), Arc::new(Twin::default()));
+        let owner = open_with(&home, options("listen", "right"), start(&first), None).await.unwrap();
+        let (try_again, _) = watch::channel(());
+        let given = Arc::new(StdMutex::new("nothing"));
+        let knows = Arc::clone(&given);
+        let asks = OpenOptions {
+            passphrase: Arc::new(move || {
+                let known = *knows.lock().unwrap();
+                (known == "right").then(|| typed(known)).ok_or(ApiError::new(ErrorKind::BadPassphrase, "asks"))
+            }),
+            ..options("tui", "")
+        };
+        let waits = try_again.clone();
+        let patience: Patience = Arc::new(move || {
+            let mut again = waits.subscribe();
+            Box::pin(async move { drop(again.changed().await) })
+        });
+        let thin = open_with(&home, asks, start(&second), Some(patience)).await.unwrap();
+        let mut at = thin.engine_at();
+        assert_eq!(*at.borrow_and_update(), EngineAt::Elsewhere);
+        owner.close().await;
+        let client = thin.client();
+        let sending = tokio::spawn(async move { client.send(message()).await });
+        at.wait_for(|at| matches!(at, EngineAt::Lost(error) if error.message == "asks")).await.unwrap();
+        // Nobody holds the account while a person is asked: others may have it.
+        assert!(matches!(EngineLock::attempt(&home, "daemon").unwrap(), LockAttempt::Held(_)));
+        *given.lock().unwrap() = "right";
+        while try_again.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        try_again.send(()).unwrap();
+        sending.await.unwrap().unwrap();
+        assert_eq!(*at.borrow(), EngineAt::Here);
+        assert_eq!((first.sent.load(Ordering::SeqCst), second.sent.load(Ordering::SeqCst)), (0, 1));
+        let client = thin.client();
+        thin.close().await;
+        assert_eq!(client.send(message()).await.unwrap_err().code, ErrorKind::EngineGone, "closed is closed");
     }
 
     #[tokio::test]
@@ -548,9 +670,14 @@ mod tests {
     async fn a_lock_that_is_given_back_in_time_is_taken() {
         let (_place, home) = account();
         let twin = Arc::new(Twin::default());
-        let holder = open_with(&home, options("receive", "right"), start(&twin)).await.unwrap();
+        let holder = open_with(&home, options("receive", "right"), start(&twin), None).await.unwrap();
         let (next, ()) = tokio::join!(
-            open_with(&home, OpenOptions { lock_timeout: LOCK_TIMEOUT, ..options("send", "right") }, start(&twin)),
+            open_with(
+                &home,
+                OpenOptions { lock_timeout: LOCK_TIMEOUT, ..options("send", "right") },
+                start(&twin),
+                None
+            ),
             holder.close()
         );
         assert!(next.unwrap().runs_engine().await);
@@ -561,7 +688,7 @@ mod tests {
         let (_place, home) = account();
         assert_eq!(refused(&home, options("send", "wrong")).await.code, ErrorKind::BadPassphrase);
         let twin = Arc::new(Twin::default());
-        assert!(open_with(&home, options("send", "right"), start(&twin)).await.is_ok());
+        assert!(open_with(&home, options("send", "right"), start(&twin), None).await.is_ok());
         let empty = tempfile::tempdir().unwrap();
         assert_eq!(refused(&Home::at(empty.path()), options("send", "right")).await.code, ErrorKind::NoAccount);
     }

@@ -30,7 +30,7 @@ impl NetError {
                 ErrorCode::RateLimited | ErrorCode::QuotaExceeded => (ErrorKind::RateLimited, "try again later"),
                 ErrorCode::Unavailable => (ErrorKind::RelayUnreachable, "the relay is busy or full: try again later"),
                 ErrorCode::NotFound => (ErrorKind::NotFound, "check the name"),
-                ErrorCode::HandleTaken => (ErrorKind::Refused, "choose another --name"),
+                ErrorCode::HandleTaken => (ErrorKind::Refused, "choose another handle (--name)"),
                 ErrorCode::HandleInvalid => {
                     (ErrorKind::Usage, "a name has 3 to 32 of a-z 0-9 . _ - and begins and ends with a letter or digit")
                 }
@@ -42,7 +42,7 @@ impl NetError {
                 }
                 ErrorCode::RegistrationTokenNeeded => (
                     ErrorKind::Refused,
-                    "ask the relay's host for a registration token and give it with --registration-token",
+                    "ask the relay's host for a relay link or a registration token, and give that (--relay, --registration-token)",
                 ),
                 ErrorCode::RegistrationTokenRefused => {
                     (ErrorKind::Refused, "ask the relay's host for a new registration token")
