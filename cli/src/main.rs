@@ -6,6 +6,7 @@ mod complete;
 mod confirm;
 mod daemon;
 mod demo;
+mod door;
 mod errors;
 mod harden;
 mod interrupt;
@@ -91,11 +92,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
     result
 }
 
-/// `subrosa` without a verb opens the interface, if there is an account and a terminal.
+/// `subrosa` without a verb opens the interface, if there is a terminal; it also makes the first account.
 fn alone(global: &args::Global) -> Option<args::Verb> {
-    let account = || Accounts::locate(global.home.as_deref())?.select(global.account.as_deref());
-    (!global.json && tui::can_draw() && account().is_ok_and(|home| home.has_account()))
-        .then_some(args::Verb::Tui(args::TuiArgs {}))
+    (!global.json && tui::can_draw()).then_some(args::Verb::Tui(args::TuiArgs {}))
 }
 
 /// The verb draws on the terminal that a log would go to.

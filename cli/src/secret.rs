@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use subrosa_client_core::{
     ApiError, ErrorKind,
     home::Home,
-    keys::{self, KeySource, StoreSecret},
+    keys::{self, KeySource, Passphrase, StoreSecret},
 };
 
 use crate::{
@@ -59,10 +59,31 @@ impl Secret {
     /// # Errors
     /// [`ErrorKind::BadPassphrase`] when there is none.
     pub(crate) fn get(&self, home: &Home) -> Result<StoreSecret, ApiError> {
+        self.warned(self.get_from(home, || self.person.get())?)
+    }
+
+    /// As [`Secret::get`], with another way to ask a person, and without a word on the terminal.
+    ///
+    /// # Errors
+    /// As [`Secret::get`].
+    pub(crate) fn get_from(
+        &self,
+        home: &Home,
+        ask: impl FnOnce() -> Result<Passphrase, ApiError>,
+    ) -> Result<StoreSecret, ApiError> {
+        self.source_of(home).open(ask)
+    }
+
+    /// Where what opens this account comes from.
+    pub(crate) fn source_of(&self, home: &Home) -> KeySource {
         let random = keys::takes_random_key(home);
         let fitting = self.environment.iter().find(|source| source.is_random() == random);
-        let source = self.flag.clone().or_else(|| fitting.cloned()).unwrap_or_else(|| keys::remembered(home));
-        self.warned(source.open(|| self.person.get())?)
+        self.flag.clone().or_else(|| fitting.cloned()).unwrap_or_else(|| keys::remembered(home))
+    }
+
+    /// What flags or the environment choose for a new account.
+    pub(crate) fn chosen(&self) -> Option<&KeySource> {
+        self.flag.as_ref().or_else(|| self.environment.first())
     }
 
     /// For a new account: what the flags choose, else the environment, else a passphrase that a person types twice.
@@ -88,7 +109,7 @@ impl Secret {
     fn source_for(&self, account: &str, keyring: bool) -> Result<KeySource, ApiError> {
         let keyring = keyring.then(|| KeySource::new_keyring_entry(account)).transpose()?;
         let chosen = only_one(self.flag.iter().cloned().chain(keyring).collect())?;
-        Ok(chosen.or_else(|| self.environment.first().cloned()).unwrap_or(KeySource::Ask))
+        Ok(chosen.or_else(|| self.chosen().cloned()).unwrap_or(KeySource::Ask))
     }
 
     /// For an account that gets another one: what `--new-…` and `--keyring` choose, else a passphrase that a person types twice.

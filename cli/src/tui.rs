@@ -2,24 +2,13 @@
 
 use std::{
     io::{self, IsTerminal as _},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
-use subrosa_client_core::{
-    ApiError, ErrorKind,
-    open::{OpenOptions, open},
-};
-use subrosa_tui::{Config, Options, Welcome};
+use subrosa_client_core::{ApiError, ErrorKind};
+use subrosa_tui::{Config, Ending, Options, Welcome};
 
-use crate::{
-    Context,
-    account::{accounts, home, network},
-    errors::Failure,
-    secret::Secret,
-};
+use crate::{Context, account::accounts, door::AccountDoor, errors::Failure};
 
 /// Both ends are a person's terminal that can be drawn on.
 pub(crate) fn can_draw() -> bool {
@@ -27,7 +16,7 @@ pub(crate) fn can_draw() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
 }
 
-/// Opens the account and the interface on it, until the person leaves.
+/// Opens the interface, which makes, chooses and opens the account itself, until the person leaves.
 pub(crate) async fn run(ctx: &Context) -> Result<(), Failure> {
     if !can_draw() {
         return Err(ApiError::new(ErrorKind::Usage, "there is no terminal to draw on")
@@ -35,42 +24,17 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Failure> {
             .into());
     }
     let config = settings(ctx)?;
-    let home = home(ctx)?;
-    let secret = Secret::new(&ctx.global, &ctx.out)?;
-    let of = home.clone();
-    let drawing = Arc::new(AtomicBool::new(false));
-    let asked_later = Arc::clone(&drawing);
-    let options = OpenOptions {
-        kind: "tui".to_owned(),
-        serve: true,
-        lock_timeout: ctx.lock_timeout()?,
-        passphrase: Arc::new(move || {
-            if asked_later.load(Ordering::SeqCst) {
-                // The process that had the engine has ended, and a question would be written over the interface.
-                return Err(ApiError::new(ErrorKind::EngineGone, "the account was closed elsewhere")
-                    .hint("leave, and start subrosa again"));
-            }
-            secret.get(&of)
-        }),
-        network: network(ctx)?,
-    };
-    let opened = tokio::select! {
-        opened = open(&home, options) => opened?,
-        signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
-    };
-    drawing.store(true, Ordering::SeqCst);
     let options = Options {
-        client: opened.client(),
+        door: Arc::new(AccountDoor::new(ctx)?),
         config,
         colour: ctx.out.ticks.colour,
         unicode: ctx.out.ticks.unicode,
         welcome: Welcome::default(),
     };
-    let ended = subrosa_tui::run(options, ctx.interrupt.wait()).await;
-    opened.close().await;
-    match ended.map_err(|error| terminal_error(&error))? {
-        None => Ok(()),
-        Some(signal) => Err(Failure::Interrupted(signal)),
+    match subrosa_tui::run(options, ctx.interrupt.wait()).await.map_err(|error| terminal_error(&error))? {
+        Ending::Left => Ok(()),
+        Ending::Refused(error) => Err(error.into()),
+        Ending::Stopped(signal) => Err(Failure::Interrupted(signal)),
     }
 }
 

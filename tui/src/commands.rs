@@ -116,6 +116,7 @@ commands! {
     Suspend("suspend", "Suspend", "Back to the shell; `fg` comes back here", &[Anywhere], all(&["ctrl+z"]), false);
     Redraw("redraw", "Redraw", "Draw the whole screen again", &[Anywhere],
         each(&[], &["alt+l"], &[]), true);
+    Lock("lock", "Lock", "Hide everything until the passphrase is given again", &[Anywhere], all(&["f9"]), true);
     QuitTwice("quit-twice", "Leave", "Leave: press it twice", &[Anywhere], all(&["ctrl+c"]), false);
     Quit("quit", "Leave", "Leave at once; the outbox is sent next time", &[Anywhere], all(&["ctrl+q"]), true);
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use subrosa_client_core::config::duration;
 
 use crate::{
     keymap::{KeyMap, Profile},
@@ -37,6 +38,36 @@ pub enum Notify {
     Off,
 }
 
+/// Milliseconds without a key; nothing: never.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LockAfter(Option<u64>);
+
+impl LockAfter {
+    fn read(value: &str) -> Result<Self, String> {
+        if value == "off" {
+            return Ok(Self(None));
+        }
+        let ms = u64::try_from(duration(value)?.as_millis()).unwrap_or(u64::MAX);
+        Ok(Self(Some(ms).filter(|ms| *ms > 0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for LockAfter {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Switch(bool),
+        }
+        match Written::deserialize(from)? {
+            Written::Text(text) => Self::read(&text).map_err(serde::de::Error::custom),
+            Written::Switch(false) => Ok(Self(None)),
+            Written::Switch(true) => Err(serde::de::Error::custom("lock_after is a time such as 5m, or off")),
+        }
+    }
+}
+
 /// `[tui]` of the configuration. Everything has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -53,6 +84,8 @@ pub struct Config {
     pub notify: Notify,
     /// How much they say.
     pub preview: Preview,
+    /// `5m`: everything is hidden after so long without a key. Nothing, or `off`: never.
+    pub(crate) lock_after: LockAfter,
     /// No mouse: the terminal selects text by itself then.
     pub mouse: Option<bool>,
     /// Web addresses can be pressed, where the terminal knows how (OSC 8).
@@ -78,7 +111,7 @@ impl Config {
 
     /// Names of its settings outside of tables.
     pub const SETTINGS: &[&str] =
-        &["tui.profile", "tui.theme", "tui.notify", "tui.preview", "tui.mouse", "tui.hyperlinks"];
+        &["tui.profile", "tui.theme", "tui.notify", "tui.preview", "tui.mouse", "tui.hyperlinks", "tui.lock_after"];
 
     /// Changes one of [`Self::SETTINGS`].
     ///
@@ -95,6 +128,7 @@ impl Config {
             "tui.preview" => self.preview = word(value)?,
             "tui.mouse" => self.mouse = Some(value == "on"),
             "tui.hyperlinks" => self.hyperlinks = Some(value == "on"),
+            "tui.lock_after" => self.lock_after = LockAfter::read(value)?,
             "tui.theme" => {
                 self.theme = Some(value.to_owned());
                 self.theme(true, true, false)?;
@@ -102,6 +136,11 @@ impl Config {
             _ => return Err(format!("the interface has no setting named {name:?}")),
         }
         Ok(())
+    }
+
+    /// After how long without a key everything is hidden.
+    pub(crate) const fn lock_after_ms(&self) -> Option<u64> {
+        self.lock_after.0
     }
 
     pub(crate) fn keymap(&self) -> Result<KeyMap, String> {
@@ -143,6 +182,7 @@ mod tests {
             ("tui.mouse", "off"),
             ("tui.hyperlinks", "off"),
             ("tui.theme", "dusk"),
+            ("tui.lock_after", "5m"),
         ] {
             assert!(Config::SETTINGS.contains(&name));
             changed.set(name, value).unwrap();
@@ -151,6 +191,11 @@ mod tests {
             (changed.profile, changed.notify, changed.preview, changed.mouse, changed.hyperlinks),
             (Profile::Emacs, Notify::Osc777, Preview::Full, Some(false), Some(false))
         );
+        assert_eq!(changed.lock_after_ms(), Some(300_000));
+        assert_eq!(Config::parse("[tui]\nlock_after = \"90s\"").unwrap().lock_after_ms(), Some(90_000));
+        for never in ["\"off\"", "false"] {
+            assert_eq!(Config::parse(&format!("[tui]\nlock_after = {never}")).unwrap().lock_after_ms(), None);
+        }
         assert!(
             changed.set("tui.theme", "no").is_err()
                 && changed.set("tui.profile", "ed").is_err()
@@ -161,6 +206,7 @@ mod tests {
             ("[tui]\ntheme = \"no\"", "calm"),
             ("[tui.keys]\nfly = [\"x\"]", "fly"),
             ("[tui]\nunknown = 1", "unknown"),
+            ("[tui]\nlock_after = \"soon\"", "soon"),
             ("[tui.colours]\nown = \"zz\"", "own"),
         ] {
             let error = Config::parse(text).unwrap_err();

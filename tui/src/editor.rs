@@ -10,6 +10,7 @@ use subrosa_client_core::{
     limits::MAX_TEXT_BYTES,
 };
 use unicode_segmentation::UnicodeSegmentation as _;
+use zeroize::Zeroize as _;
 
 use crate::text::{width, wrap};
 
@@ -54,6 +55,13 @@ impl Editor {
     /// Nothing that would be worth sending.
     pub(crate) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
+    }
+
+    /// Wipes the text and its earlier states.
+    pub(crate) fn wipe(&mut self) {
+        self.text.zeroize();
+        self.past.iter_mut().for_each(|(text, _)| text.zeroize());
+        *self = Self::default();
     }
 
     /// Takes the text, without the blank lines around it; the editor is empty then.

@@ -13,6 +13,7 @@
 mod app;
 mod commands;
 mod config;
+pub mod door;
 mod editor;
 #[cfg(any(test, feature = "fuzzing"))]
 // For tests and the fuzz target, which does not use all of it.
@@ -22,6 +23,8 @@ mod fixture;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
+mod hidden;
 mod hyperlink;
 mod key;
 mod keymap;
@@ -41,5 +44,5 @@ mod worker;
 pub use app::Welcome;
 pub use config::{Config, Notify, Preview};
 pub use keymap::Profile;
-pub use run::{Options, run};
+pub use run::{Ending, Options, run};
 pub use theme::THEMES;

@@ -9,7 +9,10 @@ use subrosa_client_core::{
     api::{
         AccountInfo, Chats, Contact, Done, EventPage, History, Hits, Identity, Invite, Outbox, Receipts, Sent, Status,
     },
+    open::EngineAt,
 };
+
+use crate::door::{Found, NewAccount, Secret};
 
 /// Something happened.
 #[derive(Debug)]
@@ -84,6 +87,29 @@ pub(crate) enum Msg {
     NotCopied,
     /// Why a link was not opened.
     NotOpened(String),
+    /// What is there.
+    Looked(Result<Found, ApiError>),
+    /// The recovery words of the account that is being made.
+    Words(Secret),
+    Made(Result<(), ApiError>),
+    Opened(Result<Opened, ApiError>),
+    /// Whether the passphrase was right.
+    Unlocked(Result<(), ApiError>),
+    /// The engine is elsewhere, or nowhere; and whether a passphrase is needed to run it here.
+    EngineAt {
+        at: EngineAt,
+        asks: bool,
+    },
+}
+
+/// What opening an account came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Opened {
+    Open {
+        /// What opens it, if that is no passphrase.
+        opens_with: Option<String>,
+    },
+    Asks,
 }
 
 /// Which part of a history was asked for.
@@ -116,6 +142,15 @@ pub(crate) struct Query {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
+    /// What is there?
+    Look,
+    Make(NewAccount),
+    OpenAccount {
+        account: String,
+        passphrase: Option<Secret>,
+    },
+    /// Is this the passphrase? Without one: try again now.
+    Unlock(Option<Secret>),
     LoadChats,
     LoadStatus,
     LoadPage {

@@ -6,7 +6,7 @@ use crossterm::event::{Event as Input, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use jiff::{Timestamp, tz::TimeZone};
 use rustix::process::Signal;
-use subrosa_client_core::Client;
+use subrosa_client_core::ApiError;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -16,6 +16,8 @@ use tokio::{
 use crate::{
     app::{App, Welcome},
     config::{Config, Notify, background_is_light},
+    door::Door,
+    gate::Gate,
     message::{Effect, Msg},
     terminal::{Screen, panicked},
     worker::Worker,
@@ -32,8 +34,8 @@ const MAX_BATCH: usize = 128;
 
 /// What the interface needs.
 pub struct Options {
-    /// The account.
-    pub client: Arc<dyn Client>,
+    /// The way into the account.
+    pub door: Arc<dyn Door>,
     /// `[tui]`.
     pub config: Config,
     /// The terminal shows colours, and `NO_COLOR` is not set.
@@ -44,11 +46,22 @@ pub struct Options {
     pub welcome: Welcome,
 }
 
-/// Runs the interface until the person leaves (`None`) or `stop` is ready (what it gave). The terminal is as before then.
+/// Why the interface ended.
+#[derive(Debug)]
+pub enum Ending<T> {
+    /// The person left.
+    Left,
+    /// The person left, and nothing could be opened.
+    Refused(ApiError),
+    /// What stopped it.
+    Stopped(T),
+}
+
+/// Runs the interface until the person leaves or `stop` is ready. The terminal is as before then, and the account closed.
 ///
 /// # Errors
 /// The terminal cannot be used.
-pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Result<Option<T>> {
+pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Result<Ending<T>> {
     let light = background_is_light(std::env::var("COLORFGBG").ok().as_deref());
     let theme = options.config.theme(options.colour, options.unicode, light).map_err(io::Error::other)?;
     let mut screen = Screen::open(options.config.mouse.unwrap_or(true), options.config.hyperlinks.unwrap_or(true))?;
@@ -58,7 +71,10 @@ pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Resu
         App::new(&options.config, theme, TimeZone::system(), screen.size()?, new_id).map_err(io::Error::other)?;
     app.welcome = options.welcome;
     let (news, mut incoming) = mpsc::channel(NEWS_QUEUE);
-    let worker = Worker::start(options.client, news);
+    let worker = Worker::start(Arc::clone(&options.door), news);
+    for effect in app.begin() {
+        worker.perform(effect);
+    }
     // A task of its own: polled now and then, the stream would wake whoever polled it first, and keys would wait.
     let (keys, mut inputs) = mpsc::channel(INPUT_QUEUE);
     let reading = AbortOnDropHandle(tokio::spawn(read_inputs(stream, keys)));
@@ -72,7 +88,12 @@ pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Resu
     // Tasks that still have something to tell must not wait for ever.
     drop(incoming);
     worker.finish().await;
-    ending
+    options.door.close().await;
+    match (ending?, app.gate) {
+        (None, Some(Gate::Failed { error, .. })) => Ok(Ending::Refused(error)),
+        (None, _) => Ok(Ending::Left),
+        (Some(stopped), _) => Ok(Ending::Stopped(stopped)),
+    }
 }
 
 async fn converse<T>(

@@ -13,12 +13,18 @@ use subrosa_client_core::{
         SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
     },
     limits::MAX_WAIT,
+    open::EngineAt,
 };
 use subrosa_crash_point::panic_point;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::{
-    message::{Deed, Effect, Msg, Page},
+    door::{Door, Opening},
+    message::{Deed, Effect, Msg, Opened, Page},
     opener::Opener,
 };
 
@@ -44,9 +50,13 @@ enum Job {
     Keep { chat: String, text: String },
 }
 
+/// The engine, once the account is open.
+type Engine = Arc<dyn Client>;
+
 /// The way to the engine.
 pub(crate) struct Worker {
-    client: Arc<dyn Client>,
+    door: Arc<dyn Door>,
+    engine: watch::Sender<Option<Engine>>,
     news: mpsc::Sender<Msg>,
     texts: mpsc::Sender<Job>,
     sending: JoinHandle<()>,
@@ -55,15 +65,44 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Follows the engine's events from now on.
-    pub(crate) fn start(client: Arc<dyn Client>, news: mpsc::Sender<Msg>) -> Self {
+    /// Follows the engine's events as soon as the account is open.
+    pub(crate) fn start(door: Arc<dyn Door>, news: mpsc::Sender<Msg>) -> Self {
         let (texts, queue) = mpsc::channel(SEND_QUEUE);
-        let sending = tokio::spawn(send_all(Arc::clone(&client), queue, news.clone()));
-        let following = vec![
-            tokio::spawn(follow_events(Arc::clone(&client), news.clone())),
-            tokio::spawn(follow_connection(Arc::clone(&client), news.clone())),
-        ];
-        Self { client, news, texts, sending, following, opener: Opener::new() }
+        let engine = watch::Sender::new(None);
+        let sending = tokio::spawn({
+            let (opened, news) = (opened(engine.subscribe()), news.clone());
+            async move {
+                if let Some(client) = opened.await {
+                    send_all(client, queue, news).await;
+                }
+            }
+        });
+        let events = {
+            let (opened, news) = (opened(engine.subscribe()), news.clone());
+            async move {
+                if let Some(client) = opened.await {
+                    follow_events(client, news).await;
+                }
+            }
+        };
+        let connection = {
+            let (opened, news) = (opened(engine.subscribe()), news.clone());
+            async move {
+                if let Some(client) = opened.await {
+                    follow_connection(client, news).await;
+                }
+            }
+        };
+        let place = {
+            let (opened, news, door) = (opened(engine.subscribe()), news.clone(), Arc::clone(&door));
+            async move {
+                if opened.await.is_some() {
+                    follow_place(&*door, news).await;
+                }
+            }
+        };
+        let following = vec![tokio::spawn(events), tokio::spawn(connection), tokio::spawn(place)];
+        Self { door, engine, news, texts, sending, following, opener: Opener::new() }
     }
 
     /// Begins to do it. Effects on the terminal are not for here.
@@ -79,11 +118,40 @@ impl Worker {
         if let Effect::OpenLink(address) = effect {
             return self.opener.open(&address, self.news.clone());
         }
-        let client = Arc::clone(&self.client);
         let news = self.news.clone();
+        let (door, engine) = (Arc::clone(&self.door), self.engine.clone());
         tokio::spawn(async move {
             panic_point("asking");
-            if let Some(msg) = outcome(&*client, effect).await {
+            let msg = match effect {
+                Effect::Look => Some(Msg::Looked(door.look().await)),
+                Effect::Make(new) => {
+                    let told = news.clone();
+                    let words = Box::new(move |words| {
+                        let lost = |_| ApiError::new(ErrorKind::Failed, "the recovery words could not be shown");
+                        told.try_send(Msg::Words(words)).map_err(lost)
+                    });
+                    Some(Msg::Made(door.create(new, words).await))
+                }
+                Effect::Unlock(passphrase) => Some(Msg::Unlocked(door.unlock(passphrase).await)),
+                Effect::OpenAccount { account, passphrase } => {
+                    let account = Some(account).filter(|account| !account.is_empty());
+                    Some(Msg::Opened(door.open(account, passphrase).await.map(|opening| match opening {
+                        Opening::Asks => Opened::Asks,
+                        Opening::Open { client, opens_with } => {
+                            engine.send_replace(Some(client));
+                            Opened::Open { opens_with }
+                        }
+                    })))
+                }
+                effect => {
+                    let client = engine.borrow().clone();
+                    match client {
+                        Some(client) => outcome(&*client, effect).await,
+                        None => None,
+                    }
+                }
+            };
+            if let Some(msg) = msg {
                 // The interface may have ended meanwhile.
                 let _ = news.send(msg).await;
             }
@@ -106,10 +174,29 @@ impl Worker {
     /// Ends, after the engine has taken what was sent last.
     pub(crate) async fn finish(self) {
         drop(self.texts);
+        // What waits for an account that was never opened ends.
+        drop(self.engine);
         for task in self.following {
             task.abort();
         }
         let _ = timeout(LEAVE_PATIENCE, self.sending).await;
+    }
+}
+
+/// The engine, when the account is open; nothing if the interface ends before.
+async fn opened(mut engine: watch::Receiver<Option<Engine>>) -> Option<Engine> {
+    engine.wait_for(Option::is_some).await.ok()?.clone()
+}
+
+/// Tells when the engine goes and comes back.
+async fn follow_place(door: &dyn Door, news: mpsc::Sender<Msg>) {
+    let Some(mut place) = door.engine_at().await else { return };
+    loop {
+        let at = place.borrow_and_update().clone();
+        let asks = matches!(at, EngineAt::Lost(_)) && door.asks();
+        if news.send(Msg::EngineAt { at, asks }).await.is_err() || place.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -238,7 +325,11 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
             Msg::Identity { compared: true, answer: client.verify(params).await }
         }
         Effect::LoadReceipts { id } => Msg::Receipts(client.info(InfoParams { id }).await),
-        Effect::Send { .. }
+        Effect::Look
+        | Effect::Make(_)
+        | Effect::OpenAccount { .. }
+        | Effect::Unlock(_)
+        | Effect::Send { .. }
         | Effect::Draft { .. }
         | Effect::Copy(_)
         | Effect::OpenLink(_)

@@ -24,10 +24,11 @@ pub(crate) use programs::{DaemonArgs, RpcArgs, SchemaArgs};
 pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb, TuiArgs};
 pub(crate) use values::duration;
 
-/// What `subrosa` alone says.
+/// What `subrosa` alone says where it has no terminal to draw on.
 pub(crate) const SHORT_HELP: &str = "\
 Examples:
   subrosa demo                                    see a conversation, nothing is left behind
+  subrosa                                         on a terminal: the interface; it makes your account, too
   subrosa init --relay URL --name alice           make your account
   subrosa invite                                  a link for a friend, who runs: subrosa join LINK
   subrosa send bob -m 'hello'                     send and see it accepted

@@ -36,11 +36,15 @@ pub(crate) struct DemoArgs {
     pub(crate) script: bool,
 }
 
-/// The interface for people: what `subrosa` alone opens on a terminal
+/// The interface for people, which also makes the first account: what `subrosa` alone opens on a terminal
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
   subrosa tui
   subrosa
   subrosa tui --account work")]
+#[command(after_help = "\
+Without an account it asks for what it needs to make one, and shows the recovery words. A passphrase is asked for in the interface;
+what opens with a key file, a keyring or a command is opened without a question. F9 locks the screen, also by itself: subrosa
+config set tui.lock_after 5m. The lock hides what is shown here; a command in another terminal of yours is still served.")]
 pub(crate) struct TuiArgs {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use subrosa_tui::{Config, Options, Welcome};
+use subrosa_tui::{Config, Ending, Options, Welcome, door::OpenDoor};
 
 use super::{people, robin, stage::Stage};
 use crate::{Context, errors::Failure, tui::terminal_error};
@@ -15,7 +15,7 @@ pub(super) async fn run(ctx: &Context, stage: &Stage) -> Result<(), Failure> {
         ],
     };
     let options = Options {
-        client: Arc::clone(&stage.you.client),
+        door: Arc::new(OpenDoor(Arc::clone(&stage.you.client))),
         config: Config::default(),
         colour: ctx.out.ticks.colour,
         unicode: ctx.out.ticks.unicode,
@@ -30,7 +30,8 @@ pub(super) async fn run(ctx: &Context, stage: &Stage) -> Result<(), Failure> {
         }
     };
     match subrosa_tui::run(options, stop).await.map_err(|error| terminal_error(&error))? {
-        None => Ok(()),
-        Some(failure) => Err(failure),
+        Ending::Left => Ok(()),
+        Ending::Refused(error) => Err(error.into()),
+        Ending::Stopped(failure) => Err(failure),
     }
 }

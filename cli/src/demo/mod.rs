@@ -42,7 +42,7 @@ pub(crate) async fn run(ctx: &Context, args: DemoArgs) -> Result<(), Failure> {
     };
     stage.clear_away().await?;
     if result.is_ok() {
-        ctx.out.note("\nAll of it is gone now. For real: subrosa init --relay URL --name HANDLE");
+        ctx.out.note("\nAll of it is gone now. For real: subrosa");
     }
     result
 }

@@ -80,8 +80,15 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
 
 /// A registration token as it was handed out.
 pub(super) fn registration_token(text: String) -> Result<RegistrationToken, Failure> {
-    RegistrationToken::from_text(&or_stdin(text)?)
-        .map_err(|_| usage("this is no registration token", "it has 32 digits of 0-9 a-f; the relay's host makes it"))
+    Ok(registration_token_text(&or_stdin(text)?)?)
+}
+
+/// The same, as it was typed.
+pub(crate) fn registration_token_text(text: &str) -> Result<RegistrationToken, ApiError> {
+    RegistrationToken::from_text(text).map_err(|_| {
+        ApiError::new(ErrorKind::Usage, "this is no registration token")
+            .hint("it has 32 digits of 0-9 a-f; the relay's host makes it")
+    })
 }
 
 /// What was given, or for `-` the first line of stdin: other users see the arguments of a program.
@@ -97,7 +104,7 @@ fn or_stdin(text: String) -> Result<String, Failure> {
 }
 
 /// Trust in a key that nobody vouches for is a person's decision: they see the key and the command that accepts it.
-fn no_answer(error: &NetError, relay: &Url, name: &str) -> ApiError {
+pub(crate) fn no_answer(error: &NetError, relay: &Url, name: &str) -> ApiError {
     let NetError::UnknownKey { pin, .. } = error else { return error.to_api() };
     let relay = relay.as_str().trim_end_matches('/');
     let pin = pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

@@ -11,7 +11,7 @@ mod doctor;
 mod exec;
 mod export;
 mod feed;
-mod init;
+pub(crate) mod init;
 mod install;
 mod link;
 mod listen;

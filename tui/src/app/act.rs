@@ -19,7 +19,7 @@ const QUOTED_ROWS: usize = 4;
 
 impl App {
     pub(super) fn key(&mut self, key: Key) {
-        if self.overlay_key(key) {
+        if self.gate_key(key) || self.overlay_key(key) {
             return;
         }
         if let Some(command) = self.keys.command(self.place(), key) {
@@ -35,7 +35,7 @@ impl App {
 
     /// Pasted text goes where text is written. It never sends, whatever lines it has.
     pub(super) fn paste(&mut self, text: &str) {
-        if self.overlay_paste(text) {
+        if self.gate_paste(text) || self.overlay_paste(text) {
             return;
         }
         if self.open.is_some() && self.focus != Focus::List {
@@ -115,6 +115,7 @@ impl App {
             Command::Suspend => self.effects.push(Effect::Suspend),
             Command::Redraw => self.effects.push(Effect::Redraw),
             Command::Quit => self.effects.push(Effect::Quit),
+            Command::Lock => self.lock(),
             Command::QuitTwice => self.quit_twice(),
             Command::NextUnread => self.go(|app, open| app.chats.next_unread(open).map(str::to_owned)),
             Command::NextChat => self.go(|app, open| app.chats.beside(open, true).map(str::to_owned)),
@@ -162,13 +163,17 @@ impl App {
         }
     }
 
-    fn quit_twice(&mut self) {
+    pub(super) fn quit_twice(&mut self) {
         if self.leaving_until_ms > self.clock.now_ms {
             return self.effects.push(Effect::Quit);
         }
         self.leaving_until_ms = self.clock.now_ms.saturating_add(TWICE_MS);
         let key = self.keys.hint(Command::QuitTwice).unwrap_or_default();
-        self.remark_for(Weight::Note, format!("Press {key} again to leave"), TWICE_MS);
+        let text = match self.loses() {
+            Some(loses) => format!("{key} again leaves: {loses}"),
+            None => format!("Press {key} again to leave"),
+        };
+        self.remark_for(Weight::Note, text, TWICE_MS);
     }
 
     fn go(&mut self, find: impl FnOnce(&Self, Option<&str>) -> Option<String>) {
@@ -292,6 +297,7 @@ impl App {
             open.push_own(&message, &self.clock);
         }
         let reply_to = reply.map(|reply| reply.id);
+        self.unanswered += 1;
         self.effects.push(Effect::Send { chat: chat.to_owned(), id, body, reply_to });
     }
 

@@ -15,6 +15,12 @@ use crate::{
 
 impl App {
     pub(super) fn answer(&mut self, msg: Msg) {
+        if let Msg::Sent { .. } = msg {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
+        if self.is_hidden() {
+            return self.answer_hidden(msg);
+        }
         match msg {
             Msg::Begun => {
                 self.load_chats();
@@ -92,7 +98,37 @@ impl App {
             | Msg::Receipts(_) => {
                 self.overlay_answer(msg);
             }
+            Msg::Looked(_)
+            | Msg::Words(_)
+            | Msg::Made(_)
+            | Msg::Opened(_)
+            | Msg::Unlocked(_)
+            | Msg::EngineAt { .. } => self.door_answer(msg),
             Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_) | Msg::Resize(..) | Msg::Focus(_) | Msg::Due => {}
+        }
+    }
+
+    /// While nothing is shown, only that something came is told; what was asked before is let go.
+    fn answer_hidden(&mut self, msg: Msg) {
+        match msg {
+            Msg::Events(page) => {
+                for event in page.events {
+                    if let Event::Message(message) = event
+                        && !message.outgoing
+                    {
+                        self.heard(&message.chat);
+                    }
+                }
+            }
+            Msg::Sent { answer: Err(error), .. } => {
+                if let Some(hiding) = &mut self.hiding {
+                    hiding.failed = Some(error);
+                }
+            }
+            Msg::Chats(_) => self.asked_chats = super::Asked::default(),
+            Msg::Status(_) => self.asked_status = super::Asked::default(),
+            Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),
+            msg => self.door_answer(msg),
         }
     }
 

@@ -7,6 +7,9 @@ mod act;
 mod answers;
 mod chat_acts;
 mod drafts;
+mod first;
+mod gate;
+mod lock;
 mod mouse;
 mod outbox;
 mod overlays;
@@ -16,12 +19,18 @@ mod search;
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
-use subrosa_client_core::api::{AccountInfo, ContactState, Status};
+use subrosa_client_core::{
+    api::{AccountInfo, ContactState, Status},
+    open::EngineAt,
+};
+
+pub(crate) use gate::sentence;
 
 use crate::{
     commands::Place,
     config::{Config, Preview},
     editor::Editor,
+    gate::Gate,
     key::Key,
     keymap::KeyMap,
     message::{Effect, Msg, Page},
@@ -119,6 +128,20 @@ pub(crate) struct App {
     /// The last one has the keys.
     pub(crate) overlays: Vec<Overlay>,
     pub(crate) remark: Option<Remark>,
+    /// What stands before or over the chats; it has the keys.
+    pub(crate) gate: Option<Gate>,
+    /// Where the engine is.
+    pub(crate) engine_at: EngineAt,
+    engine_asks: bool,
+    /// What opens the account, if that is no passphrase.
+    opens_with: Option<String>,
+    /// What is kept while the screen is locked.
+    hiding: Option<lock::Hiding>,
+    lock_after_ms: Option<u64>,
+    /// When somebody last did something.
+    input_ms: u64,
+    /// Texts that the engine has not taken yet.
+    unanswered: usize,
     /// The last search that led somewhere: its hits are gone through.
     search: Option<Search>,
     /// The words of it, while its hits are looked at: marked where they stand.
@@ -171,6 +194,14 @@ impl App {
             focus: Focus::List,
             overlays: Vec::new(),
             remark: None,
+            gate: None,
+            engine_at: EngineAt::Here,
+            engine_asks: false,
+            opens_with: None,
+            hiding: None,
+            lock_after_ms: config.lock_after_ms(),
+            input_ms: 0,
+            unanswered: 0,
             search: None,
             marked: None,
             jumps: Vec::new(),
@@ -191,6 +222,9 @@ impl App {
     /// Takes what happened; says what is to be done.
     pub(crate) fn update(&mut self, msg: Msg, now_ms: u64) -> Vec<Effect> {
         self.clock.now_ms = now_ms;
+        if matches!(msg, Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_)) {
+            self.input_ms = now_ms;
+        }
         match msg {
             Msg::Key(event) => self.key(Key::of(&event)),
             Msg::Paste(text) => self.paste(&text),
@@ -207,7 +241,7 @@ impl App {
     /// When the screen will have to change although nothing happens.
     pub(crate) fn due_ms(&self) -> Option<u64> {
         let remark = self.remark.as_ref().map(|remark| remark.until_ms);
-        [remark, self.keep_due_ms, self.clock.next_midnight_ms()].into_iter().flatten().min()
+        [remark, self.keep_due_ms, self.lock_due_ms(), self.clock.next_midnight_ms()].into_iter().flatten().min()
     }
 
     /// The parts of the screen as they are now.
@@ -220,6 +254,9 @@ impl App {
 
     /// Which keys count.
     pub(crate) fn place(&self) -> Place {
+        if self.gate.is_some() {
+            return Place::Choose;
+        }
         match self.overlays.last() {
             Some(overlay) => overlays::place(overlay),
             None => match self.focus {
@@ -252,7 +289,10 @@ impl App {
 
     /// Somebody looks at the end of the open chat.
     fn watched(&self) -> bool {
-        self.focused && self.overlays.is_empty() && self.open.as_ref().is_some_and(Conversation::at_end)
+        self.focused
+            && self.gate.is_none()
+            && self.overlays.is_empty()
+            && self.open.as_ref().is_some_and(Conversation::at_end)
     }
 
     fn remark(&mut self, weight: Weight, text: impl Into<String>) {
@@ -319,6 +359,7 @@ impl App {
         if self.remark.as_ref().is_some_and(|remark| remark.until_ms <= now) {
             self.remark = None;
         }
+        self.watch_lock();
         if let Some(chat) = self.open_when_known.take_if(|chat| self.chats.get(chat).is_some()) {
             self.open_chat(&chat);
         }
@@ -358,7 +399,13 @@ impl App {
 
     fn name_window(&mut self) {
         let unread = self.chats.unread_elsewhere(None);
-        let title = if unread > 0 { format!("({unread}) Subrosa") } else { "Subrosa".to_owned() };
+        let title = if self.is_hidden() {
+            "Subrosa (locked)".to_owned()
+        } else if unread > 0 {
+            format!("({unread}) Subrosa")
+        } else {
+            "Subrosa".to_owned()
+        };
         if title != self.title {
             self.title.clone_from(&title);
             self.effects.push(Effect::Title(title));
@@ -368,6 +415,8 @@ impl App {
 
 #[cfg(test)]
 mod chat_tests;
+#[cfg(test)]
+mod gate_tests;
 #[cfg(test)]
 mod search_tests;
 #[cfg(test)]

@@ -18,6 +18,9 @@ const WHEEL_ROWS: isize = 3;
 
 impl App {
     pub(super) fn mouse(&mut self, event: &MouseEvent) {
+        if self.gate.is_some() {
+            return;
+        }
         let at = Position { x: event.column, y: event.row };
         match event.kind {
             MouseEventKind::ScrollUp => self.wheel(at, -1),

@@ -2,6 +2,8 @@
 
 use subrosa_client_core::api::{Chat, Contact, ContactState, Message, MessageStatus};
 
+use zeroize::Zeroize as _;
+
 use crate::{model::entry::advanced, text};
 
 /// A chat in the list.
@@ -62,6 +64,16 @@ pub(crate) struct ChatList {
 }
 
 impl ChatList {
+    /// Wipes what others can read over a shoulder or in a core: names and texts.
+    pub(crate) fn wipe(&mut self) {
+        for row in &mut self.rows {
+            row.name.zeroize();
+            if let Some(last) = &mut row.last {
+                last.text.zeroize();
+            }
+        }
+    }
+
     pub(crate) fn rows(&self) -> &[Row] {
         &self.rows
     }

@@ -7,6 +7,8 @@ use subrosa_client_core::{
     limits::MAX_HISTORY_PAGE,
 };
 
+use zeroize::Zeroize as _;
+
 use super::entry::{Entry, advanced};
 use crate::{
     scroll::{self, Anchor},
@@ -131,6 +133,18 @@ impl Conversation {
             columns: Columns { beside: true, name: 4, margin: MARGIN_FIXED, body: 1 },
             heights: Vec::new(),
             view: 0,
+        }
+    }
+
+    /// Wipes names and texts.
+    pub(crate) fn wipe(&mut self) {
+        self.name.zeroize();
+        for entry in &mut self.entries {
+            entry.name.zeroize();
+            entry.body.zeroize();
+            if let Some(reply) = &mut entry.reply {
+                reply.text.zeroize();
+            }
         }
     }
 

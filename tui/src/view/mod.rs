@@ -5,6 +5,8 @@ mod chat_cards;
 pub(crate) mod chats;
 mod composer;
 mod conversation;
+mod first;
+mod gate;
 pub(crate) mod help;
 pub(crate) mod layout;
 pub(crate) mod overlays;
@@ -34,6 +36,13 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Vec<Hyperlink> {
         tiny(frame, app);
         return Vec::new();
     }
+    if let Some(gate) = app.gate.as_ref().filter(|gate| gate.hides()) {
+        if let Some(cursor) = gate::draw(frame, app, gate) {
+            frame.set_cursor_position(cursor);
+        }
+        mend_isolates(frame.buffer_mut(), app);
+        return Vec::new();
+    }
     let mut hyperlinks = Vec::new();
     if let (Some(title), Some(list)) = (areas.list_title, areas.list) {
         chats::draw(frame, app, title, list, areas.list_step);
@@ -46,7 +55,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Vec<Hyperlink> {
             conversation::draw_title(frame, app, open, title);
             hyperlinks = conversation::draw(frame, app, open, body);
             let cursor = composer::draw(frame, app, open, composer);
-            if let Some(cursor) = cursor.filter(|_| app.overlays.is_empty()) {
+            if let Some(cursor) = cursor.filter(|_| app.overlays.is_empty() && app.gate.is_none()) {
                 frame.set_cursor_position(cursor);
             }
         }
@@ -56,7 +65,16 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Vec<Hyperlink> {
     status::draw(frame, app, areas.status);
     if let Some(overlay) = app.overlays.last() {
         hyperlinks.clear();
-        if let Some(cursor) = overlays::draw(frame, app, overlay) {
+        if let Some(cursor) = overlays::draw(frame, app, overlay)
+            && app.gate.is_none()
+        {
+            frame.set_cursor_position(cursor);
+        }
+        mend_isolates(frame.buffer_mut(), app);
+    }
+    if let Some(gate) = &app.gate {
+        hyperlinks.clear();
+        if let Some(cursor) = gate::draw(frame, app, gate) {
             frame.set_cursor_position(cursor);
         }
         mend_isolates(frame.buffer_mut(), app);

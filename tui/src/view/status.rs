@@ -8,7 +8,10 @@ use ratatui::{
     style::{Modifier, Style},
     text::{Line, Span},
 };
-use subrosa_client_core::api::{Connection, ContactState};
+use subrosa_client_core::{
+    api::{Connection, ContactState},
+    open::EngineAt,
+};
 
 use super::line;
 use crate::{
@@ -59,18 +62,12 @@ pub(crate) fn outbox_columns(app: &App) -> Range<usize> {
 }
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
-    let theme = &app.theme;
     let total = usize::from(area.width);
     let Left { spans: mut left, always, .. } = left(app);
     let columns = |spans: &[Span<'_>]| spans.iter().map(|span| width(&span.content)).sum::<usize>();
     let room = |left: &[Span<'_>]| total.saturating_sub(columns(left) + 3);
     let right = match &app.remark {
         Some(remark) => {
-            let style = match remark.weight {
-                Weight::Note => theme.strong,
-                Weight::Good => theme.ok,
-                Weight::Bad => theme.error,
-            };
             // What just happened is worth more than counts, and they come back.
             while left.len() > always && width(&remark.text) > room(&left) {
                 left.pop();
@@ -80,13 +77,22 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
             }
             // A sentence of ours, also when it begins with a name.
             let text = format!("{ISOLATE_RIGHTWARD}{}{ISOLATE_END}", fit(&remark.text, room(&left)));
-            vec![Span::styled(text, style)]
+            vec![Span::styled(text, weight(app, remark.weight))]
         }
         None => hints(app, room(&left)),
     };
     left.push(Span::raw(" ".repeat(total.saturating_sub(columns(&left) + columns(&right) + 1))));
     left.extend(right);
     line(frame, area, Line::from(left));
+}
+
+/// How a remark looks.
+pub(super) const fn weight(app: &App, weight: Weight) -> Style {
+    match weight {
+        Weight::Note => app.theme.strong,
+        Weight::Good => app.theme.ok,
+        Weight::Bad => app.theme.error,
+    }
 }
 
 const fn mode(app: &App) -> Option<&'static str> {
@@ -103,6 +109,11 @@ fn connection(app: &App) -> (&'static str, String, Style) {
     let theme = &app.theme;
     if let Some(why) = &app.ended {
         return ("!", fit(why, 40).into_owned(), theme.error);
+    }
+    match &app.engine_at {
+        EngineAt::Nowhere => return (theme.signs.ring, "taking over …".to_owned(), theme.warning),
+        EngineAt::Lost(_) => return ("!", "account closed".to_owned(), theme.error),
+        EngineAt::Here | EngineAt::Elsewhere => {}
     }
     match app.status.as_ref().map(|status| status.relay) {
         Some(Connection::Online) => (theme.signs.dot, "online".to_owned(), theme.ok),

@@ -1,0 +1,231 @@
+//! What stands before the chats, drawn: looking, choosing, unlocking, failures. The form and the words are in [`super::first`].
+
+use ratatui::{
+    Frame,
+    layout::{Position, Rect},
+    text::{Line, Span},
+};
+
+use super::{card, columns, first, line, position, row, status};
+use crate::{
+    app::{App, sentence},
+    commands::Command,
+    door::Known,
+    gate::{Choose, Gate, Unlock},
+    text::{fit, width, wrap},
+};
+
+/// Columns of what is read: longer lines are hard to follow.
+pub(super) const WIDTH: usize = 66;
+
+/// Most dots for a passphrase: its length is nobody's business.
+const DOTS: usize = 32;
+
+/// Draws it; where its cursor is, if it has one.
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, gate: &Gate) -> Option<Position> {
+    match gate {
+        Gate::Looking => message(frame, app, &["Looking for your account …"], None),
+        Gate::Opening(account) => message(frame, app, &["Opening the account …"], Some(account)),
+        Gate::Choose(choose) => draw_choose(frame, app, choose),
+        Gate::Failed { error, .. } => {
+            let mut lines = wrapped(&sentence(&crate::text::line(&error.message)), room(frame), app.theme.error);
+            if let Some(hint) = &error.hint {
+                lines.push(Line::default());
+                lines.extend(wrapped(&sentence(&crate::text::line(hint)), room(frame), app.theme.text));
+            }
+            page(frame, app, "The account cannot be opened", lines);
+            foot(frame, app, &[(Command::Confirm, "try again"), (Command::Back, "leave")]);
+        }
+        Gate::Unlock(unlock) => return draw_unlock(frame, app, unlock, "Your account is locked", true),
+        Gate::Locked(unlock) => return draw_unlock(frame, app, unlock, "Locked", false),
+        Gate::TakeOver(unlock) => return draw_take_over(frame, app, unlock),
+        Gate::Told { title, text } => {
+            let columns = WIDTH.min(usize::from(frame.area().width).saturating_sub(4));
+            let lines = wrapped(text, columns, app.theme.text);
+            let inside = card::open(frame, app, title, (columns, lines.len()), &[Command::Back]);
+            card::fill(frame, inside, lines);
+        }
+        Gate::First(form) => return first::draw(frame, app, form),
+        Gate::Words(words) => return first::draw_words(frame, app, words),
+    }
+    None
+}
+
+/// Columns for text on a page.
+pub(super) fn room(frame: &Frame<'_>) -> usize {
+    WIDTH.min(usize::from(frame.area().width).saturating_sub(2)).max(1)
+}
+
+pub(super) fn wrapped(text: &str, columns: usize, style: ratatui::style::Style) -> Vec<Line<'static>> {
+    wrap(text, columns).into_iter().map(|range| Line::styled(text[range].trim_end().to_owned(), style)).collect()
+}
+
+/// A page in the middle of the screen, above the last row. Returns where it is.
+pub(super) fn page(frame: &mut Frame<'_>, app: &App, title: &str, lines: Vec<Line<'_>>) -> Rect {
+    let screen = frame.area();
+    let inside = columns(room(frame));
+    let mut all = vec![Line::styled(title.to_owned(), app.theme.strong), Line::default()];
+    all.extend(lines);
+    let free = screen.height.saturating_sub(1);
+    let height = columns(all.len()).min(free);
+    // Depends on the screen alone where there is room: what is said under a field must not move the page.
+    let top = (screen.height / 10).min(free - height);
+    let area = Rect { x: (screen.width.saturating_sub(inside)) / 2, y: top, width: inside, height };
+    for (at, text) in all.into_iter().enumerate().take(usize::from(height)) {
+        line(frame, row(area, columns(at)), text);
+    }
+    Rect { y: area.y + 2.min(height), height: height.saturating_sub(2), ..area }
+}
+
+fn message(frame: &mut Frame<'_>, app: &App, text: &[&str], account: Option<&Known>) {
+    let mut lines: Vec<Line<'_>> = account.map(|account| who(app, account)).into_iter().flatten().collect();
+    lines.extend(text.iter().map(|text| Line::styled((*text).to_owned(), app.theme.dim)));
+    page(frame, app, "Subrosa", lines);
+    foot(frame, app, &[(Command::Back, "leave")]);
+}
+
+/// Whose account, where.
+fn who(app: &App, account: &Known) -> Option<Line<'static>> {
+    if account.handle.is_empty() {
+        return None;
+    }
+    let relay = crate::text::line(account.relay.trim_end_matches('/'));
+    Some(Line::from(vec![
+        Span::styled(crate::text::line(&account.handle), app.theme.own),
+        Span::styled(format!(" at {relay}"), app.theme.dim),
+    ]))
+}
+
+/// The last row: a remark, or the keys.
+pub(super) fn foot(frame: &mut Frame<'_>, app: &App, commands: &[(Command, &str)]) {
+    let screen = frame.area();
+    let area = Rect { y: screen.height.saturating_sub(1), height: 1, ..screen };
+    if let Some(remark) = &app.remark {
+        let style = status::weight(app, remark.weight);
+        let text = fit(&remark.text, usize::from(area.width).saturating_sub(2)).into_owned();
+        return line(frame, area, Line::from(vec![Span::raw(" "), Span::styled(text, style)]));
+    }
+    let mut spans = vec![Span::raw(" ")];
+    let mut used = 1;
+    for (command, text) in commands {
+        let Some(key) = app.keys.hint(*command) else { continue };
+        let needed = width(&key) + 1 + width(text) + 2;
+        if used + needed > usize::from(area.width) {
+            break;
+        }
+        spans.push(Span::styled(key, app.theme.accent));
+        spans.push(Span::styled(format!(" {text}  "), app.theme.dim));
+        used += needed;
+    }
+    line(frame, area, Line::from(spans));
+}
+
+fn draw_choose(frame: &mut Frame<'_>, app: &App, choose: &Choose) {
+    let theme = &app.theme;
+    let columns = room(frame);
+    let view = usize::from(frame.area().height).saturating_sub(6).max(1);
+    let first = (choose.selected + 1).saturating_sub(view);
+    let names = choose.accounts.iter().map(|account| width(&account.account)).max().unwrap_or(0).clamp(4, 20);
+    let mut lines = Vec::new();
+    for at in (0..=choose.accounts.len()).skip(first).take(view) {
+        let selected = at == choose.selected;
+        let mark = if selected { theme.signs.pointer } else { " " };
+        let style = if selected { theme.selected } else { theme.text };
+        let mut spans = vec![Span::styled(mark, theme.accent), Span::raw(" ")];
+        if let Some(account) = choose.accounts.get(at) {
+            let engine = account.engine.as_deref().map(|engine| format!(", open in {engine}")).unwrap_or_default();
+            let about = format!("{} at {}{engine}", account.handle, account.relay.trim_end_matches('/'));
+            spans.push(Span::styled(crate::text::pad(&crate::text::line(&account.account), names), style));
+            let left = columns.saturating_sub(names + 4);
+            spans.push(Span::styled(format!("  {}", fit(&crate::text::line(&about), left)), theme.dim));
+        } else {
+            spans.push(Span::styled("make a new account", style));
+        }
+        lines.push(Line::from(spans));
+    }
+    lines.push(Line::default());
+    let hint = "To have one opened without this question: subrosa account use NAME";
+    lines.extend(wrapped(hint, columns, theme.dim));
+    page(frame, app, "Which account?", lines);
+    foot(
+        frame,
+        app,
+        &[
+            (Command::Confirm, "open"),
+            (Command::ChooseUp, "up"),
+            (Command::ChooseDown, "down"),
+            (Command::Back, "leave"),
+        ],
+    );
+}
+
+/// Dots for what is typed; where the cursor is.
+pub(super) fn dots(app: &App, count: usize) -> (String, usize) {
+    let sign = if app.theme.signs.unicode { "•" } else { "*" };
+    let shown = count.min(DOTS);
+    (sign.repeat(shown), shown)
+}
+
+/// The line for a passphrase and what is said about it.
+fn entry(app: &App, unlock: &Unlock, columns: usize) -> (Vec<Line<'static>>, Option<usize>) {
+    let theme = &app.theme;
+    if unlock.waiting {
+        return (vec![Line::styled("unlocking …", theme.dim)], None);
+    }
+    let mut lines = Vec::new();
+    let mut cursor = None;
+    if unlock.asks {
+        let (dots, at) = dots(app, unlock.typed.count());
+        lines.push(Line::from(vec![Span::styled("Passphrase ", theme.dim), Span::raw(dots)]));
+        cursor = Some("Passphrase ".len() + at);
+    }
+    if let Some(error) = &unlock.error {
+        lines.extend(wrapped(error, columns, theme.error));
+    }
+    if !unlock.asks {
+        lines.extend(wrapped(
+            "Enter tries again. If another process runs the account, this goes on by itself.",
+            columns,
+            theme.dim,
+        ));
+    }
+    (lines, cursor)
+}
+
+fn draw_unlock(frame: &mut Frame<'_>, app: &App, unlock: &Unlock, title: &str, before: bool) -> Option<Position> {
+    let columns = room(frame);
+    let mut lines: Vec<Line<'_>> = who(app, &unlock.account).into_iter().collect();
+    lines.push(Line::default());
+    let above = lines.len();
+    let (entry, cursor) = entry(app, unlock, columns);
+    lines.extend(entry);
+    lines.push(Line::default());
+    let note = if before {
+        "Nobody can bring a lost passphrase back. For other ways to open an account: subrosa account passphrase --help"
+    } else {
+        "Nothing is shown until then. The account goes on receiving; nothing counts as read."
+    };
+    lines.extend(wrapped(note, columns, app.theme.dim));
+    let inside = page(frame, app, title, lines);
+    let leave = if before { (Command::Back, "leave") } else { (Command::QuitTwice, "leave") };
+    foot(frame, app, &[(Command::Confirm, "unlock"), leave]);
+    cursor.map(|at| position(inside, at, above))
+}
+
+fn draw_take_over(frame: &mut Frame<'_>, app: &App, unlock: &Unlock) -> Option<Position> {
+    let columns = WIDTH.min(usize::from(frame.area().width).saturating_sub(4));
+    let text = if unlock.asks {
+        "The process that ran this account has ended. With the passphrase it goes on here. What you wrote is kept until then."
+    } else {
+        "The process that ran this account has ended, and it cannot go on here yet. What you wrote is kept until then."
+    };
+    let mut lines = wrapped(text, columns, app.theme.text);
+    lines.push(Line::default());
+    let above = lines.len();
+    let (entry, cursor) = entry(app, unlock, columns);
+    lines.extend(entry);
+    let commands = [Command::Confirm, Command::QuitTwice];
+    let inside = card::open(frame, app, "Taking over", (columns, lines.len()), &commands);
+    card::fill(frame, inside, lines);
+    cursor.map(|at| position(inside, at, above))
+}
