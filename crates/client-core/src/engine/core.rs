@@ -86,6 +86,8 @@ pub(crate) struct Core {
     pub(super) without_keys: HashMap<DeviceAddress, WithoutKeys>,
     /// Receivers whose relay was not reached the last time.
     pub(super) struggling: HashSet<AccountId>,
+    /// Those of them whose next try is at a time of our choice, not of their relay's; and since when (ms since 1970).
+    pub(super) backing_off: HashMap<AccountId, u64>,
     /// Receivers whose oldest rows are on their way.
     pub(super) busy: HashSet<AccountId>,
     /// The relay's clock minus ours, once it told us.
@@ -161,6 +163,7 @@ impl Core {
             home,
             without_keys: HashMap::new(),
             struggling: HashSet::new(),
+            backing_off: HashMap::new(),
             busy: HashSet::new(),
             clock_off_ms: None,
             prekeys_left: None,

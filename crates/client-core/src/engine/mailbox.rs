@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use subrosa_crash_point::{CrashPoint, crash_point};
 use subrosa_crypto::{IdentityKeyPair, PartyAddress};
 use subrosa_wire::DeviceAddress;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,8 +18,12 @@ use super::{
 };
 use crate::{
     api::{ApiError, Connection},
-    net::{MailboxEvent, MailboxHandle, MailboxSigner},
+    net::{MailboxEvent, MailboxHandle, MailboxSigner, NetError},
 };
+
+/// Somebody who waits for a message has the next try made at once, but not sooner than this after the last: a script that
+/// sends a thousand messages without a network must not make a thousand tries.
+pub(crate) const HURRY_AFTER_MS: u64 = 2_000;
 
 /// A failed commit (full disk) is tried again after this long.
 const STORAGE_RETRY: Duration = Duration::from_secs(1);
@@ -33,11 +40,26 @@ pub(crate) struct LinkState {
     pub(crate) caught_up: bool,
     /// Attempts that failed since the start.
     pub(crate) failures: u64,
+    /// From when on a person may have the next try made. `None`: it is not a pause, or the relay asked for it.
+    pub(crate) hurry_from: Option<Instant>,
 }
 
 impl LinkState {
     pub(crate) const fn new() -> Self {
-        Self { connection: Connection::Connecting, error: None, caught_up: false, failures: 0 }
+        Self { connection: Connection::Connecting, error: None, caught_up: false, failures: 0, hurry_from: None }
+    }
+
+    fn failed(&mut self, error: &NetError, now: Instant) {
+        self.connection = Connection::Offline;
+        self.caught_up = false;
+        self.failures += 1;
+        self.error = Some(error.to_api());
+        self.hurry_from = error.retry_after().is_none().then(|| now + Duration::from_millis(HURRY_AFTER_MS));
+    }
+
+    /// Whether the next try may be made now because somebody waits for it.
+    pub(crate) fn may_hurry(&self, now: Instant) -> bool {
+        self.connection == Connection::Offline && self.hurry_from.is_some_and(|from| now >= from)
     }
 }
 
@@ -146,12 +168,9 @@ impl Mailbox {
                         .hint("stop the other one: a copied directory cannot be used twice at once"),
                 );
             }),
-            MailboxEvent::Offline { error, .. } => self.link.send_modify(|link| {
-                link.connection = Connection::Offline;
-                link.caught_up = false;
-                link.failures += 1;
-                link.error = Some(error.to_api());
-            }),
+            MailboxEvent::Offline { error, .. } => {
+                self.link.send_modify(|link| link.failed(&error, Instant::now()));
+            }
         }
         Ok(())
     }
@@ -197,5 +216,24 @@ impl Mailbox {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use subrosa_wire::{ErrorCode, submit::Refusal};
+
+    use super::*;
+
+    #[test]
+    fn a_pause_of_our_own_may_be_cut_short_but_not_at_once_and_not_one_the_relay_asked_for() {
+        let (mut link, now) = (LinkState::new(), Instant::now());
+        let later = now + Duration::from_millis(HURRY_AFTER_MS);
+        assert!(!link.may_hurry(later), "a try is under way");
+        link.failed(&NetError::Closed, now);
+        assert!(!link.may_hurry(now) && link.may_hurry(later));
+        let refusal = Refusal { code: ErrorCode::RateLimited, retry_after_s: 30 };
+        link.failed(&NetError::Refused(refusal), now);
+        assert!(!link.may_hurry(later));
     }
 }

@@ -217,6 +217,13 @@ impl Engine {
         let _ = timeout(patience, settled).await;
     }
 
+    /// Somebody waits now: a pause that this engine chose after a failure is not sat out. One that the relay asked for is.
+    fn hurry(&self) {
+        if self.inner.link.borrow().may_hurry(Instant::now()) {
+            self.inner.handle.reconnect_now();
+        }
+    }
+
     /// Looks at the state again and again, each time something changed, until `look` finds what it wants.
     async fn wait_for<T: Send + 'static>(
         &self,
@@ -391,6 +398,7 @@ impl Client for Engine {
                 })
                 .await?;
             subrosa_crash_point::crash_point(subrosa_crash_point::CrashPoint::AfterIntent);
+            self.hurry();
             Ok(sent)
         })
     }
@@ -461,6 +469,10 @@ impl Client for Engine {
     }
 
     fn events(&self, params: EventsParams) -> BoxFuture<'_, Result<EventPage, ApiError>> {
+        if params.since.is_none() {
+            // An interface has just been opened.
+            self.hurry();
+        }
         Box::pin(async move {
             let core = &self.inner.core;
             let changed = self.inner.signals.events.subscribe();

@@ -35,6 +35,7 @@ impl Core {
         results: &[SubmitResult],
     ) -> Result<(), ApiError> {
         self.struggling.remove(&target);
+        self.backing_off.remove(&target);
         self.change(|change| {
             let mut results = results.iter();
             for row in &batch.rows {
@@ -54,6 +55,10 @@ impl Core {
         retry_after_ms: Option<u64>,
     ) -> Result<(), ApiError> {
         self.struggling.insert(target);
+        match retry_after_ms {
+            None => self.backing_off.insert(target, super::core::now_ms()),
+            Some(_) => self.backing_off.remove(&target),
+        };
         self.change(|change| {
             let rows = outbox::first_of(change.db, &target, change.now_ms, MAX_BATCH)?;
             let Some(head) = rows.first() else { return Ok(()) };

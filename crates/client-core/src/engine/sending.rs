@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use subrosa_crypto::{DeviceList, MessageKind, max_plaintext_len};
 use subrosa_wire::{AccountId, DeviceAddress, MessageId, limits::MAX_EXPIRY};
 
-use super::{core::Change, core::Core, notes::sent_note, people};
+use super::{core::Change, core::Core, mailbox::HURRY_AFTER_MS, notes::sent_note, people};
 use crate::{
     api::{ApiError, ContactState, ErrorKind, Event, MessageStatus, SendResult, Sent, StateEvent},
     content::{
@@ -247,6 +247,8 @@ impl Core {
     /// Queues a text for a contact, or answers as before if its id is known.
     pub(crate) fn send(&mut self, account: AccountId, text: &Outgoing) -> Result<Sent, ApiError> {
         check_text(&text.body)?;
+        // Somebody waits now: what rests only because of an earlier failure is tried again.
+        let hurry_from = self.backing_off.get(&account).map(|since| since.saturating_add(HURRY_AFTER_MS));
         self.change(|change| {
             let id = text.id.resolve(change.own, &account);
             if let Some(known) = store::messages::get(change.db, &id)? {
@@ -296,6 +298,9 @@ impl Core {
             store::messages::insert(change.db, &message)?;
             contacts::touch(change.db, &account, clock, None)?;
             change.queue(&account, Some((&id, clock)), Body::Text(text_of(&message)))?;
+            if hurry_from.is_some_and(|from| change.now_ms >= from) {
+                store::outbox::wake(change.db, &account)?;
+            }
             if change.has_siblings() {
                 let own = change.own.address.account;
                 let transcript = Transcript {

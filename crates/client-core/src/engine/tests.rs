@@ -9,6 +9,7 @@ use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, submit::SubmitResult};
 use self::support::{Person, TestRelay, pair};
 use super::{
     core::{Core, now_ms},
+    mailbox::HURRY_AFTER_MS,
     sealing::Prepared,
     sending::{Outgoing, SendId},
 };
@@ -229,6 +230,26 @@ async fn a_relay_cannot_make_us_loop_silence_us_or_fail_what_may_still_go() {
     }
     let params = WaitParams { id: sent.id.clone(), status: MessageStatus::Sent, timeout_ms: 0 };
     assert_eq!(alice.engine.wait(params).await.unwrap().status, MessageStatus::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_again_does_not_sit_out_a_pause_of_our_own() {
+    let (alice, bob, _, _relay) = stuck_message().await;
+    let target = bob.account().await;
+    let next_ms = |after: Option<u64>, failed_before_ms: u64| {
+        alice.inside(move |core| {
+            // Nothing of it leaves meanwhile.
+            core.busy.insert(target);
+            core.postpone(target, &ApiError::new(ErrorKind::Failed, "test"), after).unwrap();
+            core.backing_off.values_mut().for_each(|since| *since -= failed_before_ms);
+            let id = SendId::Given(subrosa_wire::MessageId(super::sending::random_id().unwrap()));
+            core.send(target, &Outgoing { body: "again".into(), reply_to: None, id }).unwrap();
+            store::outbox::waiting(&core.db, &target).unwrap().unwrap().1
+        })
+    };
+    assert_eq!(next_ms(None, HURRY_AFTER_MS).await, 0, "the message before goes now, and this one behind it");
+    assert!(next_ms(None, 0).await > now_ms(), "the last try was made just now");
+    assert!(next_ms(Some(60_000), HURRY_AFTER_MS).await > now_ms(), "the relay asked for this pause");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,8 +51,12 @@ impl Core {
         match &target {
             Some(target) => {
                 self.struggling.remove(target);
+                self.backing_off.remove(target);
             }
-            None => self.struggling.clear(),
+            None => {
+                self.struggling.clear();
+                self.backing_off.clear();
+            }
         }
         let count = outbox::message_count_for(&self.db, target.as_ref())?;
         self.change(|change| {
