@@ -49,8 +49,8 @@ fn it_finds_what_is_wrong_and_is_content_with_what_is_right() {
     let (code, checks) = doctor(&alice);
     assert_eq!(code, Some(0), "{checks:?}");
     for name in [
-        "terminal", "config", "home", "disk", "account", "engine", "store", "relay", "mailbox", "clock", "prekeys",
-        "outbox",
+        "terminal", "config", "home", "disk", "account", "key", "engine", "store", "relay", "tls", "mailbox", "clock",
+        "prekeys", "outbox",
     ] {
         assert_eq!(of(&checks, name)["level"], "ok", "{checks:?}");
     }

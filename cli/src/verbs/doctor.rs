@@ -5,8 +5,9 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
 use subrosa_client_core::{
     ApiError, Client as _, ErrorKind, Remote,
-    api::{Check, EngineOwner, NoParams},
+    api::{Check, CheckLevel, EngineOwner, NoParams},
     home::Home,
+    keys::{self, KeySource, StoreSecret},
     lock::{EngineLock, LockAttempt},
     rpc::SocketCaller,
 };
@@ -66,6 +67,7 @@ async fn account(ctx: &Context, home: &Home, found: &mut Findings<'_>) -> Result
     found.add(directory(home.path()))?;
     found.add(disk(home.path()))?;
     found.add(account_file(home))?;
+    found.add(key(home))?;
     let lock = lock(home);
     let free = lock.is_none();
     if let Some(owner) = lock {
@@ -183,6 +185,38 @@ fn account_file(home: &Home) -> Check {
             Check::fail("account", format!("{} lacks what it should hold", path.display()), "subrosa restore FILE")
         }
         Err(error) => Check::fail("account", format!("{}: {error}", path.display()), "subrosa restore FILE"),
+    }
+}
+
+/// Where what opens the account comes from, and whether it is there. Only a warning if not: a flag may name another place, and
+/// whether the account opens is said by the store's check.
+fn key(home: &Home) -> Check {
+    let source = keys::remembered(home);
+    let found = format!("it opens with {source}");
+    match &source {
+        // A person is not asked twice, and a command is run once.
+        KeySource::Ask | KeySource::PassphraseCommand { .. } => Check::fine("key", found),
+        KeySource::PassphraseFile { path } | KeySource::KeyFile { path } => match open(&source) {
+            Ok(secret) if secret.is_exposed() => {
+                let fix = format!("chmod 600 {}", path.display());
+                Check::warn("key", format!("{found}, which other users of this machine can read"), fix)
+            }
+            opened => of_opening(found, opened),
+        },
+        KeySource::Keyring { .. } => of_opening(found, open(&source)),
+    }
+}
+
+fn open(source: &KeySource) -> Result<StoreSecret, ApiError> {
+    source.open(|| Err(ApiError::new(ErrorKind::BadPassphrase, "nobody is asked here")))
+}
+
+fn of_opening(found: String, opened: Result<StoreSecret, ApiError>) -> Check {
+    match opened {
+        Ok(_) => Check::fine("key", found),
+        Err(error) => {
+            Check { ok: true, level: CheckLevel::Warn, ..of_error("key", &error, "subrosa account passphrase") }
+        }
     }
 }
 

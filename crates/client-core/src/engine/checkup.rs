@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use subrosa_wire::limits::{LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM};
+use subrosa_wire::{
+    limits::{LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM},
+    link::is_onion,
+};
 
 use super::{core::Core, mailbox::LinkState};
 use crate::{
@@ -27,6 +30,17 @@ pub(super) fn store_check(path: &Path, key: &StoreKey) -> Check {
 }
 
 impl Core {
+    /// What keeps the way to the relay from being read and taken over.
+    fn protection(&self) -> String {
+        let relay = &self.own.relay;
+        match self.own.pin {
+            Some(pin) => format!("TLS; the relay is known by its key, {}…", hex::encode(&pin[..8])),
+            None if relay.scheme() == "https" => "TLS; an authority vouches for the relay's certificate".to_owned(),
+            None if is_onion(relay) => "none on top of Tor, which encrypts to the onion service".to_owned(),
+            None => "none: the relay is on this machine".to_owned(),
+        }
+    }
+
     /// Everything but the store's own check.
     pub(super) fn checkup(&self, link: &LinkState) -> Result<Vec<Check>, ApiError> {
         let relay = &self.own.relay;
@@ -46,6 +60,7 @@ impl Core {
                 hint.unwrap_or_else(|| "check the network, then: subrosa status".to_owned()),
             ),
         }];
+        checks.push(Check::fine("tls", self.protection()));
         let (epoch, _) = store::account::mailbox_state(&self.db)?;
         checks.push(match (epoch, store::account::last_sync(&self.db)?) {
             (Some(epoch), Some(_)) => {
