@@ -116,6 +116,7 @@ pub(crate) enum Opened {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Page {
     Newest { limit: u32 },
+    Oldest { limit: u32 },
     Before { id: String, limit: u32 },
     After { id: String, limit: u32 },
     Around { id: String, limit: u32 },

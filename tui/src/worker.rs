@@ -263,6 +263,10 @@ async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
             let mut params = HistoryParams { chat: chat.clone(), ..HistoryParams::default() };
             let (limit, place) = match &page {
                 Page::Newest { limit } => (limit, None),
+                Page::Oldest { limit } => {
+                    params.oldest = true;
+                    (limit, None)
+                }
                 Page::Before { id, limit } => (limit, Some((&mut params.before, id))),
                 Page::After { id, limit } => (limit, Some((&mut params.after, id))),
                 Page::Around { id, limit } => (limit, Some((&mut params.around, id))),

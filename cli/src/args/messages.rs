@@ -161,6 +161,7 @@ Examples:
   subrosa history bob -n 200 --json
   subrosa history bob --since 2h
   subrosa history bob --around 3f9ac2e1
+  subrosa history bob --oldest
   subrosa history me")]
 pub(crate) struct HistoryArgs {
     /// Name, handle or id of the chat; me for notes to yourself
@@ -178,6 +179,9 @@ pub(crate) struct HistoryArgs {
     /// This message in the middle of what was said before and after
     #[arg(long, value_name = "ID")]
     pub(crate) around: Option<String>,
+    /// The beginning of the conversation
+    #[arg(long, conflicts_with_all = ["before", "after", "around"])]
+    pub(crate) oldest: bool,
     /// Only what is newer: 2h, 3d, 2026-11-24, 2026-11-24T09:30
     #[arg(long, value_name = "TIME", value_parser = crate::output::time::point)]
     pub(crate) since: Option<u64>,

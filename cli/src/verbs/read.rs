@@ -38,6 +38,7 @@ pub(crate) async fn history(ctx: &Context, args: HistoryArgs) -> Result<(), Fail
         before: args.before,
         after: args.after,
         around: args.around,
+        oldest: args.oldest,
         since_ms: args.since,
     };
     with_account(ctx, one_shot("history"), async |client| {

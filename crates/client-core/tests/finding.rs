@@ -129,7 +129,7 @@ async fn history_goes_on_in_both_directions_from_any_message() {
             before: id(before),
             after: id(after),
             around: id(around),
-            since_ms: None,
+            ..HistoryParams::default()
         };
         let page = alice.engine.history(params).await.unwrap();
         let bodies = page.messages.iter().map(|message| message.body.as_str()).collect::<String>();
@@ -144,13 +144,19 @@ async fn history_goes_on_in_both_directions_from_any_message() {
     assert_eq!(page(None, None, Some(5), 5).await, ("34567".into(), true, true));
     assert_eq!(page(None, None, Some(0), 4).await, ("01".into(), false, true));
     assert_eq!(page(None, None, Some(9), 1).await, ("9".into(), true, false));
-    let both = HistoryParams {
-        chat: "me".into(),
-        before: Some(ids[1].clone()),
-        after: Some(ids[2].clone()),
-        ..HistoryParams::default()
-    };
-    assert_eq!(alice.engine.history(both).await.unwrap_err().code, ErrorKind::Usage);
+    let oldest =
+        |limit| HistoryParams { chat: "me".into(), oldest: true, limit: Some(limit), ..HistoryParams::default() };
+    let begin = alice.engine.history(oldest(3)).await.unwrap();
+    assert_eq!((bodies(&begin.messages), begin.more_before, begin.more_after), (vec!["0", "1", "2"], false, true));
+    let whole = alice.engine.history(oldest(10)).await.unwrap();
+    assert_eq!((whole.messages.len(), whole.more_before, whole.more_after), (10, false, false));
+    for wrong in [
+        HistoryParams { before: Some(ids[1].clone()), after: Some(ids[2].clone()), ..oldest(1) },
+        HistoryParams { oldest: false, before: Some(ids[1].clone()), after: Some(ids[2].clone()), ..oldest(1) },
+        HistoryParams { around: Some(ids[1].clone()), ..oldest(1) },
+    ] {
+        assert_eq!(alice.engine.history(wrong).await.unwrap_err().code, ErrorKind::Usage);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

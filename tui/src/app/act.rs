@@ -112,6 +112,7 @@ impl App {
             Command::PreviousHit => self.step_hit(false),
             Command::JumpBack => self.jump_back(),
             Command::Newest => self.go_to_newest(),
+            Command::Oldest => self.go_to_oldest(),
             Command::Suspend => self.effects.push(Effect::Suspend),
             Command::Redraw => self.effects.push(Effect::Redraw),
             Command::Quit => self.effects.push(Effect::Quit),
@@ -234,7 +235,6 @@ impl App {
             Command::LineDown => open.scroll(1),
             Command::SelectUp => open.select_beside(true),
             Command::SelectDown => open.select_beside(false),
-            Command::Oldest => open.go_to_begin(),
             _ => return false,
         }
         true

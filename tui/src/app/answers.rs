@@ -186,13 +186,15 @@ impl App {
                     self.load_newest();
                 }
             }
+            (Ok(history), Page::Oldest { .. }) => open.oldest(&history.messages, history.more_after, &self.clock),
             (Err(error), page) => {
                 match page {
                     Page::Newest { .. } => {}
                     Page::Before { .. } => open.page_failed(true),
                     Page::After { .. } => open.page_failed(false),
+                    Page::Oldest { .. } => open.give_up_jump(None),
                     Page::Around { id, .. } => {
-                        open.give_up_jump(id);
+                        open.give_up_jump(Some(id));
                         if !open.loaded {
                             self.load_newest();
                         }

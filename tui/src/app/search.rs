@@ -205,6 +205,16 @@ impl App {
         }
     }
 
+    /// To the oldest message, however far it is.
+    pub(super) fn go_to_oldest(&mut self) {
+        if let Some(open) = &mut self.open
+            && open.jump_to_oldest()
+        {
+            let page = Page::Oldest { limit: PAGE };
+            self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+        }
+    }
+
     /// To the newest message, also from a part that does not reach to it.
     pub(super) fn go_to_newest(&mut self) {
         let Some(open) = &mut self.open else { return };

@@ -66,6 +66,7 @@ fn history(page: &Page, all: std::ops::Range<u64>) -> History {
     let number = |id: &str| u64::from_str_radix(id, 16).unwrap();
     let (from, to) = match page {
         Page::Newest { limit } => (all.end - u64::from(*limit), all.end),
+        Page::Oldest { limit } => (all.start, all.start + u64::from(*limit)),
         Page::Before { id, limit } => (number(id).saturating_sub(u64::from(*limit)).max(all.start), number(id)),
         Page::After { id, limit } => (number(id) + 1, (number(id) + 1 + u64::from(*limit)).min(all.end)),
         Page::Around { id, limit } => {
@@ -217,6 +218,60 @@ fn from_a_hit_one_reads_on_in_both_directions_and_memory_stays_flat() {
     assert_eq!(loaded(&app).1, 3_999, "the newest");
     assert!(app.open.as_ref().unwrap().at_end());
     assert!(most <= 1_050, "{most}");
+}
+
+#[test]
+fn the_oldest_message_is_one_step_away_and_so_is_the_newest() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    let all = 0..4_000;
+    let pages = |effects: &[Effect]| {
+        effects.iter().filter(|effect| matches!(effect, Effect::LoadPage { .. })).cloned().collect::<Vec<_>>()
+    };
+    press(&mut app, "esc");
+    let begin = loaded_count(&app);
+    // The fixture's chat is wholly loaded: nothing is asked for.
+    assert!(pages(&press(&mut app, "g")).is_empty());
+    assert_eq!(loaded_count(&app), begin);
+
+    let mut app = searched((80, 24));
+    let effects = press(&mut app, "down enter");
+    serve(&mut app, effects, &all);
+    let asked = pages(&press(&mut app, "g"));
+    assert!(
+        matches!(asked.as_slice(), [Effect::LoadPage { page: Page::Oldest { .. }, .. }]),
+        "one page, however far: {asked:?}"
+    );
+    assert!(pages(&press(&mut app, "g")).is_empty(), "it is asked for already");
+    serve(&mut app, asked, &all);
+    assert_eq!((loaded(&app).0, selected(&app)), (0, 0));
+    assert!(loaded(&app).2 <= 200, "what lies between is not loaded");
+    assert!(picture(&app).contains("number 0"), "{}", picture(&app));
+    for _ in 0..60 {
+        let effects = press(&mut app, "pgdn");
+        serve(&mut app, effects, &all);
+    }
+    assert!(loaded(&app).1 > 250, "from there one reads on");
+    let effects = press(&mut app, "G");
+    serve(&mut app, effects, &all);
+    assert_eq!(loaded(&app).1, 3_999);
+
+    // An answer that comes after something else was wanted changes nothing.
+    let asked = pages(&press(&mut app, "g"));
+    let effects = press(&mut app, "G");
+    serve(&mut app, effects, &all);
+    let before = loaded(&app);
+    serve(&mut app, asked, &all);
+    assert_eq!(loaded(&app), before);
+
+    // A page that did not come can be asked for again.
+    press(&mut app, "g");
+    let answer = Err(ApiError::new(ErrorKind::Failed, "no"));
+    app.update(Msg::Page { chat: "ana".to_owned(), page: Page::Oldest { limit: 100 }, answer }, NOW);
+    assert_eq!(pages(&press(&mut app, "g")).len(), 1);
+}
+
+fn loaded_count(app: &App) -> usize {
+    app.open.as_ref().unwrap().entries().len()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The list of chats.
 
+use std::collections::HashMap;
+
 use subrosa_client_core::api::{Chat, Contact, ContactState, Message, MessageStatus};
 
 use zeroize::Zeroize as _;
@@ -113,11 +115,13 @@ impl ChatList {
     pub(crate) fn replace(&mut self, chats: &[Chat]) {
         let mut old = std::mem::take(&mut self.rows);
         old.append(&mut self.others);
+        let newest: HashMap<&str, &Last> =
+            old.iter().filter_map(|row| Some((row.id.as_str(), row.last.as_ref()?))).collect();
         let (archived, usual) = chats
             .iter()
             .map(|chat| {
                 let mut last = chat.last.as_ref().map(Last::of);
-                let before = old.iter().find(|row| row.id == chat.id).and_then(|row| row.last.as_ref());
+                let before = newest.get(chat.id.as_str());
                 if let (Some(last), Some(before)) = (&mut last, before)
                     && last.id == before.id
                     && let (Some(new), Some(old)) = (last.status, before.status)

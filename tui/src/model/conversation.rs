@@ -69,6 +69,15 @@ enum Hold {
     At { id: String, row: usize },
 }
 
+/// A part that is to be loaded instead of what is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    /// Around this message.
+    Message(String),
+    /// The beginning.
+    Oldest,
+}
+
 /// Whether there are messages before the loaded ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Edge {
@@ -91,8 +100,8 @@ pub(crate) struct Conversation {
     pub(crate) older: Edge,
     /// Whether there are messages after the loaded ones. [`Edge::End`]: new ones are added as they come.
     newer: Edge,
-    /// The message that the view is to go to, once the part around it is here.
-    jump: Option<String>,
+    /// Where the view is to go, once that part is here.
+    jump: Option<Target>,
     /// The selected message comes into the middle of the view as soon as heights are known.
     to_middle: bool,
     /// Back from another part: to the end, not to the first unread message.
@@ -266,18 +275,17 @@ impl Conversation {
 
     /// Days, groups and minutes begin where the message before differs.
     fn mark_places(&mut self) {
-        let mut before: Option<(Option<jiff::civil::Date>, String, u64, String)> = None;
-        for entry in &mut self.entries {
+        for at in 0..self.entries.len() {
+            let (earlier, rest) = self.entries.split_at_mut(at);
+            let (before, Some(entry)) = (earlier.last(), rest.first_mut()) else { return };
             let new = self.new_from.as_deref() == Some(&entry.id);
-            entry.first_of_day = before.as_ref().is_none_or(|(day, ..)| *day != entry.day);
+            entry.first_of_day = before.is_none_or(|before| before.day != entry.day);
             entry.first_of_group = new
                 || entry.first_of_day
-                || before.as_ref().is_none_or(|(_, from, ts, _)| {
-                    *from != entry.from_id || entry.ts_ms.saturating_sub(*ts) > GROUP_MS
+                || before.is_none_or(|before| {
+                    before.from_id != entry.from_id || entry.ts_ms.saturating_sub(before.ts_ms) > GROUP_MS
                 });
-            entry.first_of_minute =
-                entry.first_of_group || before.as_ref().is_none_or(|(.., minute)| *minute != entry.minute);
-            before = Some((entry.day, entry.from_id.clone(), entry.ts_ms, entry.minute.clone()));
+            entry.first_of_minute = entry.first_of_group || before.is_none_or(|before| before.minute != entry.minute);
         }
     }
 

@@ -1,8 +1,10 @@
 //! Which part of a conversation is loaded: pages in both directions, a jump into the middle, and far pages let go.
 
+use std::collections::HashSet;
+
 use subrosa_client_core::api::Message;
 
-use super::{Conversation, Edge, Hold, MAX_LOADED, NEAR_ROWS};
+use super::{Conversation, Edge, Hold, MAX_LOADED, NEAR_ROWS, Target};
 use crate::{model::entry::Entry, scroll, time::Clock};
 
 impl Conversation {
@@ -11,7 +13,7 @@ impl Conversation {
         self.newer == Edge::End
     }
 
-    /// A page around a message is on its way.
+    /// Another part is on its way.
     pub(crate) const fn jumping(&self) -> bool {
         self.jump.is_some()
     }
@@ -24,30 +26,66 @@ impl Conversation {
             self.to_middle = true;
             return false;
         }
-        self.jump = Some(id.to_owned());
+        self.jump = Some(Target::Message(id.to_owned()));
         true
     }
 
-    /// The part around a message could not be had.
-    pub(crate) fn give_up_jump(&mut self, id: &str) {
-        self.jump.take_if(|jump| jump == id);
+    /// Asks for the beginning, unless it is loaded. `false`: it is, and is in view.
+    pub(crate) fn jump_to_oldest(&mut self) -> bool {
+        if self.older == Edge::End {
+            self.jump = None;
+            self.go_to_begin();
+            return false;
+        }
+        // Asked once, however often the key is pressed.
+        self.jump.replace(Target::Oldest) != Some(Target::Oldest)
+    }
+
+    /// The part around a message, or the beginning, could not be had.
+    pub(crate) fn give_up_jump(&mut self, id: Option<&str>) {
+        self.arrive(id);
+    }
+
+    /// What was asked for is here. `false`: something else is wanted meanwhile.
+    fn arrive(&mut self, id: Option<&str>) -> bool {
+        let wanted = id.map_or(Target::Oldest, |id| Target::Message(id.to_owned()));
+        self.jump.take_if(|jump| *jump == wanted).is_some()
+    }
+
+    /// The first messages, which were asked for.
+    pub(crate) fn oldest(&mut self, messages: &[Message], more_after: bool, clock: &Clock) {
+        if !self.arrive(None) {
+            return;
+        }
+        self.show_part(messages, (false, more_after), clock);
+        if let Some(first) = self.entries.first() {
+            self.hold = Hold::At { id: first.id.clone(), row: 0 };
+            if self.selected.is_some() {
+                self.selected = Some(first.id.clone());
+            }
+        }
     }
 
     /// The part around a message that was asked for. `false`: something else is wanted meanwhile.
     pub(crate) fn around(&mut self, id: &str, messages: &[Message], more: (bool, bool), clock: &Clock) -> bool {
-        if self.jump.take_if(|jump| jump == id).is_none() {
+        if !self.arrive(Some(id)) {
             return false;
         }
+        self.show_part(messages, more, clock);
+        self.selected = Some(id.to_owned());
+        self.to_middle = true;
+        true
+    }
+
+    /// This part instead of what is loaded.
+    fn show_part(&mut self, messages: &[Message], more: (bool, bool), clock: &Clock) {
         self.entries = messages.iter().map(|message| Entry::new(message, clock)).collect();
         self.older = edge(more.0);
         self.newer = edge(more.1);
         self.loaded = true;
         self.to_unread = false;
         self.below = 0;
-        self.selected = Some(id.to_owned());
-        self.to_middle = true;
         self.mark_places();
-        true
     }
 
     /// A page before this message, which is the first loaded one unless something else was loaded meanwhile.
@@ -82,9 +120,10 @@ impl Conversation {
     }
 
     fn unknown(&self, messages: &[Message], clock: &Clock) -> Vec<Entry> {
+        let known: HashSet<&str> = self.entries.iter().map(|entry| entry.id.as_str()).collect();
         messages
             .iter()
-            .filter(|message| self.index(&message.id).is_none())
+            .filter(|message| !known.contains(message.id.as_str()))
             .map(|message| Entry::new(message, clock))
             .collect()
     }

@@ -95,7 +95,7 @@ pub struct ChatDraftParams {
     pub text: String,
 }
 
-/// Parameters of `history`: the newest page, or the one before, after or around a message (one of the three).
+/// Parameters of `history`: the newest page, the oldest, or the one before, after or around a message (one of them).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
@@ -113,6 +113,9 @@ pub struct HistoryParams {
     /// This message id in the middle, with what stands before and after it.
     #[serde(default)]
     pub around: Option<String>,
+    /// The beginning of the conversation.
+    #[serde(default)]
+    pub oldest: bool,
     /// Only what was written at or after this time.
     #[serde(default)]
     pub since_ms: Option<u64>,

@@ -162,19 +162,23 @@ impl Core {
             Ok((rows, more))
         };
         let (rows, more_before, more_after) = match (&params.before, &params.after, &params.around) {
+            (None, None, None) if params.oldest => {
+                let (rows, more) = take(None, Direction::After, limit)?;
+                (rows, false, more)
+            }
             (None, None, None) => {
                 let (rows, more) = take(None, Direction::Before, limit)?;
                 (rows, more, false)
             }
-            (Some(id), None, None) => {
+            (Some(id), None, None) if !params.oldest => {
                 let (rows, more) = take(Some(&self.place(&chat, id)?), Direction::Before, limit)?;
                 (rows, more, true)
             }
-            (None, Some(id), None) => {
+            (None, Some(id), None) if !params.oldest => {
                 let (rows, more) = take(Some(&self.place(&chat, id)?), Direction::After, limit)?;
                 (rows, true, more)
             }
-            (None, None, Some(id)) => {
+            (None, None, Some(id)) if !params.oldest => {
                 let middle = self.place(&chat, id)?;
                 let older = limit.saturating_sub(1).div_ceil(2);
                 let (mut rows, more_before) = take(Some(&middle), Direction::Before, older)?;
@@ -184,8 +188,11 @@ impl Core {
                 (rows, more_before, more_after)
             }
             _ => {
-                return Err(ApiError::new(ErrorKind::Usage, "a page is before, after or around a message")
-                    .hint("give one of them"));
+                return Err(ApiError::new(
+                    ErrorKind::Usage,
+                    "a page is the oldest, or before, after or around a message",
+                )
+                .hint("give one of them"));
             }
         };
         let messages = rows
