@@ -65,6 +65,18 @@ impl Account {
         Ok(account)
     }
 
+    /// An account that [`Account::init`] made below `root` earlier.
+    #[must_use]
+    pub fn existing(programs: &Programs, root: &Path, name: &str, id: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            home: root.join(name),
+            passphrase: root.join(format!("{name}.passphrase")),
+            id: id.to_owned(),
+            programs: programs.clone(),
+        }
+    }
+
     /// The account's directory.
     #[must_use]
     pub fn data(&self) -> PathBuf {

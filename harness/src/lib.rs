@@ -12,6 +12,7 @@ pub mod exposure;
 pub mod journal;
 pub mod keeper;
 pub mod kills;
+pub mod large;
 pub mod load;
 pub mod measure;
 pub mod needles;

@@ -33,6 +33,11 @@ impl Times {
         self.0.push(time);
     }
 
+    /// Adds all of another one.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+    }
+
     /// How many.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -13,6 +13,8 @@ pub mod account;
 pub mod accounts;
 pub mod api;
 pub mod backup;
+#[cfg(feature = "bulk")]
+pub mod bulk;
 pub mod clean;
 pub mod client;
 pub mod config;

@@ -74,6 +74,8 @@ use crate::{
     receipts, store,
 };
 
+#[cfg(feature = "bulk")]
+pub(crate) use self::queries::message_view;
 pub use self::siblings::{DeviceRequest, Provision};
 pub(crate) use self::{core::now_ms, queries::account_view};
 
