@@ -55,8 +55,10 @@ pub(crate) struct ChatList {
     /// The chats that are not shown now: the archived ones, or while those are shown, the others.
     others: Vec<Row>,
     archive: bool,
-    /// By id, so that it stays on the same chat when the order changes, also while somebody is about to press Enter.
+    /// By id, so that it stays on the same chat when the order changes.
     selected: Option<String>,
+    /// A person has chosen; until then the first one is selected.
+    chosen: bool,
     /// The first row in view.
     pub(crate) offset: usize,
     /// The engine has told them.
@@ -107,7 +109,7 @@ impl ChatList {
         self.archive = !self.archive;
         std::mem::swap(&mut self.rows, &mut self.others);
         self.offset = 0;
-        self.selected = None;
+        self.chosen = false;
         self.keep_selection();
     }
 
@@ -211,7 +213,7 @@ impl ChatList {
     }
 
     fn keep_selection(&mut self) {
-        let known = self.selected.as_deref().is_some_and(|id| self.is_shown(id));
+        let known = self.chosen && self.selected.as_deref().is_some_and(|id| self.is_shown(id));
         if !known {
             self.selected = self.rows.first().map(|row| row.id.clone());
         }
@@ -229,6 +231,7 @@ impl ChatList {
     pub(crate) fn select(&mut self, id: &str) {
         if self.is_shown(id) {
             self.selected = Some(id.to_owned());
+            self.chosen = true;
         }
     }
 
@@ -237,6 +240,7 @@ impl ChatList {
         let Some(last) = self.rows.len().checked_sub(1) else { return };
         let at = self.selected_index().unwrap_or(0).saturating_add_signed(by).min(last);
         self.selected = Some(self.rows[at].id.clone());
+        self.chosen = true;
     }
 
     /// The chat so many rows after this one, going round.
