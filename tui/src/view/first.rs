@@ -240,11 +240,14 @@ pub(super) fn draw_words(frame: &mut Frame<'_>, app: &App, words: &Words) -> Opt
     } else {
         lines.extend(wrapped("Write them down on paper: they are shown this once.", columns, theme.text));
     }
+    let hidden = super::gate::mask(app).repeat(6);
     for row in 0..rows {
         let mut spans = Vec::new();
         for (column, word) in list.iter().skip(row * per_row).take(per_row).enumerate() {
             spans.push(Span::styled(format!("{:>2} ", row * per_row + column + 1), theme.dim));
-            spans.push(Span::styled(pad(word, CELL - 3), theme.strong));
+            // While one of them is asked for, they are on paper or they are not.
+            let word = if words.asking { hidden.as_str() } else { word };
+            spans.push(Span::styled(pad(word, CELL - 3), if words.asking { theme.dim } else { theme.strong }));
         }
         lines.push(Line::from(spans));
     }
@@ -260,13 +263,18 @@ pub(super) fn draw_words(frame: &mut Frame<'_>, app: &App, words: &Words) -> Opt
         cursor = at.map(|at| (width(&question) + at, lines.len()));
         lines.push(Line::from(vec![Span::styled(question, theme.accent), value]));
         if words.wrong {
-            lines.push(Line::styled("That is another word: look again.", theme.error));
+            lines.push(Line::styled("That is another word: look at your paper again.", theme.error));
         } else if words.confirmed && words.opened.is_none() {
             lines.push(Line::styled("opening the account …", theme.dim));
         }
     }
     let inside = page(frame, app, "Your recovery words", lines);
     let go_on = if words.asking { "go on" } else { "I have written them down" };
-    foot(frame, app, &[(Command::Confirm, go_on), (Command::QuitTwice, "leave")]);
+    let mut keys = vec![(Command::Confirm, go_on)];
+    if words.asking && !words.confirmed {
+        keys.push((Command::Back, "see them again"));
+    }
+    keys.push((Command::QuitTwice, "leave"));
+    foot(frame, app, &keys);
     cursor.map(|(x, y)| position(inside, x, y))
 }

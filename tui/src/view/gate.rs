@@ -159,9 +159,14 @@ fn draw_choose(frame: &mut Frame<'_>, app: &App, choose: &Choose) {
     );
 }
 
+/// What stands for a character that must not be seen.
+pub(super) const fn mask(app: &App) -> &'static str {
+    if app.theme.signs.unicode { "•" } else { "*" }
+}
+
 /// Dots for what is typed; where the cursor is.
 pub(super) fn dots(app: &App, count: usize) -> (String, usize) {
-    let sign = if app.theme.signs.unicode { "•" } else { "*" };
+    let sign = mask(app);
     let shown = count.min(DOTS);
     (sign.repeat(shown), shown)
 }
