@@ -3,7 +3,10 @@
 //! The load measurement needs many devices and no stores. Signatures and seals are the project's own
 //! cryptography, so that envelopes are as real as those of the engine.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -21,7 +24,7 @@ use subrosa_wire::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -57,8 +60,16 @@ impl Device {
     /// # Errors
     /// The relay refuses or does not answer.
     pub async fn register(authority: &str, handle: &str) -> Result<Self> {
+        Self::register_from(Ipv4Addr::LOCALHOST, authority, handle).await
+    }
+
+    /// Registers from one of this machine's addresses: limits are by address.
+    ///
+    /// # Errors
+    /// As [`Device::register`].
+    pub async fn register_from(source: Ipv4Addr, authority: &str, handle: &str) -> Result<Self> {
         let (device, register) = Self::registration(authority, handle)?;
-        ask(authority, &register).await?;
+        ask(source, authority, &register).await?;
         Ok(device)
     }
 
@@ -178,7 +189,15 @@ impl Device {
 }
 
 /// Asks one question over HTTP/1.1, one connection each.
-async fn ask<C: HttpCall>(authority: &str, question: &C) -> Result<C::Answer> {
+/// Connects from one of this machine's addresses.
+pub(crate) async fn connect_from(source: Ipv4Addr, authority: &str) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
+    Ok(socket.connect(authority.parse()?).await?)
+}
+
+async fn ask<C: HttpCall>(source: Ipv4Addr, authority: &str, question: &C) -> Result<C::Answer> {
     let body = question.encode();
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -186,11 +205,11 @@ async fn ask<C: HttpCall>(authority: &str, question: &C) -> Result<C::Answer> {
         body.len()
     );
     let exchange = async {
-        let mut stream = TcpStream::connect(authority).await?;
+        let mut stream = connect_from(source, authority).await?;
         stream.write_all(&[head.as_bytes(), &body].concat()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+        anyhow::Ok(answer)
     };
     let answer = soon(exchange).await??;
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").context("no HTTP answer")?;

@@ -232,7 +232,7 @@ async fn guess(victim: &Victim, source: Ipv4Addr) -> Result<()> {
 
 /// A mailbox whose owner asks for everything and reads nothing.
 async fn stuck(victim: &Victim, source: Ipv4Addr) -> Result<()> {
-    let own = Device::register(&victim.authority, &name()).await?;
+    let own = Device::register_from(source, &victim.authority, &name()).await?;
     let mut socket = own.open_mailbox(&victim.authority).await?;
     let mut stream = upgrade(source, &victim.authority, "/v1/submit").await?;
     stream.write_all(&frame(0x82, &SubmitClientFrame::Hello(vec![1]).encode())).await?;
@@ -248,7 +248,7 @@ async fn stuck(victim: &Victim, source: Ipv4Addr) -> Result<()> {
 
 /// Valid messages to an account of the attacker's own, as fast as the relay takes them.
 async fn flood(victim: &Victim, source: Ipv4Addr) -> Result<()> {
-    let own = Device::register(&victim.authority, &name()).await?;
+    let own = Device::register_from(source, &victim.authority, &name()).await?;
     drop(own.open_mailbox(&victim.authority).await?);
     let mut stream = upgrade(source, &victim.authority, "/v1/submit").await?;
     stream.write_all(&frame(0x82, &SubmitClientFrame::Hello(vec![1]).encode())).await?;

@@ -1,28 +1,23 @@
 //! Plain connections from chosen addresses, and just enough HTTP and WebSocket to misuse both.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use subrosa_wire::limits::MAX_MAILBOX_FRAME_BYTES;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     time::timeout,
 };
+
+use crate::relay_client::connect_from;
 
 /// Nobody waits longer for an answer while attacking.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Connects from `source`.
 pub(super) async fn connect(source: Ipv4Addr, authority: &str) -> Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
-    let to: SocketAddr = authority.parse()?;
-    Ok(timeout(PATIENCE, socket.connect(to)).await??)
+    timeout(PATIENCE, connect_from(source, authority)).await?
 }
 
 /// Upgrades to a WebSocket.
