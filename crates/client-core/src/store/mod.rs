@@ -81,6 +81,8 @@ pub(crate) fn open_raw(path: &Path, key: &[u8; 32], create: bool) -> Result<Conn
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
+    // Without OpenSSL's handler at the end of the process: it frees what threads that still close a store use.
+    openssl_sys::init();
     let db = Connection::open_with_flags(path, flags)?;
     // The raw key skips SQLCipher's own key derivation; it must be the first statement.
     let key = Zeroizing::new(hex::encode(key));

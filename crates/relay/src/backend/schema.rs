@@ -176,6 +176,8 @@ pub(super) fn open(
         .map_err(|source| RelayError::DataDir { path: path.to_owned(), source })?
         .len();
     let sql = |error| explain(path, error);
+    // Without OpenSSL's handler at the end of the process: it frees what threads that still close a database use.
+    openssl_sys::init();
     let mut db = Connection::open(path).map_err(sql)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     if size > 0 {
@@ -283,6 +285,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, RelayError> {
 pub(super) fn open_aside(path: &Path) -> Result<Connection, RelayError> {
     let sql = |error| explain(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    openssl_sys::init();
     let db = Connection::open_with_flags(path, flags).map_err(sql)?;
     db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     Ok(db)
