@@ -1,8 +1,12 @@
 //! The terminal: taken over and given back in pairs, whatever ends the program.
 
 use std::{
+    cell::Cell,
     io::{self, BufWriter, Stdout, Write as _},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -44,6 +48,30 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Something panicked, on whatever thread: the terminal was given back, and the report stands on it.
 static PANICKED: Event = Event::const_new();
 
+/// Held while a frame is written: a report of another thread waits for its end, so that no frame comes over it.
+static FRAME: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// This thread holds [`FRAME`].
+    static DRAWS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A thread that writes a frame.
+struct Drawing;
+
+impl Drawing {
+    fn begin() -> Self {
+        DRAWS.set(true);
+        Self
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        DRAWS.set(false);
+    }
+}
+
 /// The terminal in its drawing state; given back when dropped.
 pub(crate) struct Screen {
     terminal: Terminal<Backend<BufWriter<Stdout>>>,
@@ -59,7 +87,9 @@ impl Screen {
     pub(crate) fn open(mouse: bool, hyperlinks: bool) -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            let written = (!DRAWS.get()).then(|| FRAME.lock().unwrap_or_else(PoisonError::into_inner));
             give_back();
+            drop(written);
             before(panic);
             PANICKED.notify_one();
         }));
@@ -84,6 +114,8 @@ impl Screen {
     }
 
     pub(crate) fn draw(&mut self, app: &App) -> io::Result<()> {
+        let _one = FRAME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _drawing = Drawing::begin();
         if !taken() {
             return Ok(());
         }
