@@ -109,16 +109,22 @@ fn word(terminal: &Terminal, number: usize) -> String {
     found.unwrap_or_else(|| panic!("word {number}: {terminal}"))
 }
 
+/// The interface with Ben's chat open.
+fn writing_to_ben(ana: &Account) -> Result<Terminal> {
+    let mut terminal = Terminal::start(program(&ana.home()), 100, 30)?;
+    terminal.wait_for("ben")?;
+    terminal.send(keys::ENTER)?;
+    terminal.wait_for("INSERT")?;
+    Ok(terminal)
+}
+
 #[test]
 fn when_the_owner_is_killed_nothing_is_lost_and_nothing_sent_twice() -> Result<()> {
     let (_relay, ana, ben) = two_people(ASKS);
     let owner = daemon(&ana);
     let hears = ben.listen(&[]);
     // Somebody else runs the engine: no question.
-    let mut terminal = Terminal::start(program(&ana.home()), 100, 30)?;
-    terminal.wait_for("ben")?;
-    terminal.send(keys::ENTER)?;
-    terminal.wait_for("INSERT")?;
+    let mut terminal = writing_to_ben(&ana)?;
     terminal.send("before\r")?;
     assert_eq!(next_message(&hears).1, "before");
     // Stopped, it takes the message and does not answer; killed, it never will.
@@ -150,10 +156,7 @@ fn the_question_goes_away_when_another_process_runs_the_account() -> Result<()> 
     let (_relay, ana, ben) = two_people(ASKS);
     let owner = daemon(&ana);
     let hears = ben.listen(&[]);
-    let mut terminal = Terminal::start(program(&ana.home()), 100, 30)?;
-    terminal.wait_for("ben")?;
-    terminal.send(keys::ENTER)?;
-    terminal.wait_for("INSERT")?;
+    let mut terminal = writing_to_ben(&ana)?;
     drop(owner);
     terminal.wait_for("Taking over")?;
     // Nobody holds the account while a person is asked.
@@ -170,10 +173,7 @@ fn an_account_with_a_key_file_is_taken_over_without_a_question() -> Result<()> {
     let key = place.path().join("key");
     let (_relay, ana, ben) = two_people(&["--new-key-file", key.to_str().unwrap()]);
     let owner = daemon(&ana);
-    let mut terminal = Terminal::start(program(&ana.home()), 100, 30)?;
-    terminal.wait_for("ben")?;
-    terminal.send(keys::ENTER)?;
-    terminal.wait_for("INSERT")?;
+    let mut terminal = writing_to_ben(&ana)?;
     drop(owner);
     wait_for_engine(&ana, "tui");
     ben.run(&["send", "ana", "-m", "is anybody there?", "--wait", "delivered"]).line();

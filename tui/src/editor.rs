@@ -268,6 +268,40 @@ impl Editor {
     }
 }
 
+/// For property tests and fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+impl Editor {
+    /// The act of a number; `false`: none has it.
+    pub(crate) fn act(&mut self, number: u8, columns: usize) -> bool {
+        match number {
+            0 => self.left(),
+            1 => self.right(),
+            2 => self.word_left(),
+            3 => self.word_right(),
+            4 => self.home(),
+            5 => self.end(),
+            6 => self.backspace(),
+            7 => self.delete(),
+            8 => self.delete_word(),
+            9 => self.delete_to_begin(),
+            10 => self.delete_to_end(),
+            11 => drop(self.up(columns)),
+            12 => drop(self.down(columns)),
+            13 => self.undo(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The cursor stands between characters, and on the screen.
+    pub(crate) fn check(&self, columns: usize) {
+        let (at, text) = (self.cursor(), self.text());
+        assert!(at == text.len() || text.grapheme_indices(true).any(|(begin, _)| begin == at), "{at} in {text:?}");
+        let (row, column) = self.position(columns);
+        assert!(row < self.rows(columns).len() && column <= columns);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -348,27 +382,10 @@ mod tests {
         ) {
             let mut editor = Editor::default();
             for (step, text) in steps {
-                match step {
-                    0 => editor.left(),
-                    1 => editor.right(),
-                    2 => editor.word_left(),
-                    3 => editor.word_right(),
-                    4 => editor.home(),
-                    5 => editor.end(),
-                    6 => editor.backspace(),
-                    7 => editor.delete(),
-                    8 => editor.delete_word(),
-                    9 => editor.delete_to_begin(),
-                    10 => editor.delete_to_end(),
-                    11 => { editor.up(columns); }
-                    12 => { editor.down(columns); }
-                    13 => editor.undo(),
-                    _ => { editor.insert(&text); }
+                if !editor.act(step, columns) {
+                    editor.insert(&text);
                 }
-                let at = editor.cursor();
-                prop_assert!(at == editor.text().len() || editor.text().grapheme_indices(true).any(|(begin, _)| begin == at));
-                let (row, column) = editor.position(columns);
-                prop_assert!(row < editor.rows(columns).len() && column <= columns);
+                editor.check(columns);
             }
         }
     }

@@ -104,29 +104,12 @@ pub fn editor(data: &[u8]) {
     for act in acts.iter().take(400) {
         let before = editor.text().to_owned();
         match act {
-            0 => editor.left(),
-            1 => editor.right(),
-            2 => editor.word_left(),
-            3 => editor.word_right(),
-            4 => editor.home(),
-            5 => editor.end(),
-            6 => editor.backspace(),
-            7 => editor.delete(),
-            8 => editor.delete_word(),
-            9 => editor.delete_to_begin(),
-            10 => editor.delete_to_end(),
-            11 => drop(editor.up(columns)),
-            12 => drop(editor.down(columns)),
-            13 => editor.undo(),
+            act if editor.act(*act, columns) => {}
             14 => drop(editor.insert_line(PIECES[PIECES.len() - 4])),
             15 => editor = Editor::with(editor.text()),
             _ => drop(editor.insert(PIECES[usize::from(*act) % PIECES.len()])),
         }
-        let at = editor.cursor();
-        let boundary = editor.text().grapheme_indices(true).any(|(begin, _)| begin == at) || at == editor.text().len();
-        assert!(boundary, "{at} in {:?}", editor.text());
-        let (row, column) = editor.position(columns);
-        assert!(row < editor.rows(columns).len() && column <= columns);
+        editor.check(columns);
         assert_eq!(clean_text(editor.text()), editor.text());
         if editor.text() != before && !matches!(act, 13 | 15) {
             let mut back = editor.clone();
