@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     if let Some(code) = complete::answer_shell() {
         return code;
     }
+    output::no_colour_if_dumb();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),

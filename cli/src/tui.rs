@@ -8,12 +8,11 @@ use std::{
 use subrosa_client_core::{ApiError, ErrorKind};
 use subrosa_tui::{Config, Ending, Options, Welcome};
 
-use crate::{Context, account::accounts, door::AccountDoor, errors::Failure};
+use crate::{Context, account::accounts, door::AccountDoor, errors::Failure, output::is_dumb};
 
 /// Both ends are a person's terminal that can be drawn on.
 pub(crate) fn can_draw() -> bool {
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb()
 }
 
 /// Opens the interface, which makes, chooses and opens the account itself, until the person leaves.

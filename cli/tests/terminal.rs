@@ -220,7 +220,7 @@ fn a_dumb_terminal_is_not_drawn_on() -> Result<()> {
 
     let place = tempfile::tempdir().unwrap();
     let mut demo = on_a_terminal();
-    demo.arg("demo").env("TMPDIR", place.path()).env("HOME", place.path()).env("TERM", "dumb");
+    demo.arg("demo").env("TMPDIR", place.path()).env("HOME", place.path()).env("TERM", "dumb").env("CI", "true");
     let mut terminal = Terminal::start(demo, 80, 24)?;
     assert!(terminal.wait_end()?.success(), "{terminal}");
     assert!(!terminal.raw().contains(&0x1b), "the script: {terminal}");

@@ -99,6 +99,19 @@ impl Output {
     }
 }
 
+/// Whether the terminal says of itself that it understands no escape sequences.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Switches colours off for the whole process where the terminal has none, whatever settings
+/// say: with the variable `CI` the crate that decides would take a dumb terminal for one with colours.
+pub(crate) fn no_colour_if_dumb() {
+    if is_dumb() {
+        ColorChoice::Never.write_global();
+    }
+}
+
 /// A line on stderr, without colours where it has none. That nobody reads it is no reason to fail.
 pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");

@@ -58,11 +58,10 @@ enum Shown {
 impl Output {
     /// Work begins. `id` names it to programs, `text` to people ("writing the backup"). Call it on the runtime.
     pub(crate) fn progress(&self, id: &'static str, text: &str) -> Progress {
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let shown = match (self.quiet, self.json) {
             (true, _) => Shown::No,
             (false, true) => Shown::Lines,
-            (false, false) if std::io::stderr().is_terminal() && !dumb => Shown::Drawn,
+            (false, false) if std::io::stderr().is_terminal() && !super::is_dumb() => Shown::Drawn,
             (false, false) => Shown::No,
         };
         Progress::begin(id, text, shown, self.ticks)

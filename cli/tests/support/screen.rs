@@ -10,9 +10,17 @@ use super::{Account, Relay, Running, connect, run, subrosa};
 /// The program on a terminal that says nothing about itself but its type.
 pub fn on_a_terminal() -> Command {
     let mut command = subrosa();
-    for name in
-        ["COLORTERM", "COLORFGBG", "TERM_PROGRAM", "TMUX", "SSH_TTY", "CLICOLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"]
-    {
+    for name in [
+        "CI",
+        "COLORTERM",
+        "COLORFGBG",
+        "TERM_PROGRAM",
+        "TMUX",
+        "SSH_TTY",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "RUST_BACKTRACE",
+    ] {
         command.env_remove(name);
     }
     command.env("TERM", "xterm-256color").env("TZ", "UTC");
