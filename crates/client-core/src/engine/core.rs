@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -286,14 +286,39 @@ enum Command {
 /// Sends commands to the core's thread.
 #[derive(Clone)]
 pub(crate) struct CoreHandle {
+    running: Arc<Running>,
+}
+
+/// The queue closes before its thread is waited for: the order of these fields.
+struct Running {
     commands: mpsc::Sender<Command>,
+    thread: CoreThread,
+}
+
+/// Waits for the thread when it goes. No process may end while a store closes: SQLCipher's handler at the exit frees the heap
+/// in which the keys lie that the closing wipes.
+struct CoreThread(Mutex<Option<JoinHandle<()>>>);
+
+impl CoreThread {
+    fn join(&self) {
+        let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The core's own thread can drop the last handle, with a command that held one.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // A panic there has been told to whoever waited for an answer.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for CoreThread {
+    fn drop(&mut self) {
+        self.join();
+    }
 }
 
 impl CoreHandle {
-    /// Starts the core's thread. It ends at [`CoreHandle::stop`] or when the last handle is dropped. Whoever leaves the process
-    /// has to join it first: a thread that used the store still cleans up after OpenSSL while it ends, and doing that while
-    /// OpenSSL's own exit handler runs frees memory twice.
-    pub(super) fn start(mut core: Core) -> Result<(Self, JoinHandle<()>), ApiError> {
+    /// Starts the core's thread. It ends at [`CoreHandle::stop`] or when the last handle is dropped; both wait for it.
+    pub(super) fn start(mut core: Core) -> Result<Self, ApiError> {
         let (commands, mut queue) = mpsc::channel::<Command>(CORE_QUEUE);
         let thread = std::thread::Builder::new()
             .name("subrosa-core".into())
@@ -303,7 +328,7 @@ impl CoreHandle {
                 }
             })
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("no thread for the engine: {error}")))?;
-        Ok((Self { commands }, thread))
+        Ok(Self { running: Arc::new(Running { commands, thread: CoreThread(Mutex::new(Some(thread))) }) })
     }
 
     /// Runs `f` on the core and returns its result.
@@ -317,7 +342,7 @@ impl CoreHandle {
             // A caller that has gone away does not want the answer; the change stands.
             let _ = reply.send(f(core));
         });
-        self.commands.send(Command::Run(work)).await.map_err(|_| gone())?;
+        self.running.commands.send(Command::Run(work)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -330,9 +355,12 @@ impl CoreHandle {
         self.run(move |core| core.once(request.as_ref(), f)).await
     }
 
-    /// Ends the core's thread after the commands before this one.
+    /// Ends the core's thread after the commands before this one and waits until the store is closed.
     pub(super) async fn stop(&self) {
         // A closed queue means that it has ended already.
-        let _ = self.commands.send(Command::Stop).await;
+        let _ = self.running.commands.send(Command::Stop).await;
+        let running = Arc::clone(&self.running);
+        // Fails only if the runtime ends meanwhile; then the last handle waits.
+        let _ = tokio::task::spawn_blocking(move || running.thread.join()).await;
     }
 }

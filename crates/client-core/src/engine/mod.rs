@@ -37,8 +37,7 @@ mod waiting;
 use std::{
     collections::HashSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -101,7 +100,6 @@ struct Inner {
     signals: Arc<Signals>,
     stop: CancellationToken,
     tracker: TaskTracker,
-    core_thread: Mutex<Option<JoinHandle<()>>>,
     /// For readers beside the core: a backup reads for long, and nobody is to wait for it.
     store: PathBuf,
     key: Arc<StoreKey>,
@@ -136,7 +134,7 @@ impl Engine {
         let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
         let http = Http::new(network.clone());
         let proxy = network.proxy_shown();
-        let (core, core_thread) = CoreHandle::start(core)?;
+        let core = CoreHandle::start(core)?;
 
         let stop = CancellationToken::new();
         let tracker = TaskTracker::new();
@@ -165,7 +163,6 @@ impl Engine {
         tracker.spawn(dispatcher.run());
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
         tracker.spawn(upkeep(core.clone(), stop.clone()));
-        let core_thread = Mutex::new(Some(core_thread));
         Ok(Self {
             inner: Arc::new(Inner {
                 core,
@@ -176,7 +173,6 @@ impl Engine {
                 signals,
                 stop,
                 tracker,
-                core_thread,
                 store: store_path,
                 key: store_key,
             }),
@@ -191,12 +187,7 @@ impl Engine {
         inner.tracker.close();
         inner.tracker.wait().await;
         inner.handle.shutdown().await;
-        let thread = inner.core_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         inner.core.stop().await;
-        if let Some(thread) = thread {
-            // The store is closed then. A panic there has been told to whoever waited for an answer.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
     }
 
     /// Waits until the relay has everything it must know of us, or the connection fails, or time is up.

@@ -72,6 +72,24 @@ fn long(mark: &str) -> String {
     mark.repeat(50_000 / mark.len())
 }
 
+/// A store that closes while its process ends dies by SQLCipher's handler at the exit.
+#[test]
+fn an_engine_that_nobody_ended_has_closed_its_store_when_its_runtime_has_gone() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let alice = runtime.block_on(async {
+        let relay = TestRelay::start().await;
+        Person::new(&relay, "alice").await
+    });
+    let store = crate::home::Home::at(alice.dir.path()).store();
+    let log = store.with_extension("db-wal");
+    assert!(log.exists());
+    let Person { engine, dir, .. } = alice;
+    drop(engine);
+    drop(runtime);
+    assert!(store.exists() && dir.path().exists());
+    assert!(!log.exists(), "the last to close the store removes its log");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_a_message_changes_nothing_and_passes() {
     let relay = TestRelay::start().await;
