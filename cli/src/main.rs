@@ -79,11 +79,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if !matches!(verb, args::Verb::Relay(_)) && !draws(&verb) {
         log_to_stderr(global.verbose);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
-        .enable_all()
-        .build()
-        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("cannot start: {error}")))?;
+    let runtime = match &verb {
+        args::Verb::Relay(_) => subrosa_relay::runtime(),
+        _ => tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build(),
+    };
+    let runtime = runtime.map_err(|error| ApiError::new(ErrorKind::Failed, format!("cannot start: {error}")))?;
     let result = runtime.block_on(async {
         let interrupt = Interrupt::install()
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("cannot wait for signals: {error}")))?;

@@ -10,7 +10,7 @@ use subrosa_harness::attack::{KINDS, MEMORY_BOUND_KIB, Plan, run};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_goes_on_under_every_attack_at_once() {
     let root = tempfile::tempdir().unwrap();
-    let plan = Plan { messages: 400, pace: Duration::from_millis(20), hosts: 1, apart: false };
+    let plan = Plan { messages: 400, pace: Duration::from_millis(20), kinds: Vec::new(), hosts: 1, apart: false };
     // Fails if a message is refused, lost or out of order, or a newcomer is not served afterwards.
     let report = run(&plan, root.path()).await.unwrap();
     assert_eq!((report.quiet.count(), report.attacked.count()), (400, 400));

@@ -44,7 +44,7 @@ pub use backend::copies::{backup, restore};
 pub use config::{Config, LogFormat, RelayError, Synchronous};
 pub use limits::{Rate, RateLimits};
 pub use registration::RegistrationMode;
-pub use serve::{ServeArgs, init_logging, serve, serve_with};
+pub use serve::{ServeArgs, init_logging, runtime, serve, serve_with};
 pub use server::{Relay, run};
 pub use settings::{Flags, SettingError};
 pub use tls::{AcmeSettings, Tls};

@@ -1,6 +1,8 @@
 //! A connection's bytes: read no faster than its share, and closed when the peer takes none.
 //!
 //! Reading is delayed, never refused: who sends faster than its share waits in its own socket buffer.
+//! A connection that always has more to say lets others have their turn after some thousand bytes: what is done with one of them can be
+//! a hundred microseconds of work, and a runtime that is busy with one connection does not see that another has something.
 //! The deadline for writing holds for everything that is written: TLS, answers and frames.
 
 use std::{
@@ -19,6 +21,9 @@ use tokio::{
 
 use crate::{frames::FrameMemory, limiter::Meter};
 
+/// Bytes that are read before others have their turn: a dozen messages, or a thousand frames of nothing; about 0.1 ms.
+const TURN_BYTES: usize = 8 * 1024;
+
 /// See the module. An idle one costs a hundred bytes: timers exist only while something waits.
 pub(crate) struct Metered<S> {
     stream: S,
@@ -26,6 +31,8 @@ pub(crate) struct Metered<S> {
     /// Of the connection's address, if that is known at this level.
     shared: Option<Arc<Meter>>,
     memory: Arc<FrameMemory>,
+    /// Bytes read since others had their turn.
+    turn: usize,
     /// Reading goes on when it ends.
     pause: Option<Pin<Box<Sleep>>>,
     /// Writing is given up when it ends.
@@ -41,7 +48,7 @@ impl<S> Metered<S> {
         memory: Arc<FrameMemory>,
         write_timeout: Duration,
     ) -> Self {
-        Self { stream, own, shared, memory, pause: None, stalled: None, write_timeout }
+        Self { stream, own, shared, memory, turn: 0, pause: None, stalled: None, write_timeout }
     }
 
     fn count(&mut self, bytes: usize) {
@@ -73,9 +80,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
+        if self.turn >= TURN_BYTES {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if result.is_pending() {
+            self.turn = 0;
+        }
+        ready!(result)?;
         let read = buf.filled().len() - before;
+        self.turn += read;
         self.count(read);
         if !self.memory.read(read) {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, "too much of unfinished frames")));
@@ -139,6 +156,24 @@ mod tests {
             near.read_exact(&mut bytes).await.unwrap();
         }
         assert!(began.elapsed() >= Duration::from_millis(40), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn who_always_has_more_to_say_lets_others_have_their_turn() {
+        let (mut far, near) = tokio::io::duplex(1 << 20);
+        let mut near = Metered::new(near, Meter::new(PLENTY), None, memory(), Duration::from_secs(10));
+        far.write_all(&[1; 4 * TURN_BYTES]).await.unwrap();
+        let mut read = 0;
+        let mut bytes = [0; 1024];
+        loop {
+            let mut reading = std::pin::pin!(near.read(&mut bytes));
+            match futures_util::poll!(&mut reading) {
+                Poll::Ready(count) => read += count.unwrap(),
+                Poll::Pending => break,
+            }
+        }
+        assert_eq!(read, TURN_BYTES, "everything is there, and yet");
+        near.read_exact(&mut [0; 3 * TURN_BYTES]).await.unwrap();
     }
 
     #[tokio::test]

@@ -71,6 +71,18 @@ pub(crate) fn complete(resolved: Resolved) -> Result<Settings, SettingError> {
     Ok(settings)
 }
 
+/// Tasks that a worker runs before it looks again whether sockets have something new. With the runtime's own 61 a flood, whose tasks
+/// always have something to do, keeps everybody else's messages unseen for milliseconds.
+const EVENT_INTERVAL: u32 = 8;
+
+/// The runtime that a relay is to run on.
+///
+/// # Errors
+/// The system gives no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().event_interval(EVENT_INTERVAL).enable_all().build()
+}
+
 /// Logs to stderr, at `info` or as `-v` and `SUBROSA_LOG` say. Does nothing if logging is set up already.
 pub fn init_logging(verbose: u8, format: LogFormat) {
     let level = match verbose {

@@ -49,20 +49,21 @@ pub struct Attackers {
 }
 
 impl Attackers {
-    /// Starts all kinds from `hosts` addresses each; `apart`: as a process at the lowest priority, by
+    /// Starts the named kinds, all if none is named, from `hosts` addresses each; `apart`: as a process that gets only what the machine has left, by
     /// running this program again with `--attackers`.
     ///
     /// # Errors
     /// The process cannot be started.
-    pub async fn start(victim: Victim, hosts: u8, apart: bool) -> Result<Self> {
+    pub async fn start(victim: Victim, kinds: &[String], hosts: u8, apart: bool) -> Result<Self> {
         let counts: Arc<BTreeMap<_, _>> = Arc::new(KINDS.iter().map(|kind| (*kind, AtomicU64::new(0))).collect());
         let mut attackers = Self { tasks: JoinSet::new(), counts, process: None };
         if apart {
-            let child = Command::new("nice")
-                .args(["-n", "19"])
+            let child = Command::new("chrt")
+                .args(["--idle", "0"])
                 .arg(std::env::current_exe()?)
                 .args(["--hosts", &hosts.to_string(), "--attackers", &victim.authority])
                 .args(["--victim", &victim.account.to_string()])
+                .args(kinds.iter().map(|kind| format!("--only={kind}")))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
@@ -71,7 +72,8 @@ impl Attackers {
             attackers.process = Some(child);
             return Ok(attackers);
         }
-        for (place, kind) in KINDS.into_iter().enumerate() {
+        let chosen = |kind: &str| kinds.is_empty() || kinds.iter().any(|name| name == kind);
+        for (place, kind) in KINDS.into_iter().enumerate().filter(|(_, kind)| chosen(kind)) {
             for host in 1..=hosts {
                 let network = u8::try_from(place + 2).unwrap_or(u8::MAX);
                 let source = Ipv4Addr::new(127, 0, network, host);

@@ -130,9 +130,11 @@ pub struct Plan {
     pub messages: u64,
     /// One message each.
     pub pace: Duration,
+    /// Kinds of attackers; none named means all.
+    pub kinds: Vec<String>,
     /// Addresses of each kind of attacker.
     pub hosts: u8,
-    /// Attackers are another process at the lowest priority, so that their own work is not what is measured.
+    /// Attackers are another process that gets only what the machine has left, so that their own work is not what is measured.
     pub apart: bool,
 }
 
@@ -147,7 +149,7 @@ pub async fn run(plan: &Plan, root: &Path) -> Result<Report> {
     let before = target.memory()?;
     let victim = Victim { authority: target.authority.clone(), account: people.receiver() };
     let (ticks, began) = (target.ticks()?, Instant::now());
-    let attackers = Attackers::start(victim, plan.hosts, plan.apart).await?;
+    let attackers = Attackers::start(victim, &plan.kinds, plan.hosts, plan.apart).await?;
     let attacked = talk(&mut people, plan.messages, plan.pace).await.context("under attack")?;
     let cores = (target.ticks()? - ticks) as f64 / 100.0 / began.elapsed().as_secs_f64();
     let after = target.memory()?;

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context, Result};
 use clap::Parser;
 use subrosa_harness::{
-    attack::{Attackers, MEMORY_BOUND_KIB, Plan, Question, Report, Target, Victim, probe, run},
+    attack::{Attackers, KINDS, MEMORY_BOUND_KIB, Plan, Question, Report, Target, Victim, probe, run},
     measure::{Times, machine},
 };
 use tokio::io::AsyncReadExt;
@@ -22,6 +22,9 @@ struct Arguments {
     /// Addresses of each kind of attacker.
     #[arg(long, default_value_t = 3)]
     hosts: u8,
+    /// Only these kinds of attackers, to find out which of them costs what.
+    #[arg(long, value_delimiter = ',', value_name = "KINDS", value_parser = KINDS)]
+    only: Vec<String>,
     /// Instead: whether refusals differ for an account that exists and one that does not, and how long they take, so many
     /// times each.
     #[arg(long, value_name = "TIMES")]
@@ -39,7 +42,7 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if let (Some(authority), Some(victim)) = (arguments.attackers, arguments.victim) {
         let victim = Victim { authority, account: victim.parse().ok().context("the victim is no account id")? };
-        let attackers = Attackers::start(victim, arguments.hosts, false).await?;
+        let attackers = Attackers::start(victim, &arguments.only, arguments.hosts, false).await?;
         let mut nothing = Vec::new();
         tokio::io::stdin().read_to_end(&mut nothing).await?;
         println!("{}", serde_json::to_string(&attackers.stop().await?)?);
@@ -47,9 +50,9 @@ async fn main() -> Result<ExitCode> {
     }
     let root = tempfile::Builder::new().prefix("subrosa-attack-").tempdir()?;
     let pace = Duration::from_millis(arguments.pace_ms);
-    let plan = Plan { messages: arguments.messages, pace, hosts: arguments.hosts, apart: true };
+    let plan = Plan { messages: arguments.messages, pace, kinds: arguments.only, hosts: arguments.hosts, apart: true };
     let build = if cfg!(debug_assertions) { "development" } else { "release" };
-    println!("machine         {}, {build} build", machine());
+    println!("machine         {}, {build} build, {}", machine(), scheduling()?);
     if let Some(rounds) = arguments.probe {
         let target = Target::start(root.path()).await?;
         for question in Question::ALL {
@@ -64,6 +67,14 @@ async fn main() -> Result<ExitCode> {
     let report = run(&plan, root.path()).await?;
     print(&plan, &report);
     Ok(if report.after.most_kib <= MEMORY_BOUND_KIB { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How the system shares its processors with this process and the relay that it starts. Attackers get what is left.
+fn scheduling() -> Result<&'static str> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The 41st field, the 39th behind the name: sched(7).
+    let policy = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(38)).context("no policy")?;
+    Ok(if policy == "0" { "ordinary scheduling" } else { "scheduled before the attackers" })
 }
 
 fn print(plan: &Plan, report: &Report) {

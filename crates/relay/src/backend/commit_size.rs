@@ -11,7 +11,7 @@ const LEAST: usize = 16;
 /// However fast: a row costs about 10 µs and a sync 100 µs and more, larger commits would hardly store more in a second.
 const MOST: usize = 256;
 /// A commit that others do not notice.
-const SHORT: Duration = Duration::from_millis(4);
+const SHORT: Duration = Duration::from_millis(2);
 /// On a disk that takes longer for the smallest commit: so many times that. Half of the time is then for the rows.
 const TIMES: u32 = 2;
 /// One small commit in so many decides what they usually take.

@@ -2,7 +2,7 @@
 //!
 //! Deficit round robin: each source has a queue of its own and in each turn a credit of [`QUANTUM`]. A source that had
 //! nothing queued comes before those that have (as in FQ-CoDel, RFC 8290), but such get only half of a batch: who sends a
-//! little now and then is in the next one, however much others have queued. Within a source the order is kept.
+//! little now and then is in the next one, however much others have queued, and that one is a small one. Within a source the order is kept.
 //!
 //! The queue is bounded by what is free in it ("dynamic thresholds"): a source may hold as much as is still free for
 //! others, so that one takes half of it, two take a third each, and there is always room for one more. Who has
@@ -21,6 +21,9 @@ use crate::lock::{lock, wait};
 
 /// Weight that a source may take in its turn. Small, so that a batch of 256 has room for thirty busy sources.
 const QUANTUM: usize = 8;
+
+/// Weight that busy sources may put beside somebody who sends a little: what shares a sync without making it longer.
+const BESIDE_FRESH: usize = 16;
 
 /// So long after two sources were seen, the next may come at any moment.
 const COMPANY: Duration = Duration::from_secs(1);
@@ -127,7 +130,7 @@ impl<K: Hash + Eq + Copy, T> Receiver<K, T> {
             queue = wait(&self.0.filled, queue);
         }
         let has_company = queue.company.is_some_and(|seen| seen.elapsed() < COMPANY);
-        let taken = queue.take(if has_company { weight } else { alone });
+        let taken = if has_company { queue.take(weight, BESIDE_FRESH) } else { queue.take(alone, usize::MAX) };
         queue.admit_all();
         (!taken.is_empty()).then_some(taken)
     }
@@ -311,7 +314,8 @@ impl<K: Hash + Eq + Copy, T> Queue<K, T> {
         }
     }
 
-    fn take(&mut self, most: usize) -> Vec<Entry<T>> {
+    /// What is next, up to a weight of `most`; beside somebody who sends a little no more than `beside` of those that have more.
+    fn take(&mut self, most: usize, beside: usize) -> Vec<Entry<T>> {
         let mut taken = Vec::new();
         let (mut weight, mut weight_of_fresh) = (0, 0);
         loop {
@@ -325,6 +329,11 @@ impl<K: Hash + Eq + Copy, T> Queue<K, T> {
             match next {
                 Some(next) if next <= source.credit => {
                     if !taken.is_empty() && weight + next > most {
+                        return taken;
+                    }
+                    // Who sends a little waits for all of this batch: others get into it only as far as that costs no time.
+                    let of_busy = weight - weight_of_fresh;
+                    if !is_fresh && weight_of_fresh > 0 && of_busy + next > weight_of_fresh.max(beside) {
                         return taken;
                     }
                     let Some(entry) = source.entries.pop_front() else { return taken };
@@ -370,7 +379,7 @@ mod tests {
     }
 
     fn taken(queue: &mut Numbers, weight: usize) -> Vec<u32> {
-        let taken = queue.take(weight);
+        let taken = queue.take(weight, BESIDE_FRESH);
         queue.admit_all();
         taken.into_iter().map(|entry| entry.value).collect()
     }
@@ -577,6 +586,17 @@ mod tests {
         assert_eq!(receiver.take(10, 100).unwrap().len(), 100);
         send(2, 1).await;
         assert_eq!(receiver.take(10, 100).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn who_sends_a_little_waits_for_little_of_others() {
+        let mut queue = Numbers::new(PLENTY);
+        (0..1_000).for_each(|number| assert!(queue.enter(1, entry(number, 1, 0)).is_none()));
+        taken(&mut queue, 64);
+        queue.enter(2, entry(1_000_000, 3, 0));
+        let batch = taken(&mut queue, 256);
+        assert_eq!((batch[0], batch.len()), (1_000_000, 1 + BESIDE_FRESH));
+        assert_eq!(taken(&mut queue, 256).len(), 256, "and then it is their turn again");
     }
 
     #[tokio::test]

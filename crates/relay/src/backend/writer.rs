@@ -33,11 +33,23 @@ use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock, metrics::Commi
 const QUEUE: Bounds = Bounds { entries: 4_096, bytes: INTAKE_BYTES };
 /// Rows of one commit while all comes from one address: nobody else waits for it.
 const LONE_WEIGHT: usize = 1_024;
-/// Pages the log grows by before the checkpointer is asked to move them: 4 MiB.
-const CHECKPOINT_PAGES: u64 = 1_000;
-/// Pages of the log (256 MiB) beyond which the writer checkpoints itself: without writers a
-/// checkpoint finishes, and the log starts again at its beginning.
-const FORCED_CHECKPOINT_PAGES: u64 = 64_000;
+/// How large the log may grow, in pages of 4 KiB.
+#[derive(Debug, Clone, Copy)]
+struct LogSize {
+    /// So much more, and the checkpointer is asked to move it.
+    moved: u64,
+    /// From here on the writer finishes a checkpoint itself: without writers it reaches the end, and the log starts again at
+    /// its beginning. In a log that grows each commit changes the file's size as well.
+    restart: u64,
+    /// But only if the checkpointer has left no more than this, so that it takes a few milliseconds.
+    rest: u64,
+    /// Or whatever is left.
+    forced: u64,
+}
+
+/// 32, 64, 2 and 256 MiB. Commits are slow while a checkpoint syncs, and a page that changed often is moved once: rare and large
+/// checkpoints are less of both (`docs/reliability.md`, attack).
+const LOG: LogSize = LogSize { moved: 8_000, restart: 16_000, rest: 500, forced: 64_000 };
 
 /// What an operation may fail with inside the transaction.
 #[derive(Debug)]
@@ -166,6 +178,16 @@ impl Writer {
     /// Starts writer and checkpointer. The receiver resolves when the writer has ended; the
     /// writer ends when every [`Writer`] is dropped and the queue is empty.
     pub(super) fn start(
+        db: Connection,
+        path: &Path,
+        min_free_bytes: u64,
+        metrics: CommitMetrics,
+    ) -> Result<(Self, StoreStopped), RelayError> {
+        Self::start_with(LOG, db, path, min_free_bytes, metrics)
+    }
+
+    fn start_with(
+        log: LogSize,
         mut db: Connection,
         path: &Path,
         min_free_bytes: u64,
@@ -182,7 +204,8 @@ impl Writer {
             Ok(())
         };
         db.wal_hook(Some(note)).map_err(std::io::Error::other)?;
-        let checkpointer = start_checkpointer(path)?;
+        let moved = Arc::new(AtomicU64::new(0));
+        let checkpointer = start_checkpointer(path, Arc::clone(&moved))?;
         let disk = File::open(path)?;
         thread::Builder::new().name("relay-writer".to_owned()).spawn(move || {
             let writing = Loop {
@@ -190,7 +213,10 @@ impl Writer {
                 operations,
                 checkpointer,
                 log_pages,
+                moved,
                 asked_at: 0,
+                restart_at: log.restart,
+                log,
                 disk,
                 min_free_bytes,
                 nearly_full: false,
@@ -240,8 +266,13 @@ struct Loop {
     checkpointer: SyncSender<()>,
     /// Pages in the log after the last commit. The log starts again at its beginning once it was moved completely.
     log_pages: Arc<AtomicU64>,
+    /// Pages of it that the checkpointer has moved.
+    moved: Arc<AtomicU64>,
+    log: LogSize,
     /// Pages in the log when the checkpointer was last asked.
     asked_at: u64,
+    /// Pages in the log at which the writer next tries to finish a checkpoint.
+    restart_at: u64,
     /// On the disk whose space counts.
     disk: File,
     min_free_bytes: u64,
@@ -370,18 +401,26 @@ impl Loop {
     /// Has the log moved into the database when it has grown enough.
     fn checkpoint(&mut self) -> Result<(), String> {
         let pages = self.log_pages.load(Ordering::Relaxed);
-        self.asked_at = self.asked_at.min(pages);
-        if pages - self.asked_at < CHECKPOINT_PAGES {
-            return Ok(());
+        if pages < self.asked_at {
+            // The log has started again.
+            self.moved.store(0, Ordering::Relaxed);
+            self.asked_at = 0;
+            self.restart_at = self.log.restart;
         }
-        self.asked_at = pages;
-        if pages >= FORCED_CHECKPOINT_PAGES {
+        let rest = pages.saturating_sub(self.moved.load(Ordering::Relaxed));
+        if pages >= self.restart_at && (rest <= self.log.rest || pages >= self.log.forced) {
+            // Somebody who reads may keep it from its end.
+            self.restart_at = pages + self.log.moved;
             match passive_checkpoint(&self.db) {
-                Ok(()) => return Ok(()),
+                Ok(_) => return Ok(()),
                 Err(error) if is_fatal(&error) => return Err(error.to_string()),
                 Err(error) => tracing::warn!(%error, "the log could not be checkpointed"),
             }
         }
+        if pages - self.asked_at < self.log.moved {
+            return Ok(());
+        }
+        self.asked_at = pages;
         match self.checkpointer.try_send(()) {
             // Full: it is at it already.
             Ok(()) | Err(TrySendError::Full(())) => Ok(()),
@@ -396,20 +435,22 @@ fn fail(batch: Vec<Box<dyn Operation>>, error: &rusqlite::Error) -> String {
     error.to_string()
 }
 
-/// Moves what can be moved without waiting for anybody.
-fn passive_checkpoint(db: &Connection) -> rusqlite::Result<()> {
-    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+/// Moves what can be moved without waiting for anybody; answers how many pages of the log have been moved by now.
+fn passive_checkpoint(db: &Connection) -> rusqlite::Result<u64> {
+    // Minus one while another checkpoint runs.
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok(row.get::<_, i64>(2)?.try_into().unwrap_or(0)))
 }
 
 /// The checkpoint's fsyncs happen on this thread and connection, so that no commit waits for them.
-fn start_checkpointer(path: &Path) -> Result<SyncSender<()>, RelayError> {
+fn start_checkpointer(path: &Path, moved: Arc<AtomicU64>) -> Result<SyncSender<()>, RelayError> {
     let db = schema::open_checkpointer(path)?;
     let (wanted, requests) = sync_channel::<()>(1);
     thread::Builder::new().name("relay-checkpoint".to_owned()).spawn(move || {
         while requests.recv().is_ok() {
-            // A full disk: the log keeps everything until there is space.
-            if let Err(error) = passive_checkpoint(&db) {
-                tracing::warn!(%error, "checkpointing failed");
+            match passive_checkpoint(&db) {
+                Ok(pages) => moved.store(pages, Ordering::Relaxed),
+                // A full disk: the log keeps everything until there is space.
+                Err(error) => tracing::warn!(%error, "checkpointing failed"),
             }
         }
     })?;
@@ -418,12 +459,18 @@ fn start_checkpointer(path: &Path) -> Result<SyncSender<()>, RelayError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::config::Synchronous;
 
-    fn start(dir: &Path) -> (Writer, StoreStopped) {
+    fn opened(dir: &Path) -> (Connection, PathBuf) {
         let path = dir.join(schema::FILE_NAME);
-        let (db, _) = schema::open(&path, Synchronous::Full, None, None).unwrap();
+        (schema::open(&path, Synchronous::Full, None, None).unwrap().0, path)
+    }
+
+    fn start(dir: &Path) -> (Writer, StoreStopped) {
+        let (db, path) = opened(dir);
         Writer::start(db, &path, 0, CommitMetrics::default()).unwrap()
     }
 
@@ -483,26 +530,43 @@ mod tests {
         assert!(matches!(writer.change(SOURCE, ROW, put("late")).await, Err(StoreError::Unavailable(_))));
     }
 
+    const SMALL_LOG: LogSize = LogSize { moved: 100, restart: 400, rest: 100, forced: 1_000 };
+
+    /// Changes a page of 4 KiB in so many commits.
+    async fn write(writer: &Writer, commits: u64) {
+        for _ in 0..commits {
+            let insert = |db: &Connection| {
+                db.prepare_cached("INSERT INTO body (refs, bytes) VALUES (1, ?1)")?.execute([&[7_u8; 3_000]])?;
+                Ok(())
+            };
+            writer.change(SOURCE, ROW, insert).await.unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn the_log_is_moved_into_the_database_while_writing_goes_on() {
         let dir = tempfile::tempdir().unwrap();
-        let (writer, _stopped) = start(dir.path());
-        let page = vec![7u8; 3_000];
-        for _ in 0..4 * CHECKPOINT_PAGES {
-            let page = page.clone();
-            let insert = move |db: &Connection| {
-                db.prepare_cached("INSERT INTO body (refs, bytes) VALUES (1, ?1)")?.execute([&page])?;
-                Ok(())
-            };
-            // Not awaited one by one: full commits.
-            drop(writer.enqueue(SOURCE, ROW, Kind::Other, insert).await.unwrap());
-        }
+        let (db, path) = opened(dir.path());
+        let log = LogSize { restart: u64::MAX, forced: u64::MAX, ..SMALL_LOG };
+        let (writer, _stopped) = Writer::start_with(log, db, &path, 0, CommitMetrics::default()).unwrap();
+        write(&writer, 2 * log.moved).await;
         // The checkpoint is made by another thread: go on writing until it is seen.
         let moved = async {
-            while std::fs::metadata(dir.path().join(schema::FILE_NAME)).unwrap().len() < 4 * 1024 * 1024 {
+            while std::fs::metadata(&path).unwrap().len() < log.moved * 4_096 {
                 writer.change(SOURCE, ROW, |_| Ok(())).await.unwrap();
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(20), moved).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_log_that_has_grown_starts_again_at_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, path) = opened(dir.path());
+        let (writer, _stopped) = Writer::start_with(SMALL_LOG, db, &path, 0, CommitMetrics::default()).unwrap();
+        // Each commit adds two pages or more: ten times what is enough, were it never to start again.
+        write(&writer, 10 * SMALL_LOG.forced / 2).await;
+        let log = std::fs::metadata(dir.path().join(format!("{}-wal", schema::FILE_NAME))).unwrap().len();
+        assert!(log < 2 * SMALL_LOG.forced * 4_096, "{log}");
     }
 }

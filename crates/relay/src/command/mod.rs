@@ -14,7 +14,7 @@ use std::{
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    serve::{ServeArgs, serve},
+    serve::{ServeArgs, runtime, serve},
     settings::{SettingError, time},
 };
 
@@ -325,7 +325,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.verb.unwrap_or(Verb::Serve(cli.serve)) {
-        Verb::Serve(args) => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(args)),
+        Verb::Serve(args) => runtime()?.block_on(serve(args)),
         Verb::Token { verb } => operate::token(verb),
         Verb::Account { verb } => operate::account(verb),
         Verb::Status(socket) => operate::status(&socket),
