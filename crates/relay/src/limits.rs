@@ -116,7 +116,8 @@ pub struct RateLimits {
     pub devices: Rate,
     /// `/v1/prekeys`. Asked once for each new session.
     pub prekeys: Rate,
-    /// Envelopes submitted (4 KiB of bodies count like one): a thousand a second of a relay that stores ten thousand.
+    /// Envelopes submitted (4 KiB of bodies count like one): 25 messages to a group of 256 with three devices each, or two seconds of all
+    /// that a relay stores; then a thousand a second of its ten thousand.
     pub submit: Rate,
     /// Envelopes refused because the capability was wrong. Honest clients meet a handful in a year.
     pub wrong_capabilities: Rate,
@@ -141,7 +142,7 @@ impl Default for RateLimits {
             resolve: Rate { burst: 60, per_minute: 60 },
             devices: Rate { burst: 600, per_minute: 1_200 },
             prekeys: Rate { burst: 600, per_minute: 600 },
-            submit: Rate { burst: 100_000, per_minute: 60_000 },
+            submit: Rate { burst: 20_000, per_minute: 60_000 },
             wrong_capabilities: Rate { burst: 1_000, per_minute: 600 },
             account: Rate { burst: 20_000, per_minute: 6_000 },
             capability: Rate { burst: 16_000, per_minute: 4_800 },

@@ -36,7 +36,7 @@ rates! {
     "rate-prekeys", prekeys: "Prekey bundles asked by an address",
         "Asked once for each new session.";
     "rate-submit", submit: "Envelopes of an address (4 KiB of bodies count like one)",
-        "A thousand a second of a relay that stores ten thousand.";
+        "25 messages to the largest group at once, then a thousand a second of a relay that stores ten thousand.";
     "rate-wrong-capabilities", wrong_capabilities: "Envelopes of an address refused for a wrong capability",
         "Honest clients meet a handful in a year.";
     "rate-account", account: "Envelopes stored for one account, whoever sends",
