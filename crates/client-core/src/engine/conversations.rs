@@ -161,24 +161,24 @@ impl Core {
             }
             Ok((rows, more))
         };
-        let (rows, more_before, more_after) = match (&params.before, &params.after, &params.around) {
-            (None, None, None) if params.oldest => {
+        let (rows, more_before, more_after) = match (params.oldest, &params.before, &params.after, &params.around) {
+            (true, None, None, None) => {
                 let (rows, more) = take(None, Direction::After, limit)?;
                 (rows, false, more)
             }
-            (None, None, None) => {
+            (false, None, None, None) => {
                 let (rows, more) = take(None, Direction::Before, limit)?;
                 (rows, more, false)
             }
-            (Some(id), None, None) if !params.oldest => {
+            (false, Some(id), None, None) => {
                 let (rows, more) = take(Some(&self.place(&chat, id)?), Direction::Before, limit)?;
                 (rows, more, true)
             }
-            (None, Some(id), None) if !params.oldest => {
+            (false, None, Some(id), None) => {
                 let (rows, more) = take(Some(&self.place(&chat, id)?), Direction::After, limit)?;
                 (rows, true, more)
             }
-            (None, None, Some(id)) if !params.oldest => {
+            (false, None, None, Some(id)) => {
                 let middle = self.place(&chat, id)?;
                 let older = limit.saturating_sub(1).div_ceil(2);
                 let (mut rows, more_before) = take(Some(&middle), Direction::Before, older)?;

@@ -176,10 +176,7 @@ pub(super) fn open(
         .map_err(|source| RelayError::DataDir { path: path.to_owned(), source })?
         .len();
     let sql = |error| explain(path, error);
-    // Without OpenSSL's handler at the end of the process: it frees what threads that still close a database use.
-    openssl_sys::init();
-    let mut db = Connection::open(path).map_err(sql)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
+    let mut db = connect(path, OpenFlags::default())?;
     if size > 0 {
         recognize(&db, path)?;
         // Before anything is changed in it.
@@ -270,12 +267,18 @@ pub(super) fn renew_epoch(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, RelayError> {
+    // Without OpenSSL's handler at the end of the process: it frees what threads that still close a database use.
+    openssl_sys::init();
+    let sql = |error| explain(path, error);
+    let db = Connection::open_with_flags(path, flags).map_err(sql)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
+    Ok(db)
+}
+
 /// A connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, RelayError> {
-    let sql = |error| explain(path, error);
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(sql)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(db)
 }
@@ -283,18 +286,10 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, RelayError> {
 /// A connection of a program beside the relay. It may write, so that it leaves no log behind when no relay runs: one that
 /// belongs to another user would keep the relay from starting.
 pub(super) fn open_aside(path: &Path) -> Result<Connection, RelayError> {
-    let sql = |error| explain(path, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    openssl_sys::init();
-    let db = Connection::open_with_flags(path, flags).map_err(sql)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
-    Ok(db)
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
 /// A connection that only moves the log into the database.
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, RelayError> {
-    let sql = |error| explain(path, error);
-    let db = Connection::open(path).map_err(sql)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
-    Ok(db)
+    connect(path, OpenFlags::default())
 }
