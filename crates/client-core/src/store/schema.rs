@@ -2,10 +2,14 @@
 
 use rusqlite::Connection;
 
-use super::{StoreError, migrations::conversations::CONVERSATIONS, words};
+use super::{
+    StoreError,
+    migrations::{conversations::CONVERSATIONS, guards::GUARDS},
+    words,
+};
 
 /// Every migration ever released, oldest first; `user_version` counts those applied.
-const MIGRATIONS: &[&str] = &[INITIAL, CONVERSATIONS, RESTORED, super::requests::REQUESTS];
+const MIGRATIONS: &[&str] = &[INITIAL, CONVERSATIONS, RESTORED, super::requests::REQUESTS, GUARDS];
 
 /// A store that was restored from a backup starts its sessions anew by itself; what the relay says then is no news.
 const RESTORED: &str = "ALTER TABLE account ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;";
