@@ -119,7 +119,7 @@ pub fn bare_sqlite(folder: &Path, messages: u32, body_bytes: u32) -> Result<Rate
         "CREATE TABLE body (id INTEGER PRIMARY KEY, refs INTEGER NOT NULL, bytes BLOB NOT NULL);
          CREATE TABLE mailbox (device INTEGER NOT NULL, seq INTEGER NOT NULL, env_id BLOB NOT NULL,
             head BLOB NOT NULL, body INTEGER NOT NULL, size INTEGER NOT NULL, received_ms INTEGER NOT NULL,
-            expires_ms INTEGER NOT NULL, lane INTEGER NOT NULL, PRIMARY KEY (device, seq)) WITHOUT ROWID;
+            expires_ms INTEGER NOT NULL, way INTEGER NOT NULL, PRIMARY KEY (device, seq)) WITHOUT ROWID;
          CREATE UNIQUE INDEX mailbox_envelope ON mailbox (device, env_id);
          CREATE INDEX mailbox_expiry ON mailbox (expires_ms);",
     )?;
@@ -131,7 +131,7 @@ pub fn bare_sqlite(folder: &Path, messages: u32, body_bytes: u32) -> Result<Rate
         let write = db.transaction()?;
         {
             let mut bodies = write.prepare_cached("INSERT INTO body (refs, bytes) VALUES (1, ?1)")?;
-            let mut rows = write.prepare_cached("INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, 0)")?;
+            let mut rows = write.prepare_cached("INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, 3)")?;
             for number in seq..seq + batch {
                 bodies.execute([&body])?;
                 let id: [u8; 16] = rand::random();

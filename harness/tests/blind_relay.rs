@@ -262,6 +262,7 @@ async fn a_relay_knows_only_what_the_threat_model_says() {
 
     planted_leaks_are_found(root.path(), &a);
     every_table_is_documented(&a);
+    the_way_of_what_waits_is_one_of_three(&a);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -342,6 +343,14 @@ fn planted_leaks_are_found(root: &Path, clean: &Remains) {
         log(left, URL_SAFE_NO_PAD.encode(format!("x{}", TEXTS[7])).as_bytes());
     });
     assert!(leaks.iter().any(|leak| leak.what.contains(TEXTS[7])), "{leaks:?}");
+}
+
+/// Docs say: lane, token or key, and not which.
+fn the_way_of_what_waits_is_one_of_three(left: &Remains) {
+    let db = Connection::open(left.data.join("relay.db")).unwrap();
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(count("SELECT count(*) FROM mailbox WHERE way IN (1, 2, 3)") > 0, "nothing waits");
+    assert_eq!(count("SELECT count(*) FROM mailbox WHERE typeof(way) != 'integer' OR way NOT IN (1, 2, 3)"), 0);
 }
 
 fn every_table_is_documented(left: &Remains) {

@@ -85,8 +85,11 @@ def frames(s):
     yield frame("mailbox ping")
     yield frame("challenge", version=1, nonce=s.hex(32))
     yield frame("ready", epoch=s.hex(16), acked=17, server_time_ms=1780000000000, limits=limits, prekeys=[100, 20])
-    yield frame("push", seq=18, **{"class": "durable"}, head=s.hex(48), body=s.hex(512), received_ms=1780000000001)
-    yield frame("push", "push, ephemeral", seq=0, **{"class": "ephemeral"}, head=s.hex(48), body=s.hex(512), received_ms=1780000000001)
+    def push(kind, **more):
+        return {"class": kind, "head": s.hex(48), "body": s.hex(512), "received_ms": 1780000000001, **more}
+
+    yield frame("push", seq=18, way=3, **push("durable"))
+    yield frame("push", "push, ephemeral", seq=0, way=3, **push("ephemeral"))
     for name in ("caught up", "displaced", "mailbox pong", "submit ping", "submit pong"):
         yield frame(name)
     yield frame("mailbox go away", retry_after_ms=2500)
@@ -140,3 +143,7 @@ def frames(s):
     yield forbidden("cut", "challenge", [{"cut": 1}], version=1, nonce=s.hex(32))
     yield forbidden("no frame", "submit ping", [{"cut": 2}])
     yield forbidden("handle in capitals", "resolve", handle="Alice")
+    yield frame("push", "push, with a contact token", seq=19, way=2, **push("durable"))
+    yield frame("push", "push, by the request lane", seq=20, way=1, **push("durable"))
+    yield frame("push", "push, a way of a newer relay", seq=21, way=300, **push("durable"))
+    yield frame("push", "push, no way", seq=22, way=0, **push("durable"))

@@ -203,7 +203,8 @@ FRAMES = {
         + number(2, {"durable": 0, "ephemeral": 1}[g["class"]])
         + text(3, h(g, "head"))
         + text(4, h(g, "body"))
-        + number(5, g["received_ms"]),
+        + number(5, g["received_ms"])
+        + number(6, g["way"]),
     ),
     "caught up": lambda g: present(4, b""),
     "displaced": lambda g: present(5, b""),

@@ -139,7 +139,7 @@ impl Metrics {
         match outcome {
             ItemOutcome::Stored(_) => accepted("stored"),
             ItemOutcome::Repeat => accepted("repeat"),
-            ItemOutcome::HandOn => accepted("ephemeral"),
+            ItemOutcome::HandOn(_) => accepted("ephemeral"),
             ItemOutcome::StaleDevices(_) => refused("stale_devices"),
             ItemOutcome::Full => refused("mailbox_full"),
             ItemOutcome::Refused(refusal) => self.refusal(refusal.code),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use subrosa_wire::{
     DeviceAddress, ErrorCode,
-    mailbox::Push,
+    mailbox::{Push, Way},
     submit::{EnvelopeClass, Refusal, Submit, SubmitClientFrame, SubmitResult, SubmitServerFrame},
     version::negotiate,
 };
@@ -29,7 +29,7 @@ use crate::{
 /// How an item's outcome reads on the wire.
 pub(crate) fn result_of(outcome: ItemOutcome) -> SubmitResult {
     match outcome {
-        ItemOutcome::Stored(_) | ItemOutcome::Repeat | ItemOutcome::HandOn => SubmitResult::Accepted,
+        ItemOutcome::Stored(_) | ItemOutcome::Repeat | ItemOutcome::HandOn(_) => SubmitResult::Accepted,
         ItemOutcome::StaleDevices(list) => SubmitResult::StaleDevices(list),
         ItemOutcome::Full => SubmitResult::Full { retry_after_s: FULL_RETRY_S },
         ItemOutcome::Refused(Refusal { code, retry_after_s }) => SubmitResult::Refused { code, retry_after_s },
@@ -112,7 +112,21 @@ struct Done {
 /// Where an item goes, and what an ephemeral one carries.
 struct Target {
     device: DeviceAddress,
-    ephemeral: Option<Push>,
+    ephemeral: Option<Ephemeral>,
+}
+
+/// What is handed on and never stored.
+struct Ephemeral {
+    head: Bytes,
+    body: Bytes,
+    received_ms: u64,
+}
+
+impl Ephemeral {
+    fn came_by(self, way: Way) -> Push {
+        let Self { head, body, received_ms } = self;
+        Push { seq: 0, class: EnvelopeClass::Ephemeral, head, body, received_ms, way }
+    }
 }
 
 type InFlight = FuturesOrdered<Pin<Box<dyn Future<Output = Done> + Send>>>;
@@ -236,7 +250,9 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
                 for (outcome, target) in outcomes.iter().zip(done.targets) {
                     match (outcome, target.ephemeral) {
                         (ItemOutcome::Stored(_), _) => shared.router.wake(target.device).await,
-                        (ItemOutcome::HandOn, Some(push)) => shared.router.offer(target.device, push).await,
+                        (ItemOutcome::HandOn(way), Some(ephemeral)) => {
+                            shared.router.offer(target.device, ephemeral.came_by(*way)).await;
+                        }
                         _ => {}
                     }
                 }
@@ -257,9 +273,7 @@ const fn is_wrong_capability(outcome: &ItemOutcome) -> bool {
 }
 
 fn targets(submit: &Submit) -> Vec<Target> {
-    let push = |item: &subrosa_wire::submit::SubmitItem| Push {
-        seq: 0,
-        class: EnvelopeClass::Ephemeral,
+    let ephemeral = |item: &subrosa_wire::submit::SubmitItem| Ephemeral {
         head: Bytes::copy_from_slice(&item.head),
         body: submit.bodies.get(item.body_ref).cloned().unwrap_or_default(),
         received_ms: now_ms(),
@@ -269,7 +283,7 @@ fn targets(submit: &Submit) -> Vec<Target> {
         .iter()
         .map(|item| Target {
             device: item.device,
-            ephemeral: (item.class == EnvelopeClass::Ephemeral).then(|| push(item)),
+            ephemeral: (item.class == EnvelopeClass::Ephemeral).then(|| ephemeral(item)),
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use subrosa_wire::{
     Capability, ContactToken, DeliveryKey, ErrorCode, TokenBinding,
     http::TakePrekeys,
     limits::{MAX_CONTACT_TOKENS, MAX_PENDING_REQUESTS, MAX_REQUESTS_PER_DAY, MAX_TOKEN_PREKEYS, MAX_TOKEN_SUBMITS},
-    mailbox::{MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, RequestOutcome},
+    mailbox::{MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way},
     submit::{EnvelopeClass, Refusal, SubmitResult},
 };
 use support::*;
@@ -105,6 +105,50 @@ async fn a_contact_token_belongs_to_its_first_joiner() {
     let mut mailbox = Mailbox::open(&relay.at(), &bob, 1).await;
     assert_eq!(mailbox.request(MailboxRequest::RemoveContactToken(token.hash())).await, Ok(RequestOutcome::Done));
     assert_eq!(sender.one(envelope(bob.device(1), joiner(1), 1, "x")).await, REFUSED);
+}
+
+#[tokio::test]
+async fn an_envelope_says_the_way_it_came() {
+    let relay = TestRelay::start().await;
+    let at = relay.at();
+    let (bob, mut mailbox) = account(&at, "bob").await;
+    let (_, mut carols) = account(&at, "carol").await;
+    let (_, joiner) = token(&mut mailbox).await;
+    let mut sender = Submitter::open(&at).await;
+    let first = envelope(bob.device(1), bob.capability(), 1, "by key");
+    assert_eq!(sender.one(first.clone()).await, SubmitResult::Accepted);
+    assert_eq!(sender.one(envelope(bob.device(1), joiner(1), 1, "by token")).await, SubmitResult::Accepted);
+    let request = envelope(bob.device(1), None, 1, "by lane");
+    assert_eq!(carols.ask_to_talk(request).await.unwrap(), [SubmitResult::Accepted]);
+    // What waits keeps the way it came: the same bytes shown with something else are a repeat.
+    let mut again = first;
+    again.items[0].capability = joiner(1);
+    assert_eq!(sender.one(again).await, SubmitResult::Accepted);
+    let expected = [Way::DeliveryKey, Way::ContactToken, Way::RequestLane];
+    let ways = |pushes: Vec<Push>| pushes.iter().map(|push| push.way).collect::<Vec<_>>();
+    assert_eq!(ways(mailbox.drain().await), expected);
+
+    // What is handed on and never stored says it too.
+    for (capability, way) in [(bob.capability(), Way::DeliveryKey), (joiner(1), Way::ContactToken)] {
+        let mut typing = envelope(bob.device(1), capability, 1, "typing");
+        typing.items[0].class = EnvelopeClass::Ephemeral;
+        assert_eq!(sender.one(typing).await, SubmitResult::Accepted);
+        let push = mailbox.push().await;
+        assert_eq!((push.class, push.way), (EnvelopeClass::Ephemeral, way));
+    }
+
+    // The key before is a delivery key as long as it is honoured, and nothing of it depends on this life of the relay.
+    let op = MailboxRequest::SetDeliveryKeys {
+        current: DeliveryKey::new(random()).hash(),
+        previous: Some(bob.delivery_key.hash()),
+        previous_valid_s: 600,
+    };
+    assert_eq!(mailbox.request(op).await, Ok(RequestOutcome::Done));
+    assert_eq!(sender.one(envelope(bob.device(1), bob.capability(), 1, "old key")).await, SubmitResult::Accepted);
+    mailbox.hang_up().await;
+    let relay = TestRelay::on(relay.stop().await, |_| {}).await;
+    let waiting = Mailbox::open(&relay.at(), &bob, 1).await.drain().await;
+    assert_eq!(ways(waiting), [&expected[..], &[Way::DeliveryKey]].concat());
 }
 
 #[tokio::test]
@@ -267,7 +311,7 @@ async fn a_stranger_may_ask_once_until_the_receiver_has_seen_it() {
     let lost = alices.ask_to_talk(envelope(nobody.device(1), None, 1, "x")).await.unwrap();
     assert_eq!(lost, [refused(ErrorCode::NotFound)]);
     // The database knows that it was a request, not whose.
-    assert_eq!(count(&relay.data(), "SELECT count(*) FROM mailbox WHERE lane = 1"), 2);
+    assert_eq!(count(&relay.data(), "SELECT count(*) FROM mailbox WHERE way = 1"), 2);
 }
 
 #[tokio::test]

@@ -317,7 +317,7 @@ async fn a_lost_wake_costs_no_more_than_a_resync() {
     let id = subrosa_wire::EnvelopeId::of(&bob.device(1), &head, &body("seed"));
     db.execute_batch("BEGIN IMMEDIATE; UPDATE body SET refs = 2; UPDATE device SET last_seq = 2").unwrap();
     db.execute(
-        "INSERT INTO mailbox SELECT device, 2, ?1, ?2, body, size, received_ms, expires_ms, lane FROM mailbox",
+        "INSERT INTO mailbox SELECT device, 2, ?1, ?2, body, size, received_ms, expires_ms, way FROM mailbox",
         rusqlite::params![id.0, head],
     )
     .unwrap();

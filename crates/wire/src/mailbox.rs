@@ -165,6 +165,45 @@ pub enum RequestOutcome {
     Submit(Vec<SubmitResult>),
 }
 
+/// How an envelope came to a mailbox: what its sender showed to the relay. A client gives a stranger's lane less than a
+/// holder of its delivery key, and nothing more to what it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// The request lane: the sender showed the relay who it is, and no capability.
+    RequestLane,
+    /// With the contact token of a link.
+    ContactToken,
+    /// With the account's delivery key.
+    DeliveryKey,
+    /// A newer relay says something that this program does not know, or (0) a relay says nothing. It is no reason to refuse
+    /// the push: what is not acknowledged would block the window for ever.
+    Unknown(u32),
+}
+
+impl Way {
+    /// From the number on the wire.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::RequestLane,
+            2 => Self::ContactToken,
+            3 => Self::DeliveryKey,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::RequestLane => 1,
+            Self::ContactToken => 2,
+            Self::DeliveryKey => 3,
+            Self::Unknown(number) => number,
+        }
+    }
+}
+
 /// An envelope on its way to the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
@@ -178,6 +217,8 @@ pub struct Push {
     pub body: Bytes,
     /// When the relay committed it, milliseconds since 1970.
     pub received_ms: u64,
+    /// How it came.
+    pub way: Way,
 }
 
 fn sized(field: &'static str, bytes: Bytes, expected: usize) -> Result<Bytes, WireError> {
@@ -355,6 +396,7 @@ impl MailboxServerFrame {
                 head: push.head.clone(),
                 body: push.body.clone(),
                 received_ms: push.received_ms,
+                way: push.way.number(),
             }),
             Self::CaughtUp => Frame::CaughtUp(proto::CaughtUp {}),
             Self::Displaced => Frame::Displaced(proto::Displaced {}),
@@ -402,6 +444,7 @@ impl MailboxServerFrame {
                 head: push.head,
                 body: bounded("body", push.body, MAX_BODY_BYTES)?,
                 received_ms: push.received_ms,
+                way: Way::from_number(push.way),
             }),
             Frame::CaughtUp(_) => Self::CaughtUp,
             Frame::Displaced(_) => Self::Displaced,

@@ -9,7 +9,7 @@ use subrosa_wire::{
     http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Resolve, Resolved, TakePrekeys},
     limits::{BODY_SIZES, MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_FRAME_BYTES},
     mailbox::{
-        MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome,
+        MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way,
     },
     submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
@@ -85,12 +85,9 @@ fn mailbox_frames_round_trip() {
         assert_eq!(MailboxClientFrame::decode(frame.encode()).unwrap(), frame);
     }
 
-    let push = Push {
-        seq: 5,
-        class: EnvelopeClass::Durable,
-        head: Bytes::from(vec![1; 48]),
-        body: Bytes::from(vec![1; 512]),
-        received_ms: 7,
+    let push = |way| {
+        let (head, body) = (Bytes::from(vec![1; 48]), Bytes::from(vec![1; 512]));
+        MailboxServerFrame::Push(Push { seq: 5, class: EnvelopeClass::Durable, head, body, received_ms: 7, way })
     };
     let refusal = Refusal { code: ErrorCode::RateLimited, retry_after_s: 4 };
     for frame in [
@@ -103,7 +100,11 @@ fn mailbox_frames_round_trip() {
             prekeys: PrekeyCount { one_time_ec: 1, one_time_kem: 2 },
             away_days: 50,
         },
-        MailboxServerFrame::Push(push),
+        push(Way::RequestLane),
+        push(Way::ContactToken),
+        push(Way::DeliveryKey),
+        push(Way::Unknown(0)),
+        push(Way::Unknown(u32::MAX)),
         MailboxServerFrame::CaughtUp,
         MailboxServerFrame::Displaced,
         MailboxServerFrame::GoAway { retry_after_ms: 1 },

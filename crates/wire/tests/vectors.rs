@@ -9,7 +9,7 @@ use subrosa_wire::{
     ErrorCode, LinkError, MailboxEpoch, RegistrationToken, TokenBinding, WireError,
     http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved, TakePrekeys},
     mailbox::{
-        MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome,
+        MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way,
     },
     submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
@@ -202,6 +202,7 @@ fn frame(name: &str, g: &Value) -> Frame {
             head: bytes(&g["head"]),
             body: bytes(&g["body"]),
             received_ms: g["received_ms"].as_u64().unwrap(),
+            way: Way::from_number(u32_of(&g["way"])),
         })),
         "caught up" => MailboxServer(MailboxServerFrame::CaughtUp),
         "displaced" => MailboxServer(MailboxServerFrame::Displaced),

@@ -3,7 +3,12 @@
 use subrosa_crypto::{AccountRecord, DeviceList};
 use subrosa_wire::{AccountId, DeliveryKey, MessageId};
 
-use super::{conversations::NOTES_NAME, core::Change, queries, receiving::Sender};
+use super::{
+    conversations::NOTES_NAME,
+    core::Change,
+    queries,
+    receiving::{Arrival, Sender},
+};
 use crate::{
     api::{ApiError, ContactState, Event, MessageStatus, ReceiptEvent},
     content::{self, Body, CheckedContent, ContactSync, Hello, Receipt, ReceiptStatus, Transcript},
@@ -23,8 +28,9 @@ impl Change<'_> {
         sender: &mut Sender,
         content: CheckedContent,
         raw: &[u8],
-        received_ms: u64,
+        arrival: &Arrival,
     ) -> Result<Outcome, ApiError> {
+        let received_ms = arrival.received_ms;
         if sender.own {
             return self.apply_own(content);
         }

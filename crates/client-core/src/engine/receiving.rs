@@ -9,7 +9,11 @@ use subrosa_crypto::{
     AccountRecord, KemPrekeyPair, KemUse, MessageKind, OneTimePrekeyPair, Plaintext, ResponderPrekeys, SealedContent,
     Session, SetupHeader, SignedPrekeyPair, VerifiedCertificate, open,
 };
-use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, Seq, mailbox::Push};
+use subrosa_wire::{
+    AccountId, DeviceAddress, EnvelopeId, Seq,
+    mailbox::{Push, Way},
+    submit::EnvelopeClass,
+};
 
 use super::core::{Change, Core, Wakes, address};
 use crate::{
@@ -43,6 +47,24 @@ pub(crate) struct Sender {
     pub(crate) own: bool,
 }
 
+/// What the relay says about an envelope besides its bytes. Only the relay's word: what a rule lets through because of it
+/// must be harmless from a relay that lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// When the relay got it, by its clock.
+    pub(crate) received_ms: u64,
+    /// What its sender showed to the relay.
+    pub(crate) way: Way,
+    /// Stored until acknowledged, or handed on once.
+    pub(crate) class: EnvelopeClass,
+}
+
+impl Arrival {
+    const fn of(push: &Push) -> Self {
+        Self { received_ms: push.received_ms, way: push.way, class: push.class }
+    }
+}
+
 /// Why an envelope could not be decrypted.
 enum Undecryptable {
     /// Nothing anybody could mend.
@@ -58,13 +80,14 @@ impl Core {
             let mut stale = Vec::new();
             for push in pushes {
                 let id = EnvelopeId::of(&change.own.address, &push.head, &push.body);
+                let arrival = Arrival::of(push);
                 let outcome = if envelopes::known(change.db, &id)? {
                     Outcome::Duplicate
                 } else {
-                    change.envelope(&id, &push.head, &push.body, push.received_ms, &mut stale)?
+                    change.envelope(&id, (&push.head, &push.body), &arrival, &mut stale)?
                 };
                 // Counted, never answered: telling a sender why would help an attacker.
-                tracing::debug!(?outcome, "envelope");
+                tracing::debug!(?outcome, way = ?arrival.way, class = ?arrival.class, "envelope");
                 if outcome != Outcome::Duplicate {
                     envelopes::put(change.db, &id, outcome, change.now_ms)?;
                 }
@@ -87,9 +110,8 @@ impl Change<'_> {
     fn envelope(
         &mut self,
         id: &EnvelopeId,
-        head: &Bytes,
-        body: &Bytes,
-        received_ms: u64,
+        (head, body): (&Bytes, &Bytes),
+        arrival: &Arrival,
         stale: &mut Vec<AccountId>,
     ) -> Result<Outcome, ApiError> {
         let Ok(sealed) = open(&self.own.identity, &self.own_party(), head, body) else { return Ok(Outcome::Junk) };
@@ -117,7 +139,7 @@ impl Change<'_> {
                 stale.push(contact.account);
             }
         }
-        self.apply(&mut sender, content, plaintext.as_bytes(), received_ms)
+        self.apply(&mut sender, content, plaintext.as_bytes(), arrival)
     }
 
     /// Who claims to have sent this, if the claim holds together: record, certificate, and what we know.

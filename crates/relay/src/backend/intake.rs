@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
     AccountId, CapabilityHash, ErrorCode,
     limits::{IDLE_DAYS, MAX_PENDING_REQUESTS, MAX_TOKEN_SUBMITS},
+    mailbox::Way,
     submit::{EnvelopeClass, Refusal},
 };
 use subtle::ConstantTimeEq;
@@ -141,9 +142,10 @@ impl Intaking<'_> {
             }
             return Ok(unknown_account(item.permission));
         };
-        if let Some(refusal) = self.permission(&account, item)? {
-            return Ok(refusal);
-        }
+        let way = match self.permission(&account, item)? {
+            Ok(way) => way,
+            Err(refusal) => return Ok(ItemOutcome::Refused(refusal)),
+        };
         if account.disabled {
             // Told only to those who may write to it.
             return Ok(ItemOutcome::Refused(Refusal::never(ErrorCode::AccountDisabled)));
@@ -161,7 +163,7 @@ impl Intaking<'_> {
             return Ok(ItemOutcome::Refused(refusal));
         }
         if item.class == EnvelopeClass::Ephemeral {
-            return Ok(ItemOutcome::HandOn);
+            return Ok(ItemOutcome::HandOn(way));
         }
         let size = self.batch.bodies.get(item.body).map_or(0, Bytes::len) as u64;
         let room = rows < self.quotas.rows && bytes.saturating_add(size) <= self.quotas.bytes;
@@ -169,14 +171,13 @@ impl Intaking<'_> {
             self.full.insert(device);
             return Ok(ItemOutcome::Full);
         }
-        let lane = item.permission == Permission::Request;
-        if lane && self.requests_waiting(device)? >= MAX_PENDING_REQUESTS {
+        if way == Way::RequestLane && self.requests_waiting(device)? >= MAX_PENDING_REQUESTS {
             let refusal = Refusal { code: ErrorCode::QuotaExceeded, retry_after_s: REQUESTS_FULL_RETRY_S };
             return Ok(ItemOutcome::Refused(refusal));
         }
         self.use_token(account.id, item)?;
         let seq = last_seq + 1;
-        self.store(device, seq, item, size, lane)?;
+        self.store(device, seq, item, size, way)?;
         Ok(ItemOutcome::Stored(seq))
     }
 
@@ -201,14 +202,14 @@ impl Intaking<'_> {
             .exists(params![device, item.id.0.as_slice()])
     }
 
-    /// `None`: permitted.
-    fn permission(&self, account: &AccountRow, item: &IntakeItem) -> rusqlite::Result<Option<ItemOutcome>> {
-        let refused = |code| Some(ItemOutcome::Refused(Refusal::never(code)));
+    /// The way in that the sender's permission opens.
+    fn permission(&self, account: &AccountRow, item: &IntakeItem) -> rusqlite::Result<Result<Way, Refusal>> {
+        let refused = |code| Err(Refusal::never(code));
         Ok(match &item.permission {
-            Permission::Request => None,
-            Permission::RequestRefused(refusal) => Some(ItemOutcome::Refused(*refusal)),
+            Permission::Request => Ok(Way::RequestLane),
+            Permission::RequestRefused(refusal) => Err(*refusal),
             Permission::Missing => refused(ErrorCode::CapabilityRefused),
-            Permission::DeliveryKey(key) if delivery_key_fits(account, key, self.now_ms) => None,
+            Permission::DeliveryKey(key) if delivery_key_fits(account, key, self.now_ms) => Ok(Way::DeliveryKey),
             Permission::DeliveryKey(_) => refused(ErrorCode::CapabilityRefused),
             Permission::ContactToken(token, binding) => {
                 match token_row(self.db, account.id, token, binding, self.now_ms)? {
@@ -218,7 +219,7 @@ impl Intaking<'_> {
                     Ok(row) if item.class == EnvelopeClass::Ephemeral && !row.bound => {
                         refused(ErrorCode::CapabilityRefused)
                     }
-                    Ok(_) => None,
+                    Ok(_) => Ok(Way::ContactToken),
                 }
             }
         })
@@ -262,7 +263,7 @@ impl Intaking<'_> {
     fn requests_waiting(&self, device: i64) -> rusqlite::Result<usize> {
         let count: i64 = self
             .db
-            .prepare_cached("SELECT count(*) FROM mailbox WHERE device = ?1 AND lane = 1")?
+            .prepare_cached("SELECT count(*) FROM mailbox WHERE device = ?1 AND way = 1")?
             .query_row([device], |row| row.get(0))?;
         Ok(usize::try_from(count).unwrap_or(0))
     }
@@ -278,11 +279,11 @@ impl Intaking<'_> {
         Ok(row)
     }
 
-    fn store(&mut self, device: i64, seq: u64, item: &IntakeItem, size: u64, lane: bool) -> rusqlite::Result<()> {
+    fn store(&mut self, device: i64, seq: u64, item: &IntakeItem, size: u64, way: Way) -> rusqlite::Result<()> {
         let body = self.body(item.body)?;
         self.db
             .prepare_cached(
-                "INSERT INTO mailbox (device, seq, env_id, head, body, size, received_ms, expires_ms, lane)
+                "INSERT INTO mailbox (device, seq, env_id, head, body, size, received_ms, expires_ms, way)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
@@ -294,7 +295,7 @@ impl Intaking<'_> {
                 sql_int(size),
                 sql_int(self.now_ms),
                 sql_int(item.expires_ms),
-                lane
+                way.number()
             ])?;
         self.db
             .prepare_cached(

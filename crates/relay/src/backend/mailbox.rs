@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
     AccountId, DeviceAddress, Seq,
-    mailbox::{PrekeyCount, Push},
+    mailbox::{PrekeyCount, Push, Way},
     submit::EnvelopeClass,
 };
 
@@ -129,7 +129,7 @@ fn read(db: &Connection, wanted: &Wanted) -> rusqlite::Result<Page> {
     let Wanted { device, after, max_rows, now_ms, verified } = wanted;
     let Some(row) = device_row(db, device)? else { return Ok(Page::default()) };
     let mut statement = db.prepare_cached(
-        "SELECT mailbox.seq, mailbox.head, body.bytes, mailbox.received_ms, mailbox.env_id
+        "SELECT mailbox.seq, mailbox.head, body.bytes, mailbox.received_ms, mailbox.env_id, mailbox.way
          FROM mailbox LEFT JOIN body ON body.id = mailbox.body
          WHERE mailbox.device = ?1 AND mailbox.seq > ?2 AND mailbox.expires_ms > ?3
          ORDER BY mailbox.seq LIMIT ?4",
@@ -144,6 +144,7 @@ fn read(db: &Connection, wanted: &Wanted) -> rusqlite::Result<Page> {
             head: Bytes::from(row.get::<_, Vec<u8>>(1)?),
             body: Bytes::from(row.get::<_, Vec<u8>>(2)?),
             received_ms: number(row, 3)?,
+            way: Way::from_number(row.get(5)?),
         };
         // Damage is refused here, never served.
         if *verified {

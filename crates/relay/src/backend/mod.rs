@@ -21,7 +21,7 @@ use subrosa_wire::{
     AccountId, Capability, CapabilityHash, DeviceAddress, EnvelopeId, ErrorCode, Handle, MailboxEpoch, Seq,
     http::{ACCOUNT_RECORD_BYTES, Devices, Prekeys},
     limits::HEAD_BYTES,
-    mailbox::{PrekeyCount, PrekeyUpload, Push},
+    mailbox::{PrekeyCount, PrekeyUpload, Push, Way},
     submit::{EnvelopeClass, Refusal, Submit},
 };
 use tokio::sync::oneshot;
@@ -278,8 +278,8 @@ pub enum ItemOutcome {
     Stored(Seq),
     /// Already waiting.
     Repeat,
-    /// Ephemeral and permitted: to be handed to the device's session, if there is one.
-    HandOn,
+    /// Ephemeral and permitted, in this way: to be handed to the device's session, if there is one.
+    HandOn(Way),
     /// The receiver's list is newer, or the device is not on it.
     StaleDevices(Bytes),
     /// The mailbox is full.

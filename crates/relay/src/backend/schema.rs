@@ -100,12 +100,12 @@ CREATE TABLE mailbox (
     size INTEGER NOT NULL,
     received_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL,
-    lane INTEGER NOT NULL,                  -- 1: came by the request lane
+    way INTEGER NOT NULL,                   -- how it came: 1 request lane, 2 contact token, 3 delivery key
     PRIMARY KEY (device, seq)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX mailbox_envelope ON mailbox (device, env_id);
 CREATE INDEX mailbox_expiry ON mailbox (expires_ms);
-CREATE INDEX mailbox_lane ON mailbox (device) WHERE lane = 1;
+CREATE INDEX mailbox_lane ON mailbox (device) WHERE way = 1;
 CREATE INDEX contact_token_expiry ON contact_token (expires_ms);
 ";
 

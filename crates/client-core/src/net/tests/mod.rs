@@ -22,7 +22,7 @@ use futures_util::{SinkExt, StreamExt};
 use subrosa_wire::{
     AccountId, DeviceAddress, MailboxEpoch, Seq,
     limits::{HEAD_BYTES, VERSIONS},
-    mailbox::{MailboxClientFrame, MailboxServerFrame, PrekeyCount, Push},
+    mailbox::{MailboxClientFrame, MailboxServerFrame, PrekeyCount, Push, Way},
     submit::{EnvelopeClass, Limits, Submit, SubmitItem},
 };
 use tokio::{
@@ -172,6 +172,7 @@ fn push(seq: Seq, body_bytes: usize) -> Push {
         head: vec![1; HEAD_BYTES].into(),
         body: vec![2; body_bytes].into(),
         received_ms: 5,
+        way: Way::DeliveryKey,
     }
 }
 
