@@ -126,7 +126,9 @@ async fn an_envelope_says_the_way_it_came() {
     assert_eq!(sender.one(again).await, SubmitResult::Accepted);
     let expected = [Way::DeliveryKey, Way::ContactToken, Way::RequestLane];
     let ways = |pushes: Vec<Push>| pushes.iter().map(|push| push.way).collect::<Vec<_>>();
-    assert_eq!(ways(mailbox.drain().await), expected);
+    for way in expected {
+        assert_eq!(mailbox.push().await.way, way);
+    }
 
     // What is handed on and never stored says it too.
     for (capability, way) in [(bob.capability(), Way::DeliveryKey), (joiner(1), Way::ContactToken)] {
