@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use rusqlite::{Connection, params};
 use subrosa_wire::{
+    limits::HEAD_BYTES,
     mailbox::{MailboxClientFrame, MailboxServerFrame},
     submit::{SubmitResult, SubmitServerFrame},
 };
@@ -135,7 +136,7 @@ pub fn bare_sqlite(folder: &Path, messages: u32, body_bytes: u32) -> Result<Rate
             for number in seq..seq + batch {
                 bodies.execute([&body])?;
                 let id: [u8; 16] = rand::random();
-                let head: [u8; 48] = rand::random();
+                let head: [u8; HEAD_BYTES] = std::array::from_fn(|_| rand::random());
                 let values = params![number % DEVICES, number, id, head, write.last_insert_rowid(), body_bytes, number];
                 rows.execute(values)?;
             }

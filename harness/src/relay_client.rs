@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use subrosa_crypto::{
-    AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, PartyAddress, SealTarget,
-    SealedContent, seal,
+    AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, PartyAddress, SealedContent,
+    SendingPairKey, VerifiedCertificate, seal,
 };
 use subrosa_wire::{
     AccountId, Capability, DeliveryKey, DeviceAddress,
@@ -45,7 +45,7 @@ pub struct Device {
     /// Where it gets its mail.
     pub address: DeviceAddress,
     identity: IdentityKeyPair,
-    certificate: DeviceCertificate,
+    certificate: VerifiedCertificate,
     delivery_key: DeliveryKey,
 }
 
@@ -95,7 +95,7 @@ impl Device {
         let device = Self {
             address: DeviceAddress { account: AccountId(record.id()), device: 1 },
             identity,
-            certificate,
+            certificate: certificate.verify(&record)?,
             delivery_key: DeliveryKey::new(rand::random()),
         };
         Ok((device, register))
@@ -164,13 +164,13 @@ impl Device {
     /// # Errors
     /// The system gives no randomness.
     pub fn sealed_by(&self, sender: &Self, count: u64) -> Result<Vec<Bytes>> {
-        let identity = self.identity.public();
-        let target = SealTarget { address: self.party(), identity: &identity };
+        let target = SendingPairKey::new(&sender.identity, &sender.party(), &self.certificate)?;
         (0..count)
             .map(|id| {
                 let message: [u8; MESSAGE_BYTES] = rand::random();
-                let content = SealedContent::session(sender.address.account.0, sender.certificate, message.to_vec());
-                let sealed = seal(&[target], &content)?;
+                let certificate = *sender.certificate.certificate();
+                let content = SealedContent::session(sender.address.account.0, certificate, message.to_vec());
+                let sealed = seal(&[&target], &content)?;
                 let head = *sealed.heads.first().context("a seal without head")?;
                 let item = SubmitItem {
                     device: self.address,

@@ -395,14 +395,19 @@ def seal(s):
         ("E not canonical", {"body_change": [put(1, "ff" * 32)]}), ("another E", {"body_change": [put(1, "09" + "00" * 31)]}),
         ("version 2", {"body_change": [put(0, "02")]}), ("body of no size", {"body_change": [{"cut": 1}]}),
         ("by another device", {"identity_seed": s.hex(32)}), ("as another account", {"account_id": s.hex(32)}), ("as another device number", {"device": 9}),
+        ("tag altered", {"head_change": [flip(48)]}), ("last bit of the tag altered", {"head_change": [flip(63)]}), ("no tag", {"head_change": [{"cut": 16}]}),
     ):  # fmt: skip
         yield f"open: {name}", case(sender("session", s.hex(20)), opening=opening)
+    yield "open: tag of another device", case(sender("session", s.hex(20)), 2, {"tag_of": 1})
+    for kind in ("session", "setup"):
+        yield f"in somebody else's name, {kind} message", case({**sender(kind, s.hex(20)), "sealed_by": s.hex(32)})
     # Offsets in the content: version 0, kind 1, account 2, certificate 34 (key at 38), record 138.
     for name, kind, change in (
         ("commitment to another key", "session", None), ("content version 2", "session", [put(0, "02")]), ("kind 3", "session", [put(1, "03")]),
         ("account id not that of the record", "setup", [flip(2)]), ("certificate key of small order", "session", [put(38, "01" + "00" * 31)]),
         ("device number 0", "session", [put(34, "00000000")]), ("record version 2", "setup", [put(138, "02")]), ("no padding mark", "session", [put(158, "00")]),
         ("zeros followed by a wrong mark", "session", [put(430, "01")]),
+        ("certificate not signed by the account", "session", [flip(74)]),
     ):  # fmt: skip
         more = {"commitment_change": [flip(0)]} if change is None else {"content_change": change}
         yield f"made by a malicious sealer: {name}", case(sender(kind, s.hex(20)), **more)

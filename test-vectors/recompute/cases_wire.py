@@ -5,7 +5,7 @@ from .source import flip, put
 
 def envelope_id(s):
     for device, length in ((1, 512), (5, 512), (2**32 - 1, 1024)):
-        yield f"device {device}", {"account_id": s.hex(32), "device": device, "head": s.hex(48), "body": s.hex(length)}
+        yield f"device {device}", {"account_id": s.hex(32), "device": device, "head": s.hex(64), "body": s.hex(length)}
 
 
 def capabilities(s):
@@ -57,7 +57,7 @@ def frames(s):
 
     def item(capability, kind="durable", **more):
         given = {"account_id": s.hex(32), "device": 3, "capability": capability, "class": kind, "expiry_s": 86400}
-        return {**given, "head": s.hex(48), "body_ref": 0, "list_version": 2, **more}
+        return {**given, "head": s.hex(64), "body_ref": 0, "list_version": 2, **more}
 
     limits = [256, 65536, 1280, 2592000]
     body, big = {"byte": "5a", "count": 512}, {"byte": "a5", "count": 1024}
@@ -86,7 +86,7 @@ def frames(s):
     yield frame("challenge", version=1, nonce=s.hex(32))
     yield frame("ready", epoch=s.hex(16), acked=17, server_time_ms=1780000000000, limits=limits, prekeys=[100, 20])
     def push(kind, **more):
-        return {"class": kind, "head": s.hex(48), "body": s.hex(512), "received_ms": 1780000000001, **more}
+        return {"class": kind, "head": s.hex(64), "body": s.hex(512), "received_ms": 1780000000001, **more}
 
     yield frame("push", seq=18, way=3, **push("durable"))
     yield frame("push", "push, ephemeral", seq=0, way=3, **push("ephemeral"))
@@ -136,7 +136,7 @@ def frames(s):
     yield forbidden("no item", "submit", id=1, submit={"bodies": [body], "items": []})
     yield forbidden("body of no size", "submit", id=1, submit={"bodies": [{"byte": "5a", "count": 513}], "items": [item(delivery)]})
     yield forbidden("reference to no body", "submit", id=1, submit={"bodies": [body], "items": [item(delivery, body_ref=1)]})
-    yield forbidden("head of 47 bytes", "submit", id=1, submit={"bodies": [body], "items": [item(delivery, head=s.hex(47))]})
+    yield forbidden("head of 63 bytes", "submit", id=1, submit={"bodies": [body], "items": [item(delivery, head=s.hex(63))]})
     yield forbidden("delivery key of 15 bytes", "submit", id=1, submit={"bodies": [body], "items": [item({"delivery_key": s.hex(15)})]})
     yield forbidden("binding of 17 bytes", "submit", id=1, submit={"bodies": [body], "items": [item({"token": s.hex(16), "binding": s.hex(17)})]})
     yield forbidden("no protobuf", "ack", [put(0, "1f")], upto=300)

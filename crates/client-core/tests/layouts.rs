@@ -122,16 +122,15 @@ fn sizes_on_the_wire_are_those_of_the_cryptography() {
 
 #[test]
 fn a_seal_is_what_a_submission_carries() {
-    use subrosa_crypto::{MessageKind, SealTarget, SealedContent, max_message_len, seal};
+    use subrosa_crypto::{HEAD_LEN, MessageKind, SealedContent, SendingPairKey, max_message_len, seal};
+    assert_eq!(HEAD_LEN, limits::HEAD_BYTES);
     let (sender, receiver) = (account(1), account(1));
     let certificate = *sender.list.device(1).unwrap().certificate();
-    let target = SealTarget {
-        address: PartyAddress { account: receiver.record.id(), device: 1 },
-        identity: &receiver.identities[0].public(),
-    };
+    let own = PartyAddress { account: sender.record.id(), device: 1 };
+    let target = SendingPairKey::new(&sender.identities[0], &own, &receiver.list.device(1).unwrap()).unwrap();
     for len in [1, 400, 5_000, max_message_len(MessageKind::Session)] {
         let content = SealedContent::session(sender.record.id(), certificate, vec![0; len]);
-        let envelope = seal(&[target], &content).unwrap();
+        let envelope = seal(&[&target], &content).unwrap();
         assert_eq!(envelope.heads[0].len(), limits::HEAD_BYTES);
         assert!(limits::BODY_SIZES.contains(&envelope.body.len()), "{len}");
     }

@@ -85,8 +85,8 @@ impl Party {
         PartyAddress { account: self.record.id(), device: 1 }
     }
 
-    fn target(&self) -> (PartyAddress, IdentityKey) {
-        (self.address(), self.identity.public())
+    fn verified(&self) -> VerifiedCertificate {
+        self.certificate.verify(&self.record).unwrap()
     }
 }
 
@@ -248,8 +248,16 @@ fn set_ups() {
 fn seals(count: usize) {
     let alice = Party::new();
     let receivers: Vec<_> = (0..count).map(|_| Party::new()).collect();
-    let keys: Vec<_> = receivers.iter().map(Party::target).collect();
-    let targets: Vec<_> = keys.iter().map(|(address, identity)| SealTarget { address: *address, identity }).collect();
+    // Made once for a pair of devices and kept, as in the client.
+    let keys: Vec<_> = receivers
+        .iter()
+        .map(|receiver| SendingPairKey::new(&alice.identity, &alice.address(), &receiver.verified()).unwrap())
+        .collect();
+    let pair_keys: Vec<_> = receivers
+        .iter()
+        .map(|receiver| ReceivingPairKey::new(&receiver.identity, &receiver.address(), &alice.verified()).unwrap())
+        .collect();
+    let targets: Vec<_> = keys.iter().collect();
     let content = SealedContent::session(alice.record.id(), alice.certificate, vec![1; MESSAGE_OVERHEAD + TEXT.len()]);
     let sealed = seal(&targets, &content).unwrap();
     // vodozemac's nearest: an ECIES channel and its first message, made for each receiver.
@@ -275,8 +283,9 @@ fn seals(count: usize) {
     let result = both(
         || {
             timed(1, || {
-                for (receiver, head) in receivers.iter().zip(&sealed.heads) {
-                    black_box(open(&receiver.identity, &receiver.address(), head, &sealed.body).unwrap());
+                for ((receiver, head), pair_key) in receivers.iter().zip(&sealed.heads).zip(&pair_keys) {
+                    let opened = open(&receiver.identity, &receiver.address(), head, &sealed.body).unwrap();
+                    black_box(opened.verify(pair_key).unwrap());
                 }
             })
         },
@@ -296,6 +305,17 @@ fn seals(count: usize) {
         },
     );
     line(&format!("open on {count}"), result, "ECIES");
+}
+
+fn pair_keys() {
+    let (alice, bob) = (Party::new(), Party::new());
+    let bobs = bob.verified();
+    let samples = (0..SAMPLES).map(|_| {
+        timed(5, || {
+            black_box(SendingPairKey::new(&alice.identity, &alice.address(), &bobs).unwrap());
+        })
+    });
+    line_alone("pair key, one agreement", median(samples.collect()), "once for two devices, then kept");
 }
 
 fn safety_numbers() {
@@ -320,5 +340,6 @@ fn main() {
     for count in [1, 256] {
         seals(count);
     }
+    pair_keys();
     safety_numbers();
 }

@@ -32,3 +32,5 @@ pub(crate) const MESSAGE: &[u8] = b"Subrosa message v1";
 pub(crate) const SEAL_HEAD: &[u8] = b"Subrosa seal head v1";
 /// HKDF info of a seal's body.
 pub(crate) const SEAL_BODY: &[u8] = b"Subrosa seal body v1";
+/// HKDF info of the key under which a seal's sender is shown to one receiver.
+pub(crate) const SEAL_SENDER: &[u8] = b"Subrosa seal sender v1";

@@ -5,6 +5,12 @@
 //! taken from outside is randomness from the operating system. The byte-level text is
 //! `docs/protocol.md`; each module names its section.
 //!
+//! # A seal is nobody's before it is verified
+//!
+//! [`open`] gives an [`OpenedSeal`], of which only the claim of a sender can be read. The message is behind
+//! [`OpenedSeal::verify`], which takes the key of the claimed pair of devices ([`ReceivingPairKey`]), which takes a
+//! verified certificate. So nothing can be done with a message in somebody else's name.
+//!
 //! # The two promises of [`Step`]
 //!
 //! [`Session::encrypt`] and [`Session::decrypt`] do not change a session. They return a
@@ -33,6 +39,7 @@ mod known_answers;
 mod labels;
 mod message_key;
 mod padding;
+mod pair_key;
 mod pqxdh;
 mod prekeys;
 mod randomness;
@@ -66,12 +73,14 @@ pub use ed25519::KeyError;
 pub use header::MESSAGE_OVERHEAD;
 pub use kem::KemUse;
 pub use padding::BUCKETS;
+pub use pair_key::{ReceivingPairKey, SendingPairKey};
 pub use prekeys::{BundleError, KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};
 pub use randomness::RandomnessError;
 pub use recovery::{RecoveryKey, RecoveryWordsError};
 pub use safety_number::{SafetyNumber, safety_number};
 pub use seal::{
-    OpenError, SealError, SealTarget, SealedContent, SealedEnvelope, max_message_len, max_plaintext_len, open, seal,
+    HEAD_LEN, NotFromSender, OpenError, OpenedSeal, SealError, SealedContent, SealedEnvelope, max_message_len,
+    max_plaintext_len, open, seal,
 };
 pub use session::{AcceptError, Ciphertext, DecryptError, EncryptError, MessageKind, Plaintext, Session, SetupError};
 pub use session_bytes::SerializedSession;

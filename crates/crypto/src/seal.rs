@@ -1,6 +1,7 @@
-//! The seal: hides the sender from the relay (`docs/protocol.md` section 6). Only a receiving
-//! device can open it. It protects *who*, not *what*: X25519 only, not forward secret, and the
-//! sender it names is a hint until the ratchet message inside verifies.
+//! The seal: hides the sender from the relay and shows it to the receiver (`docs/protocol.md`
+//! section 6). Only a receiving device can open it. It protects *who*, not *what*: X25519 only, not
+//! forward secret. A tag tells the receiver that the named sender sealed it, and proves nothing to
+//! anybody else, since the receiver can compute it too.
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -12,9 +13,10 @@ use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey, SharedSecret};
 use crate::decoding::{DecodeError, Reader};
 use crate::device::{IdentityKey, IdentityKeyPair};
 use crate::header::MESSAGE_OVERHEAD;
-use crate::kdf::{AeadKey, TAG_LEN, hkdf};
+use crate::kdf::{AeadKey, TAG_LEN, hkdf, sha256};
 use crate::labels;
 use crate::padding::{BUCKETS, bucket, pad, unpad};
+use crate::pair_key::{ReceivingPairKey, SENDER_TAG_LEN, SendingPairKey};
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
 use crate::session::MessageKind;
@@ -28,8 +30,10 @@ const PREFIX_LEN: usize = 1 + 32 + 32;
 const BODY_OVERHEAD: usize = PREFIX_LEN + TAG_LEN;
 /// Version ‖ kind ‖ account id ‖ certificate.
 const CONTENT_PREFIX_LEN: usize = 1 + 1 + 32 + DeviceCertificate::LEN;
-/// Bytes of a head: the body key and its tag.
-const HEAD_LEN: usize = 32 + TAG_LEN;
+/// Bytes of a wrapped body key: the key and the tag of its encryption.
+const WRAPPED_LEN: usize = 32 + TAG_LEN;
+/// Bytes of a head: the wrapped body key and the sender's tag.
+pub const HEAD_LEN: usize = WRAPPED_LEN + SENDER_TAG_LEN;
 
 /// Longest message ([`crate::Ciphertext::message`]) of this kind that a seal takes, in bytes.
 #[must_use]
@@ -77,27 +81,22 @@ pub enum OpenError {
     NotForThisDevice,
 }
 
-/// A device to seal for.
-#[derive(Clone, Copy, Debug)]
-pub struct SealTarget<'a> {
-    /// The device's address.
-    pub address: PartyAddress,
-    /// The device's identity key.
-    pub identity: &'a IdentityKey,
-}
+/// The sender's tag does not verify: whoever made this envelope is not the sender it names. Junk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the envelope was not sealed by the sender it names")]
+pub struct NotFromSender;
 
 /// One submission: a head for each target, in their order, and the body they share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedEnvelope {
-    /// The wrapped body key, for each target.
+    /// Wrapped body key and sender's tag, for each target.
     pub heads: Vec<[u8; HEAD_LEN]>,
     /// The body; its length is one of [`BUCKETS`].
     pub body: Vec<u8>,
 }
 
-/// What a seal holds. Its sender is only a *hint*: whoever knows a receiver's identity key can
-/// seal anything. Believe it when the message inside verified in a session with exactly this
-/// sender.
+/// What a seal holds. From [`OpenedSeal::verify`] its sender is who sealed it, up to somebody who has
+/// the receiver's own identity key. What the sender *said* still has to verify in a session.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedContent {
     sender: Sender,
@@ -136,9 +135,9 @@ impl SealedContent {
         }
     }
 
-    /// Who claims to have sent this. Not to be shown or acted on before the message verified.
+    /// The device that sends this.
     #[must_use]
-    pub fn sender_hint(&self) -> PartyAddress {
+    pub fn sender(&self) -> PartyAddress {
         PartyAddress {
             account: match &self.sender {
                 Sender::Setup(record) => record.id(),
@@ -148,14 +147,13 @@ impl SealedContent {
         }
     }
 
-    /// The certificate the sender claims, not verified.
+    /// The sender's certificate.
     #[must_use]
     pub fn certificate(&self) -> &DeviceCertificate {
         &self.certificate
     }
 
-    /// The record of the claimed sender, in a set-up message; its id is that of
-    /// [`Self::sender_hint`].
+    /// The record of the sender, in a set-up message; its id is that of [`Self::sender`].
     #[must_use]
     pub fn record(&self) -> Option<&AccountRecord> {
         match &self.sender {
@@ -186,7 +184,7 @@ impl SealedContent {
     fn encode_to(&self, out: &mut Vec<u8>) {
         out.push(CONTENT_VERSION);
         out.push(self.kind().to_byte());
-        out.extend_from_slice(&self.sender_hint().account);
+        out.extend_from_slice(&self.sender().account);
         out.extend_from_slice(&self.certificate.encode());
         if let Some(record) = self.record() {
             out.extend_from_slice(&record.encode());
@@ -214,6 +212,51 @@ impl SealedContent {
     }
 }
 
+/// An envelope that this device could open. Who sealed it is a claim, which anybody can make, until
+/// [`Self::verify`]: only then is there a message.
+pub struct OpenedSeal {
+    content: SealedContent,
+    wrapped: [u8; WRAPPED_LEN],
+    body_hash: [u8; 32],
+    tag: [u8; SENDER_TAG_LEN],
+}
+
+redacted_debug!(OpenedSeal);
+
+impl OpenedSeal {
+    /// Who claims to have sealed this.
+    #[must_use]
+    pub fn claimed_sender(&self) -> PartyAddress {
+        self.content.sender()
+    }
+
+    /// The certificate of the claimed sender; its signature is not verified.
+    #[must_use]
+    pub fn claimed_certificate(&self) -> &DeviceCertificate {
+        &self.content.certificate
+    }
+
+    /// The record of the claimed sender, in a set-up message; its id is that of
+    /// [`Self::claimed_sender`].
+    #[must_use]
+    pub fn claimed_record(&self) -> Option<&AccountRecord> {
+        self.content.record()
+    }
+
+    /// Gives the content, if the device of `key` sealed it.
+    ///
+    /// # Errors
+    /// [`NotFromSender`]: another device than the claimed one, or one that only says so.
+    pub fn verify(self, key: &ReceivingPairKey) -> Result<SealedContent, NotFromSender> {
+        let claimed = key.is_of(&self.claimed_sender(), self.content.certificate.identity());
+        if claimed && key.verifies(&self.tag, &self.wrapped, &self.body_hash) {
+            Ok(self.content)
+        } else {
+            Err(NotFromSender)
+        }
+    }
+}
+
 /// key ‖ nonce = HKDF(E, DH, label ‖ account id ‖ device number ‖ identity key, 44): a head
 /// opens only for the device and the name it was made for.
 fn head_key(ephemeral: &[u8; 32], shared: &SharedSecret, address: &PartyAddress, identity: &IdentityKey) -> AeadKey {
@@ -231,16 +274,17 @@ fn body_key(ephemeral: &[u8; 32], body_key: &[u8; 32]) -> (AeadKey, [u8; 32]) {
     (AeadKey::new(key_and_nonce), commitment)
 }
 
-/// Seals one content for one or more devices, with one ephemeral key.
+/// Seals one content for one or more devices, with one ephemeral key. The pair keys are those of the
+/// device that `content` names: nobody believes a head that another one made.
 ///
 /// # Errors
 /// [`SealError`].
-pub fn seal(targets: &[SealTarget<'_>], content: &SealedContent) -> Result<SealedEnvelope, SealError> {
+pub fn seal(targets: &[&SendingPairKey], content: &SealedContent) -> Result<SealedEnvelope, SealError> {
     seal_from(targets, content, &mut Os)
 }
 
 pub(crate) fn seal_from(
-    targets: &[SealTarget<'_>],
+    targets: &[&SendingPairKey],
     content: &SealedContent,
     entropy: &mut impl Entropy,
 ) -> Result<SealedEnvelope, SealError> {
@@ -261,26 +305,30 @@ pub(crate) fn seal_from(
         return Err(SealError::TooLong);
     }
 
+    let body_hash = sha256(&[&body]);
     let heads = targets
         .iter()
         .map(|target| {
-            let shared = ephemeral_pair.diffie_hellman(&target.identity.agreement()).map_err(|_| SealError::BadKey)?;
-            let key = head_key(&ephemeral, &shared, &target.address, target.identity);
+            let identity = target.receiver_identity();
+            let shared = ephemeral_pair.diffie_hellman(&identity.agreement()).map_err(|_| SealError::BadKey)?;
+            let key = head_key(&ephemeral, &shared, &target.receiver(), identity);
             // Exact capacity: the body key is encrypted in place.
-            let mut head = Vec::with_capacity(HEAD_LEN);
-            head.extend_from_slice(&*secret);
-            if !key.seal(&[], &mut head, 0) {
+            let mut wrapped = Vec::with_capacity(WRAPPED_LEN);
+            wrapped.extend_from_slice(&*secret);
+            if !key.seal(&[], &mut wrapped, 0) {
                 return Err(SealError::TooLong);
             }
-            let mut fixed = [0; HEAD_LEN];
-            fixed.copy_from_slice(&head);
-            Ok(fixed)
+            let mut head = [0; HEAD_LEN];
+            head[..WRAPPED_LEN].copy_from_slice(&wrapped);
+            head[WRAPPED_LEN..].copy_from_slice(&target.tag(&wrapped, &body_hash));
+            Ok(head)
         })
         .collect::<Result<_, _>>()?;
     Ok(SealedEnvelope { heads, body })
 }
 
-/// Opens an envelope with this device's identity.
+/// Opens an envelope with this device's identity. Who sealed it is not known before
+/// [`OpenedSeal::verify`].
 ///
 /// # Errors
 /// [`OpenError`]: malformed, altered, or for another device.
@@ -289,10 +337,14 @@ pub fn open(
     address: &PartyAddress,
     head: &[u8],
     body: &[u8],
-) -> Result<SealedContent, OpenError> {
-    if head.len() != HEAD_LEN {
+) -> Result<OpenedSeal, OpenError> {
+    let Ok(head) = <&[u8; HEAD_LEN]>::try_from(head) else {
         return Err(OpenError::Malformed(DecodeError::BadField("head length")));
-    }
+    };
+    let mut wrapped = [0; WRAPPED_LEN];
+    wrapped.copy_from_slice(&head[..WRAPPED_LEN]);
+    let mut tag = [0; SENDER_TAG_LEN];
+    tag.copy_from_slice(&head[WRAPPED_LEN..]);
     if !BUCKETS.contains(&body.len()) {
         return Err(OpenError::Malformed(DecodeError::BadField("body length")));
     }
@@ -304,7 +356,7 @@ pub fn open(
     let ephemeral_key = Curve25519PublicKey::from_bytes(ephemeral).map_err(|_| DecodeError::BadKey)?;
     let shared = local.agreement().diffie_hellman(&ephemeral_key).map_err(|_| DecodeError::BadKey)?;
     let opened = head_key(ephemeral, &shared, address, &local.public())
-        .open(&[], head)
+        .open(&[], &wrapped)
         .map_err(|_| OpenError::NotForThisDevice)?;
     let mut secret = Zeroizing::new([0; 32]);
     secret.copy_from_slice(&opened);
@@ -314,7 +366,7 @@ pub fn open(
     }
     let mut content = key.open(&body[..PREFIX_LEN], sealed).map_err(|_| OpenError::NotForThisDevice)?;
     unpad(&mut content).ok_or(DecodeError::BadField("padding"))?;
-    Ok(SealedContent::decode(&content)?)
+    Ok(OpenedSeal { content: SealedContent::decode(&content)?, wrapped, body_hash: sha256(&[body]), tag })
 }
 
 #[cfg(test)]
@@ -341,7 +393,7 @@ mod tests {
         }
 
         /// Seals any bytes under good tags, with `commitment` altered.
-        fn open_crafted(&self, padded: &[u8], flip: u8) -> Result<SealedContent, OpenError> {
+        fn open_crafted(&self, padded: &[u8], flip: u8) -> Result<OpenedSeal, OpenError> {
             let pair = Curve25519KeyPair::from_secret(&EPHEMERAL);
             let ephemeral = *pair.public().as_bytes();
             let (key, mut commitment) = body_key(&ephemeral, &SECRET);
@@ -354,6 +406,7 @@ mod tests {
             let shared = pair.diffie_hellman(&self.identity.public().agreement()).unwrap();
             let mut head = SECRET.to_vec();
             assert!(head_key(&ephemeral, &shared, &self.address, &self.identity.public()).seal(&[], &mut head, 0));
+            head.resize(HEAD_LEN, 0);
             open(&self.identity, &self.address, &head, &body)
         }
     }

@@ -76,6 +76,19 @@ fn keys_are_wiped_when_dropped() {
     let pair = KemKeyPair::from_seed(&secret());
     let expanded = pair.expanded().to_vec();
     assert!(wiped_at(pair, |owner| range(owner.expanded()), &expanded));
+    let peer = IdentityKeyPair::from_seed(&[9; 32]);
+    let address = crate::address::PartyAddress { account: [1; 32], device: 1 };
+    let account = crate::account::AccountKeyPair::from_seed(&[3; 32]);
+    let record = crate::account::AccountRecord::new(account.public(), [5; 32]);
+    let issued = crate::certificate::DeviceCertificate::issue(&account, &record.id(), 1, &peer.public(), 1);
+    let peer = issued.verify(&record).unwrap();
+    let own = IdentityKeyPair::from_seed(&key);
+    let pair = crate::pair_key::SendingPairKey::new(&own, &address, &peer).unwrap();
+    let bytes = *pair.as_bytes();
+    assert!(wiped_at(pair, |owner| range(owner.as_bytes()), &bytes));
+    let pair = crate::pair_key::ReceivingPairKey::new(&own, &address, &peer).unwrap();
+    let bytes = *pair.as_bytes();
+    assert!(wiped_at(pair, |owner| range(owner.as_bytes()), &bytes));
     // The X25519 image of an identity, which is derived.
     let identity = IdentityKeyPair::from_seed(&key);
     let image = identity.agreement().secret();

@@ -6,7 +6,7 @@ mod support;
 
 use subrosa_wire::{
     ErrorCode,
-    limits::MAX_UNACKED,
+    limits::{HEAD_BYTES, MAX_UNACKED},
     mailbox::{MailboxRequest, MailboxServerFrame, RequestOutcome},
     submit::{EnvelopeClass, Submit, SubmitItem, SubmitResult},
 };
@@ -233,7 +233,7 @@ async fn what_comes_after_an_item_without_room_does_not_overtake_it() {
     let (bob, _mailbox) = account(&relay.at(), "bob").await;
     let mut sender = Submitter::open(&relay.at()).await;
     let large = SubmitItem { body_ref: 0, ..item(bob.device(1), bob.capability(), 1) };
-    let small = SubmitItem { body_ref: 1, head: [9; 48], ..large.clone() };
+    let small = SubmitItem { body_ref: 1, head: [9; HEAD_BYTES], ..large.clone() };
     let bodies = vec![vec![1; 2304].into(), body("small")];
     let results = sender.submit(Submit { bodies, items: vec![large, small.clone()] }).await.unwrap();
     assert!(results.iter().all(|result| matches!(result, SubmitResult::Full { .. })), "{results:?}");
@@ -313,7 +313,7 @@ async fn a_lost_wake_costs_no_more_than_a_resync() {
     // A row that nobody announces.
     let db = rusqlite::Connection::open(relay.data().join("relay.db")).unwrap();
     db.busy_timeout(PATIENCE).unwrap();
-    let head: [u8; 48] = random();
+    let head: [u8; HEAD_BYTES] = random();
     let id = subrosa_wire::EnvelopeId::of(&bob.device(1), &head, &body("seed"));
     db.execute_batch("BEGIN IMMEDIATE; UPDATE body SET refs = 2; UPDATE device SET last_seq = 2").unwrap();
     db.execute(

@@ -24,19 +24,68 @@ pub const MIN_BODY_BYTES: usize = 512;
 /// The padding buckets. A body of any other length was not made by a client of ours and is refused.
 pub const BODY_SIZES: [usize; 8] = [512, 1024, 2304, 4096, 8192, 16_384, 32_768, 65_536];
 
-/// A wrapped body key: 32 bytes and a 16-byte tag.
-pub const HEAD_BYTES: usize = 48;
+/// A wrapped body key (32 bytes and the 16 of its tag) and the sender's tag of 16.
+pub const HEAD_BYTES: usize = 64;
 
 /// Bodies of one submission together, so that a batch cannot exceed a frame: the longest message to a person with
 /// [`MAX_DEVICES`], each with its own ciphertext.
 pub const MAX_SUBMIT_BODY_BYTES: usize = MAX_DEVICES * MAX_BODY_BYTES;
 
-/// Largest frame on `/v1/submit`: [`MAX_SUBMIT_BODY_BYTES`] and [`MAX_SUBMIT_ITEMS`] items of about 150 bytes.
-pub const MAX_SUBMIT_FRAME_BYTES: usize = 512 * 1024;
+/// Largest frame on `/v1/submit`: the largest submission that the other bounds allow ([`LARGEST_SUBMIT_BYTES`]), and up to
+/// 64 KiB for fields that newer programs add.
+pub const MAX_SUBMIT_FRAME_BYTES: usize = frame(LARGEST_SUBMIT_BYTES);
 
-/// Largest frame on `/v1/mailbox`: one request-lane submission of [`MAX_SUBMIT_BODY_BYTES`], or a full prekey upload
-/// (about 40 KB).
-pub const MAX_MAILBOX_FRAME_BYTES: usize = MAX_SUBMIT_BODY_BYTES + 32 * 1024;
+/// Largest frame on `/v1/mailbox`: the largest submission on the request lane, where items carry no capability. A full
+/// prekey upload (about 40 KB) is far below it.
+pub const MAX_MAILBOX_FRAME_BYTES: usize = frame(submission(ITEM_BYTES));
+
+/// Bytes of the largest frame that a submission makes: [`MAX_SUBMIT_ITEMS`] items with the longest capability and the largest
+/// numbers, [`MAX_SUBMIT_BODIES`] bodies of [`MAX_SUBMIT_BODY_BYTES`] together.
+pub const LARGEST_SUBMIT_BYTES: usize = submission(ITEM_BYTES + field(CAPABILITY_BYTES));
+
+/// Bytes of a protobuf varint.
+const fn varint(value: usize) -> usize {
+    let bits = (usize::BITS - value.leading_zeros()) as usize;
+    if bits == 0 { 1 } else { bits.div_ceil(7) }
+}
+
+/// A field of `len` bytes: tag (all field numbers here are below 16), length, content.
+const fn field(len: usize) -> usize {
+    1 + varint(len) + len
+}
+
+/// A number of at most 32 bits, with its tag.
+const NUMBER_BYTES: usize = 1 + varint(u32::MAX as usize);
+
+/// The longest capability: contact token and binding, 16 bytes each.
+const CAPABILITY_BYTES: usize = field(2 * field(16));
+
+/// An item without capability: address, class, expiry, head, body reference, list version.
+const ITEM_BYTES: usize = field(field(32) + NUMBER_BYTES)
+    + (1 + varint(1))
+    + NUMBER_BYTES
+    + field(HEAD_BYTES)
+    + (1 + varint(MAX_SUBMIT_BODIES - 1))
+    + NUMBER_BYTES;
+
+/// The frame of a submission of as many items and bodies as there may be.
+const fn submission(item: usize) -> usize {
+    // A body costs most beside its bytes with the longest length.
+    let bodies = MAX_SUBMIT_BODY_BYTES + MAX_SUBMIT_BODIES * (field(MAX_BODY_BYTES) - MAX_BODY_BYTES);
+    let submit = bodies + MAX_SUBMIT_ITEMS * field(item);
+    // The call has an id beside it, whose varint has up to 10 bytes; the frame holds the call. The request lane nests as deep.
+    field(field(submit) + 1 + 10)
+}
+
+/// The limit for frames of up to `bytes`: the next multiple of 64 KiB.
+const fn frame(bytes: usize) -> usize {
+    const STEP: usize = 64 * 1024;
+    bytes.div_ceil(STEP) * STEP
+}
+
+const _: () = assert!(LARGEST_SUBMIT_BYTES <= MAX_SUBMIT_FRAME_BYTES);
+// The page of the protocol names the two.
+const _: () = assert!(MAX_SUBMIT_FRAME_BYTES == 589_824 && MAX_MAILBOX_FRAME_BYTES == 524_288);
 
 /// Largest body of an HTTPS question or answer.
 pub const MAX_HTTP_BYTES: usize = 16 * 1024;

@@ -59,7 +59,7 @@ pub struct SubmitItem {
     pub class: EnvelopeClass,
     /// Seconds until it expires undelivered; 0 = the relay's longest.
     pub expiry_s: u32,
-    /// The wrapped body key.
+    /// The wrapped body key and the sender's tag: opaque to the relay.
     pub head: [u8; HEAD_BYTES],
     /// Index into [`Submit::bodies`], checked by the decoder.
     pub body_ref: usize,

@@ -7,7 +7,10 @@ use subrosa_wire::{
     AccountId, Capability, CapabilityHash, ContactToken, DeliveryKey, DeviceAddress, ErrorCode, MailboxEpoch,
     TokenBinding,
     http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Resolve, Resolved, TakePrekeys},
-    limits::{BODY_SIZES, MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_FRAME_BYTES},
+    limits::{
+        BODY_SIZES, HEAD_BYTES, LARGEST_SUBMIT_BYTES, MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_BODIES,
+        MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_FRAME_BYTES, MAX_SUBMIT_ITEMS,
+    },
     mailbox::{
         MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way,
     },
@@ -24,7 +27,7 @@ fn submit() -> Submit {
         capability,
         class,
         expiry_s: 60,
-        head: [8; 48],
+        head: [8; HEAD_BYTES],
         body_ref: 0,
         list_version: 3,
     };
@@ -43,6 +46,43 @@ fn submit() -> Submit {
             item(3, None, EnvelopeClass::Durable),
         ],
     }
+}
+
+/// As many items and bodies as there may be, with the largest fields.
+fn largest(capability: Option<Capability>) -> Submit {
+    // 62 of 4,096, one of 8,192 and one of 65,536 are 64 bodies of exactly 327,680 bytes.
+    let sizes = std::iter::repeat_n(4096, 62).chain([8192, 65_536]);
+    let bodies: Vec<_> = sizes.map(|size| Bytes::from(vec![7; size])).collect();
+    assert_eq!((bodies.len(), bodies.iter().map(Bytes::len).sum()), (MAX_SUBMIT_BODIES, MAX_SUBMIT_BODY_BYTES));
+    let item = SubmitItem {
+        device: device(u32::MAX),
+        capability,
+        class: EnvelopeClass::Ephemeral,
+        expiry_s: u32::MAX,
+        head: [8; HEAD_BYTES],
+        body_ref: MAX_SUBMIT_BODIES - 1,
+        list_version: u32::MAX,
+    };
+    Submit { bodies, items: vec![item; MAX_SUBMIT_ITEMS] }
+}
+
+#[test]
+fn the_limits_are_those_of_the_largest_submission() {
+    let token = Capability::ContactToken { token: ContactToken::new([2; 16]), binding: TokenBinding::new([3; 16]) };
+    let frame = SubmitClientFrame::Submit { id: u64::MAX, submit: largest(Some(token)) };
+    let bytes = frame.encode();
+    // The bound allows each body the longest length, which these do not need.
+    assert!(
+        (LARGEST_SUBMIT_BYTES - MAX_SUBMIT_BODIES..=LARGEST_SUBMIT_BYTES).contains(&bytes.len()),
+        "{}",
+        bytes.len()
+    );
+    assert_eq!(SubmitClientFrame::decode(bytes).unwrap(), frame);
+    let op = MailboxRequest::SubmitRequest(largest(None));
+    let frame = MailboxClientFrame::Request { id: u64::MAX, op };
+    let bytes = frame.encode();
+    assert!((MAX_MAILBOX_FRAME_BYTES - 65_536..=MAX_MAILBOX_FRAME_BYTES).contains(&bytes.len()), "{}", bytes.len());
+    assert_eq!(MailboxClientFrame::decode(bytes).unwrap(), frame);
 }
 
 fn limits() -> Limits {
@@ -86,7 +126,7 @@ fn mailbox_frames_round_trip() {
     }
 
     let push = |way| {
-        let (head, body) = (Bytes::from(vec![1; 48]), Bytes::from(vec![1; 512]));
+        let (head, body) = (Bytes::from(vec![1; HEAD_BYTES]), Bytes::from(vec![1; 512]));
         MailboxServerFrame::Push(Push { seq: 5, class: EnvelopeClass::Durable, head, body, received_ms: 7, way })
     };
     let refusal = Refusal { code: ErrorCode::RateLimited, retry_after_s: 4 };

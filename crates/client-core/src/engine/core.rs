@@ -17,6 +17,7 @@ use subrosa_crypto::PartyAddress;
 use subrosa_wire::{AccountId, DeviceAddress};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::pair_keys::PairKeys;
 use crate::{
     api::{ApiError, EngineOwner, ErrorKind, Event},
     home::Home,
@@ -82,6 +83,7 @@ pub(crate) struct Core {
     pub(super) own: Own,
     pub(super) owner: EngineOwner,
     pub(super) home: Home,
+    pub(super) pair_keys: PairKeys,
     /// Devices that have no prekeys at their relay yet.
     pub(super) without_keys: HashMap<DeviceAddress, WithoutKeys>,
     /// Receivers whose relay was not reached the last time.
@@ -101,6 +103,7 @@ pub(crate) struct Core {
 pub(crate) struct Change<'a> {
     pub(crate) db: &'a Db,
     pub(crate) own: &'a Own,
+    pub(super) pair_keys: &'a mut PairKeys,
     pub(crate) now_ms: u64,
     newest_event: Option<u64>,
     wake_outbox: bool,
@@ -161,6 +164,7 @@ impl Core {
             own,
             owner,
             home,
+            pair_keys: PairKeys::new(),
             without_keys: HashMap::new(),
             struggling: HashSet::new(),
             backing_off: HashMap::new(),
@@ -193,6 +197,7 @@ impl Core {
         let mut change = Change {
             db: &self.db,
             own: &self.own,
+            pair_keys: &mut self.pair_keys,
             now_ms: now_ms(),
             newest_event: None,
             wake_outbox: false,

@@ -20,6 +20,7 @@ mod faults;
 mod healing;
 mod mailbox;
 mod notes;
+mod pair_keys;
 mod people;
 mod queries;
 mod receiving;

@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 use subrosa_crypto::{
-    AccountRecord, KemPrekeyPair, KemUse, MessageKind, OneTimePrekeyPair, Plaintext, ResponderPrekeys, SealedContent,
-    Session, SetupHeader, SignedPrekeyPair, VerifiedCertificate, open,
+    AccountRecord, KemPrekeyPair, KemUse, MessageKind, OneTimePrekeyPair, OpenedSeal, Plaintext, ResponderPrekeys,
+    SealedContent, Session, SetupHeader, SignedPrekeyPair, VerifiedCertificate, open,
 };
 use subrosa_wire::{
     AccountId, DeviceAddress, EnvelopeId, Seq,
@@ -114,8 +114,8 @@ impl Change<'_> {
         arrival: &Arrival,
         stale: &mut Vec<AccountId>,
     ) -> Result<Outcome, ApiError> {
-        let Ok(sealed) = open(&self.own.identity, &self.own_party(), head, body) else { return Ok(Outcome::Junk) };
-        let Some((mut sender, certificate)) = self.identify(&sealed)? else { return Ok(Outcome::Junk) };
+        let Ok(opened) = open(&self.own.identity, &self.own_party(), head, body) else { return Ok(Outcome::Junk) };
+        let Some((mut sender, certificate, sealed)) = self.identify(opened)? else { return Ok(Outcome::Junk) };
         let plaintext = match self.decrypt(&sender, &certificate, &sealed)? {
             Ok(plaintext) => plaintext,
             Err(Undecryptable::Junk) => return Ok(Outcome::Junk),
@@ -123,8 +123,8 @@ impl Change<'_> {
                 return self.set_aside(id, &sender, (head, body), reason);
             }
         };
-        // The ratchet message verified with associated data that binds both accounts, devices and
-        // identities: from here on the sender is no longer a hint.
+        // The ratchet message verified with associated data that binds both accounts, devices and identities: what
+        // follows was said by the sender in this session.
         let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
         if let Some(contact) = &mut sender.contact {
             let (version, hash) = contact.list.as_ref().map_or((0, [0; 32]), |list| (list.version(), list.hash()));
@@ -142,9 +142,13 @@ impl Change<'_> {
         self.apply(&mut sender, content, plaintext.as_bytes(), arrival)
     }
 
-    /// Who claims to have sent this, if the claim holds together: record, certificate, and what we know.
-    fn identify(&self, sealed: &SealedContent) -> Result<Option<(Sender, VerifiedCertificate)>, ApiError> {
-        let device = address(&sealed.sender_hint());
+    /// Who sealed this: record, certificate, what we know, and the seal's own tag. `None` is junk, and nothing has happened
+    /// for it: certificates are public, so without the tag anybody could make us act in somebody else's name.
+    fn identify(
+        &mut self,
+        opened: OpenedSeal,
+    ) -> Result<Option<(Sender, VerifiedCertificate, SealedContent)>, ApiError> {
+        let device = address(&opened.claimed_sender());
         if device == self.own.address {
             return Ok(None);
         }
@@ -157,12 +161,12 @@ impl Change<'_> {
             (_, true) => self.own.record,
             (Some(contact), _) => contact.record,
             // The record's id is the sender's: a record certifies itself.
-            (None, _) => match sealed.record() {
+            (None, _) => match opened.claimed_record() {
                 Some(record) => *record,
                 None => return Ok(None),
             },
         };
-        let Ok(certificate) = sealed.certificate().verify(&record) else { return Ok(None) };
+        let Ok(certificate) = opened.claimed_certificate().verify(&record) else { return Ok(None) };
         let known = if own { Some(&self.own.list) } else { contact.as_ref().and_then(|contact| contact.list.as_ref()) };
         if let Some(list) = known {
             let listed = list.device(device.device).is_some_and(|listed| listed.identity() == certificate.identity());
@@ -171,7 +175,9 @@ impl Change<'_> {
                 return Ok(None);
             }
         }
-        Ok(Some((Sender { device, record, contact, own }, certificate)))
+        let Some(pair_key) = self.pair_keys.receiving(self.own, &certificate) else { return Ok(None) };
+        let Ok(sealed) = opened.verify(&pair_key) else { return Ok(None) };
+        Ok(Some((Sender { device, record, contact, own }, certificate, sealed)))
     }
 
     fn decrypt(

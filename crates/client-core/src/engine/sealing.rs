@@ -10,12 +10,12 @@ use bytes::Bytes;
 use prost::Message as _;
 use subrosa_crash_point::{CrashPoint, crash_point};
 use subrosa_crypto::{
-    DeviceList, KemUse, MessageKind, PrekeyBundle, SealTarget, SealedContent, Session, VerifiedCertificate, seal,
+    DeviceList, KemUse, MessageKind, PrekeyBundle, SealedContent, Session, VerifiedCertificate, seal,
 };
 use subrosa_wire::{
     AccountId, Capability, DeviceAddress, EnvelopeId,
     http::Prekeys,
-    limits::{MAX_SUBMIT_BODIES, MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_ITEMS},
+    limits::{HEAD_BYTES, MAX_SUBMIT_BODIES, MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_ITEMS},
     link::authority,
     submit::{EnvelopeClass, Submit, SubmitItem},
 };
@@ -195,7 +195,7 @@ impl Change<'_> {
         device: &VerifiedCertificate,
         session: &Session,
         content: &[u8],
-    ) -> Result<([u8; 48], Vec<u8>), ApiError> {
+    ) -> Result<([u8; HEAD_BYTES], Vec<u8>), ApiError> {
         let at = address(&device.address());
         let step = session.encrypt(content).map_err(|error| crypto_error(&error))?;
         let (_, ciphertext) =
@@ -213,8 +213,8 @@ impl Change<'_> {
             MessageKind::Setup => SealedContent::setup(self.own.record, certificate, ciphertext.message),
             MessageKind::Session => SealedContent::session(self.own.address.account.0, certificate, ciphertext.message),
         };
-        let target = SealTarget { address: device.address(), identity: device.identity() };
-        let envelope = seal(&[target], &sealed).map_err(|error| crypto_error(&error))?;
+        let pair_key = self.pair_keys.sending(self.own, device)?;
+        let envelope = seal(&[&pair_key], &sealed).map_err(|error| crypto_error(&error))?;
         let head = *envelope.heads.first().ok_or_else(|| ApiError::new(ErrorKind::Failed, "the seal made no head"))?;
         Ok((head, envelope.body))
     }

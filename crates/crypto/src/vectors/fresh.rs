@@ -125,7 +125,7 @@ fn seal() -> Value {
     let targets: Vec<Value> = (0..1 + below(4)).map(target).collect();
     let mut opening = json!({"target": below(targets.len())});
     match below(4) {
-        0 => opening["head_change"] = json!([{"offset": below(48), "flip": "10"}]),
+        0 => opening["head_change"] = json!([{"offset": below(64), "flip": "10"}]),
         // Behind version and E: what a changed E means is a case of its own.
         1 => opening["body_change"] = json!([{"offset": 33 + below(400), "flip": "80"}]),
         _ => {}

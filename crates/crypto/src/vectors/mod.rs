@@ -90,7 +90,7 @@ reproduced! {
     pqxdh: "pqxdh", 13;
     key_schedules: "key-schedule", 9;
     conversations: "double-ratchet", 13;
-    seals: "seal", 32;
+    seals: "seal", 39;
     safety_numbers: "safety-number", 5;
     relay_proofs: "relay-proofs", 6;
 }

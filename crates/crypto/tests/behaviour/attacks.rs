@@ -44,9 +44,8 @@ fn small_order_and_non_canonical_keys_reach_no_agreement() {
     let first = send(&mut alice.initiate(&bob), b"hello");
     let (mut a, mut b) = conversation(&alice, &bob);
     let ratchet = send(&mut a, b"hello");
-    let target = SealTarget { address: bob.address(), identity: &bob.identity.public() };
     let content = SealedContent::session(alice.record.id(), *alice.certificate.certificate(), vec![1]);
-    let sealed = seal(&[target], &content).unwrap();
+    let sealed = seal(&[&alice.key_to(&bob)], &content).unwrap();
     for key in bad_keys() {
         assert!(Curve25519PublicKey::from_bytes(&key).is_err());
         // As a signed prekey (with a good signature), as a one-time prekey, ...
@@ -152,18 +151,20 @@ fn a_replayed_first_message_is_read_once_and_shows_its_base_key() {
 }
 
 #[test]
-fn a_forged_sender_hint_in_a_seal_verifies_in_no_session() {
+fn a_seal_in_somebody_elses_name_is_nobodys() {
     let (alice, bob, mallory) = (Party::new(), Party::new(), Party::new());
     let (_, b) = conversation(&alice, &bob);
     let (mut m, _) = conversation(&mallory, &bob);
     // Mallory, a contact too, seals her own message under Alice's name and certificate.
     let message = send(&mut m, b"I am Alice").message;
     let content = SealedContent::session(alice.record.id(), *alice.certificate.certificate(), message);
-    let target = SealTarget { address: bob.address(), identity: &bob.identity.public() };
-    let sealed = seal(&[target], &content).unwrap();
-    let opened = open(&bob.identity, &bob.address(), &sealed.heads[0], &sealed.body).unwrap();
-    assert_eq!(opened.sender_hint(), alice.address(), "a hint");
-    assert!(b.decrypt(opened.kind(), opened.message()).is_err());
+    let sealed = seal(&[&mallory.key_to(&bob)], &content).unwrap();
+    let open = || open(&bob.identity, &bob.address(), &sealed.heads[0], &sealed.body).unwrap();
+    assert_eq!(open().claimed_sender(), alice.address(), "a claim");
+    assert_eq!(open().verify(&bob.key_from(&alice)).unwrap_err(), NotFromSender);
+    assert_eq!(open().verify(&bob.key_from(&mallory)).unwrap_err(), NotFromSender, "not in her own name either");
+    // And if it were believed: what she wrote verifies in no session with Alice.
+    assert!(b.decrypt(content.kind(), content.message()).is_err());
     // The same with a set-up message: her agreement is not Alice's.
     let first = send(&mut mallory.initiate(&bob), b"I am Alice").message;
     assert_eq!(bob.accept(&alice, &first).unwrap_err(), AcceptError::Message(DecryptError::Forged));

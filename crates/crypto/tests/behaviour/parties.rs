@@ -38,6 +38,16 @@ impl Party {
         self.certificate.address()
     }
 
+    /// For sealing to somebody.
+    pub(crate) fn key_to(&self, receiver: &Party) -> SendingPairKey {
+        SendingPairKey::new(&self.identity, &self.address(), &receiver.certificate).unwrap()
+    }
+
+    /// For opening what somebody sealed.
+    pub(crate) fn key_from(&self, sender: &Party) -> ReceivingPairKey {
+        ReceivingPairKey::new(&self.identity, &self.address(), &sender.certificate).unwrap()
+    }
+
     pub(crate) fn bundle(&self) -> PrekeyBundle {
         PrekeyBundle::verify(
             &self.certificate,

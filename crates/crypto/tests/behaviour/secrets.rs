@@ -16,6 +16,8 @@ fn debug_shows_no_secret() {
         (message, plaintext)
     };
     let content = SealedContent::session(alice.record.id(), *alice.certificate.certificate(), message.message);
+    let sealed = seal(&[&alice.key_to(&bob)], &content).unwrap();
+    let opened = open(&bob.identity, &bob.address(), &sealed.heads[0], &sealed.body).unwrap();
     for (text, name) in [
         (format!("{:?}", alice.account), "AccountKeyPair"),
         (format!("{:?}", alice.identity), "IdentityKeyPair"),
@@ -30,6 +32,9 @@ fn debug_shows_no_secret() {
         (format!("{step:?}"), "Step"),
         (format!("{plaintext:?}"), "Plaintext"),
         (format!("{content:?}"), "SealedContent"),
+        (format!("{:?}", alice.key_to(&bob)), "SendingPairKey"),
+        (format!("{:?}", alice.key_from(&bob)), "ReceivingPairKey"),
+        (format!("{opened:?}"), "OpenedSeal"),
     ] {
         assert_eq!(text, format!("{name} {{ .. }}"));
     }
