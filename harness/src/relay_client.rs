@@ -82,7 +82,7 @@ impl Device {
         let record = AccountRecord::new(key.public(), rand::random());
         let identity = IdentityKeyPair::generate()?;
         let certificate = DeviceCertificate::issue(&key, &record.id(), 1, &identity.public(), 1);
-        let list = DeviceList::issue(&key, &record, 1, 1_700_000_000_000, vec![certificate])?;
+        let list = DeviceList::issue(&key, &record, 1, 1_700_000_000_000, 1, vec![certificate])?;
         let register = Register {
             account_record: record.encode(),
             handle: handle.parse()?,

@@ -98,9 +98,9 @@ def device_list(s):
         return {"device": number, "identity_seed": s.hex(32), "list_version": version}
 
     devices = [entry(1, 1), entry(2, 2), entry(4, 3), entry(5, 3), entry(7, 3)]
-    first = {**one, "version": 1, "issued_ms": 1780000000000, "devices": devices[:1]}
-    second = {**one, "version": 2, "issued_ms": 1780000100000, "devices": devices[:2]}
-    full = {**one, "version": 3, "issued_ms": 2**64 - 1, "devices": devices}
+    first = {**one, "version": 1, "issued_ms": 1780000000000, "highest": 1, "devices": devices[:1]}
+    second = {**one, "version": 2, "issued_ms": 1780000100000, "highest": 2, "devices": devices[:2]}
+    full = {**one, "version": 3, "issued_ms": 2**64 - 1, "highest": 2**32 - 1, "devices": devices}
     yield "one device", first
     yield "two devices", second
     yield "five devices", full
@@ -110,20 +110,31 @@ def device_list(s):
         ("the same", lists[1], lists[1]), ("newer", lists[0], lists[1]), ("older", lists[2], lists[1]), ("same version, other bytes", lists[1], other),
     ):  # fmt: skip
         yield f"compare: {name}", {**one, "known": known, "list": seen}
-    # Offsets in a list of two: count at 45, certificates at 46 and 150, signature at 254.
+    removed = made("device-list", {**first, "version": 3, "highest": 2}, "list")
+    third = made("device-list", {**first, "version": 4, "highest": 3, "devices": [devices[0], entry(3, 4)]}, "list")
+    again = made("device-list", {**second, "version": 4}, "list")
+    in_place = made("device-list", {**second, "version": 3, "devices": [devices[0], entry(2, 3)]}, "list")
+    forgotten = made("device-list", {**first, "version": 4}, "list")
+    for name, known, seen in (
+        ("a device removed", lists[1], removed), ("the next number after a removed device", removed, third), ("a removed device again", removed, again),
+        ("another key under a number in use", lists[1], in_place), ("the highest number goes back", removed, forgotten),
+    ):  # fmt: skip
+        yield f"compare: {name}", {**one, "known": known, "list": seen}
+    # Offsets in a list of two: highest at 45, count at 49, certificates at 50 and 154, signature at 258.
     again = bytes.fromhex(lists[1])
-    twin, earlier = again[46:150].hex(), (again[150:254] + again[46:150]).hex()
-    third = made("device-certificate", {**one, **entry(3, 3)}, "certificate")
+    twin, earlier = again[50:154].hex(), (again[154:258] + again[50:154]).hex()
+    later = made("device-certificate", {**one, **entry(3, 3)}, "certificate")
     same_key = made("device-certificate", {**one, **devices[0], "device": 2, "list_version": 2}, "certificate")
     stranger = made("device-certificate", {**person(s), **entry(2, 2)}, "certificate")
     for name, how, signed_again in (
         ("as made", [], False), ("version of the layout 2", [put(0, "02")], False), ("list version 0", [flip(36)], True),
-        ("list version altered", [put(33, "00000009")], False), ("issued altered", [flip(44)], False), ("no device", [put(45, "00")], False),
-        ("six devices claimed", [put(45, "06")], False), ("count too small", [put(45, "01")], False), ("a byte more", [{"append": "00"}], False),
-        ("cut", [{"cut": 1}], False), ("list signature altered", [flip(260)], False), ("of another account", [flip(1)], True),
-        ("certificate signature altered", [flip(140)], True), ("certificate of another account", [put(150, stranger)], True),
-        ("certificates not ascending", [put(46, earlier)], True), ("one device twice", [put(150, twin)], True),
-        ("one key twice", [put(150, same_key)], True), ("a device newer than its list", [put(150, third)], True),
+        ("list version altered", [put(33, "00000009")], False), ("issued altered", [flip(44)], False), ("no device", [put(49, "00")], False),
+        ("six devices claimed", [put(49, "06")], False), ("count too small", [put(49, "01")], False), ("a byte more", [{"append": "00"}], False),
+        ("cut", [{"cut": 1}], False), ("list signature altered", [flip(264)], False), ("highest number altered", [flip(46)], False), ("of another account", [flip(1)], True),
+        ("certificate signature altered", [flip(144)], True), ("certificate of another account", [put(154, stranger)], True),
+        ("certificates not ascending", [put(50, earlier)], True), ("one device twice", [put(154, twin)], True),
+        ("one key twice", [put(154, same_key)], True), ("a device newer than its list", [put(154, later)], True),
+        ("a device above the highest number", [put(45, "00000001")], True),
     ):  # fmt: skip
         yield f"read: {name}", {**one, "list": lists[1], "change": how, "signed_again": signed_again}
 

@@ -146,7 +146,7 @@ def certificates(given):
 def check_list(record, given):
     reader = Reader(given)
     reader.version()
-    account, version, _, count = reader.take(32), reader.number(4), reader.number(8), reader.number(1)
+    account, version, _, highest, count = (reader.take(32), *(reader.number(size) for size in (4, 8, 4, 1)))
     if version == 0 or not 1 <= count <= 5:
         raise Refused("bad field")
     devices = [read_certificate(reader) for _ in range(count)]
@@ -157,7 +157,8 @@ def check_list(record, given):
     numbers = [device[0] for device in devices]
     distinct = len(set(device[1] for device in devices)) == count
     newest = max(int.from_bytes(device[2], "big") for device in devices)
-    if numbers != sorted(set(numbers)) or not distinct or newest > version:
+    above = int.from_bytes(numbers[-1], "big") > highest
+    if numbers != sorted(set(numbers)) or not distinct or newest > version or above:
         raise Refused("inconsistent")
     verify(record[1:33], signature, b"Subrosa device list v1", given[:-64])
     for device in devices:
@@ -173,10 +174,16 @@ def device_lists(given):
         check_list(record, known)
         check_list(record, seen)
         versions = [int.from_bytes(one[33:37], "big") for one in (known, seen)]
+        highest = [int.from_bytes(one[45:49], "big") for one in (known, seen)]
+        # Number and identity key of each device.
+        held, listed = ([one[at : at + 36] for at in range(50, len(one) - 64, 104)] for one in (known, seen))
+        reused = [one for one in listed if one not in held and int.from_bytes(one[:4], "big") <= highest[0]]
         if versions[0] == versions[1]:
             relation = "same" if sha256(known) == sha256(seen) else "conflict"
         else:
             relation = "newer" if versions[1] > versions[0] else "older"
+            if relation == "newer" and (reused or highest[1] < highest[0]):
+                relation = "number reused"
         return {"account_id": account.hex()}, {"known_hash": sha256(known).hex(), "hash": sha256(seen).hex(), "relation": relation}
     if "list" in given:
         seen = change(unhex(given["list"]), given["change"])
@@ -185,7 +192,8 @@ def device_lists(given):
             seen = seen[:-64] + sign(seed, b"Subrosa device list v1", seen[:-64])
         middle = {"account_id": account.hex(), "unchanged_sha256": sha256(unhex(given["list"])).hex()}
         return middle, attempt(lambda: check_list(record, seen), {"bytes": seen.hex()})
-    made = b"\x01" + account + u32(given["version"]) + u64(given["issued_ms"]) + u8(len(given["devices"]))
+    made = b"\x01" + account + u32(given["version"]) + u64(given["issued_ms"])
+    made += u32(given["highest"]) + u8(len(given["devices"]))
     for one in given["devices"]:
         identity = ed_public(unhex(one["identity_seed"]))
         made += make_certificate(seed, account, one["device"], identity, one["list_version"])

@@ -130,7 +130,7 @@ fn make(
     let record = AccountRecord::new(account_key.public(), recovery_key.commitment());
     let identity = IdentityKeyPair::generate().map_err(no_randomness)?;
     let certificate = DeviceCertificate::issue(&account_key, &record.id(), 1, &identity.public(), 1);
-    let list = DeviceList::issue(&account_key, &record, 1, now_ms(), vec![certificate])
+    let list = DeviceList::issue(&account_key, &record, 1, now_ms(), 1, vec![certificate])
         .map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
     let mut delivery_key = [0; 16];
     getrandom::fill(&mut delivery_key).map_err(|_| no_randomness(RandomnessError))?;

@@ -190,7 +190,7 @@ fn contact(person: &Person, own: &Own) -> Result<ContactRow, ApiError> {
     let identity = IdentityKeyPair::from_seed(&person.seed);
     let certificate = DeviceCertificate::issue(&key, &record.id(), 1, &identity.public(), 1);
     let list =
-        DeviceList::issue(&key, &record, 1, person.since_ms, vec![certificate]).map_err(|error| failed(&error))?;
+        DeviceList::issue(&key, &record, 1, person.since_ms, 1, vec![certificate]).map_err(|error| failed(&error))?;
     let mut delivery_key = [0; 16];
     delivery_key.copy_from_slice(&record.id()[..16]);
     let known = person.state == ContactState::Ok;

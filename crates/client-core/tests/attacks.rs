@@ -11,6 +11,7 @@ use subrosa_client_core::{
     home::Home,
     keys,
 };
+use subrosa_crypto::{AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair};
 use support::{Person, TestRelay, pair};
 
 fn database(relay: &TestRelay) -> Connection {
@@ -142,6 +143,32 @@ async fn a_handle_that_changes_its_account_does_not_redirect_a_contact() {
     assert!(mallory.engine.contact_list(NoParams {}).await.unwrap().contacts.is_empty());
     assert_eq!(bob.contact("alice").await.id, before.id);
     assert_eq!(bob.contact("alice").await.state, ContactState::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_uses_a_device_number_again_stops_sending() {
+    let mut relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+    alice.engine.shutdown().await;
+    relay.stop().await;
+    // With Alice's own account key: a newer list with another key in the place of her only device.
+    let (record, seed): (Vec<u8>, Vec<u8>) = store(&alice)
+        .query_row("SELECT record, account_seed FROM account", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    let record = AccountRecord::decode(&record).unwrap();
+    let key = AccountKeyPair::from_seed(&seed.try_into().unwrap());
+    let identity = IdentityKeyPair::generate().unwrap().public();
+    let certificate = DeviceCertificate::issue(&key, &record.id(), 1, &identity, 2);
+    let list = DeviceList::issue(&key, &record, 2, 1_000, 1, vec![certificate]).unwrap();
+    database(&relay)
+        .execute("UPDATE account SET list = ?1, list_version = 2 WHERE handle = 'alice'", params![list.encode()])
+        .unwrap();
+    relay.restart().await;
+    bob.send("alice", "for the right device only").await;
+    let notice = bob.notice("sending_stopped").await;
+    assert!(notice.text.contains("number of an earlier device"), "{notice:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

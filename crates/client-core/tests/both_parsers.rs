@@ -73,8 +73,9 @@ pub fn agree(data: &[u8]) {
             [fields, signature.to_bytes().to_vec()].concat()
         })
         .collect();
-    let head = [&[input.near_byte(1)][..], &id, &version.to_be_bytes(), &input.bytes::<8>(), &[input.near_byte(count)]];
-    let signed = [head.concat(), certificates].concat();
+    let highest = input.near(u32::from(count).max(9)).to_be_bytes();
+    let head = [&[input.near_byte(1)][..], &id, &version.to_be_bytes(), &input.bytes::<8>(), &highest];
+    let signed = [head.concat(), vec![input.near_byte(count)], certificates].concat();
     let signature = key.sign(&[labels::DEVICE_LIST, &signed].concat());
     let mut list = [signed, signature.to_bytes().to_vec()].concat();
     match input.byte() {
@@ -98,7 +99,7 @@ pub fn agree(data: &[u8]) {
     assert_eq!(theirs.is_ok(), ours.is_some(), "list {list:02x?}");
     let (Ok(theirs), Some(ours)) = (theirs, ours) else { return };
     let numbers = theirs.devices.iter().map(|device| (device.number, device.identity));
-    assert_eq!(theirs.version, ours.version());
+    assert_eq!((theirs.version, theirs.highest), (ours.version(), ours.highest()));
     assert!(numbers.eq(ours.devices().iter().map(|device| (device.number(), *device.identity().as_bytes()))));
 }
 

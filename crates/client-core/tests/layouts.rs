@@ -27,7 +27,7 @@ fn account(devices: u32) -> Account {
         .zip(&identities)
         .map(|(number, identity)| DeviceCertificate::issue(&key, &record.id(), number, &identity.public(), number))
         .collect();
-    let list = DeviceList::issue(&key, &record, devices, NOW_MS, certificates).unwrap();
+    let list = DeviceList::issue(&key, &record, devices, NOW_MS, devices, certificates).unwrap();
     Account { record, identities, list }
 }
 
@@ -41,6 +41,7 @@ fn the_relay_reads_the_records_and_lists_that_the_cryptography_issues() {
         assert_eq!(&record.account_key, account.record.account_key().as_bytes());
         let list = identity::DeviceList::parse(&account.list.encode(), &record).unwrap();
         assert_eq!((list.account, list.version), (AccountId(account.record.id()), account.list.version()));
+        assert_eq!(list.highest, account.list.highest());
         let read: Vec<_> = list.devices.iter().map(|device| (device.number, device.identity)).collect();
         let issued: Vec<_> =
             (1..=devices).zip(&account.identities).map(|(number, key)| (number, *key.public().as_bytes())).collect();

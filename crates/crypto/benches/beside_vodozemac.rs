@@ -232,7 +232,7 @@ fn set_ups() {
     );
     line("set-up of both sides, ML-KEM, 4 signatures", result, "Olm: 3 agreements, no KEM, no signature");
 
-    let list = DeviceList::issue(&bob.account, &bob.record, 1, 5, vec![bob.certificate]).unwrap().encode();
+    let list = DeviceList::issue(&bob.account, &bob.record, 1, 5, 1, vec![bob.certificate]).unwrap().encode();
     let alone = median(
         (0..SAMPLES)
             .map(|_| {

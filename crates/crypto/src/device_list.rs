@@ -25,7 +25,8 @@ pub enum DeviceListError {
     /// No device or more than [`MAX_DEVICES`].
     #[error("a device list holds one to {MAX_DEVICES} devices")]
     DeviceCount,
-    /// A device number or identity key appears twice, or a device is newer than the list.
+    /// A device number or identity key appears twice, a device is newer than the list, or its number is above the
+    /// highest that was ever used.
     #[error("the device list contradicts itself")]
     Inconsistent,
 }
@@ -35,13 +36,16 @@ pub enum DeviceListError {
 pub enum Freshness {
     /// The very same list.
     Same,
-    /// A higher version: take it.
+    /// A higher version that agrees with the known list about which numbers were used: take it.
     Newer,
     /// A lower version: refuse it.
     Older,
     /// The same version with other content: the account key signed two lists. Refuse it and
     /// tell the person.
     Conflict,
+    /// A higher version that gives a number to another device, or forgets numbers that were used: the account key
+    /// signed what it must not. Refuse it and tell the person.
+    NumberReused,
 }
 
 /// A list as it travels; nothing in it is to be believed before [`UnverifiedDeviceList::verify`].
@@ -54,13 +58,14 @@ pub struct DeviceList {
     account: [u8; 32],
     version: u32,
     issued_ms: u64,
+    highest: u32,
     devices: Vec<DeviceCertificate>,
     signature: [u8; 64],
 }
 
 impl DeviceList {
-    /// Signs a list. `version` counts from 1; `issued_ms` is Unix time in milliseconds. The
-    /// certificates may come in any order.
+    /// Signs a list. `version` counts from 1; `issued_ms` is Unix time in milliseconds; `highest` is the highest
+    /// device number that the account ever used, in this list or an earlier one. The certificates may come in any order.
     ///
     /// # Errors
     /// [`DeviceListError`] if the list would be refused by [`UnverifiedDeviceList::verify`]:
@@ -70,10 +75,11 @@ impl DeviceList {
         record: &AccountRecord,
         version: u32,
         issued_ms: u64,
+        highest: u32,
         mut devices: Vec<DeviceCertificate>,
     ) -> Result<Self, DeviceListError> {
         devices.sort_by_key(DeviceCertificate::number);
-        let mut list = Self { account: record.id(), version, issued_ms, devices, signature: [0; 64] };
+        let mut list = Self { account: record.id(), version, issued_ms, highest, devices, signature: [0; 64] };
         // Before signing, so that nothing inconsistent is ever signed.
         list.check_consistency()?;
         list.signature = key.sign(&[labels::DEVICE_LIST, &list.signed_bytes()]);
@@ -90,10 +96,9 @@ impl DeviceList {
             .iter()
             .enumerate()
             .all(|(i, device)| self.devices[..i].iter().all(|earlier| earlier.identity() != device.identity()));
-        let in_range = self
-            .devices
-            .iter()
-            .all(|device| device.number() >= 1 && (1..=self.version).contains(&device.list_version()));
+        let in_range = self.devices.iter().all(|device| {
+            (1..=self.highest).contains(&device.number()) && (1..=self.version).contains(&device.list_version())
+        });
         if ascending && distinct_keys && in_range { Ok(()) } else { Err(DeviceListError::Inconsistent) }
     }
 
@@ -110,6 +115,7 @@ impl DeviceList {
             return Err(DecodeError::BadField("list version"));
         }
         let issued_ms = reader.u64()?;
+        let highest = reader.u32()?;
         let count = usize::from(reader.u8()?);
         if count == 0 || count > MAX_DEVICES {
             return Err(DecodeError::BadField("device count"));
@@ -117,15 +123,16 @@ impl DeviceList {
         let devices = (0..count).map(|_| DeviceCertificate::read(&mut reader)).collect::<Result<Vec<_>, _>>()?;
         let signature = reader.array()?;
         reader.finish()?;
-        Ok(UnverifiedDeviceList(Self { account, version, issued_ms, devices, signature }))
+        Ok(UnverifiedDeviceList(Self { account, version, issued_ms, highest, devices, signature }))
     }
 
     fn signed_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(46 + self.devices.len() * DeviceCertificate::LEN + 64);
+        let mut bytes = Vec::with_capacity(50 + self.devices.len() * DeviceCertificate::LEN + 64);
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.account);
         bytes.extend_from_slice(&self.version.to_be_bytes());
         bytes.extend_from_slice(&self.issued_ms.to_be_bytes());
+        bytes.extend_from_slice(&self.highest.to_be_bytes());
         // At most MAX_DEVICES, checked before a list exists.
         bytes.push(self.devices.len() as u8);
         for device in &self.devices {
@@ -134,8 +141,8 @@ impl DeviceList {
         bytes
     }
 
-    /// version u8 = 1 ‖ account id (32) ‖ list version u32 ‖ issued u64 ‖ count u8 ‖
-    /// certificates (104 each, ascending) ‖ signature (64).
+    /// version u8 = 1 ‖ account id (32) ‖ list version u32 ‖ issued u64 ‖ highest device number u32 ‖
+    /// count u8 ‖ certificates (104 each, ascending) ‖ signature (64).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = self.signed_bytes();
@@ -159,6 +166,12 @@ impl DeviceList {
     #[must_use]
     pub fn issued_ms(&self) -> u64 {
         self.issued_ms
+    }
+
+    /// The highest device number that the account ever used. The next device gets the one above it.
+    #[must_use]
+    pub fn highest(&self) -> u32 {
+        self.highest
     }
 
     /// The account id.
@@ -186,13 +199,24 @@ impl DeviceList {
 
     /// How this list relates to the one already known.
     #[must_use]
-    pub fn compare(&self, known_version: u32, known_hash: &[u8; 32]) -> Freshness {
-        match self.version.cmp(&known_version) {
+    pub fn compare(&self, known: &Self) -> Freshness {
+        match self.version.cmp(&known.version) {
             core::cmp::Ordering::Less => Freshness::Older,
+            core::cmp::Ordering::Greater if self.reuses_a_number_of(known) => Freshness::NumberReused,
             core::cmp::Ordering::Greater => Freshness::Newer,
-            core::cmp::Ordering::Equal if self.hash() == *known_hash => Freshness::Same,
+            core::cmp::Ordering::Equal if self.hash() == known.hash() => Freshness::Same,
             core::cmp::Ordering::Equal => Freshness::Conflict,
         }
+    }
+
+    /// A device that `known` does not hold is new, and has a number above all that were used: a device is its number
+    /// and its key. Otherwise old sessions, mailboxes and certificates of a removed device would be taken for the new one's.
+    fn reuses_a_number_of(&self, known: &Self) -> bool {
+        let holds = |device: &DeviceCertificate| {
+            known.devices.iter().any(|old| old.number() == device.number() && old.identity() == device.identity())
+        };
+        self.highest < known.highest
+            || self.devices.iter().any(|device| device.number() <= known.highest && !holds(device))
     }
 }
 

@@ -12,8 +12,10 @@ use subrosa_wire::{AccountId, DeviceAddress, Handle, labels, limits::MAX_DEVICES
 const VERSION: u8 = 1;
 /// number ‖ identity ‖ list version ‖ signature.
 const CERTIFICATE_BYTES: usize = 4 + 32 + 4 + 64;
-/// version ‖ account id ‖ list version ‖ issue time ‖ count.
-const LIST_HEAD_BYTES: usize = 1 + 32 + 4 + 8 + 1;
+/// version ‖ account id ‖ list version ‖ issue time ‖ highest device number ‖ count.
+const LIST_HEAD_BYTES: usize = 1 + 32 + 4 + 8 + 4 + 1;
+/// Where the highest device number stands in a list.
+const HIGHEST_AT: usize = 1 + 32 + 4 + 8;
 
 /// A record, certificate, list or proof that is not what it claims to be. Which part was wrong is nobody's business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +47,8 @@ pub struct DeviceList {
     pub account: AccountId,
     /// From 1; never goes backwards.
     pub version: u32,
+    /// Highest device number that the account ever used; never goes backwards.
+    pub highest: u32,
     /// In ascending order of their numbers, at least one.
     pub devices: Vec<Device>,
 }
@@ -107,6 +111,7 @@ impl DeviceList {
         }
         let version = u32::from_be_bytes(take(&mut rest)?);
         let _issued_ms = take::<8>(&mut rest)?;
+        let highest = u32::from_be_bytes(take(&mut rest)?);
         let [count] = take::<1>(&mut rest)?;
         let count = usize::from(count);
         if version == 0 || !(1..=MAX_DEVICES).contains(&count) || rest.len() != count * CERTIFICATE_BYTES {
@@ -120,12 +125,19 @@ impl DeviceList {
         for _ in 0..count {
             let device = Self::certificate(&mut rest, account, version)?;
             let is_ascending = devices.last().is_none_or(|last| last.number < device.number);
-            if !is_ascending || devices.iter().any(|other| other.identity == device.identity) {
+            if !is_ascending || device.number > highest || devices.iter().any(|other| other.identity == device.identity)
+            {
                 return Err(Invalid);
             }
             devices.push(device);
         }
-        Ok(Self { account: account.id, version, devices })
+        Ok(Self { account: account.id, version, highest, devices })
+    }
+
+    /// The highest device number in the bytes of a list that was parsed when it came.
+    #[must_use]
+    pub fn stored_highest(bytes: &[u8]) -> Option<u32> {
+        bytes.get(HIGHEST_AT..)?.first_chunk().map(|number| u32::from_be_bytes(*number))
     }
 
     fn certificate(rest: &mut &[u8], account: &AccountRecord, list_version: u32) -> Result<Device, Invalid> {
@@ -244,7 +256,12 @@ mod tests {
         }
 
         fn list(&self, version: u32, certificates: &[Vec<u8>]) -> Vec<u8> {
+            self.list_after(version, 6, certificates)
+        }
+
+        fn list_after(&self, version: u32, highest: u32, certificates: &[Vec<u8>]) -> Vec<u8> {
             let mut bytes = [&[1][..], &self.id().0, &version.to_be_bytes(), &9u64.to_be_bytes()].concat();
+            bytes.extend(highest.to_be_bytes());
             bytes.push(certificates.len() as u8);
             bytes.extend(certificates.concat());
             let signature = self.key.sign(&[labels::DEVICE_LIST, &bytes].concat());
@@ -262,12 +279,14 @@ mod tests {
         let list = account.list(3, &[account.certificate(1, 1), account.certificate(4, 3)]);
         let parsed = account.parse(&list).unwrap();
         assert_eq!((parsed.version, parsed.devices.len(), parsed.devices[1].number), (3, 2, 4));
+        assert_eq!((parsed.highest, DeviceList::stored_highest(&list)), (6, Some(6)));
+        assert_eq!(DeviceList::stored_highest(&list[..48]), None);
         for at in 0..list.len() {
             let mut changed = list.clone();
             changed[at] ^= 1 << (at % 8);
             assert_eq!(account.parse(&changed), Err(Invalid), "byte {at}");
         }
-        for cut in [0, 1, 45, 63, list.len() - 1] {
+        for cut in [0, 1, 45, 49, 63, list.len() - 1] {
             assert_eq!(account.parse(&list[..cut]), Err(Invalid));
         }
         assert_eq!(account.parse(&[list, vec![0]].concat()), Err(Invalid));
@@ -287,6 +306,12 @@ mod tests {
         assert_eq!(account.parse(&account.list(1, &[account.certificate(2, 1), one])), Err(Invalid), "order");
         assert_eq!(account.parse(&account.list(1, &[account.certificate(1, 2)])), Err(Invalid), "from the future");
         assert_eq!(account.parse(&account.list(1, &[account.certificate(0, 1)])), Err(Invalid), "number 0");
+        assert!(account.parse(&account.list_after(1, 3, &[account.certificate(3, 1)])).is_ok());
+        assert_eq!(
+            account.parse(&account.list_after(1, 2, &[account.certificate(3, 1)])),
+            Err(Invalid),
+            "above the highest"
+        );
         let same_key = *SigningKey::from_bytes(&[1; 32]).verifying_key().as_bytes();
         let copy = account.certify(2, &same_key, 1);
         assert_eq!(account.parse(&account.list(1, &[account.certificate(1, 1), copy])), Err(Invalid), "one key twice");

@@ -116,7 +116,7 @@ fn compare(contact: &ContactRow, bytes: &[u8]) -> Learned {
     let Some(known) = &contact.list else {
         return Learned::Adopted { new_devices: Vec::new() };
     };
-    match list.compare(known.version(), &known.hash()) {
+    match list.compare(known) {
         Freshness::Same => Learned::Unchanged,
         Freshness::Newer => Learned::Adopted {
             new_devices: list
@@ -128,6 +128,9 @@ fn compare(contact: &ContactRow, bytes: &[u8]) -> Learned {
         },
         Freshness::Older => Learned::Held("their relay gave an older device list than the one known here".into()),
         Freshness::Conflict => Learned::Held("two different device lists of the same version exist".into()),
+        Freshness::NumberReused => {
+            Learned::Held("their new device list gives the number of an earlier device to another one".into())
+        }
     }
 }
 
@@ -407,10 +410,19 @@ impl Change<'_> {
             self.notice("device_list_refused", "our relay gave a device list that is not ours".into(), None)?;
             return Ok(self.own.list.version());
         };
-        if list.version() > self.own.list.version() {
-            store::account::set_list(self.db, &list)?;
-            self.reload_own();
-            self.wake_outbox();
+        match list.compare(&self.own.list) {
+            Freshness::Newer => {
+                store::account::set_list(self.db, &list)?;
+                self.reload_own();
+                self.wake_outbox();
+            }
+            // An older one is the relay's; what our own account key signed twice is no relay's doing.
+            Freshness::Conflict | Freshness::NumberReused => {
+                let text = "our account's key signed a device list that contradicts the one known here";
+                self.notice("device_list_refused", text.into(), None)?;
+                return Ok(self.own.list.version());
+            }
+            Freshness::Same | Freshness::Older => {}
         }
         Ok(list.version().max(self.own.list.version()))
     }

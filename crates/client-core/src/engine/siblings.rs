@@ -92,12 +92,17 @@ impl Change<'_> {
         let usage = |error: &dyn std::fmt::Display| ApiError::new(ErrorKind::Usage, error.to_string());
         let identity = IdentityKey::from_bytes(identity_key).map_err(|error| usage(&error))?;
         let version = own.list.version().saturating_add(1);
-        // Numbers are never used again, so that no old session or mailbox is mistaken for the new device's.
-        let number = own.list.devices().iter().map(DeviceCertificate::number).max().unwrap_or(0).saturating_add(1);
+        // Numbers are never used again, also not those of removed devices: no old session, certificate or mailbox is mistaken
+        // for the new device's.
+        let number = own
+            .list
+            .highest()
+            .checked_add(1)
+            .ok_or_else(|| ApiError::new(ErrorKind::Failed, "this account has used up all device numbers"))?;
         let certificate = DeviceCertificate::issue(account_key, &own.address.account.0, number, &identity, version);
         let mut devices = own.list.devices().to_vec();
         devices.push(certificate);
-        let list = DeviceList::issue(account_key, &own.record, version, self.now_ms, devices)
+        let list = DeviceList::issue(account_key, &own.record, version, self.now_ms, number, devices)
             .map_err(|error| usage(&error))?;
         store::account::set_list(self.db, &list)?;
         self.relay_task(MailboxRequest::PutDeviceList(list.encode().into()))?;

@@ -81,7 +81,7 @@ fn device_list() -> Vec<Value> {
         |at: usize| json!({"device": at * 3 + 1, "identity_seed": hex_of::<32>(), "list_version": 1 + below(7)});
     let list = |count: usize| {
         let devices: Vec<Value> = (0..count).map(device).collect();
-        with(person(), json!({"version": 7, "issued_ms": any_u32(), "devices": devices}))
+        with(person(), json!({"version": 7, "issued_ms": any_u32(), "highest": 13 + below(9), "devices": devices}))
     };
     (1..=5).map(list).collect()
 }

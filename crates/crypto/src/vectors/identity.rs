@@ -155,11 +155,12 @@ pub(super) fn device_list(case: &Value) -> Computed {
     if given.get("known").is_some() {
         let [known, seen] = ["known", "list"]
             .map(|name| DeviceList::decode(&bytes(&given[name])).unwrap().verify(&owner.record).unwrap());
-        let relation = match seen.compare(known.version(), &known.hash()) {
+        let relation = match seen.compare(&known) {
             Freshness::Same => "same",
             Freshness::Newer => "newer",
             Freshness::Older => "older",
             Freshness::Conflict => "conflict",
+            Freshness::NumberReused => "number reused",
         };
         let outputs = json!({"known_hash": show(known.hash()), "hash": show(seen.hash()), "relation": relation});
         return Computed { intermediate, outputs };
@@ -167,7 +168,8 @@ pub(super) fn device_list(case: &Value) -> Computed {
     let Some(made) = given.get("list") else {
         let devices = list(&given["devices"]).iter().map(|device| owner.certificate(device)).collect();
         let issued_ms = given["issued_ms"].as_u64().unwrap();
-        let made = DeviceList::issue(&owner.key, &owner.record, number(&given["version"]), issued_ms, devices).unwrap();
+        let (version, highest) = (number(&given["version"]), number(&given["highest"]));
+        let made = DeviceList::issue(&owner.key, &owner.record, version, issued_ms, highest, devices).unwrap();
         return Computed { intermediate, outputs: json!({"list": show(made.encode()), "hash": show(made.hash())}) };
     };
     let mut seen = changed(&bytes(made), &given["change"]);

@@ -83,7 +83,7 @@ reproduced! {
     recovery_words: "recovery-words", 11;
     accounts: "account", 13;
     device_certificates: "device-certificate", 14;
-    device_lists: "device-list", 25;
+    device_lists: "device-list", 32;
     prekeys: "prekeys", 23;
     ml_kem: "ml-kem-1024", 4;
     x3dh: "x3dh", 6;

@@ -14,7 +14,7 @@ type Decoder = fn(&[u8]) -> Option<Vec<u8>>;
 static ENCODINGS: LazyLock<Vec<(&'static str, Vec<u8>, Decoder)>> = LazyLock::new(|| {
     let (alice, bob) = (Party::new(), Party::new());
     let certificate = *alice.certificate.certificate();
-    let list = DeviceList::issue(&alice.account, &alice.record, 1, 5, vec![certificate]).unwrap();
+    let list = DeviceList::issue(&alice.account, &alice.record, 1, 5, 1, vec![certificate]).unwrap();
     let unanswered = alice.initiate(&bob);
     let (mut answered, mut peer) = conversation(&alice, &bob);
     send(&mut answered, b"skipped");

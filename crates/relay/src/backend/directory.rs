@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::{now_ms, today},
-    identity::DeviceList,
+    identity::{Device, DeviceList},
     limiter::Buckets,
     limits::UNAVAILABLE_RETRY_S,
 };
@@ -126,6 +126,13 @@ fn put_device_list(db: &Connection, bytes: &[u8], list: &DeviceList) -> Result<V
         .prepare_cached("SELECT id, number, identity FROM device WHERE account = ?1")?
         .query_map([account], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
+    // As every receiver of the list does it: a device that was not here is new, and has a number that was never used.
+    let highest = DeviceList::stored_highest(&held).unwrap_or(u32::MAX);
+    let is_held =
+        |device: &Device| before.iter().any(|(_, number, key)| (*number, *key) == (device.number, device.identity));
+    if list.highest < highest || list.devices.iter().any(|device| device.number <= highest && !is_held(device)) {
+        return Err(refused(ErrorCode::OldDeviceList));
+    }
     let mut wanted: HashMap<u32, [u8; 32]> =
         list.devices.iter().map(|device| (device.number, device.identity)).collect();
     let mut gone = Vec::new();

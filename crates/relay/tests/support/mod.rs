@@ -133,6 +133,8 @@ pub struct Account {
     pub handle: Handle,
     pub devices: Vec<(u32, SigningKey)>,
     pub list_version: u32,
+    /// Highest device number ever used; `None`: that of the last device.
+    pub highest: Option<u32>,
     pub delivery_key: DeliveryKey,
 }
 
@@ -156,6 +158,7 @@ impl Account {
             handle: handle.parse().unwrap(),
             devices: vec![(1, SigningKey::from_bytes(&random()))],
             list_version: 1,
+            highest: None,
             delivery_key: DeliveryKey::new(random()),
         }
     }
@@ -173,6 +176,8 @@ impl Account {
         bytes.extend_from_slice(&self.id.0);
         bytes.extend_from_slice(&self.list_version.to_be_bytes());
         bytes.extend_from_slice(&1_700_000_000_000u64.to_be_bytes());
+        let highest = self.highest.or(self.devices.last().map(|device| device.0)).unwrap();
+        bytes.extend_from_slice(&highest.to_be_bytes());
         bytes.push(u8::try_from(self.devices.len()).unwrap());
         for (number, identity) in &self.devices {
             let mut fields = number.to_be_bytes().to_vec();

@@ -68,7 +68,7 @@ async fn register(http: &Http, relay: &RelayEndpoint, name: &str) -> Arc<Person>
     let account = record.id();
     let identity = IdentityKeyPair::generate().unwrap();
     let certificate = DeviceCertificate::issue(&key, &account, 1, &identity.public(), 1);
-    let list = DeviceList::issue(&key, &record, 1, 1_700_000_000_000, vec![certificate]).unwrap();
+    let list = DeviceList::issue(&key, &record, 1, 1_700_000_000_000, 1, vec![certificate]).unwrap();
     let handle: Handle = name.parse().unwrap();
     let proof = identity.sign_registration(relay.authority(), None, name, &account, &list.hash());
     let call = Register {
