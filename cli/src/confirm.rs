@@ -37,17 +37,44 @@ pub(crate) async fn confirm_word(ctx: &Context, force: bool, loss: &str, word: &
         ));
     }
     let question = format!("{}\nGo on? Type {word}: ", clean_text(loss));
+    match answer_to(ctx, question).await? {
+        answer if is_word(&answer, word) => Ok(()),
+        _ => Err(ApiError::new(ErrorKind::Failed, format!("you did not type {word}: nothing was changed")).into()),
+    }
+}
+
+/// Asks whether a text is to go to a stranger. A `y` is enough: nothing is destroyed, and the handle stands beside it.
+///
+/// # Errors
+/// As [`confirm`]; without somebody to ask, the hint is the command that needs no answer.
+pub(crate) async fn confirm_request(ctx: &Context, yes: bool, handle: &str, relay: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !can_ask(ctx.global.no_input) {
+        return Err(usage(
+            format!(
+                "{handle} is no contact, and there is nobody to ask whether you mean them: nothing was sent to anybody"
+            ),
+            format!("if you do: subrosa request {handle} --yes -m TEXT"),
+        ));
+    }
+    let question = format!("{handle} is no contact. Send this as a request to whoever is {handle} at {relay}? [y/N] ");
+    match answer_to(ctx, question).await? {
+        answer if is_word(&answer, "y") || is_word(&answer, "yes") => Ok(()),
+        _ => Err(ApiError::new(ErrorKind::Failed, "you did not say yes: nothing was sent to anybody").into()),
+    }
+}
+
+/// What a person types after this question.
+async fn answer_to(ctx: &Context, question: String) -> Result<String, Failure> {
     let answer = tokio::select! {
         answer = tokio::task::spawn_blocking(move || ask(&question)) => answer,
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     };
-    match answer {
-        Ok(Ok(answer)) if is_word(&answer, word) => Ok(()),
-        Ok(Err(error)) => {
-            Err(ApiError::new(ErrorKind::Failed, format!("your answer could not be read: {error}")).into())
-        }
-        _ => Err(ApiError::new(ErrorKind::Failed, format!("you did not type {word}: nothing was changed")).into()),
-    }
+    answer
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("your answer could not be read: {error}")).into())
 }
 
 fn ask(question: &str) -> std::io::Result<String> {

@@ -14,13 +14,14 @@ fn plain(arguments: &[&str]) -> Outcome {
     run(subrosa().args(arguments), None)
 }
 
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 30] = [
     "init",
     "invite",
     "join",
     "contact",
     "verify",
     "send",
+    "request",
     "receive",
     "listen",
     "chats",

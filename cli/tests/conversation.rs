@@ -156,10 +156,15 @@ fn a_link_works_once_and_a_damaged_one_not_at_all() {
 }
 
 #[test]
-fn a_handle_that_is_no_contact_yet_gets_a_request() {
+fn a_handle_that_is_no_contact_gets_a_request_and_only_by_that_word() {
     let relay = Relay::start();
     let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
-    assert_eq!(alice.run(&["send", "bob", "-m", "may I?"]).line()["status"], "sent");
+    let refused = alice.run(&["send", "bob", "-m", "may I?"]).error(5);
+    assert!(refused["hint"].as_str().unwrap().contains("subrosa request bob -m TEXT"), "{refused}");
+    let refused = alice.run(&["request", "bob", "-m", "may I?"]).error(2);
+    assert!(refused["hint"].as_str().unwrap().contains("subrosa request bob --yes -m TEXT"), "{refused}");
+    assert!(alice.run(&["contact", "list"]).ok().is_empty() && alice.run(&["chats"]).ok().is_empty());
+    assert_eq!(alice.run(&["request", "bob", "--yes", "-m", "may I?"]).line()["status"], "sent");
     assert_eq!(alice.run(&["contact", "show", "bob"]).line()["state"], "requested");
     let request = bob.run(&["contact", "list"]).line();
     assert_eq!((&request["name"], &request["state"]), (&"alice".into(), &"request".into()));

@@ -173,7 +173,7 @@ async fn conversation(root: &Path, programs: Programs) -> [Remains; 2] {
     let carol = Account::init(&world.around.programs, root, "carol.at.relay-a", &relay_a.url(), &[]).await.unwrap();
     let carols_engine = Keeper::start(&carol.name, Program::Engine(carol.clone()), &world.around, &[]);
     carols_engine.serving().await.unwrap();
-    send(&carol, &alice.name, TEXTS[3], "sent").await;
+    carol.run(["request", &alice.name, "--yes", "-m", TEXTS[3], "--timeout", LONGEST]).await.unwrap();
     wait_for_request(&alice, &carol).await;
     alice.run(["contact", "accept", &carol.name]).await.unwrap();
     carol.wait_contact(&alice.id).await.unwrap();

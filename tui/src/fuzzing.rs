@@ -178,6 +178,8 @@ impl Others {
         Contact {
             id: id.to_owned(),
             name: self.say(),
+            handle: self.say(),
+            looks_like: Some(self.say()),
             state: ContactState::Ok,
             verified: false,
             origin: self.say(),

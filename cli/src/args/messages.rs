@@ -18,8 +18,8 @@ Examples:
   subrosa send me -m 'buy milk'
   echo '{\"to\":\"bob\",\"body\":\"hi\"}' | subrosa send --batch")]
 pub(crate) struct SendArgs {
-    /// Names, handles or account ids; a handle that is no contact yet gets a request. me: a note to yourself. A lone - at
-    /// the end reads the text from stdin
+    /// Contacts by name, handle or account id: if one of them is nobody, nothing is sent to anybody. me: a note to yourself.
+    /// A lone - at the end reads the text from stdin
     #[arg(value_name = "TO", required_unless_present = "batch")]
     pub(crate) to: Vec<String>,
     /// The text; - reads it from stdin
@@ -34,9 +34,40 @@ pub(crate) struct SendArgs {
     /// Each line of stdin is a message, sent at once; empty lines are passed over
     #[arg(long, conflicts_with_all = ["message", "key", "id", "reply", "batch"])]
     pub(crate) lines: bool,
-    /// Each line of stdin is a JSON object: to, body, and if wanted id, reply_to, key
+    /// Each line of stdin is a JSON object: to, body, and if wanted id, reply_to, key, request
     #[arg(long, conflicts_with_all = ["message", "key", "id", "reply", "to"])]
     pub(crate) batch: bool,
+    /// Return when the message got that far
+    #[arg(long, value_enum, value_name = "HOW FAR", default_value_t = Wait::Sent)]
+    pub(crate) wait: Wait,
+    /// Message id made by you (32 hexadecimal digits): the same id is never sent twice
+    #[arg(long, value_name = "ID", value_parser = message_id)]
+    pub(crate) id: Option<String>,
+}
+
+/// Write to somebody at your relay who is no contact: the message asks them to accept you
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  subrosa request frank -m 'we met at the harbour'
+  subrosa request frank -m 'we met at the harbour' --yes
+  echo 'we met at the harbour' | subrosa request frank --yes -m -")]
+#[command(after_help = "\
+Anybody can have a handle: only a link (subrosa invite, subrosa join) or the safety number (subrosa verify) says who it is. \
+What you write after this message waits until they accept you.")]
+pub(crate) struct RequestArgs {
+    /// The handle of the person at your relay; people on other relays are reached by a contact link
+    #[arg(value_name = "HANDLE")]
+    pub(crate) handle: String,
+    /// The text; - reads it from stdin
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) message: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Send once under this key, however often it is run; the same key with another text is an error
+    #[arg(long, value_name = "KEY", conflicts_with = "id")]
+    pub(crate) key: Option<String>,
     /// Return when the message got that far
     #[arg(long, value_enum, value_name = "HOW FAR", default_value_t = Wait::Sent)]
     pub(crate) wait: Wait,

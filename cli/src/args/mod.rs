@@ -18,7 +18,9 @@ pub(crate) use account::{AccountArgs, AccountRemove, AccountVerb, DoctorArgs, In
 pub(crate) use chats::{ChatArgs, ChatVerb, Mute, OutboxArgs, OutboxVerb, SearchArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use files::{BackupArgs, CompletionsArgs, ExportArgs, ExportFormat, ManArgs, RestoreArgs};
-pub(crate) use messages::{ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, SendArgs};
+pub(crate) use messages::{
+    ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, RequestArgs, SendArgs,
+};
 pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
 pub(crate) use programs::{DaemonArgs, RpcArgs, SchemaArgs};
 pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb, TuiArgs};
@@ -120,6 +122,7 @@ pub(crate) enum Verb {
     Contact(ContactArgs),
     Verify(VerifyArgs),
     Send(SendArgs),
+    Request(RequestArgs),
     Receive(ReceiveArgs),
     Listen(ListenArgs),
     Chats(ChatsArgs),

@@ -17,11 +17,12 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{EventKind, EventsParams, Line, NoParams},
+    clean::json_line,
     rpc::{MAX_REQUEST_BYTES, answer_message},
 };
 use tokio::{
@@ -277,7 +278,7 @@ impl Follower {
                     page.events.iter().filter(|event| self.types.is_empty() || self.types.contains(&event.kind()))
                 {
                     let (id, kind) = (event.cursor().unwrap_or(page.cursor), event.kind().name());
-                    let data = serde_json::to_string(&event.line()).unwrap_or_default();
+                    let data = json_line(&event.line()).unwrap_or_default();
                     text.push_str(&format!("id: {id}\nevent: {kind}\ndata: {data}\n\n"));
                 }
                 // Also past events that are not wanted.
@@ -287,7 +288,7 @@ impl Follower {
             }
             Err(error) => {
                 self.ended = true;
-                let data = serde_json::to_string(&Line::new(error)).unwrap_or_default();
+                let data = json_line(&Line::new(error)).unwrap_or_default();
                 format!("event: error\ndata: {data}\n\n")
             }
         };
@@ -304,12 +305,12 @@ fn status_of(error: &ApiError) -> StatusCode {
 }
 
 fn refused((status, error): Refusal) -> Response {
-    match serde_json::to_value(Line::new(error)) {
-        Ok(line) => with_json(status, &line),
-        Err(_) => status.into_response(),
-    }
+    with_json(status, &Line::new(error))
 }
 
-fn with_json(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+fn with_json(status: StatusCode, value: &impl Serialize) -> Response {
+    match json_line(value) {
+        Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }

@@ -196,8 +196,9 @@ const fn contact_state(state: ContactState) -> &'static str {
 
 fn contact(it: &Contact, ticks: Ticks) -> String {
     let verified = if it.verified { "verified" } else { "not verified" };
+    let alike = it.looks_like.as_ref().map(|other| format!("  looks like {}", clean_line(other))).unwrap_or_default();
     format!(
-        "{}  {}  {:<13}  {verified:<12}  {}  {}",
+        "{}  {}  {:<13}  {verified:<12}  {}  {}{alike}",
         ticks.bold(&fit(&it.name, NAME_COLUMNS)),
         ticks.dim(&short_id(&it.id)),
         contact_state(it.state),
@@ -408,6 +409,8 @@ mod tests {
         let contact_of = |text: &str| Contact {
             id: text.to_owned(),
             name: text.to_owned(),
+            handle: text.to_owned(),
+            looks_like: Some(text.to_owned()),
             state: ContactState::Request,
             verified: false,
             origin: text.to_owned(),

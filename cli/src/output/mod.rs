@@ -6,7 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 use subrosa_client_core::{
     ApiError,
     api::{Done, Event, Line, LineContent},
-    clean::{clean_line, escape_json},
+    clean::{clean_line, json_line},
     config::Config,
 };
 
@@ -124,7 +124,7 @@ pub(crate) fn event_json(event: &Event) -> io::Result<String> {
 
 /// One JSON object, harmless also when it meets a terminal.
 pub(crate) fn json(line: &impl serde::Serialize) -> io::Result<String> {
-    Ok(escape_json(&serde_json::to_string(line)?).into_owned())
+    Ok(json_line(line)?)
 }
 
 /// Writes whole lines and flushes: whoever reads the other end of a pipe gets them now.

@@ -15,7 +15,7 @@ use subrosa_client_core::{
 };
 use tokio::sync::mpsc;
 
-use super::send::{DEFAULT_TIMEOUT, Tally, check, finish, new_message_id, rank, receivers, wait};
+use super::send::{DEFAULT_TIMEOUT, Tally, check, finish, new_message_id, rank, receivers, resolve, wait};
 use crate::{
     Context,
     account::{Use, with_account},
@@ -54,6 +54,8 @@ pub(super) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
     let timeout = ctx.global.timeout.unwrap_or(DEFAULT_TIMEOUT);
     with_account(ctx, Use { kind: "send", drain: true }, async |client| {
         let client = &*client;
+        // Before the first line: a stream goes to all of its receivers or to none.
+        let to = resolve(client, to).await?;
         let (results, queue) = mpsc::channel(IN_FLIGHT);
         let mut tally = Tally::new(true);
         let (queued, printed) = tokio::join!(
@@ -70,7 +72,7 @@ pub(super) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
 /// Queues each line for each receiver, or as it says itself.
 async fn queue_lines(
     client: &dyn Client,
-    to: &[String],
+    to: &[(String, String)],
     mut lines: mpsc::Receiver<Line>,
     results: mpsc::Sender<Queued>,
 ) -> Result<(), Failure> {
@@ -81,14 +83,14 @@ async fn queue_lines(
             Ok(line) if to.is_empty() => vec![(format!("line {number}"), parse(&line))],
             Ok(line) => to
                 .iter()
-                .map(|to| {
+                .map(|(shown, to)| {
                     let message = new_message_id().map(|id| SendParams {
                         to: to.clone(),
                         body: line.clone(),
                         id: Some(id),
                         ..SendParams::default()
                     });
-                    (format!("line {number} to {to}"), message)
+                    (format!("line {number} to {shown}"), message)
                 })
                 .collect(),
         };

@@ -19,6 +19,7 @@ mod outbox;
 mod read;
 mod receive;
 mod relay;
+mod request;
 mod rpc;
 mod schema;
 mod search;
@@ -33,6 +34,7 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Contact(args) => contact::run(ctx, args.verb).await,
         Verb::Verify(args) => contact::verify(ctx, args).await,
         Verb::Send(args) => send::run(ctx, args).await,
+        Verb::Request(args) => request::run(ctx, args).await,
         Verb::Receive(args) => receive::run(ctx, args).await,
         Verb::Listen(args) => listen::run(ctx, args).await,
         Verb::Chats(args) => read::chats(ctx, args).await,

@@ -1,6 +1,9 @@
 //! `schema`: what programs can rely on, made from the types themselves.
 
-use subrosa_client_core::{api::schema, clean::clean_line};
+use subrosa_client_core::{
+    api::schema,
+    clean::{clean_line, json_line, json_lines},
+};
 
 use crate::{
     Context,
@@ -26,6 +29,6 @@ pub(crate) fn run(ctx: &Context, args: &SchemaArgs) -> Result<(), Failure> {
         (None, None) => schema::document(),
     };
     // One line for programs, as everywhere; indented for people.
-    let text = if ctx.out.json { serde_json::to_string(&schema) } else { serde_json::to_string_pretty(&schema) };
+    let text = if ctx.out.json { json_line(&schema) } else { json_lines(&schema) };
     Ok(print(&text.map_err(std::io::Error::from)?)?)
 }

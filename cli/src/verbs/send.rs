@@ -8,7 +8,7 @@ use std::{
 
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
-    api::{MessageStatus, SendParams, Sent, WaitParams},
+    api::{MessageStatus, ReceiversParams, SendParams, Sent, WaitParams},
     limits::MAX_TEXT_BYTES,
 };
 
@@ -39,33 +39,63 @@ pub(crate) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
             "use --key KEY: each receiver gets an id of its own",
         ));
     }
-    let from_stdin = dash || args.message.as_deref() == Some("-");
-    let body = match args.message {
-        _ if from_stdin => tokio::task::spawn_blocking(text_from_stdin)
-            .await
-            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("reading stdin failed: {error}")))??,
-        Some(text) => text,
-        None => {
-            return Err(usage("there is nothing to send", "say it with -m TEXT, or pipe it: … | subrosa send WHO -"));
-        }
-    };
-    check(&body)?;
-    let mut messages = Vec::new();
-    for to in to {
-        let id = match (&args.key, &args.id) {
-            (Some(_), _) => None,
-            (None, Some(id)) => Some(id.clone()),
-            // Ours, so that a call repeated after its engine died sends nothing twice.
-            (None, None) => Some(new_message_id()?),
-        };
-        messages.push(SendParams { to, body: body.clone(), id, reply_to: args.reply.clone(), key: args.key.clone() });
-    }
+    let message = if dash { Some("-".to_owned()) } else { args.message };
+    let body = text(message, "say it with -m TEXT, or pipe it: … | subrosa send WHO -").await?;
     let timeout = ctx.global.timeout.unwrap_or(DEFAULT_TIMEOUT);
     let wanted = args.wait.status();
     with_account(ctx, Use { kind: "send", drain: true }, async |client| {
+        let mut messages = Vec::new();
+        for (shown, to) in resolve(&*client, to).await? {
+            let id = id_of(args.key.as_ref(), args.id.as_ref())?;
+            let message = SendParams {
+                to,
+                body: body.clone(),
+                id,
+                reply_to: args.reply.clone(),
+                key: args.key.clone(),
+                request: false,
+            };
+            messages.push((shown, message));
+        }
         send_all(ctx, &*client, messages, wanted, timeout).await
     })
     .await
+}
+
+/// Whom these names mean, each once: what was typed, and the account. All of them, or an error: nothing goes to anybody while
+/// one of them is nobody.
+pub(super) async fn resolve(client: &dyn Client, names: Vec<String>) -> Result<Vec<(String, String)>, ApiError> {
+    let found = client.receivers(ReceiversParams { to: names.clone() }).await?.receivers;
+    let mut to: Vec<(String, String)> = Vec::new();
+    for (name, person) in names.into_iter().zip(found) {
+        if !to.iter().any(|(_, id)| *id == person.id) {
+            to.push((name, person.id));
+        }
+    }
+    Ok(to)
+}
+
+/// The text of `-m`, or of stdin for `-`.
+pub(super) async fn text(message: Option<String>, hint: &str) -> Result<String, Failure> {
+    let body = match message {
+        Some(text) if text == "-" => tokio::task::spawn_blocking(text_from_stdin)
+            .await
+            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("reading stdin failed: {error}")))??,
+        Some(text) => text,
+        None => return Err(usage("there is nothing to send", hint)),
+    };
+    check(&body)?;
+    Ok(body)
+}
+
+/// The id of a message: the caller's, none if a key makes it, else ours, so that a call repeated after its engine died sends
+/// nothing twice.
+pub(super) fn id_of(key: Option<&String>, id: Option<&String>) -> Result<Option<String>, Failure> {
+    match (key, id) {
+        (Some(_), _) => Ok(None),
+        (None, Some(id)) => Ok(Some(id.clone())),
+        (None, None) => new_message_id().map(Some),
+    }
 }
 
 /// The receivers, each once, and whether a lone - stands at the end.
@@ -82,18 +112,17 @@ pub(super) fn receivers(names: &[String]) -> Result<(Vec<String>, bool), Failure
     Ok((to, names.iter().any(|name| name == "-")))
 }
 
-/// Queues all, then waits for each; one that fails stops none of the others.
-async fn send_all(
+/// Queues all, then waits for each; one that fails now stops none of the others.
+pub(super) async fn send_all(
     ctx: &Context,
     client: &dyn Client,
-    messages: Vec<SendParams>,
+    messages: Vec<(String, SendParams)>,
     wanted: Option<MessageStatus>,
     timeout: Duration,
 ) -> Result<(), Failure> {
     let until = Instant::now() + timeout;
     let mut queued = Vec::new();
-    for message in messages {
-        let to = message.to.clone();
+    for (to, message) in messages {
         queued.push((to, client.send(message).await));
     }
     let mut tally = Tally::new(queued.len() > 1);

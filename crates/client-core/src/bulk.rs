@@ -202,6 +202,7 @@ fn contact(person: &Person, own: &Own) -> Result<ContactRow, ApiError> {
         held: None,
         name: person.name.clone(),
         handle: person.handle.clone(),
+        looks_like: None,
         relay: own.relay.clone(),
         pin: own.pin,
         state: person.state,

@@ -6,6 +6,10 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+pub use subrosa_wire::harmless::escape_json;
+use subrosa_wire::harmless::{is_control, is_invisible, is_line_end};
+
 /// A text of several lines: line ends stay (`\r\n` and Unicode's separators become `\n`), tabs become spaces.
 #[must_use]
 pub fn clean_text(text: &str) -> Cow<'_, str> {
@@ -18,24 +22,35 @@ pub fn clean_line(text: &str) -> Cow<'_, str> {
     clean(text, ' ')
 }
 
-/// One line of JSON that is also harmless on a terminal: what [`clean_text`] would take away is written as `\uXXXX`, which
-/// means the same to whoever parses it. (Serializers escape only C0 themselves.)
+/// A name, of which no two may look the same because of what cannot be seen: as [`clean_line`], without any character that has
+/// no width (joiners too), every kind of space being the common one, none at the ends and never two in a row.
 #[must_use]
-pub fn escape_json(line: &str) -> Cow<'_, str> {
-    let harmless = |c: char| !(is_line_end(c) || is_control(c));
-    if line.chars().all(harmless) {
-        return Cow::Borrowed(line);
-    }
-    let mut escaped = String::with_capacity(line.len() + 16);
-    for c in line.chars() {
-        if harmless(c) {
-            escaped.push(c);
-        } else {
-            // All of them are below U+10000: one unit each.
-            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
-        }
-    }
-    Cow::Owned(escaped)
+pub fn clean_name(name: &str) -> String {
+    let visible = name.chars().filter(|c| c.is_whitespace() || !(is_control(*c) || is_invisible(*c)));
+    let spaced: String = visible.map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    spaced.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A value as one line of JSON that does nothing to a terminal ([`escape_json`]). All JSON that leaves this program for a
+/// stream, a socket or a file that people read is written by this.
+///
+/// # Errors
+/// A value that JSON cannot hold.
+pub fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    let line = serde_json::to_string(value)?;
+    Ok(match escape_json(&line) {
+        Cow::Borrowed(_) => line,
+        Cow::Owned(escaped) => escaped,
+    })
+}
+
+/// As [`json_line`], indented for people.
+///
+/// # Errors
+/// As [`json_line`].
+pub fn json_lines(value: &impl Serialize) -> serde_json::Result<String> {
+    let lines = serde_json::to_string_pretty(value)?;
+    Ok(lines.lines().map(escape_json).collect::<Vec<_>>().join("\n"))
 }
 
 fn clean(text: &str, line_end: char) -> Cow<'_, str> {
@@ -55,21 +70,6 @@ fn clean(text: &str, line_end: char) -> Cow<'_, str> {
         }
     }
     Cow::Owned(cleaned)
-}
-
-/// Everything that some terminal or pager takes as the end of a line.
-const fn is_line_end(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\u{0B}' | '\u{0C}' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-/// C0, DEL and C1 (escape sequences begin with one of them), bidirectional controls, and the
-/// interlinear annotations that no terminal draws.
-fn is_control(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FFF9}'..='\u{FFFB}'
-        )
 }
 
 #[cfg(test)]
@@ -100,13 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_and_does_nothing_to_a_terminal() {
-        let every: String = (0..=0x10_FFFF).filter_map(char::from_u32).collect();
-        let json = serde_json::to_string(&every).unwrap();
-        let escaped = escape_json(&json);
-        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), every);
-        assert!(!escaped.chars().any(|c| is_control(c) || is_line_end(c)));
-        assert!(matches!(escape_json("{\"body\":\"Grüße 🏴󠁧󠁢󠁥󠁮󠁧󠁿\"}"), Cow::Borrowed(_)));
+    fn names_keep_nothing_that_cannot_be_seen() {
+        for (name, kept) in [
+            ("bob\u{200b}", "bob"),
+            ("b\u{2060}o\u{ad}b\u{fe0f}", "bob"),
+            ("  my\u{a0}\u{3000} frank\n", "my frank"),
+            ("Bob\x1b[2J \u{202E}Smith", "Bob[2J Smith"),
+            ("Ana 🌊", "Ana 🌊"),
+            ("\u{e0067}\u{3164}", ""),
+        ] {
+            assert_eq!(clean_name(name), kept, "{name:?}");
+        }
     }
 
     #[test]

@@ -15,9 +15,9 @@ use crate::api::{
     AccountInfo, ApiError, BackupMade, BackupParams, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Checkup,
     Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams,
     Hits, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, Outbox, OutboxCancelParams,
-    OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received,
-    RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams,
-    Waited, WhoParams,
+    OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, Receivers,
+    ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams,
+    VerifyParams, WaitParams, Waited, WhoParams,
 };
 use crate::requests::{self, REQUEST_ID};
 
@@ -103,6 +103,8 @@ methods! {
     contact_remove = "contact.remove"(WhoParams) -> Done;
     /// Safety number; compares it when one is given.
     verify = "verify"(VerifyParams) -> Identity;
+    /// Who is meant by several names: all of them may be written to, or the error says which one may not. Nothing is sent.
+    receivers = "receivers"(ReceiversParams) -> Receivers;
     /// Queues a message; it is durable when this returns.
     send = "send"(SendParams) -> Sent;
     /// Waits until a message got as far as asked.

@@ -3,7 +3,7 @@
 //! Contents come from other people: everything is checked here before the engine acts on it.
 
 use prost::Message as _;
-use subrosa_wire::{AccountId, ContactToken, DeliveryKey, MessageId};
+use subrosa_wire::{AccountId, ContactToken, DeliveryKey, Handle, MessageId};
 use url::Url;
 
 use crate::limits::{MAX_RECEIPT_IDS, MAX_RETRY_IDS, MAX_TEXT_BYTES};
@@ -23,7 +23,7 @@ pub(crate) use proto::{
 /// Version of the schema.
 pub(crate) const CONTENT_VERSION: u32 = 1;
 
-/// Longest claimed relay URL or handle that is looked at.
+/// Longest claimed relay URL that is looked at.
 const MAX_CLAIM_BYTES: usize = 300;
 
 /// Why a decrypted content is not acted on.
@@ -34,7 +34,7 @@ pub(crate) struct ContentError(&'static str);
 /// What an introduction says, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckedIntroduction {
-    pub(crate) handle: String,
+    pub(crate) handle: Handle,
     pub(crate) relay: Url,
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) delivery_key: DeliveryKey,
@@ -71,13 +71,15 @@ pub(crate) fn checked_relay(text: &str) -> Option<Url> {
     (plain || url.scheme() == "https").then_some(url)
 }
 
+/// What somebody calls themselves: only what a relay would register, so that no two handles differ by what is not seen.
+fn checked_handle(text: &str) -> Result<Handle, ContentError> {
+    text.parse().map_err(|_| ContentError("handle"))
+}
+
 impl CheckedIntroduction {
     fn check(value: &Introduction) -> Result<Self, ContentError> {
-        if value.handle.len() > MAX_CLAIM_BYTES {
-            return Err(ContentError("handle"));
-        }
         Ok(Self {
-            handle: value.handle.clone(),
+            handle: checked_handle(&value.handle)?,
             relay: checked_relay(&value.relay).ok_or(ContentError("relay"))?,
             pin: optional(&value.pin, "pin")?,
             delivery_key: DeliveryKey::new(exact(&value.delivery_key, "delivery key")?),
@@ -113,6 +115,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
             exact::<32>(&transcript.peer, "peer")?;
             exact::<16>(&transcript.message_id, "message id")?;
             check_text(&transcript.text, &transcript.reply_to)?;
+        }
+        Some(Body::ContactSync(sync)) => {
+            checked_handle(&sync.handle)?;
         }
         Some(Body::KeySync(sync)) => {
             exact::<16>(&sync.delivery_key, "delivery key")?;
@@ -207,6 +212,30 @@ mod tests {
             introduction.relay = "https://192.0.2.7/".into();
         }
         assert!(decode(&value.encode_to_vec()).is_ok());
+    }
+
+    #[test]
+    fn a_claimed_handle_is_one_that_a_relay_would_register() {
+        let said = |handle: &str| {
+            let introduction = Introduction {
+                handle: handle.into(),
+                relay: "https://192.0.2.7/".into(),
+                pin: vec![],
+                delivery_key: vec![1; 16],
+                contact_token: vec![],
+            };
+            let mut introduced = content(None);
+            introduced.introduction = Some(introduction);
+            let synced =
+                content(Some(Body::ContactSync(ContactSync { handle: handle.into(), ..ContactSync::default() })));
+            [introduced, synced].map(|content| decode(&content.encode_to_vec()).is_ok())
+        };
+        assert_eq!(said("bob"), [true, true]);
+        for claimed in
+            ["bob\u{200b}", "b\u{43e}b", "Bob", "bob ", "-bob", "my frank", "bob~1a2b3c4d", "", "\x1b[2J", "me"]
+        {
+            assert_eq!(said(claimed), [false, false], "{claimed:?}");
+        }
     }
 
     #[test]

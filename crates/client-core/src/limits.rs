@@ -77,6 +77,9 @@ pub const MAX_OPEN_LINKS: u64 = 256;
 /// Longest wait one `events`, `wait`, `drain` or `flush` call may ask for.
 pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
+/// Receivers of one call: more than anybody types; a list of that length is a mailing, and goes in parts.
+pub const MAX_RECEIVERS: usize = 1_000;
+
 /// Longest idempotency key: room for a host name, a path and a time.
 pub const MAX_KEY_BYTES: usize = 256;
 

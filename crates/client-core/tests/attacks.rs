@@ -57,7 +57,7 @@ async fn a_replayed_first_message_to_a_last_resort_key_opens_no_second_session()
     let mut bob = Person::new(&relay, "bob").await;
     bob.engine.shutdown().await;
     // By handle and without a capability: with the last-resort key, which Bob keeps.
-    let hello = alice.send("bob", "may I?").await;
+    let hello = alice.ask("bob", "may I?").await;
     alice.wait(&hello, MessageStatus::Sent).await;
     alice.engine.shutdown().await;
     relay.stop().await;

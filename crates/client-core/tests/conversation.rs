@@ -81,7 +81,7 @@ async fn a_handle_leads_to_a_request_that_can_be_accepted() {
     let alice = Person::new(&relay, "alice").await;
     let bob = Person::new(&relay, "bob").await;
 
-    let hello = alice.send("bob", "may I?").await;
+    let hello = alice.ask("bob", "may I?").await;
     alice.wait(&hello, MessageStatus::Sent).await;
     assert!(!alice.contact("bob").await.verified);
     let more = alice.send("bob", "and another thing").await;
@@ -200,7 +200,8 @@ async fn errors_say_what_is_wrong() {
     assert_eq!(send("bob", String::new()).await.unwrap_err().code, ErrorKind::Usage);
     assert_eq!(send("bob", "x".repeat(60_001)).await.unwrap_err().code, ErrorKind::Usage);
     relay.stop().await;
-    assert_eq!(send("bob", "x".into()).await.unwrap_err().code, ErrorKind::RelayUnreachable);
+    let asked = SendParams { to: "bob".into(), body: "x".into(), request: true, ..SendParams::default() };
+    assert_eq!(alice.engine.send(asked).await.unwrap_err().code, ErrorKind::RelayUnreachable);
     let invite = alice.engine.invite(subrosa_client_core::api::InviteParams::default());
     assert_eq!(invite.await.unwrap_err().code, ErrorKind::RelayUnreachable);
     let drained =

@@ -43,7 +43,7 @@ async fn a_bundle_with_one_flipped_signature_bit_starts_nothing() {
     assert!(bob.engine.contact_list(NoParams {}).await.unwrap().contacts.is_empty(), "nothing changed");
 
     // By handle the contact is there before the bundle is fetched: the message stays, sending stops, with a reason.
-    let sent = bob.send("alice", "secret").await;
+    let sent = bob.ask("alice", "secret").await;
     bob.notice("sending_stopped").await;
     let waiting = WaitParams { id: sent.id, status: MessageStatus::Sent, timeout_ms: 100 };
     let waiting = bob.engine.wait(waiting).await.unwrap();

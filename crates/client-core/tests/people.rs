@@ -132,7 +132,7 @@ async fn a_removed_contact_is_forgotten_and_may_ask_again() {
 
     // A request is declined by removing it; nobody is told.
     let dave = Person::new(&relay, "dave").await;
-    dave.send("alice", "may I?").await;
+    dave.ask("alice", "may I?").await;
     alice.contact_state("dave", ContactState::Request).await;
     alice.engine.contact_remove(who("dave")).await.unwrap();
     assert_eq!(alice.engine.status(NoParams {}).await.unwrap().requests, 0);

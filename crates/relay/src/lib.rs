@@ -20,6 +20,7 @@ pub mod fuzzing;
 mod handshake;
 mod http;
 pub mod identity;
+mod json;
 mod lane;
 mod limiter;
 mod limits;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use serde_json::json;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -16,6 +17,7 @@ use crate::{
     admin::{MAX_SOCKET_PATH, SOCKET_NAME},
     config::LogFormat,
     descriptors,
+    json::{Harmless, json_line},
     router::{LocalRouter, Router},
     server::Relay,
     settings::{Flags, Resolved, SettingError, Settings, resolve},
@@ -94,7 +96,7 @@ pub fn init_logging(verbose: u8, format: LogFormat) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_timer(SystemTime).with_writer(std::io::stderr);
     let _ = match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Json => log.with_writer(|| Harmless(std::io::stderr())).json().flatten_event(true).try_init(),
     };
 }
 
@@ -164,12 +166,14 @@ fn announce<R: Router>(relay: &Relay<R>, json: bool) -> std::io::Result<()> {
     let pin = relay.pin().map(|pin| pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     let mut stdout = std::io::stdout().lock();
     if json {
-        let field = |name: &str, value: Option<String>| {
-            value.map(|value| format!(r#","{name}":{}"#, serde_json::Value::from(value))).unwrap_or_default()
-        };
-        let (url, pin, link) = (field("url", Some(url)), field("pin", pin), field("link", link));
-        let metrics = field("metrics", relay.metrics_address().map(|address| address.to_string()));
-        writeln!(stdout, r#"{{"v":1,"type":"listening"{url}{pin}{link}{metrics}}}"#)?;
+        let mut line = json!({"v": 1, "type": "listening", "url": url});
+        let metrics = relay.metrics_address().map(|address| address.to_string());
+        for (name, value) in [("pin", pin), ("link", link), ("metrics", metrics)] {
+            if let Some(value) = value {
+                line[name] = value.into();
+            }
+        }
+        writeln!(stdout, "{}", json_line(&line)?)?;
     } else {
         writeln!(stdout, "Relay is listening on {url}")?;
         if let Some(pin) = pin {

@@ -11,6 +11,7 @@ pub mod convert;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod harmless;
 pub mod http;
 pub mod ids;
 pub mod labels;

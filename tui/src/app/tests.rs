@@ -278,6 +278,8 @@ pub(super) fn contact(name: &str) -> Contact {
     Contact {
         id: name.to_owned(),
         name: name.to_owned(),
+        handle: name.to_owned(),
+        looks_like: None,
         state: ContactState::Ok,
         verified: false,
         origin: "by handle".to_owned(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendParams {
-    /// Name, handle or account id; a handle that is no contact yet becomes a request.
+    /// Name, handle or account id of a contact, or `me`.
     pub to: String,
     /// The text, 1 to [`crate::limits::MAX_TEXT_BYTES`] bytes.
     pub body: String,
@@ -21,6 +21,25 @@ pub struct SendParams {
     /// key sends once; with another text it is an error. Not together with `id`.
     #[serde(default)]
     pub key: Option<String>,
+    /// `to` is the handle of somebody at the own relay who need not be a contact: the text asks them for contact. Without it
+    /// nothing ever goes to somebody who is none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub request: bool,
+}
+
+/// Parameters of `receivers`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiversParams {
+    /// Names, handles or account ids, at most [`crate::limits::MAX_RECEIVERS`].
+    pub to: Vec<String>,
+}
+
+/// Who is meant by several names, each of whom may be written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Receivers {
+    /// In the order of the names.
+    pub receivers: Vec<Person>,
 }
 
 /// How far a message of ours got.

@@ -31,8 +31,8 @@ pub use self::{
     },
     export::{ExportPage, ExportParams, Exported, ProgressLine},
     messages::{
-        ChatKind, InfoParams, Message, MessageStatus, Person, ReadParams, ReceiptTime, Receipts, ReplyTo, SendParams,
-        SendResult, Sent, SnippetPart, WaitParams,
+        ChatKind, InfoParams, Message, MessageStatus, Person, ReadParams, ReceiptTime, Receipts, Receivers,
+        ReceiversParams, ReplyTo, SendParams, SendResult, Sent, SnippetPart, WaitParams,
     },
     outbox::{Outbox, OutboxCancelParams, OutboxEntry, OutboxListParams, OutboxRetryParams},
     people::{

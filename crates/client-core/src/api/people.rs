@@ -140,8 +140,14 @@ pub enum ContactState {
 pub struct Contact {
     /// Account id; also the id of the 1:1 chat.
     pub id: String,
-    /// Shown name (the handle, unless renamed), cleaned for terminals.
+    /// Shown name, unique here and cleaned for terminals: the handle, with a part of the id behind a `~` where the handle means
+    /// or looks like somebody else, unless renamed.
     pub name: String,
+    /// What they call themselves at their relay.
+    pub handle: String,
+    /// Whom their name would be taken for; until they are renamed or verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks_like: Option<String>,
     /// Where it stands.
     pub state: ContactState,
     /// Safety number compared, or reached by a link from them.

@@ -10,7 +10,11 @@ use subrosa_wire::{
 };
 use tokio::time::timeout;
 
-use super::{Engine, conversations, people, sending::random_id};
+use super::{
+    Engine, people,
+    receivers::{self, Known},
+    sending::random_id,
+};
 use crate::{
     api::{ApiError, Connection, Contact, ErrorKind, Invite, InviteParams, JoinParams},
     net::RelayEndpoint,
@@ -21,24 +25,16 @@ use crate::{
 const LINK_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Engine {
-    /// Finds a person by what was typed; a handle nobody here knows is asked from the own relay.
-    pub(super) async fn person(&self, who: String) -> Result<AccountId, ApiError> {
+    /// Whom a text is for. Somebody who is no contact only by their handle, and only if that was said: a mistyped name must
+    /// not become a message to whoever has it as a handle.
+    pub(super) async fn receiver(&self, who: String, request: bool) -> Result<AccountId, ApiError> {
         let core = &self.inner.core;
         let asked = who.clone();
-        let (known, own, relay) = core
-            .run(move |core| {
-                let known = match conversations::find_chat(&core.db, &core.own, &asked) {
-                    Ok(chat) => Some(chat.id),
-                    Err(error) if error.code == ErrorKind::NotFound => None,
-                    Err(error) => return Err(error),
-                };
-                let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
-                Ok((known, core.own.address.account, relay))
-            })
-            .await?;
-        if let Some(account) = known {
-            return Ok(account);
-        }
+        let known = core.run(move |core| core.known_receiver(&asked, request)).await?;
+        let relay = match known {
+            Known::Account(account) => return Ok(account),
+            Known::Nobody(relay) => relay,
+        };
         let Ok(handle) = who.parse::<Handle>() else { return Err(people::not_found(&who)) };
         let resolved = match self.inner.http.call(&relay, &Resolve { handle: handle.clone() }).await {
             Ok(resolved) => resolved,
@@ -46,7 +42,7 @@ impl Engine {
                 return Err(ApiError::new(
                     ErrorKind::NotFound,
                     format!(
-                        "no contact is named {handle:?}, and nobody at {relay} has that handle",
+                        "no contact is named {handle:?}, and nobody at {relay} has that handle: nothing was sent to anybody",
                         handle = handle.as_str()
                     ),
                 )
@@ -56,12 +52,14 @@ impl Engine {
             }
             Err(error) => return Err(error.to_api()),
         };
-        if resolved.account == own {
-            return Ok(own);
-        }
         let (record, devices) = self.devices(&relay, resolved.account).await?;
-        core.run(move |core| core.change(|change| change.add_requested(handle.as_str(), &record, &devices.device_list)))
-            .await
+        core.run(move |core| {
+            if resolved.account == core.own.address.account {
+                return Err(receivers::own_handle(handle.as_str()));
+            }
+            core.change(|change| change.add_requested(handle.as_str(), &record, &devices.device_list))
+        })
+        .await
     }
 
     /// An account's record and list from a relay; the record must be the account's.

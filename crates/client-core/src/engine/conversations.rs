@@ -4,7 +4,8 @@ use subrosa_wire::AccountId;
 
 use super::{
     core::{Change, Core, now_ms},
-    people::{self, not_found},
+    naming,
+    people::not_found,
     queries::message_view,
     sending::parse_id,
 };
@@ -46,18 +47,21 @@ pub(crate) fn is_own_name(name: &str) -> bool {
     name.eq_ignore_ascii_case(NOTES_ALIAS) || name.eq_ignore_ascii_case(NOTES_NAME)
 }
 
-/// Whether `text` names ourselves: `me`, our handle, our id or its beginning. A contact of that name comes first.
+/// Whether `text` names ourselves: `me`, our handle, our id or its beginning.
 pub(crate) fn is_self(own: &Own, text: &str) -> bool {
     is_own_name(text)
         || text == own.handle
         || (text.len() >= MIN_ID_PREFIX && own.address.account.to_string().starts_with(&text.to_ascii_lowercase()))
 }
 
-/// Finds a conversation by what a person types.
+/// Finds a conversation by what a person types. Who has our own handle elsewhere is not meant by it, and neither are we.
 pub(crate) fn find_chat(db: &Db, own: &Own, text: &str) -> Result<ChatRef, ApiError> {
     if !is_own_name(text)
-        && let Some(contact) = people::find(db, text)?
+        && let Some(contact) = naming::find(db, text)?
     {
+        if is_self(own, text) && contact.account.to_string() != text {
+            return Err(naming::ambiguous(text, &[naming::described(&contact), "yourself (me)".to_owned()]));
+        }
         return Ok(ChatRef { id: contact.account, name: contact.name });
     }
     if is_self(own, text) {

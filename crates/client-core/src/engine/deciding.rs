@@ -7,14 +7,14 @@
 use subrosa_wire::{DeliveryKey, mailbox::MailboxRequest};
 
 use super::{
-    conversations::is_own_name,
     core::{Change, Core},
-    people::{MAX_NAME_CHARS, view},
+    naming::{self, MAX_NAME_CHARS},
+    people::view,
     sending::random_id,
 };
 use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, Done, ErrorKind, Event},
-    clean::clean_line,
+    clean::clean_name,
     content::{Body, Hello, KeySync},
     store::{
         self,
@@ -29,23 +29,20 @@ impl Core {
     /// Shows a contact under another name, on this device.
     pub(crate) fn contact_rename(&mut self, who: &str, name: &str) -> Result<Contact, ApiError> {
         let mut contact = self.contact_row(who)?;
-        let cleaned = clean_line(name);
-        let name = cleaned.trim();
+        let name = clean_name(name);
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
             return Err(ApiError::new(
                 ErrorKind::Usage,
                 format!("a name has 1 to {MAX_NAME_CHARS} characters that can be shown"),
             ));
         }
-        if is_own_name(name)
-            || name.eq_ignore_ascii_case(&self.own.handle)
-            || contacts::name_taken(&self.db, name, &contact.account)?
-        {
+        if naming::is_taken(&self.db, &self.own, &name, &contact.account)? {
             return Err(ApiError::new(ErrorKind::Usage, format!("{name:?} is somebody else's name here"))
-                .hint("choose a name that no contact has; `subrosa contact list` shows them"));
+                .hint("choose one that no contact has as name or handle; `subrosa contact list` shows them"));
         }
         if contact.name != name {
-            name.clone_into(&mut contact.name);
+            contact.name = name;
+            contact.looks_like = None;
             self.change(|change| change.put_contact(&contact))?;
         }
         Ok(view(&contact))

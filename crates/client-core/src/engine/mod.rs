@@ -19,10 +19,12 @@ mod exporting;
 mod faults;
 mod healing;
 mod mailbox;
+mod naming;
 mod notes;
 mod pair_keys;
 mod people;
 mod queries;
+mod receivers;
 mod receiving;
 mod removal;
 mod results;
@@ -61,8 +63,8 @@ use crate::{
         Checkup, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind, EventPage, EventsParams, ExportPage,
         ExportParams, History, HistoryParams, Hits, Identity, InfoParams, Invite, InviteParams, JoinParams,
         MessageStatus, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts,
-        ReceiveCommitParams, ReceiveParams, Received, RenameParams, SearchParams, SendParams, Sent, Status,
-        StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+        ReceiveCommitParams, ReceiveParams, Received, Receivers, ReceiversParams, RenameParams, SearchParams,
+        SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
     },
     backup,
     client::Client,
@@ -368,6 +370,10 @@ impl Client for Engine {
         Box::pin(self.inner.core.once(move |core| core.verify(&params.who, params.number.as_deref())))
     }
 
+    fn receivers(&self, params: ReceiversParams) -> BoxFuture<'_, Result<Receivers, ApiError>> {
+        Box::pin(self.inner.core.run(move |core| core.receivers(&params.to)))
+    }
+
     fn send(&self, params: SendParams) -> BoxFuture<'_, Result<Sent, ApiError>> {
         Box::pin(async move {
             sending::check_text(&params.body)?;
@@ -382,7 +388,7 @@ impl Client for Engine {
                 }
                 (None, None) => SendId::Given(subrosa_wire::MessageId(random_id()?)),
             };
-            let account = self.person(params.to).await?;
+            let account = self.receiver(params.to, params.request).await?;
             let sent = self
                 .inner
                 .core

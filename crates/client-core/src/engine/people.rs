@@ -6,8 +6,8 @@ use subrosa_wire::{AccountId, ContactLink, TokenBinding, link::is_loopback};
 use url::Url;
 
 use super::{
-    conversations::is_own_name,
     core::{Change, Core},
+    naming::{self, Shown, find},
 };
 use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
@@ -15,19 +15,18 @@ use crate::{
     content::{Body, CheckedIntroduction, Hello},
     limits::{CLOCK_TOLERANCE_MS, MAX_REQUESTS_KEPT},
     store::{
-        self, Db,
+        self,
         contacts::{self, ContactRow},
     },
 };
-
-/// Longest shown name: longer claims are cut.
-pub(super) const MAX_NAME_CHARS: usize = 40;
 
 /// The view of a contact.
 pub(crate) fn view(contact: &ContactRow) -> Contact {
     Contact {
         id: contact.account.to_string(),
         name: contact.name.clone(),
+        handle: contact.handle.clone(),
+        looks_like: contact.looks_like.clone(),
         state: contact.state,
         verified: contact.verified,
         origin: contact.origin.clone(),
@@ -44,44 +43,24 @@ pub(crate) fn not_found(who: &str) -> ApiError {
         .hint("`subrosa contact list` shows everybody; `subrosa join LINK` adds somebody")
 }
 
-/// Finds one contact by name, handle, id or the beginning of an id.
-pub(crate) fn find(db: &Db, who: &str) -> Result<Option<ContactRow>, ApiError> {
-    // A whole id, as interfaces give it: found without going through all contacts, and no name stands in its way.
-    if let Some(account) = hex::decode(who).ok().and_then(|id| id.try_into().ok()).map(AccountId)
-        && let Some(contact) = contacts::get(db, &account)?
-    {
-        return Ok(Some(contact));
-    }
-    let mut found = contacts::find(db, who)?;
-    if found.len() > 1 {
-        let names: Vec<_> =
-            found.iter().map(|contact| format!("{} ({})", contact.name, &contact.account.to_string()[..12])).collect();
-        return Err(ApiError::new(ErrorKind::Usage, format!("{who:?} fits several contacts: {}", names.join(", ")))
-            .hint("use the beginning of the id"));
-    }
-    Ok(found.pop())
-}
-
-/// A name to show for a claimed handle: cleaned, cut, and never one that another contact already has, nor the one that
-/// means ourselves.
-fn free_name(db: &Db, claimed: &str, account: &AccountId) -> Result<String, ApiError> {
-    let id = account.to_string();
-    let cleaned: String = clean_line(claimed).chars().take(MAX_NAME_CHARS).collect();
-    let base = if cleaned.trim().is_empty() { id[..8].to_owned() } else { cleaned.trim().to_owned() };
-    let taken = is_own_name(&base) || contacts::name_taken(db, &base, account)?;
-    if taken { Ok(format!("{base}~{}", &id[..8])) } else { Ok(base) }
-}
-
 /// A new contact with what is known at first.
-fn fresh(record: AccountRecord, name: String, relay: Url, state: ContactState, now_ms: u64) -> ContactRow {
+fn fresh(
+    record: AccountRecord,
+    handle: &str,
+    shown: Shown,
+    relay: Url,
+    state: ContactState,
+    now_ms: u64,
+) -> ContactRow {
     ContactRow {
         account: AccountId(record.id()),
         record,
         list: None,
         list_stale: true,
         held: None,
-        handle: name.clone(),
-        name,
+        handle: handle.to_owned(),
+        name: shown.name,
+        looks_like: shown.looks_like,
         relay,
         pin: None,
         state,
@@ -151,6 +130,16 @@ impl Change<'_> {
             ts_ms: self.now_ms,
         };
         self.event(&Event::Notice(notice))
+    }
+
+    /// Says of a new contact whom they could be taken for.
+    fn warn_of(&mut self, account: &AccountId, shown: &Shown) -> Result<(), ApiError> {
+        let Some(other) = &shown.looks_like else { return Ok(()) };
+        let text = format!(
+            "{} looks like {other}, and is another account: compare safety numbers before you trust the name",
+            shown.name
+        );
+        self.notice("look_alike", text, Some(account))
     }
 
     /// Takes over a device list if it is newer and valid; stops sending otherwise (PROTOCOL.md 1).
@@ -227,8 +216,10 @@ impl Change<'_> {
         let mut contact = match known {
             Some(contact) => contact,
             None => {
-                let name = free_name(self.db, link.handle.as_str(), &account)?;
-                fresh(*record, name, link.relay.clone(), ContactState::Requested, self.now_ms)
+                let handle = link.handle.as_str();
+                let shown = naming::shown(self.db, self.own, handle, &account)?;
+                self.warn_of(&account, &shown)?;
+                fresh(*record, handle, shown, link.relay.clone(), ContactState::Requested, self.now_ms)
             }
         };
         if contact.list.as_ref().is_none_or(|known| known.version() < list.version()) {
@@ -262,15 +253,11 @@ impl Change<'_> {
         if contacts::get(self.db, &account)?.is_some() {
             return Ok(account);
         }
-        let mut contact = fresh(
-            *record,
-            free_name(self.db, handle, &account)?,
-            self.own.relay.clone(),
-            ContactState::Requested,
-            self.now_ms,
-        );
+        let shown = naming::shown(self.db, self.own, handle, &account)?;
+        self.warn_of(&account, &shown)?;
+        let relay = self.own.relay.clone();
+        let mut contact = fresh(*record, handle, shown, relay, ContactState::Requested, self.now_ms);
         contact.pin = self.own.pin;
-        contact.handle = handle.to_owned();
         contact.origin = "found by handle".into();
         contact.list = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok());
         if contact.list.is_none() {
@@ -325,9 +312,10 @@ impl Change<'_> {
         if !self.may_call(&introduction.relay) {
             return Ok(None);
         }
-        let name = free_name(self.db, &introduction.handle, &account)?;
-        let mut contact = fresh(*record, name, introduction.relay.clone(), ContactState::Request, self.now_ms);
-        contact.handle = clean_line(&introduction.handle).chars().take(MAX_NAME_CHARS).collect();
+        let handle = introduction.handle.as_str();
+        let shown = naming::shown(self.db, self.own, handle, &account)?;
+        let (relay, named) = (introduction.relay.clone(), shown.clone());
+        let mut contact = fresh(*record, handle, shown, relay, ContactState::Request, self.now_ms);
         contact.pin = introduction.pin;
         contact.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
@@ -345,6 +333,7 @@ impl Change<'_> {
         if contact.state == ContactState::Request && contacts::requests(self.db)? >= MAX_REQUESTS_KEPT {
             return Ok(None);
         }
+        self.warn_of(&account, &named)?;
         self.put_contact(&contact)?;
         if contact.state == ContactState::Ok {
             self.queue(&account, None, Body::Hello(Hello {}))?;
@@ -372,7 +361,7 @@ impl Change<'_> {
             Some(token) => self.use_invite(token.as_bytes(), &contact.account, received_ms)?,
             None => None,
         };
-        let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone(), contact.handle.clone());
+        let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone());
         contact.delivery_key = Some(introduction.delivery_key.clone());
         contact.relay = introduction.relay.clone();
         contact.pin = introduction.pin;
@@ -388,12 +377,7 @@ impl Change<'_> {
             contact.origin = origin;
             self.queue(&contact.account, None, Body::Hello(Hello {}))?;
         }
-        let unnamed = contact.name == contact.account.to_string()[..8];
-        if unnamed {
-            contact.name = free_name(self.db, &introduction.handle, &contact.account)?;
-            contact.handle = clean_line(&introduction.handle).chars().take(MAX_NAME_CHARS).collect();
-        }
-        let after = (contact.state, contact.delivery_key.clone(), contact.relay.clone(), contact.handle.clone());
+        let after = (contact.state, contact.delivery_key.clone(), contact.relay.clone());
         if before != after {
             self.put_contact(contact)?;
             self.sync_contact(contact)?;
@@ -435,8 +419,9 @@ impl Change<'_> {
         relay: Url,
     ) -> Result<ContactRow, ApiError> {
         let account = AccountId(record.id());
-        let name = free_name(self.db, handle, &account)?;
-        Ok(fresh(*record, name, relay, ContactState::Requested, self.now_ms))
+        let shown = naming::shown(self.db, self.own, handle, &account)?;
+        self.warn_of(&account, &shown)?;
+        Ok(fresh(*record, handle, shown, relay, ContactState::Requested, self.now_ms))
     }
 
     /// Uses up one of our links; says in words which one. `None`: unknown, expired or used by somebody else.
@@ -496,6 +481,8 @@ impl Core {
                     .hint("do not trust this contact before you compared again, both reading from the screen"));
                 }
                 if !contact.verified {
+                    // Who was compared is no look-alike to the person any more.
+                    contact.looks_like = None;
                     contact.verified = true;
                     contact.verified_ms = Some(change.now_ms);
                     change.put_contact(&contact)?;

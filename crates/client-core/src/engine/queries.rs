@@ -5,6 +5,7 @@ use subrosa_wire::{AccountId, MessageId};
 use super::{
     conversations::find_chat,
     core::Core,
+    naming,
     people::{self, not_found},
     sending::{parse_id, sent_view},
 };
@@ -114,7 +115,7 @@ impl Core {
     }
 
     pub(crate) fn contact_row(&self, who: &str) -> Result<ContactRow, ApiError> {
-        people::find(&self.db, who)?.ok_or_else(|| not_found(who))
+        naming::find(&self.db, who)?.ok_or_else(|| not_found(who))
     }
 
     /// A message by id or the beginning of one.

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use subrosa_crypto::{DeviceList, MessageKind, max_plaintext_len};
 use subrosa_wire::{AccountId, DeviceAddress, MessageId, limits::MAX_EXPIRY};
 
-use super::{core::Change, core::Core, mailbox::HURRY_AFTER_MS, notes::sent_note, people};
+use super::{core::Change, core::Core, mailbox::HURRY_AFTER_MS, notes::sent_note, people, receivers};
 use crate::{
     api::{ApiError, ContactState, ErrorKind, Event, MessageStatus, SendResult, Sent, StateEvent},
     content::{
@@ -258,21 +258,7 @@ impl Core {
                 return change.take_note(id, text);
             }
             let contact = contacts::get(change.db, &account)?.ok_or_else(|| people::not_found(&account.to_string()))?;
-            match contact.state {
-                ContactState::Ok | ContactState::Requested => {}
-                ContactState::Request => {
-                    return Err(ApiError::new(
-                        ErrorKind::Failed,
-                        format!("{} has asked to write to you and is not accepted yet", contact.name),
-                    )
-                    .hint(format!("`subrosa contact accept '{}'` accepts them", contact.name)));
-                }
-                ContactState::Blocked => {
-                    return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name))
-                        .hint(format!("`subrosa contact unblock '{}'` takes it back", contact.name)));
-                }
-                ContactState::Removed => return Err(people::not_found(&account.to_string())),
-            }
+            receivers::check_writable(&contact)?;
             if store::outbox::message_count(change.db)? >= MAX_OUTBOX {
                 return Err(ApiError::new(
                     ErrorKind::RateLimited,

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, ErrorKind},
+    clean::json_line,
     client::RemoteCall,
     home::Home,
 };
@@ -124,7 +125,8 @@ impl RemoteCall for SocketCaller {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let Some(open) = self.open_calls.open(id) else { return Err(self.open_calls.why()) };
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        let mut line = request.to_string();
+        let mut line = json_line(&request)
+            .map_err(|error| ApiError::new(ErrorKind::Failed, format!("parameters of {method}: {error}")))?;
         line.push('\n');
         self.requests.send(line).await.map_err(|_| self.open_calls.why())?;
         open.answer().await

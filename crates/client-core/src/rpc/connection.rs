@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, Done, ErrorKind, Event, EventsParams, NoParams, SubscribeParams, Subscribed, SubscriptionEnded},
+    clean::json_line,
     client::Client,
 };
 
@@ -189,7 +190,8 @@ async fn follow_events(
 
 async fn write_answers(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Value>) {
     while let Some(answer) = queue.recv().await {
-        let mut line = answer.to_string();
+        // What others said stands in the answer, and whoever looks at the stream may have a terminal.
+        let Ok(mut line) = json_line(&answer) else { return };
         line.push('\n');
         let write = async {
             writer.write_all(line.as_bytes()).await?;

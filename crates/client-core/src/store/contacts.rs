@@ -17,7 +17,10 @@ pub(crate) struct ContactRow {
     pub(crate) list_stale: bool,
     pub(crate) held: Option<String>,
     pub(crate) name: String,
+    /// What they call themselves: a valid handle.
     pub(crate) handle: String,
+    /// Whom their name would be taken for, until the person names or verifies them.
+    pub(crate) looks_like: Option<String>,
     pub(crate) relay: Url,
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) state: ContactState,
@@ -75,7 +78,7 @@ pub(crate) const fn state_from_number(number: u32) -> Option<ContactState> {
 
 const COLUMNS: &str = "account, record, device_list, list_stale, held, name, handle, relay, pin, state, verified,
     verified_ms, origin, delivery_key, token, binding, requested, introduced, answered, clock, since_ms, last_seen_ms,
-    decided_ms, state_before";
+    decided_ms, state_before, looks_like";
 
 fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
     const WHAT: &str = "contact";
@@ -117,6 +120,7 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         last_seen_ms: row.get::<_, Option<i64>>(21)?.map(from_sql),
         decided_ms: from_sql(row.get(22)?),
         state_before: row.get::<_, Option<u32>>(23)?.and_then(state_from_number),
+        looks_like: row.get(24)?,
     })
 }
 
@@ -143,19 +147,29 @@ pub(crate) fn all(db: &Db) -> Result<Vec<ContactRow>, StoreError> {
         .collect()
 }
 
-/// Contacts whose name is `text`, or whose id begins with it (8 characters or more); by handle, when nobody has that name
-/// (a contact who was renamed).
-pub(crate) fn find(db: &Db, text: &str) -> Result<Vec<ContactRow>, StoreError> {
-    /// Shorter beginnings of an id would make a mistyped name hit somebody.
-    const MIN_ID_PREFIX: usize = 8;
-    let prefix = (text.len() >= MIN_ID_PREFIX && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        .then(|| format!("{}*", text.to_ascii_lowercase()));
-    db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM contact WHERE name = ?1 OR (?2 IS NOT NULL AND lower(hex(account)) GLOB ?2)
-            OR (handle = ?1 AND NOT EXISTS (SELECT 1 FROM contact WHERE name = ?1))"
-    ))?
-    .query_and_then(params![text, prefix], read)?
-    .collect()
+/// What is compared when somebody is looked for by name.
+pub(crate) struct NameRow {
+    pub(crate) account: AccountId,
+    pub(crate) name: String,
+    pub(crate) handle: String,
+    pub(crate) state: ContactState,
+    pub(crate) since_ms: u64,
+}
+
+/// The names of all contacts.
+pub(crate) fn names(db: &Db) -> Result<Vec<NameRow>, StoreError> {
+    const WHAT: &str = "contact";
+    db.prepare_cached("SELECT account, name, handle, state, since_ms FROM contact")?
+        .query_and_then([], |row| {
+            Ok(NameRow {
+                account: AccountId(array(&row.get::<_, Vec<u8>>(0)?, WHAT)?),
+                name: row.get(1)?,
+                handle: row.get(2)?,
+                state: state_from_number(row.get(3)?).ok_or(StoreError::Damaged(WHAT))?,
+                since_ms: from_sql(row.get(4)?),
+            })
+        })?
+        .collect()
 }
 
 /// Forgets somebody, with the sessions and all that waits for them or came from them.
@@ -198,26 +212,14 @@ pub(crate) fn requests(db: &Db) -> Result<u64, StoreError> {
     Ok(from_sql(count))
 }
 
-/// Whether another contact is already shown under this name.
-pub(crate) fn name_taken(db: &Db, name: &str, except: &AccountId) -> Result<bool, StoreError> {
-    let taken = db
-        .query_row(
-            "SELECT 1 FROM contact WHERE name = ?1 COLLATE NOCASE AND account <> ?2",
-            params![name, except.0],
-            |_| Ok(()),
-        )
-        .optional()?;
-    Ok(taken.is_some())
-}
-
 /// Adds a contact, or replaces all but the list of a known one.
 pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
     let list = contact.list.as_ref();
     db.execute(
         "INSERT INTO contact (account, record, device_list, list_version, list_hash, list_stale, held, name, handle,
              relay, pin, state, verified, verified_ms, origin, delivery_key, token, binding, requested, introduced,
-             answered, clock, since_ms, last_seen_ms, decided_ms, state_before)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26)
+             answered, clock, since_ms, last_seen_ms, decided_ms, state_before, looks_like)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27)
          ON CONFLICT (account) DO UPDATE SET
              device_list=excluded.device_list, list_version=excluded.list_version, list_hash=excluded.list_hash,
              list_stale=excluded.list_stale, held=excluded.held, name=excluded.name, handle=excluded.handle,
@@ -225,7 +227,8 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
              verified_ms=excluded.verified_ms, origin=excluded.origin, delivery_key=excluded.delivery_key,
              token=excluded.token, binding=excluded.binding, requested=excluded.requested,
              introduced=excluded.introduced, answered=excluded.answered, clock=excluded.clock,
-             last_seen_ms=excluded.last_seen_ms, decided_ms=excluded.decided_ms, state_before=excluded.state_before",
+             last_seen_ms=excluded.last_seen_ms, decided_ms=excluded.decided_ms, state_before=excluded.state_before,
+             looks_like=excluded.looks_like",
         params![
             contact.account.0,
             contact.record.encode(),
@@ -253,6 +256,7 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
             contact.last_seen_ms.map(to_sql),
             to_sql(contact.decided_ms),
             contact.state_before.map(state_number),
+            contact.looks_like,
         ],
     )?;
     Ok(())

@@ -130,6 +130,12 @@ impl Person {
             .unwrap()
     }
 
+    /// Writes to somebody at the own relay who is no contact.
+    pub async fn ask(&self, handle: &str, body: &str) -> Sent {
+        let params = SendParams { to: handle.into(), body: body.into(), request: true, ..SendParams::default() };
+        self.engine.send(params).await.unwrap()
+    }
+
     pub async fn wait(&self, sent: &Sent, status: MessageStatus) -> Sent {
         let params = WaitParams { id: sent.id.clone(), status, timeout_ms: PATIENCE_MS };
         let sent = self.engine.wait(params).await.unwrap();

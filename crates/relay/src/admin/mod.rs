@@ -19,7 +19,9 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{backend::Store, config::RelayError, limits::ACCEPT_BACKOFF, router::Router, server::Shared};
+use crate::{
+    backend::Store, config::RelayError, json::json_line, limits::ACCEPT_BACKOFF, router::Router, server::Shared,
+};
 use protocol::{AdminLine, AdminRequest, MAX_REQUEST_BYTES, Versioned};
 
 /// Name of the socket in the data directory, unless told otherwise.
@@ -112,9 +114,8 @@ async fn serve_one<B: Store, R: Router>(shared: &Shared<B, R>, stream: UnixStrea
         }],
     };
     for line in lines {
-        let mut bytes = serde_json::to_vec(&Versioned::new(line))?;
-        bytes.push(b'\n');
-        tokio::time::timeout(PEER_TIMEOUT, writing.write_all(&bytes)).await??;
+        let line = json_line(&Versioned::new(line))? + "\n";
+        tokio::time::timeout(PEER_TIMEOUT, writing.write_all(line.as_bytes())).await??;
     }
     writing.shutdown().await
 }

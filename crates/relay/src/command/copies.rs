@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use super::DataArgs;
-use crate::{backend::copies, tls::KEY_FILE};
+use crate::{backend::copies, json::json_line, tls::KEY_FILE};
 
 /// Database files are called like this in a data directory.
 const FILE_NAME: &str = "relay.db";
@@ -18,7 +18,7 @@ pub(super) fn backup(file: &Path, data: &DataArgs) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if data.json {
         let line = json!({"v": 1, "type": "backup", "file": file.display().to_string(), "bytes": bytes});
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", json_line(&line)?)?;
     } else {
         writeln!(out, "{}: {bytes} bytes, checked", file.display())?;
     }
@@ -36,7 +36,7 @@ pub(super) fn restore(file: &Path, data: &DataArgs) -> anyhow::Result<()> {
     let old = old.map(|old| old.display().to_string());
     if data.json {
         let line = json!({"v": 1, "type": "restored", "data": data.data.display().to_string(), "old": old});
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", json_line(&line)?)?;
     } else {
         writeln!(out, "restored into {}: start the relay", data.data.display())?;
         if let Some(old) = old {

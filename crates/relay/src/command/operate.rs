@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use subrosa_wire::harmless::escape_json;
 
 use super::{AccountArgs, AccountVerb, SocketArgs, TokenVerb, qr};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
         protocol::{AccountLine, AdminLine, AdminRequest, StatusLine, TokenLine, Versioned},
     },
     clock::minute,
+    json::json_line,
 };
 
 /// Where the socket of the packaged service is.
@@ -92,9 +94,8 @@ fn ask(socket: &SocketArgs, request: &AdminRequest) -> anyhow::Result<()> {
 /// As [`ask`]; relay links are drawn as QR codes, too, if that is wanted.
 fn ask_with(socket: &SocketArgs, request: &AdminRequest, qr: bool) -> anyhow::Result<()> {
     let mut stream = connect(&path(socket))?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
+    let line = json_line(request)? + "\n";
+    stream.write_all(line.as_bytes())?;
     let mut out = io::stdout().lock();
     for (shown, line) in BufReader::new(stream).lines().enumerate() {
         let line = line.context("the relay stopped answering")?;
@@ -103,7 +104,7 @@ fn ask_with(socket: &SocketArgs, request: &AdminRequest, qr: bool) -> anyhow::Re
         match answer.line {
             AdminLine::Done { text } => {
                 if socket.json {
-                    writeln!(out, "{line}")?;
+                    writeln!(out, "{}", escape_json(&line))?;
                 } else if !text.is_empty() {
                     // A note beside the data, or all there is to say.
                     out.flush()?;
@@ -112,7 +113,7 @@ fn ask_with(socket: &SocketArgs, request: &AdminRequest, qr: bool) -> anyhow::Re
                 return Ok(());
             }
             AdminLine::Error { message, hint } => bail!("{message}: {hint}"),
-            _ if socket.json => writeln!(out, "{line}")?,
+            _ if socket.json => writeln!(out, "{}", escape_json(&line))?,
             AdminLine::Token(token) => {
                 show_token(&mut out, &token, shown == 0)?;
                 if let Some(link) = token.link.filter(|_| qr) {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use crate::{
+    json::json_line,
     serve::{ServeArgs, complete},
     settings::{Settings, Source, all},
 };
@@ -21,7 +22,7 @@ pub(super) fn check(args: &ServeArgs) -> anyhow::Result<()> {
                 "v": 1, "type": "setting", "key": setting.key, "value": value, "from": source.name(),
                 "default": default, "help": setting.help, "reason": setting.reason,
             });
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", json_line(&line)?)?;
             continue;
         }
         let text = |value: &str| if value.is_empty() { "(unset)".to_owned() } else { value.to_owned() };

@@ -6,4 +6,5 @@ ALTER TABLE contact ADD COLUMN introduce_ms INTEGER;                      -- whe
 ALTER TABLE contact ADD COLUMN floor_version INTEGER NOT NULL DEFAULT 0;  -- newest device list they announced: no older one is believed
 ALTER TABLE contact ADD COLUMN floor_hash BLOB;
 ALTER TABLE contact ADD COLUMN old_list INTEGER NOT NULL DEFAULT 0;       -- version that the person takes although it is old
+ALTER TABLE contact ADD COLUMN looks_like TEXT;                           -- whom the name would be taken for
 ";
