@@ -9,7 +9,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -19,7 +19,7 @@ use std::{
 
 use crate::lock::lock;
 
-/// Keys one limiter remembers: 100,000 × about 20 bytes (addresses) or 50 (accounts).
+/// Keys one limiter remembers: 100,000 × about 20 bytes (addresses), 50 (accounts) or 80 (somebody's share of a device's keys).
 const MAX_BUCKETS: usize = 100_000;
 
 /// Buckets that newcomers share while the table is full: one in so many newcomers meets a flooder.
@@ -47,6 +47,15 @@ impl Rate {
     }
 }
 
+/// A slow rate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    /// At once after a quiet time.
+    pub(crate) burst: u32,
+    /// One more after each such time.
+    pub(crate) every: Duration,
+}
+
 /// A rate in nanoseconds: what one token costs, and how many a bucket holds.
 #[derive(Debug, Clone, Copy)]
 struct Tariff {
@@ -58,8 +67,11 @@ const NS_PER_MINUTE: u64 = 60_000_000_000;
 
 impl Tariff {
     fn new(rate: Rate) -> Self {
-        let step = NS_PER_MINUTE / u64::from(rate.per_minute.max(1));
-        Self { step, depth: step.saturating_mul(rate.burst.max(1).into()) }
+        Self::of(NS_PER_MINUTE / u64::from(rate.per_minute.max(1)), rate.burst)
+    }
+
+    fn of(step: u64, burst: u32) -> Self {
+        Self { step, depth: step.saturating_mul(burst.max(1).into()) }
     }
 
     /// Takes `cost` tokens from a bucket that is full at `full_at`. More than a whole bucket counts as a whole one.
@@ -102,18 +114,17 @@ struct Table<K> {
 
 impl<K: Hash + Eq> Buckets<K> {
     pub(crate) fn new(rate: Rate) -> Self {
-        Self::with_capacity(rate, MAX_BUCKETS)
+        Self::with_capacity(Tariff::new(rate), MAX_BUCKETS)
     }
 
-    fn with_capacity(rate: Rate, capacity: usize) -> Self {
+    pub(crate) fn of(share: Share) -> Self {
+        let step = u64::try_from(share.every.as_nanos()).unwrap_or(u64::MAX);
+        Self::with_capacity(Tariff::of(step, share.burst), MAX_BUCKETS)
+    }
+
+    fn with_capacity(tariff: Tariff, capacity: usize) -> Self {
         let table = Table { full_at: HashMap::new(), shared: Vec::new(), swept_at: 0 };
-        Self {
-            tariff: Tariff::new(rate),
-            start: Instant::now(),
-            capacity,
-            hasher: RandomState::new(),
-            table: Mutex::new(table),
-        }
+        Self { tariff, start: Instant::now(), capacity, hasher: RandomState::new(), table: Mutex::new(table) }
     }
 
     /// Takes `cost` tokens; a cost of 0 only asks whether the bucket is overdrawn.
@@ -139,6 +150,17 @@ impl<K: Hash + Eq> Buckets<K> {
         let after = self.full_at(&table, &key).max(now).saturating_add(price);
         let after = after.min(now.saturating_add(self.tariff.depth.saturating_mul(2)));
         self.put(&mut table, key, after, now);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.table).full_at.is_empty()
+    }
+
+    /// Forgets the keys whose bucket is full: it says nothing any more.
+    pub(crate) fn forget_full(&self, now: Instant) {
+        let now = since(self.start, now);
+        lock(&self.table).full_at.retain(|_, full_at| *full_at > now);
     }
 
     fn place(&self, key: &K) -> usize {
@@ -191,6 +213,16 @@ impl Network {
             IpAddr::V4(v4) => Self(u32::from(v4).into()),
             IpAddr::V6(v6) => Self(u64::try_from(u128::from(v6) >> 64).unwrap_or(0)),
         }
+    }
+
+    /// Whoever can have this address: the /48 around an IPv6 network.
+    pub(crate) fn customer(self) -> Self {
+        self.site().unwrap_or(self)
+    }
+
+    /// 127.0.0.1 or ::1: a proxy or onion service of this machine, which stands for anybody.
+    pub(crate) fn is_own(self) -> bool {
+        self == Self::of(Ipv4Addr::LOCALHOST.into()) || self == Self::of(Ipv6Addr::LOCALHOST.into())
     }
 
     /// The /48 around an IPv6 network.
@@ -344,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_keys_neither_grows_the_table_nor_frees_a_limited_one() {
-        let buckets = Buckets::with_capacity(Rate { burst: 1, per_minute: 1 }, 1_000);
+        let buckets = Buckets::with_capacity(Tariff::new(Rate { burst: 1, per_minute: 1 }), 1_000);
         let now = Instant::now();
         assert!(buckets.take(u64::MAX, 1, now).is_ok());
         for key in 0..20_000 {

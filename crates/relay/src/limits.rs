@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 pub use crate::limiter::Rate;
+pub(crate) use crate::limiter::Share;
 
 /// A start spends at most this long on looking at the whole database: some GiB on a small server. What is left unchecked
 /// then is checked when it is read, and by `subrosa-relay check`.
@@ -94,9 +95,19 @@ pub(crate) const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// of its share in a commit.
 pub(crate) const SUBMIT_UNIT_BYTES: usize = 4 * 1024;
 
-/// Bundles of one-time prekeys given out for one device by delivery key at once and a minute afterwards. A
-/// person's contacts start a session each once; who takes more gets the last-resort keys, like a stranger.
-pub(crate) const ONE_TIME_BUNDLES: Rate = Rate { burst: 60, per_minute: 1 };
+// One-time bundles of one device. What may be taken at once by everybody together (14) is less than the stock at which the
+// device is told to refill (`LOW_ONE_TIME_KEM`), so that one which is connected is never found empty.
+
+/// To one address (IPv6: a /48, which one customer may have): five devices of one person and a retry, then one an hour. A device that
+/// is away for half a day is not emptied by it either.
+pub(crate) const ADDRESS_SHARE: Share = Share { burst: 6, every: Duration::from_secs(3_600) };
+/// By one delivery key, which all contacts share: more than an address may take, so that one of them leaves something to the others; then
+/// one a minute, for somebody whose sixty contacts all write first within an hour.
+pub(crate) const KEY_SHARE: Share = Share { burst: 8, every: Duration::from_secs(60) };
+/// By one contact token: the joiner's first session and a retry. The other bundles it may take are last-resort ones.
+pub(crate) const TOKEN_SHARE: Share = Share { burst: 2, every: Duration::from_secs(3_600) };
+/// By all contact tokens of the account, of which 256 may be open.
+pub(crate) const TOKENS_SHARE: Share = Share { burst: 6, every: Duration::from_secs(60) };
 
 /// Frames of one socket that do nothing (pings, repeated acknowledgements): a client pings twice a minute.
 pub(crate) const IDLE_FRAMES: Rate = Rate { burst: 256, per_minute: 120 };

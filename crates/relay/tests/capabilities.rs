@@ -225,8 +225,14 @@ async fn sixteen_takers_at_once_get_each_key_once() {
     let (bob, mut mailbox) = account(&relay.at(), "bob").await;
     mailbox.put_prekeys(upload(0..12, 0..5)).await.unwrap();
     let mut takers = tokio::task::JoinSet::new();
-    for _ in 0..16 {
-        let (at, question) = (relay.at(), TakePrekeys { device: bob.device(1), capability: bob.capability() });
+    // Fourteen within their shares, two beyond.
+    let mut capabilities = vec![bob.capability(); 8];
+    for n in 0..4 {
+        let (_, joiner) = token(&mut mailbox).await;
+        capabilities.extend([joiner(n), joiner(n)]);
+    }
+    for capability in capabilities {
+        let (at, question) = (relay.at(), TakePrekeys { device: bob.device(1), capability });
         takers.spawn(async move { at.ask(&question).await.unwrap() });
     }
     let taken = takers.join_all().await;
@@ -277,9 +283,13 @@ async fn nobody_is_drained_of_one_time_keys_without_a_capability() {
     );
     assert_eq!(count(&relay.data(), "SELECT count(*) FROM prekey"), 120, "and nothing of it was taken in");
     let (_, joiner) = token(&mut mailbox).await;
+    let mut given = 0;
     for _ in 0..MAX_TOKEN_PREKEYS {
-        assert!(relay.at().ask(&ask(joiner(1))).await.unwrap().one_time_ec.is_some());
+        let keys = relay.at().ask(&ask(joiner(1))).await.unwrap();
+        assert_eq!(keys.one_time_ec.is_none(), keys.kem_last_resort);
+        given += usize::from(keys.one_time_ec.is_some());
     }
+    assert_eq!(given, 2, "a session and a retry; what is beyond is flagged");
     assert_eq!(relay.at().ask(&ask(joiner(1))).await.unwrap_err().code, ErrorCode::QuotaExceeded);
     let mut replacing = upload(500..502, 500..501);
     replacing.replace_one_time = true;

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use subrosa_relay::Rate;
 use subrosa_wire::{
@@ -195,19 +197,50 @@ async fn a_contact_cannot_drain_the_one_time_keys_that_all_contacts_share() {
         replace_one_time: false,
     };
     mailbox.put_prekeys(upload).await.unwrap();
+    let from = |n: u8| IpAddr::from([127, 0, 0, n]);
+    // Whether somebody at this address gets one-time keys of both kinds. What is beyond a share is flagged.
+    let take = async |from: IpAddr, capability| {
+        let taken = at.ask_as(from, &TakePrekeys { device: bob.device(1), capability }).await.unwrap();
+        assert_eq!(taken.one_time_ec.is_none(), taken.kem_last_resort, "half a bundle");
+        !taken.kem_last_resort
+    };
+    let link = async |mailbox: &mut Mailbox| {
+        let token = ContactToken::new(random());
+        mailbox.put_token(token.hash()).await;
+        Some(Capability::ContactToken { token, binding: TokenBinding::new(random()) })
+    };
+
+    // All that one contact can do at once from where he is: with the key, and with a link that he was given.
+    let mut his = vec![bob.capability(); 100];
+    his.extend(vec![link(&mut mailbox).await; 16]);
     let mut given = 0;
-    for _ in 0..100 {
-        let taken = at.ask(&TakePrekeys { device: bob.device(1), capability: bob.capability() }).await.unwrap();
-        given += usize::from(taken.one_time_ec.is_some());
-        assert!(taken.one_time_ec.is_some() || taken.kem_last_resort, "no key is taken for half a bundle");
+    for capability in his {
+        given += usize::from(take(from(2), capability).await);
     }
-    assert!((60..=62).contains(&given), "{given}");
-    // Somebody who joins by a link still gets the real thing.
-    let token = ContactToken::new(random());
-    mailbox.put_token(token.hash()).await;
-    let capability = Some(Capability::ContactToken { token, binding: TokenBinding::new(random()) });
-    let joined = at.ask(&TakePrekeys { device: bob.device(1), capability }).await.unwrap();
-    assert!(joined.one_time_ec.is_some());
+    assert_eq!(given, 6);
+    assert!(take(from(3), bob.capability()).await, "another contact");
+
+    // He has accomplices elsewhere, who use up what the key gives at once: a link still gives the real thing, and so does a new key.
+    let mut more = 0;
+    for n in 4..24 {
+        more += usize::from(take(from(n), bob.capability()).await);
+    }
+    assert_eq!(more, 1);
+    let joined = link(&mut mailbox).await;
+    assert!(take(from(30), joined).await, "somebody who joins by a link");
+    let next = DeliveryKey::new(random());
+    mailbox.set_delivery_key(&next).await;
+    assert!(take(from(31), Some(Capability::DeliveryKey(next.clone()))).await, "a contact after a block");
+
+    // Many links in his hand do not empty the stock either, and of every kind of key something is left.
+    for n in 40..60 {
+        let capability = link(&mut mailbox).await;
+        take(from(n), capability).await;
+    }
+    for kind in [1, 2] {
+        let left = count(&relay.data(), &format!("SELECT count(*) FROM prekey WHERE kind = {kind}"));
+        assert!(left > 0, "kind {kind}");
+    }
 }
 
 #[tokio::test]

@@ -116,12 +116,13 @@ pub const MAX_ONE_TIME_EC: usize = 100;
 pub const MAX_ONE_TIME_KEM: usize = 20;
 /// Below this the relay says `prekeys_low`: EC keys.
 pub const LOW_ONE_TIME_EC: usize = 20;
-/// Below this the relay says `prekeys_low`: KEM keys.
-pub const LOW_ONE_TIME_KEM: usize = 5;
+/// Below this the relay says `prekeys_low`: KEM keys. More than a relay gives out at once to everybody together (14), so that a
+/// connected device refills before the last one is gone.
+pub const LOW_ONE_TIME_KEM: usize = 15;
 
 /// Envelopes the holder of one contact token may submit: introductions until the inviter answers.
 pub const MAX_TOKEN_SUBMITS: u32 = 64;
-/// Prekey bundles the holder of one contact token may take.
+/// Prekey bundles the holder of one contact token may take. Few of them have one-time keys (`docs/protocol.md`, questions over HTTPS).
 pub const MAX_TOKEN_PREKEYS: u32 = 16;
 /// Contact tokens an account may have open.
 pub const MAX_CONTACT_TOKENS: usize = 256;

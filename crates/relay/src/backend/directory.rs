@@ -19,12 +19,12 @@ use super::{
     fair::Cost,
     intake::{NOBODY, account_row, delivery_key_fits, token_row},
     mailbox::{account_id, delete_upto, device_row, prekey_count, sql_int},
+    shares::Shares,
     writer::OpError,
 };
 use crate::{
     clock::{now_ms, today},
     identity::{Device, DeviceList},
-    limiter::Buckets,
     limits::UNAVAILABLE_RETRY_S,
 };
 
@@ -241,7 +241,7 @@ fn take_with_capability(
     db: &Connection,
     device: &DeviceAddress,
     capability: &Capability,
-    one_time: &Buckets<DeviceAddress>,
+    (shares, source): (&Shares, Source),
     now_ms: u64,
 ) -> Result<Taken, OpError> {
     let wrong = || refused(ErrorCode::CapabilityRefused);
@@ -270,10 +270,7 @@ fn take_with_capability(
     }
     let row = device_row(db, device)?.ok_or_else(|| refused(ErrorCode::NotFound))?;
     let mut prekeys = standing_prekeys(db, row)?;
-    // A contact token has its own count. All contacts share the delivery key, and one of them must not drain the others.
-    let is_spent =
-        matches!(capability, Capability::DeliveryKey(_)) && one_time.take(*device, 1, Instant::now()).is_err();
-    if is_spent {
+    if !shares.take(source, *device, capability, Instant::now()) {
         return Ok(Taken { prekeys, low: None });
     }
     prekeys.one_time_ec = take_one(db, row, EC)?;
@@ -380,8 +377,9 @@ impl Directory for Embedded {
     ) -> Result<Taken, StoreError> {
         if let Some(capability) = capability {
             let meters = Arc::clone(&self.meters);
-            let take =
-                move |db: &Connection| take_with_capability(db, &device, &capability, &meters.one_time, now_ms());
+            let take = move |db: &Connection| {
+                take_with_capability(db, &device, &capability, (&meters.one_time, source), now_ms())
+            };
             return self.writer.change(source, FEW, take).await;
         }
         let prekeys = self

@@ -1,5 +1,7 @@
 //! Reading, acknowledging and expiring rows of mailboxes.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
@@ -192,6 +194,7 @@ impl Mailbox for Embedded {
     }
 
     async fn expire(&self, now_ms: u64) -> Result<(), StoreError> {
+        self.meters.one_time.forget_old(Instant::now());
         loop {
             let cost = Cost::rows(EXPIRE_ROWS as usize);
             let deleted = self.writer.change(Source::RELAY, cost, move |db| Ok(expire(db, now_ms)?)).await?;

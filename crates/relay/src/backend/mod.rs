@@ -12,6 +12,7 @@ mod mailbox;
 mod operator;
 mod readers;
 mod schema;
+mod shares;
 mod writer;
 
 use std::{future::Future, net::IpAddr, sync::Arc};
@@ -30,13 +31,14 @@ use crate::{
     config::{Config, RelayError},
     identity::DeviceList,
     limiter::{Buckets, Network},
-    limits::{ONE_TIME_BUNDLES, RateLimits, SUBMIT_UNIT_BYTES, UNAVAILABLE_RETRY_S},
+    limits::{RateLimits, SUBMIT_UNIT_BYTES, UNAVAILABLE_RETRY_S},
     metrics::CommitMetrics,
 };
 
 use fair::Cost;
 pub use operator::{AccountFacts, NewToken, Operators, TokenFacts, Totals};
 pub(crate) use schema::lock_data_dir;
+use shares::Shares;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +78,11 @@ impl Source {
     /// A client at this address. Not its account or connection: of these, one client may have many.
     pub(crate) fn of(address: IpAddr) -> Self {
         Self(Some(Network::of(address)))
+    }
+
+    /// The address that asks, as large as one customer's; `None` where it says nothing about who asks.
+    fn asker(self) -> Option<Network> {
+        self.0.filter(|network| !network.is_own()).map(Network::customer)
     }
 }
 
@@ -384,8 +391,8 @@ struct Meters {
     account: Buckets<AccountId>,
     /// Envelopes with one capability.
     capability: Buckets<CapabilityHash>,
-    /// Bundles of one-time prekeys given out by delivery key.
-    one_time: Buckets<DeviceAddress>,
+    /// Bundles of one-time prekeys.
+    one_time: Shares,
 }
 
 impl Meters {
@@ -393,7 +400,7 @@ impl Meters {
         Self {
             account: Buckets::new(rates.account),
             capability: Buckets::new(rates.capability),
-            one_time: Buckets::new(ONE_TIME_BUNDLES),
+            one_time: Shares::new(),
         }
     }
 }

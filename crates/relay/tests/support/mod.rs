@@ -2,7 +2,7 @@
 //! straight from `docs/protocol.md`, sockets from tokio-tungstenite, questions over reqwest.
 #![allow(dead_code, unreachable_pub)] // each test file uses its part of this module
 
-use std::{path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
@@ -104,9 +104,18 @@ impl At {
     }
 
     pub async fn ask<C: HttpCall>(&self, question: &C) -> Result<C::Answer, Refusal> {
+        self.ask_as(None, question).await
+    }
+
+    /// The same from this address of the machine: all of 127.0.0.0/8 are.
+    pub async fn ask_as<C: HttpCall>(
+        &self,
+        from: impl Into<Option<IpAddr>>,
+        question: &C,
+    ) -> Result<C::Answer, Refusal> {
         // reqwest wants one even for plain http; installing it again is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = reqwest::Client::builder().no_proxy().local_address(from).build().unwrap();
         let sending = client
             .post(format!("{}{}", self.url, C::PATH))
             .header("content-type", CONTENT_TYPE)
