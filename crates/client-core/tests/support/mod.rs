@@ -21,37 +21,51 @@ use zeroize::Zeroizing;
 /// Longer than anything here takes; a test that reaches it has failed.
 pub const PATIENCE_MS: u64 = 20_000;
 
+/// Changes a relay's settings before it starts.
+type Configure = Arc<dyn Fn(&mut subrosa_relay::Config) + Send + Sync>;
+
 /// A real relay in this process.
 pub struct TestRelay {
     pub dir: Arc<TempDir>,
     pub address: SocketAddr,
+    configure: Configure,
+    public: Option<String>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
 
 impl TestRelay {
     pub async fn start() -> Self {
-        Self::serve(Arc::new(tempfile::tempdir().unwrap()), "127.0.0.1:0".parse().unwrap()).await
+        Self::start_with(|_| ()).await
     }
 
-    async fn serve(dir: Arc<TempDir>, address: SocketAddr) -> Self {
+    /// With other settings, such as the address of what stands in front of it.
+    pub async fn start_with(configure: impl Fn(&mut subrosa_relay::Config) + Send + Sync + 'static) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::serve(dir, "127.0.0.1:0".parse().unwrap(), Arc::new(configure)).await
+    }
+
+    async fn serve(dir: Arc<TempDir>, address: SocketAddr, configure: Configure) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let mut config = subrosa_relay::Config::new(dir.path());
         // Some tests play a relay that lies, by editing its database.
         config.refuse_damage = false;
+        configure(&mut config);
+        let public = config.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
         let task = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;
             };
             subrosa_relay::run(config, listener, shutdown).await.unwrap();
         });
-        Self { dir, address, stop: Some(stop), task: Some(task) }
+        Self { dir, address, configure, public, stop: Some(stop), task: Some(task) }
     }
 
+    /// How people reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.public.clone().unwrap_or_else(|| format!("http://{}", self.address))
     }
 
     pub async fn stop(&mut self) {
@@ -64,7 +78,7 @@ impl TestRelay {
     /// Stops and starts again on the same port and data.
     pub async fn restart(&mut self) {
         self.stop().await;
-        *self = Self::serve(Arc::clone(&self.dir), self.address).await;
+        *self = Self::serve(Arc::clone(&self.dir), self.address, Arc::clone(&self.configure)).await;
     }
 }
 

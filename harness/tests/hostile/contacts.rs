@@ -1,0 +1,222 @@
+//! F2, F3, F10, F12: what a contact can do, or somebody in a contact's name.
+
+use subrosa_client_core::{
+    Client,
+    api::{ContactState, NoParams, TimeoutParams},
+};
+use subrosa_crypto::DeviceCertificate;
+use subrosa_harness::hostile::{Actor, Content, Middle, frames::Push, now_ms};
+
+use crate::{
+    stage::{Stage, cursor, shown, status, victim_address},
+    support::{PATIENCE_MS, pair},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retry_requests_do_not_tell_whether_somebody_is_there() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut probe = stage.contact(&ana, "peter").await;
+    let sent = ana.send("carol", "for carol").await;
+    ana.wait(&sent, subrosa_client_core::api::MessageStatus::Sent).await;
+    let of_carol = stage.middle.envelopes_for(0, &friend.actor.record.id()).last().unwrap().id();
+    let (mark, since) = (stage.middle.mark(), cursor(&ana).await);
+    for ids in [vec![], vec![[9; 16]], vec![of_carol], vec![[1; 16]; 64]] {
+        let content = Content::retry_request(&ids);
+        probe.write(&stage, &content).await;
+        let envelope = probe.actor.write(&probe.target, &content).unwrap();
+        stage.middle.inject(&envelope.to, Middle::ephemeral(&envelope)).unwrap();
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(stage.middle.envelopes_for(mark, &probe.actor.record.id()).len(), 0, "the probe was answered");
+    assert_eq!(stage.asked_about(mark, &probe.actor.record.id()), Vec::<String>::new());
+    assert_eq!(shown(&ana, since, &probe.actor.id()).await, []);
+}
+
+/// Repetitions: the store grew by 1 MiB in 4,200.
+const MANY: usize = 2_000;
+/// What two thousand requests may leave behind: pages that SQLite had to split, no row for each.
+const MAX_GROWTH: u64 = 64 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_retry_requests_fill_neither_store_nor_outbox() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut probe = stage.contact(&ana, "peter").await;
+    let sent = ana.send("peter", "read this").await;
+    ana.wait(&sent, subrosa_client_core::api::MessageStatus::Sent).await;
+    let account = probe.actor.record.id();
+    let mark = stage.middle.mark();
+    let true_id = stage.middle.envelopes_for(0, &account).last().unwrap().id();
+    let before = store_bytes(&ana).await;
+    for round in 0..MANY {
+        let ids = if round % 2 == 0 { vec![true_id] } else { vec![] };
+        let envelope = probe.actor.write(&probe.target, &Content::retry_request(&ids)).unwrap();
+        stage.middle.inject(&envelope.to, Middle::ephemeral(&envelope)).unwrap();
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(status(&ana).await.outbox, 0);
+    let answers = stage.middle.envelopes_for(mark, &account).len();
+    assert!(answers <= 2, "{answers} answers to what may be asked twice");
+    let after = store_bytes(&ana).await;
+    assert!(after <= before + MAX_GROWTH, "{before} bytes became {after}");
+}
+
+/// Size of the store's database, without its log.
+async fn store_bytes(person: &crate::support::Person) -> u64 {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(person.dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() == "store.db" {
+            bytes += entry.metadata().unwrap().len();
+        }
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_ephemeral_is_no_message() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut probe = stage.contact(&ana, "peter").await;
+    let (mark, since) = (stage.middle.mark(), cursor(&ana).await);
+    for content in [Content::text("silent"), Content::hello(), Content::new(), Content::receipt(1, &[vec![3; 16]])] {
+        let envelope = probe.actor.write(&probe.target, &content).unwrap();
+        stage.middle.inject(&envelope.to, Middle::ephemeral(&envelope)).unwrap();
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(stage.middle.envelopes_for(mark, &probe.actor.record.id()).len(), 0);
+    assert_eq!(shown(&ana, since, &probe.actor.id()).await, []);
+}
+
+/// More than healing asks for at once.
+const JUNK: usize = 70;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn junk_in_a_contacts_name_costs_no_session() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let ben = stage.person("ben").await;
+    pair(&ana, &ben).await;
+    let mut friend = stage.contact(&ana, "mallory").await;
+    let sent = ben.send("ana", "hello").await;
+    ben.wait(&sent, subrosa_client_core::api::MessageStatus::Delivered).await;
+    ana.engine.flush(TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap();
+    let bens = stage.at.find("ben").await.unwrap();
+    let certificate: DeviceCertificate = *bens.device().unwrap().certificate();
+    let mark = stage.middle.mark();
+    for round in 0..JUNK {
+        let envelope = Actor::junk_as(&friend.target, bens.record.id(), certificate).unwrap();
+        if round % 2 == 0 {
+            stage.deliver(&envelope, &friend.key).await;
+        } else {
+            // A relay needs no capability for it.
+            let push = Push { class: 0, ..Middle::ephemeral(&envelope) };
+            stage.middle.inject(&victim_address(&friend.target), push).unwrap();
+        }
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(stage.asked_about(mark, &bens.record.id()), Vec::<String>::new(), "Ben's keys were fetched");
+    assert!(stage.middle.envelopes_for(mark, &bens.record.id()).is_empty(), "Ben was asked for what he never sent");
+    let sent = ben.send("ana", "the same session").await;
+    ben.wait(&sent, subrosa_client_core::api::MessageStatus::Delivered).await;
+    assert_eq!(stage.asked_about(mark, &bens.record.id()), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handle_with_what_nobody_sees_in_it_is_junk() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "bob").await;
+    let since = cursor(&ana).await;
+    for (number, claimed) in
+        ["bob\u{200b}", "bob ", "BOB", "b\u{43e}b", "bob\u{202e}", "", "bo"].into_iter().enumerate()
+    {
+        let (mut actor, mut mailbox) = stage.registered(&format!("mallory{number}")).await;
+        stage.at.start_session(&mut actor, &friend.target).await.unwrap();
+        actor.handle = claimed.to_owned();
+        let content = Content::text("it is bob").introduced(actor.introduction(&stage.middle.url()));
+        let envelope = actor.write(&friend.target, &content).unwrap();
+        mailbox.by_the_lane(envelope.submit(None)).await.unwrap();
+        stage.settle(&ana, &mut friend).await;
+        assert_eq!(shown(&ana, since, &actor.id()).await, [], "{claimed:?} is no handle");
+    }
+}
+
+/// Announcements of one contact.
+const ANNOUNCED: u32 = 50;
+/// Calls that they may cost: one when the first comes, one after the pause if the test is slow.
+const MAX_CALLS: usize = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn announced_list_versions_do_not_make_an_engine_call_and_call() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut moving = stage.contact(&ana, "peter").await;
+    let mut hosts = Vec::new();
+    let mark = stage.middle.mark();
+    for version in 2..=ANNOUNCED {
+        let host = stage.host(1_000 + u16::try_from(version).unwrap()).await;
+        let content = Content { list_version: version, list_hash: vec![5; 32], ..Content::text("I have a new device") };
+        // Every second time with an introduction that names another host.
+        let content =
+            if version % 2 == 0 { content.introduced(moving.actor.introduction(&host.url())) } else { content };
+        moving.write(&stage, &content).await;
+        hosts.push(host);
+    }
+    stage.settle(&ana, &mut friend).await;
+    let devices = |seen: &[subrosa_harness::hostile::Seen]| {
+        seen.iter()
+            .filter(|seen| matches!(seen, subrosa_harness::hostile::Seen::Question { path, .. } if path == "devices"))
+            .count()
+    };
+    let asked = devices(&stage.middle.since(mark)) + hosts.iter().map(|host| devices(&host.since(0))).sum::<usize>();
+    assert!(asked <= MAX_CALLS, "{asked} calls");
+    let called = hosts.iter().filter(|host| !host.since(0).is_empty()).count();
+    assert_eq!(called, 0, "hosts that were only named");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_device_says_nothing_any_more() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut known = stage.contact(&ana, "peter").await;
+    // Device 2 comes and is known to Ana.
+    let mut second = known.actor.device(2, 2).unwrap();
+    let both = vec![known.actor.certificate, second.certificate];
+    known.actor.issue_list(2, both).unwrap();
+    second.list = known.actor.list.clone();
+    known.mailbox.put_list(&known.actor).await.unwrap();
+    stage.at.open_mailbox(&second).await.unwrap().settle_in(&second).await.unwrap();
+    known.write(&stage, &Content::text("I have two devices")).await;
+    ana.notice("new_device").await;
+    stage.at.start_session(&mut second, &known.target).await.unwrap();
+    stage.deliver(&second.write(&known.target, &Content::text("from the second")).unwrap(), &known.key).await;
+    ana.message("from the second").await;
+    // It is removed; Ana learns of it from the first.
+    known.actor.issue_list(3, vec![known.actor.certificate]).unwrap();
+    known.mailbox.put_list(&known.actor).await.unwrap();
+    known.write(&stage, &Content::text("now one again")).await;
+    ana.message("now one again").await;
+    stage.settle(&ana, &mut friend).await;
+    let devices = ana.contact("peter").await.devices;
+    assert_eq!(devices, 1);
+    // It still has the key, its session and its certificate.
+    let (mark, since) = (stage.middle.mark(), cursor(&ana).await);
+    for content in [Content::text("send the money here"), Content::retry_request(&[]), Content::hello()] {
+        stage.deliver(&second.write(&known.target, &content).unwrap(), &known.key).await;
+    }
+    stage.at.start_session(&mut second, &known.target).await.unwrap();
+    let content = Content::text("or here").introduced(second.introduction(&stage.middle.url()));
+    stage.deliver(&second.write(&known.target, &content).unwrap(), &known.key).await;
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(shown(&ana, since, &known.actor.id()).await, []);
+    assert!(stage.middle.envelopes_for(mark, &known.actor.record.id()).is_empty());
+    assert_eq!(ana.contact("peter").await.state, ContactState::Ok);
+    let _ = (now_ms(), NoParams {});
+}
