@@ -9,8 +9,8 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, KemPrekeyPair, KemUse, MessageKind,
-    OneTimePrekeyPair, PartyAddress, PrekeyBundle, ResponderPrekeys, SealTarget, SealedContent, Session, SetupHeader,
-    SignedPrekeyPair, VerifiedCertificate, open, seal,
+    OneTimePrekeyPair, PartyAddress, PrekeyBundle, ReceivingPairKey, ResponderPrekeys, SealedContent, SendingPairKey,
+    Session, SetupHeader, SignedPrekeyPair, VerifiedCertificate, open, seal,
 };
 
 use super::{
@@ -168,7 +168,7 @@ impl Actor {
         let record = AccountRecord::new(key.public(), rand::random());
         let identity = IdentityKeyPair::generate()?;
         let certificate = DeviceCertificate::issue(&key, &record.id(), 1, &identity.public(), 1);
-        let list = DeviceList::issue(&key, &record, 1, super::now_ms(), vec![certificate])?;
+        let list = DeviceList::issue(&key, &record, 1, super::now_ms(), 1, vec![certificate])?;
         let prekeys = OwnPrekeys::generate(&identity, 0)?;
         Ok(Self {
             key,
@@ -210,7 +210,8 @@ impl Actor {
     /// # Errors
     /// The certificates do not make a list.
     pub fn issue_list(&mut self, version: u32, devices: Vec<DeviceCertificate>) -> Result<()> {
-        self.list = DeviceList::issue(&self.key, &self.record, version, super::now_ms(), devices)?;
+        let highest = devices.iter().map(DeviceCertificate::number).max().unwrap_or(0).max(self.list.highest());
+        self.list = DeviceList::issue(&self.key, &self.record, version, super::now_ms(), highest, devices)?;
         Ok(())
     }
 
@@ -338,17 +339,31 @@ impl Actor {
             MessageKind::Setup => SealedContent::setup(self.record, self.certificate, ciphertext.message),
             MessageKind::Session => SealedContent::session(self.record.id(), self.certificate, ciphertext.message),
         };
-        seal_for(target, &sealed)
+        self.seal_as(self.address(), target, &sealed)
     }
 
-    /// Random bytes in the place of a message, sealed under somebody's certificate: whose is up to the actor.
+    /// Random bytes in the place of a message, sealed under somebody's certificate. Whose is up to the actor; the tag is made
+    /// with the only identity key that it has.
     ///
     /// # Errors
     /// The system gives no randomness.
-    pub fn junk_as(target: &Target, account: [u8; 32], certificate: DeviceCertificate) -> Result<Envelope> {
+    pub fn junk_as(&self, target: &Target, account: [u8; 32], certificate: DeviceCertificate) -> Result<Envelope> {
         let mut message = vec![0; 230];
         rand::fill(&mut message[..]);
-        seal_for(target, &SealedContent::session(account, certificate, message))
+        let claimed = PartyAddress { account, device: certificate.number() };
+        self.seal_as(claimed, target, &SealedContent::session(account, certificate, message))
+    }
+
+    /// Seals a content for device 1 of somebody.
+    fn seal_as(&self, own: PartyAddress, target: &Target, content: &SealedContent) -> Result<Envelope> {
+        let device = target.device()?;
+        let sealed = seal(&[&SendingPairKey::new(&self.identity, &own, &device)?], content)?;
+        Ok(Envelope {
+            to: device.address(),
+            head: sealed.heads.first().context("a seal without head")?.to_vec(),
+            body: sealed.body,
+            list_version: target.list.version(),
+        })
     }
 
     /// Opens an envelope that was sent to this device, in a session it knows or in a new one.
@@ -356,10 +371,11 @@ impl Actor {
     /// # Errors
     /// It is not for this device, or no session decrypts it.
     pub fn read(&mut self, head: &[u8], body: &[u8], senders: &Target) -> Result<Opened> {
-        let sealed =
+        let opened =
             open(&self.identity, &self.address(), head, body).map_err(|error| anyhow!("not opened: {error}"))?;
-        let from = sealed.sender_hint();
-        let certificate = sealed.certificate().verify(&senders.record)?;
+        let from = opened.claimed_sender();
+        let certificate = opened.claimed_certificate().verify(&senders.record)?;
+        let sealed = opened.verify(&ReceivingPairKey::new(&self.identity, &self.address(), &certificate)?)?;
         let setup = sealed.kind() == MessageKind::Setup;
         for session in self.sessions.entry(from).or_default() {
             if let Ok(step) = session.decrypt(sealed.kind(), sealed.message()) {
@@ -387,16 +403,4 @@ impl Actor {
         self.sessions.entry(from).or_default().insert(0, session);
         Ok(Opened { from, setup, content: Content::decode(plaintext.as_bytes())? })
     }
-}
-
-/// Seals a content for device 1 of somebody.
-fn seal_for(target: &Target, content: &SealedContent) -> Result<Envelope> {
-    let device = target.device()?;
-    let sealed = seal(&[SealTarget { address: device.address(), identity: device.identity() }], content)?;
-    Ok(Envelope {
-        to: device.address(),
-        head: sealed.heads.first().context("a seal without head")?.to_vec(),
-        body: sealed.body,
-        list_version: target.list.version(),
-    })
 }

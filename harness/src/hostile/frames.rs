@@ -227,7 +227,17 @@ pub struct Push {
     /// When the relay committed it.
     #[prost(uint64, tag = "5")]
     pub received_ms: u64,
+    /// [`BY_LANE`], [`BY_TOKEN`] or [`BY_KEY`].
+    #[prost(uint32, tag = "6")]
+    pub way: u32,
 }
+
+/// It came by the request lane.
+pub const BY_LANE: u32 = 1;
+/// It came with the token of a link.
+pub const BY_TOKEN: u32 = 2;
+/// It came with the delivery key.
+pub const BY_KEY: u32 = 3;
 
 /// The relay stops.
 #[derive(Clone, PartialEq, Message)]

@@ -34,8 +34,8 @@ use tokio_tungstenite::{connect_async, tungstenite::Message as Upstream};
 use super::{
     actor::{Actor, Envelope},
     frames::{
-        Capability, DeviceAddress, EPHEMERAL, Empty, ItemResult, MailboxClientFrame, MailboxServerFrame, Push, Ready,
-        Refusal, Reply, Request, Response, Results, Submit, SubmitClientFrame, SubmitServerFrame, Welcome,
+        BY_KEY, Capability, DeviceAddress, EPHEMERAL, Empty, ItemResult, MailboxClientFrame, MailboxServerFrame, Push,
+        Ready, Refusal, Reply, Request, Response, Results, Submit, SubmitClientFrame, SubmitServerFrame, Welcome,
     },
     now_ms,
     questions::{AccountId, AskPrekeys, CONTENT_TYPE, Devices, Prekeys},
@@ -76,6 +76,11 @@ pub enum Seen {
         head: Vec<u8>,
         /// Its number, as the engine knows it.
         seq: u64,
+    },
+    /// An envelope that a rule withheld.
+    Withheld {
+        /// Its head.
+        head: Vec<u8>,
     },
     /// The engine acknowledged.
     Acked(u64),
@@ -256,7 +261,8 @@ impl Middle {
         Ok(())
     }
 
-    /// An ephemeral push of an envelope: it needs no number and is never acknowledged.
+    /// An ephemeral push of an envelope, as if it had come with the delivery key: it needs no number and is never
+    /// acknowledged.
     #[must_use]
     pub fn ephemeral(envelope: &Envelope) -> Push {
         Push {
@@ -265,6 +271,7 @@ impl Middle {
             head: envelope.head.clone(),
             body: envelope.body.clone(),
             received_ms: now_ms(),
+            way: BY_KEY,
         }
     }
 }
@@ -420,7 +427,12 @@ fn bend(state: &State, mut frame: MailboxServerFrame) -> Vec<MailboxServerFrame>
     match (&mut rules.push, frame.push.take()) {
         (Some(rule), Some(push)) => {
             let one = |push| MailboxServerFrame { push: Some(push), ..MailboxServerFrame::default() };
-            rule(push).into_iter().map(one).collect()
+            let head = push.head.clone();
+            let pushes: Vec<_> = rule(push).into_iter().map(one).collect();
+            if pushes.is_empty() {
+                state.note(Seen::Withheld { head });
+            }
+            pushes
         }
         (_, push) => vec![MailboxServerFrame { push, ..frame }],
     }

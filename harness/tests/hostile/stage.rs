@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use subrosa_client_core::{
     Client,
-    api::{ContactState, Event, EventsParams, NoParams, Status, TimeoutParams, WhoParams},
+    api::{ContactState, Event, EventsParams, TimeoutParams, WhoParams},
 };
 use subrosa_crypto::PartyAddress;
 use subrosa_harness::hostile::{
@@ -135,29 +135,10 @@ pub struct Known {
 }
 
 impl Known {
-    /// The next envelope that the victim sent to this device.
-    pub async fn next(&mut self, stage: &Stage) -> Opened {
-        let mut index = self.mark;
-        let own = self.actor.address();
-        let envelope = stage
-            .middle
-            .wait(self.mark, |seen| {
-                index += 1;
-                match seen {
-                    Seen::Submitted { envelope, .. } if envelope.to == own => Some(envelope.clone()),
-                    _ => None,
-                }
-            })
-            .await
-            .unwrap_or_else(|error| panic!("{} got nothing: {error}", self.actor.handle));
-        self.mark = index;
-        self.actor.read(&envelope.head, &envelope.body, &self.target).unwrap()
-    }
-
     /// Reads on until a receipt for a message of ours. A newer delivery key is taken over.
     pub async fn receipt_for(&mut self, stage: &Stage, message_id: &[u8]) -> Opened {
         loop {
-            let Ok(opened) = self.try_next(stage).await else { continue };
+            let Ok(opened) = self.next(stage).await else { continue };
             if let Some(introduction) = &opened.content.introduction {
                 self.key = introduction.delivery_key.as_slice().try_into().unwrap();
             }
@@ -168,8 +149,8 @@ impl Known {
         }
     }
 
-    /// As [`Known::next`]; an envelope that was read before is passed over.
-    async fn try_next(&mut self, stage: &Stage) -> Result<Opened, ()> {
+    /// The next envelope that the victim sent to this device; one that was read before is an error.
+    async fn next(&mut self, stage: &Stage) -> Result<Opened, ()> {
         let mut index = self.mark;
         let own = self.actor.address();
         let envelope = stage
@@ -228,8 +209,4 @@ pub async fn cursor(victim: &Person) -> u64 {
         }
         cursor = page.cursor;
     }
-}
-
-pub async fn status(victim: &Person) -> Status {
-    victim.engine.status(NoParams {}).await.unwrap()
 }
