@@ -68,6 +68,26 @@ pub const MAX_CLOCK_JUMP: u64 = 10_000;
 /// A clock further off than this is shown to the person.
 pub const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1_000;
 
+/// A relay's clock that is further from ours than this says nothing about when: one of the two is wrong.
+pub const MAX_CLOCK_CORRECTION: Duration = Duration::from_secs(24 * 3600);
+
+/// How long nothing is forgotten that is young by such a clock: time enough to set a machine's clock that jumped; a relay
+/// that lies stops all forgetting no longer than this.
+pub const CLOCK_DOUBT: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// One-time prekeys of a kind made in a day: five stocks of EC keys, many more new sessions than a person has in a day.
+pub const MAX_ONE_TIME_PER_DAY: u32 = 500;
+
+/// One-time secrets of a kind that are kept: what is made in 100 days, longer than one is kept. Some ten megabytes.
+pub const MAX_ONE_TIME_KEPT: usize = 50_000;
+
+/// Signed prekeys made in a day: one a week is due, and one whenever the relay was restored from a backup.
+pub const MAX_SIGNED_PER_DAY: u32 = 24;
+
+/// What was here so long may have been read. What comes to stand above it later is marked; sooner, people who write at the
+/// same time would mark each other's messages.
+pub const SHOWN_AFTER_MS: u64 = 30_000;
+
 /// Default life of a contact link.
 pub const LINK_TTL_S: u32 = 7 * 24 * 3600;
 

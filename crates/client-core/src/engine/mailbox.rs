@@ -203,7 +203,7 @@ impl Mailbox {
                     outcome = self.handle.request(request.clone()) => outcome,
                 };
                 let done = match outcome {
-                    Ok(_) => self.core.run(move |core| core.task_done(id)).await,
+                    Ok(_) => self.core.run(move |core| core.task_done(id, &request)).await,
                     // The next Ready wakes this task again; a busy relay on a standing connection is asked again later.
                     Err(error) if error.is_transient() => break,
                     Err(error) => {

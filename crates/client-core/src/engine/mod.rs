@@ -9,6 +9,7 @@
 //! their own that a crash could lose.
 
 mod acquaintance;
+mod ageing;
 mod checkup;
 mod contents;
 mod conversations;
@@ -165,7 +166,7 @@ impl Engine {
         tracker.spawn(mailbox.carry_tasks(stop.clone()));
         tracker.spawn(dispatcher.run());
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
-        tracker.spawn(upkeep(core.clone(), stop.clone()));
+        tracker.spawn(upkeep(core.clone(), link.clone(), stop.clone()));
         Ok(Self {
             inner: Arc::new(Inner {
                 core,
@@ -289,10 +290,14 @@ async fn gather_receipts(core: CoreHandle, signals: Arc<Signals>, stop: Cancella
     }
 }
 
-async fn upkeep(core: CoreHandle, stop: CancellationToken) {
+async fn upkeep(core: CoreHandle, link: watch::Receiver<LinkState>, stop: CancellationToken) {
     loop {
-        if let Err(error) = core.run(Core::forget_old).await {
-            tracing::error!(%error, "old things could not be forgotten");
+        let (online, caught_up) = {
+            let link = link.borrow();
+            (link.connection == Connection::Online, link.caught_up)
+        };
+        if let Err(error) = core.run(move |core| core.upkeep(online, caught_up)).await {
+            tracing::error!(%error, "old things could not be renewed or forgotten");
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -436,7 +436,7 @@ impl Change<'_> {
         received_ms: u64,
     ) -> Result<Option<String>, ApiError> {
         let Some(invite) = store::invites::get(self.db, token)? else { return Ok(None) };
-        let received_ms = if received_ms == 0 { self.now_ms } else { received_ms.min(self.now_ms) };
+        let received_ms = self.received(received_ms);
         let last_ms = invite.expires_ms.saturating_add(CLOCK_TOLERANCE_MS.unsigned_abs());
         if invite.used || last_ms <= received_ms {
             return Ok(None);

@@ -202,7 +202,7 @@ impl Change<'_> {
             let Ok(step) = row.session.decrypt(MessageKind::Session, message) else { continue };
             let id = row.session.id();
             // A session that was archived stays so, even if it still decrypts: its sending chain may be an old copy.
-            let (_, plaintext) = step.commit(|state| sessions::update(self.db, device, &id, state, self.now_ms))?;
+            let (_, plaintext) = step.commit(|state| sessions::received(self.db, device, &id, state, self.now_ms))?;
             return Ok(Ok(plaintext));
         }
         Ok(Err(Undecryptable::NoSession("no session decrypts it")))

@@ -167,6 +167,7 @@ impl Change<'_> {
         let session =
             Session::initiate(&self.own.identity, &self.own_party(), &bundle).map_err(|error| crypto_error(&error))?;
         store::sessions::add(self.db, &device, &session.id(), &session.serialize(), true, self.now_ms)?;
+        store::sessions::mark_begun(self.db, &device, &session.id(), self.now_ms)?;
         Ok(())
     }
 

@@ -372,8 +372,8 @@ impl Core {
         })
     }
 
-    /// Messages that waited longer than any relay keeps them are not delivered.
-    pub(crate) fn expire_outbox(&mut self, now_ms: u64) -> Result<(), ApiError> {
+    /// Messages that waited longer than any relay keeps them are not delivered. `read_ms`: up to when receipts were read.
+    pub(crate) fn expire_outbox(&mut self, now_ms: u64, read_ms: u64) -> Result<(), ApiError> {
         let longest = u64::try_from(MAX_EXPIRY.as_millis()).unwrap_or(u64::MAX).saturating_add(CONFIRMATION_SLACK_MS);
         self.change(|change| {
             for row in store::outbox::expired(change.db, now_ms)? {
@@ -384,7 +384,7 @@ impl Core {
                 }
             }
             // No relay keeps an envelope longer: what nobody has confirmed by now does not arrive any more.
-            let before_ms = now_ms.saturating_sub(longest);
+            let before_ms = read_ms.saturating_sub(longest);
             for id in store::messages::unconfirmed_before(change.db, before_ms)? {
                 change.move_status(&id, MessageStatus::Expired, Some("accepted, but not delivered within 30 days"))?;
             }

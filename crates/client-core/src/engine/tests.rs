@@ -3,6 +3,8 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod ageing;
+
 use subrosa_crypto::SignedPrekeyPair;
 use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, submit::SubmitResult};
 
@@ -294,11 +296,11 @@ async fn a_clock_that_jumps_strands_and_loses_nothing() {
             core.db.execute("UPDATE outbox SET expires_ms = ?1", [store::to_sql(now_ms() - 1)]).unwrap();
             // Our clock is 40 days ahead of the relay's.
             core.clock_off_ms = Some(-store::to_sql(40 * DAY_MS));
-            core.forget_old().unwrap();
+            core.forget_old(true).unwrap();
             let kept = waiting(core);
             core.db.execute("UPDATE outbox SET expires_ms = ?1", [store::to_sql(now_ms() + DAY_MS)]).unwrap();
             core.clock_off_ms = Some(0);
-            core.forget_old().unwrap();
+            core.forget_old(true).unwrap();
             (kept, waiting(core))
         })
         .await;

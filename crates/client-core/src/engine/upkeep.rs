@@ -1,6 +1,4 @@
-//! What the own relay must know of us, and what must be forgotten in time: prekeys, lists, keys, old ids.
-
-use std::time::Duration;
+//! What the own relay must know of us: prekeys, lists, keys, links. When they grow old is in `ageing.rs`.
 
 use bytes::Bytes;
 use subrosa_crypto::{KemPrekeyPair, KemUse, OneTimePrekeyPair, RandomnessError, SignedPrekeyPair};
@@ -11,31 +9,20 @@ use subrosa_wire::{
 };
 
 use super::{
+    ageing::DAY_MS,
     core::{Change, Core},
     sending::random_id,
 };
 use crate::{
     api::{ApiError, ErrorKind},
-    limits::{KEEP_RESULTS, LINK_TTL_S, MAX_OPEN_LINKS},
+    limits::{LINK_TTL_S, MAX_ONE_TIME_KEPT, MAX_ONE_TIME_PER_DAY, MAX_OPEN_LINKS, MAX_SIGNED_PER_DAY},
     store::{
         self,
         prekeys::{self, PrekeyKind},
         sessions,
     },
 };
-
-/// A signed prekey and a last-resort KEM key serve a week.
-const ROTATE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Replaced ones are kept as long as a first message made for them may wait.
-const KEEP_REPLACED: Duration = Duration::from_secs(37 * 24 * 3600);
-
-/// Envelope ids are kept a day longer than any envelope.
-const KEEP_ENVELOPES: Duration = Duration::from_secs(MAX_EXPIRY.as_secs() + 24 * 3600);
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
+use zeroize::Zeroizing;
 
 fn no_randomness(error: RandomnessError) -> ApiError {
     ApiError::new(ErrorKind::Failed, error.to_string())
@@ -59,10 +46,34 @@ impl Refill {
 }
 
 impl Change<'_> {
-    /// Makes prekeys, keeps their secrets and queues their upload, all in this transaction.
-    pub(crate) fn make_prekeys(&mut self, refill: Refill) -> Result<(), ApiError> {
+    /// What may be made of this today. A relay that says again and again that its stock is gone, or that its life began
+    /// anew, makes us neither work nor keep more than this.
+    fn allowed(&self, wanted: Refill) -> Result<Refill, ApiError> {
+        let day = self.now_ms / DAY_MS;
+        let mut made = store::account::prekeys_made(self.db, day)?;
+        let room = |made: u32, kind: PrekeyKind| -> Result<usize, ApiError> {
+            let today = usize::try_from(MAX_ONE_TIME_PER_DAY.saturating_sub(made)).unwrap_or(0);
+            Ok(today.min(MAX_ONE_TIME_KEPT.saturating_sub(prekeys::count(self.db, kind)?)))
+        };
+        let allowed = Refill {
+            one_time_ec: wanted.one_time_ec.min(room(made.one_time_ec, PrekeyKind::OneTimeEc)?),
+            one_time_kem: wanted.one_time_kem.min(room(made.one_time_kem, PrekeyKind::OneTimeKem)?),
+            signed: wanted.signed && made.signed < MAX_SIGNED_PER_DAY,
+            replace: wanted.replace,
+        };
+        made.one_time_ec = made.one_time_ec.saturating_add(u32::try_from(allowed.one_time_ec).unwrap_or(u32::MAX));
+        made.one_time_kem = made.one_time_kem.saturating_add(u32::try_from(allowed.one_time_kem).unwrap_or(u32::MAX));
+        made.signed = made.signed.saturating_add(u32::from(allowed.signed));
+        store::account::set_prekeys_made(self.db, day, made)?;
+        Ok(allowed)
+    }
+
+    /// Makes prekeys, keeps their secrets and queues their upload, all in this transaction. Fewer than wanted when there
+    /// were many today.
+    pub(crate) fn make_prekeys(&mut self, wanted: Refill) -> Result<(), ApiError> {
+        let refill = self.allowed(wanted)?;
         let count = refill.one_time_ec + refill.one_time_kem + if refill.signed { 2 } else { 0 };
-        if count == 0 {
+        if count == 0 && !refill.replace {
             return Ok(());
         }
         let mut id = store::account::take_prekey_ids(self.db, u32::try_from(count).unwrap_or(u32::MAX))?;
@@ -72,26 +83,30 @@ impl Change<'_> {
             this
         };
         let mut upload = PrekeyUpload { replace_one_time: refill.replace, ..PrekeyUpload::default() };
+        let mut secrets: Vec<(PrekeyKind, u32, Zeroizing<Vec<u8>>)> = Vec::with_capacity(count);
         let identity = &self.own.identity;
         for _ in 0..refill.one_time_ec {
             let key = OneTimePrekeyPair::generate(next()).map_err(no_randomness)?;
-            prekeys::put(self.db, PrekeyKind::OneTimeEc, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            secrets.push((PrekeyKind::OneTimeEc, key.id(), key.to_secret_bytes()));
             upload.one_time_ec.push(Bytes::copy_from_slice(&key.public_bytes()));
         }
         for _ in 0..refill.one_time_kem {
             let key = KemPrekeyPair::generate(next(), identity, KemUse::OneTime).map_err(no_randomness)?;
-            prekeys::put(self.db, PrekeyKind::OneTimeKem, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            secrets.push((PrekeyKind::OneTimeKem, key.id(), key.to_secret_bytes()));
             upload.one_time_kem.push(Bytes::from(key.public_bytes()));
         }
         if refill.signed {
             let key = SignedPrekeyPair::generate(next(), identity).map_err(no_randomness)?;
-            prekeys::put(self.db, PrekeyKind::Signed, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            secrets.push((PrekeyKind::Signed, key.id(), key.to_secret_bytes()));
             upload.signed_prekey = Some(Bytes::copy_from_slice(&key.public_bytes()));
             let key = KemPrekeyPair::generate(next(), identity, KemUse::LastResort).map_err(no_randomness)?;
-            prekeys::put(self.db, PrekeyKind::LastResortKem, key.id(), &key.to_secret_bytes(), self.now_ms)?;
+            secrets.push((PrekeyKind::LastResortKem, key.id(), key.to_secret_bytes()));
             upload.last_resort_kem = Some(Bytes::from(key.public_bytes()));
         }
-        self.relay_task(MailboxRequest::PutPrekeys(upload))?;
+        let task = self.relay_task(MailboxRequest::PutPrekeys(upload))?;
+        for (kind, id, secret) in &secrets {
+            prekeys::put(self.db, *kind, *id, secret, task, self.now_ms)?;
+        }
         Ok(())
     }
 
@@ -128,8 +143,7 @@ impl Core {
         server_time_ms: u64,
         prekeys_left: PrekeyCount,
     ) -> Result<(), ApiError> {
-        let off = i128::from(server_time_ms) - i128::from(super::core::now_ms());
-        self.clock_off_ms = Some(i64::try_from(off).unwrap_or(i64::MAX));
+        self.compare_clocks(server_time_ms)?;
         let own_account = self.own.address.account;
         self.change(|change| {
             let restored = store::account::take_restored(change.db)?;
@@ -166,12 +180,19 @@ impl Core {
             Ok(())
         })?;
         self.refill(prekeys_left)?;
-        self.rotate()?;
-        self.forget_old()
+        self.renew_prekeys()?;
+        self.forget_unread()
     }
 
-    /// The relay stored nothing for this device any more: its owner is told what is missing.
+    /// The relay stored nothing for this device any more: its owner is told what is missing. Not when our own mailbox was
+    /// drained since: a relay could say so at every connection.
     pub(crate) fn was_away(&mut self, days: u32) -> Result<(), ApiError> {
+        let Some(last_ms) = store::account::last_sync(&self.db)? else { return Ok(()) };
+        let ours = super::core::now_ms().saturating_sub(last_ms) / DAY_MS;
+        let days = days.min(u32::try_from(ours).unwrap_or(u32::MAX).saturating_add(1));
+        if days < IDLE_DAYS {
+            return Ok(());
+        }
         let waits = MAX_EXPIRY.as_secs() / 86_400;
         let text = format!(
             "this device was not connected for {days} days: messages wait for at most {waits} days, and after \
@@ -183,7 +204,7 @@ impl Core {
     /// Refills one-time prekeys when the relay runs low, unless an upload waits already.
     pub(crate) fn refill(&mut self, left: PrekeyCount) -> Result<(), ApiError> {
         self.prekeys_left = Some(left);
-        if store::tasks::count(&self.db)? > 0 {
+        if prekeys::upload_waits(&self.db)? {
             return Ok(());
         }
         let missing = |left: u32, low: usize, full: usize| {
@@ -198,41 +219,6 @@ impl Core {
         self.change(|change| change.make_prekeys(refill))
     }
 
-    fn rotate(&mut self) -> Result<(), ApiError> {
-        self.change(|change| {
-            let newest = prekeys::newest_ms(change.db, PrekeyKind::Signed)?.unwrap_or(0);
-            if newest.saturating_add(millis(ROTATE_AFTER)) < change.now_ms {
-                change.make_prekeys(Refill { signed: true, ..Refill::default() })?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Hourly, and whenever the relay is reached: what is too old goes.
-    ///
-    /// Old is what is old by our clock and by the relay's: a clock that ran ahead for a moment must not throw away what
-    /// waits to be sent, nor the ids that tell a repeat from something new.
-    pub(crate) fn forget_old(&mut self) -> Result<(), ApiError> {
-        let Some(off_ms) = self.clock_off_ms else { return Ok(()) };
-        let now_ms = super::core::now_ms().saturating_add_signed(off_ms.min(0));
-        self.expire_outbox(now_ms)?;
-        self.ask_all_again()?;
-        self.change(|change| {
-            store::envelopes::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
-            store::invites::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
-            store::retries::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
-            store::requests::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_RESULTS)))?;
-            prekeys::forget_old(change.db, now_ms.saturating_sub(millis(KEEP_REPLACED)))?;
-            sessions::forget_unused(change.db, now_ms.saturating_sub(millis(MAX_EXPIRY)))?;
-            Ok(())
-        })
-    }
-
-    /// The mailbox is drained.
-    pub(crate) fn caught_up(&mut self) -> Result<(), ApiError> {
-        self.change(|change| Ok(store::account::set_last_sync(change.db, change.now_ms)?))
-    }
-
     /// The oldest request to the own relay, decoded.
     pub(crate) fn first_task(&mut self) -> Result<Option<(i64, MailboxRequest)>, ApiError> {
         let Some((id, bytes)) = store::tasks::first(&self.db)? else { return Ok(None) };
@@ -242,9 +228,22 @@ impl Core {
         }
     }
 
-    /// The relay has done it.
-    pub(crate) fn task_done(&mut self, id: i64) -> Result<(), ApiError> {
-        self.change(|change| Ok(store::tasks::delete(change.db, id)?))
+    /// The relay has done it. Only now the keys that it served before are replaced: until then it gave them to others.
+    pub(crate) fn task_done(&mut self, id: i64, request: &MailboxRequest) -> Result<(), ApiError> {
+        self.change(|change| {
+            store::tasks::delete(change.db, id)?;
+            let MailboxRequest::PutPrekeys(upload) = request else { return Ok(()) };
+            let replaces = [
+                (upload.signed_prekey.is_some(), PrekeyKind::Signed),
+                (upload.last_resort_kem.is_some(), PrekeyKind::LastResortKem),
+                (upload.replace_one_time, PrekeyKind::OneTimeEc),
+                (upload.replace_one_time, PrekeyKind::OneTimeKem),
+            ];
+            for (_, kind) in replaces.into_iter().filter(|(replaces, _)| *replaces) {
+                prekeys::replaced_by(change.db, kind, id, change.now_ms)?;
+            }
+            Ok(())
+        })
     }
 
     /// The relay will never do it.
@@ -254,6 +253,10 @@ impl Core {
             if let MailboxRequest::PutContactToken { token, .. } = request {
                 // Whoever waits for this link sees that it is gone.
                 return Ok(store::invites::delete_by_hash(change.db, token)?);
+            }
+            if let MailboxRequest::PutPrekeys(_) = request {
+                // Its word only: it may have given them out.
+                prekeys::refused(change.db, id, change.now_ms)?;
             }
             change.notice("relay_refused", format!("our relay refused a request: {reason}"), None)
         })

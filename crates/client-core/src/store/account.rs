@@ -150,6 +150,44 @@ pub(crate) fn take_prekey_ids(db: &Db, count: u32) -> Result<u32, StoreError> {
     Ok(first)
 }
 
+/// Prekeys that were made in one day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PrekeysMade {
+    pub(crate) one_time_ec: u32,
+    pub(crate) one_time_kem: u32,
+    pub(crate) signed: u32,
+}
+
+/// What was made in this day (days since 1970) so far.
+pub(crate) fn prekeys_made(db: &Db, day: u64) -> Result<PrekeysMade, StoreError> {
+    let (known, made) = db.query_row("SELECT prekey_day, made_ec, made_kem, made_signed FROM account", [], |row| {
+        let made = PrekeysMade { one_time_ec: row.get(1)?, one_time_kem: row.get(2)?, signed: row.get(3)? };
+        Ok((from_sql(row.get(0)?), made))
+    })?;
+    Ok(if known == day { made } else { PrekeysMade::default() })
+}
+
+/// Counts what was made in this day.
+pub(crate) fn set_prekeys_made(db: &Db, day: u64, made: PrekeysMade) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE account SET prekey_day = ?1, made_ec = ?2, made_kem = ?3, made_signed = ?4",
+        params![to_sql(day), made.one_time_ec, made.one_time_kem, made.signed],
+    )?;
+    Ok(())
+}
+
+/// Since when the relay's clock contradicts ours, if it does.
+pub(crate) fn clock_doubt(db: &Db) -> Result<Option<u64>, StoreError> {
+    let ms: Option<i64> = db.query_row("SELECT clock_doubt_ms FROM account", [], |row| row.get(0))?;
+    Ok(ms.map(from_sql))
+}
+
+/// See [`clock_doubt`].
+pub(crate) fn set_clock_doubt(db: &Db, since_ms: Option<u64>) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET clock_doubt_ms = ?1", params![since_ms.map(to_sql)])?;
+    Ok(())
+}
+
 /// When the mailbox was last drained.
 pub(crate) fn last_sync(db: &Db) -> Result<Option<u64>, StoreError> {
     let ms: Option<i64> = db.query_row("SELECT last_sync_ms FROM account", [], |row| row.get(0))?;

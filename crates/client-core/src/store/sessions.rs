@@ -47,6 +47,38 @@ pub(crate) fn update(
     if changed == 1 { Ok(()) } else { Err(StoreError::Damaged("session")) }
 }
 
+/// As [`update`], for a state that has read something of theirs: what they answered need not be set up any more.
+pub(crate) fn received(
+    db: &Db,
+    device: &DeviceAddress,
+    id: &[u8; 32],
+    state: &SerializedSession,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE session SET state = ?4, used_ms = ?5, setup_ms = NULL
+             WHERE account = ?1 AND device = ?2 AND id = ?3",
+        )?
+        .execute(params![device.account.0, device.device, id, state.as_bytes(), to_sql(now_ms)])?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Damaged("session")) }
+}
+
+/// We began this session: until they answer, all that is sent in it names the prekeys it was begun with.
+pub(crate) fn mark_begun(db: &Db, device: &DeviceAddress, id: &[u8; 32], now_ms: u64) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE session SET setup_ms = ?4 WHERE account = ?1 AND device = ?2 AND id = ?3",
+        params![device.account.0, device.device, id, to_sql(now_ms)],
+    )?;
+    Ok(())
+}
+
+/// Sessions that we began before `before_ms` and nobody answered only decrypt from now on.
+pub(crate) fn archive_unanswered(db: &Db, before_ms: u64) -> Result<(), StoreError> {
+    db.execute("UPDATE session SET current = 0 WHERE current = 1 AND setup_ms < ?1", params![to_sql(before_ms)])?;
+    Ok(())
+}
+
 /// Adds a session; as the current one, all others with the device only decrypt from now on.
 pub(crate) fn add(
     db: &Db,

@@ -1,9 +1,16 @@
 //! Requests to the own relay that must not be lost, in order.
 
-use super::{Db, StoreError, params};
+use super::{Db, OptionalExtension, StoreError, params};
 
-/// Queues an encoded request frame.
+/// Queues an encoded request frame. One that waits already is made once: a relay that begins a new life at each connection
+/// and takes nothing must not make the queue grow.
 pub(crate) fn put(db: &Db, request: &[u8]) -> Result<i64, StoreError> {
+    let waiting = db
+        .query_row("SELECT id FROM relay_task WHERE request = ?1 LIMIT 1", params![request], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = waiting {
+        return Ok(id);
+    }
     db.execute("INSERT INTO relay_task (request) VALUES (?1)", params![request])?;
     Ok(db.last_insert_rowid())
 }

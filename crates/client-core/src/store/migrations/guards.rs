@@ -7,4 +7,15 @@ ALTER TABLE contact ADD COLUMN floor_version INTEGER NOT NULL DEFAULT 0;  -- new
 ALTER TABLE contact ADD COLUMN floor_hash BLOB;
 ALTER TABLE contact ADD COLUMN old_list INTEGER NOT NULL DEFAULT 0;       -- version that the person takes although it is old
 ALTER TABLE contact ADD COLUMN looks_like TEXT;                           -- whom the name would be taken for
+ALTER TABLE prekey ADD COLUMN upload INTEGER;             -- relay task that carries its public half: newer ones have higher numbers
+ALTER TABLE prekey ADD COLUMN replaced_ms INTEGER;        -- when the relay took newer ones in its place
+CREATE INDEX prekey_upload ON prekey (upload);
+ALTER TABLE session ADD COLUMN setup_ms INTEGER;          -- when we began it, until they answer
+ALTER TABLE account ADD COLUMN clock_doubt_ms INTEGER;    -- since when the relay's clock contradicts ours
+ALTER TABLE account ADD COLUMN prekey_day INTEGER NOT NULL DEFAULT 0;  -- the day in which so many prekeys were made:
+ALTER TABLE account ADD COLUMN made_ec INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE account ADD COLUMN made_kem INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE account ADD COLUMN made_signed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN arrived_ms INTEGER;        -- when it was stored here, for what others wrote
+ALTER TABLE message ADD COLUMN late INTEGER NOT NULL DEFAULT 0;        -- 1 by its time, 2 by its place
 ";
