@@ -266,8 +266,9 @@ fn found(it: &Message, ticks: Ticks) -> String {
             false => clean_line(&part.text).into_owned(),
         })
         .collect();
+    let late = it.arrived_ms.map(|ms| ticks.dim(&format!("({}) ", arrived(it, &time::short(ms))))).unwrap_or_default();
     format!(
-        "{}  {}  {}  {snippet}",
+        "{}  {}  {}  {late}{snippet}",
         ticks.dim(&short_id(&it.id)),
         ticks.dim(&time::short(it.ts_ms)),
         fit(&who, NAME_COLUMNS)
@@ -281,6 +282,12 @@ fn quote(it: &ReplyTo, ticks: Ticks) -> String {
         _ => format!("message {}, which is not here", short_id(&it.id)),
     };
     ticks.dim(&format!("> {text}"))
+}
+
+/// That a message came later than its place or its time tells.
+pub(crate) fn arrived(it: &Message, when: &str) -> String {
+    let why = if it.late { "what is below" } else { "it says" };
+    format!("arrived {when}, later than {why}")
 }
 
 /// `09:41  bob             text  ✓✓`, further lines under the first.
@@ -298,6 +305,10 @@ fn message(it: &Message, ticks: Ticks) -> String {
     };
     let body = match &it.reply_to {
         Some(original) => format!("{}\n{indent}{body}", quote(original, ticks)),
+        None => body,
+    };
+    let body = match it.arrived_ms {
+        Some(ms) => format!("{}\n{indent}{body}", ticks.dim(&format!("({})", arrived(it, &time::short(ms))))),
         None => body,
     };
     let unread = it.unread == Some(true);
@@ -454,6 +465,24 @@ mod tests {
         }
         let one_line = content(&LineContent::Contact(contact_of(HOSTILE)), PLAIN);
         assert_eq!(one_line.lines().count(), 1);
+    }
+
+    #[test]
+    fn what_came_later_than_it_stands_or_says_carries_a_mark_of_ours() {
+        let now = time::now_ms();
+        let mut late = text("bob", "Do you take over the debt of 10,000?");
+        late.arrived_ms = Some(now);
+        late.late = true;
+        let mut hit = late.clone();
+        hit.snippet = vec![SnippetPart { text: "debt".to_owned(), hit: true }];
+        let mark = format!("(arrived {}, later than what is below)", time::short(now));
+        for shown in [message(&late, PLAIN), message(&hit, PLAIN), event(&Event::Message(late.clone()), PLAIN)] {
+            assert!(shown.contains(&mark), "{shown}");
+        }
+        late.late = false;
+        assert!(message(&late, PLAIN).contains("later than it says)"));
+        late.arrived_ms = None;
+        assert!(!message(&late, PLAIN).contains("arrived"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use subrosa_client_core::{
     clean::{clean_line, clean_text},
 };
 
-use super::time;
+use super::{human::arrived, time};
 
 /// How one conversation is written.
 pub(crate) struct Transcript {
@@ -43,9 +43,10 @@ impl Transcript {
             Some(MessageStatus::Failed | MessageStatus::Expired) => " (not delivered)",
             _ => "",
         };
+        let late = message.arrived_ms.map(|ms| format!(" ({})", arrived(message, &time::long(ms)))).unwrap_or_default();
         let body = clean_text(&message.body);
         if self.markdown {
-            text.push_str(&format!("\n**{}** {clock}{failed}\n", escape(&name)));
+            text.push_str(&format!("\n**{}** {clock}{failed}{late}\n", escape(&name)));
             for line in body.split('\n') {
                 // Two spaces keep the line's end; leading blanks would make code of it.
                 let inner = line.trim_start_matches(' ');
@@ -53,7 +54,7 @@ impl Transcript {
                 text.push_str(&format!("> {blanks}{}  \n", escape(inner)));
             }
         } else {
-            let head = format!("{clock}  {name}{failed}: ");
+            let head = format!("{clock}  {name}{failed}{late}: ");
             // A further line begins with blanks: it cannot pass for a message of its own.
             text.push_str(&format!("{head}{}\n", body.replace('\n', "\n          ")));
         }
@@ -103,6 +104,18 @@ mod tests {
         assert!(!text.contains('\x1b'));
         let again = Transcript::new("bob", false).message(&message("bob", "two"), &mut day);
         assert_eq!(again.lines().count(), 1, "one heading a day");
+    }
+
+    #[test]
+    fn what_was_put_in_above_older_messages_is_marked() {
+        let mut late = message("bob", "Do you take over the debt of 10,000?");
+        late.arrived_ms = Some(late.ts_ms + 3_600_000);
+        late.late = true;
+        for markdown in [false, true] {
+            let text = Transcript::new("bob", markdown).message(&late, &mut String::new());
+            let mark = format!("(arrived {}, later than what is below)", time::long(late.ts_ms + 3_600_000));
+            assert!(text.contains(&mark), "{text}");
+        }
     }
 
     #[test]

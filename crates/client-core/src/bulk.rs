@@ -14,7 +14,14 @@ use crate::{
     home::Home,
     keys::{self, StoreSecret},
     lock::{EngineLock, LockAttempt},
-    store::{self, Db, account::Own, chats, contacts, contacts::ContactRow, messages, messages::MessageRow},
+    store::{
+        self, Db,
+        account::Own,
+        chats, contacts,
+        contacts::ContactRow,
+        messages,
+        messages::{Late, MessageRow},
+    },
 };
 
 /// Ids of messages are random, so every insert touches another page of the index over them: all of it in memory.
@@ -236,5 +243,7 @@ fn row(line: &Line, own: &Own) -> MessageRow {
         status: line.status,
         error: None,
         unread: line.unread,
+        arrived_ms: None,
+        late: Late::No,
     }
 }

@@ -63,7 +63,10 @@ impl App {
                 .and_then(|chat| self.chats.get(chat))
                 .is_some_and(|row| row.state == ContactState::Request),
             Command::Contact | Command::Verify => self.chat_here().is_some(),
-            Command::NextUnread => self.chats.next_unread(self.open.as_ref().map(|open| open.chat.as_str())).is_some(),
+            Command::NextUnread => {
+                self.unread_above().is_some()
+                    || self.chats.next_unread(self.open.as_ref().map(|open| open.chat.as_str())).is_some()
+            }
             Command::Search
             | Command::SearchHere
             | Command::SearchAll
@@ -118,7 +121,10 @@ impl App {
             Command::Quit => self.effects.push(Effect::Quit),
             Command::Lock => self.lock(),
             Command::QuitTwice => self.quit_twice(),
-            Command::NextUnread => self.go(|app, open| app.chats.next_unread(open).map(str::to_owned)),
+            Command::NextUnread => match self.unread_above() {
+                Some((chat, name, id)) => self.jump(&chat, &name, &id),
+                None => self.go(|app, open| app.chats.next_unread(open).map(str::to_owned)),
+            },
             Command::NextChat => self.go(|app, open| app.chats.beside(open, true).map(str::to_owned)),
             Command::PreviousChat => self.go(|app, open| app.chats.beside(open, false).map(str::to_owned)),
             Command::Open => {

@@ -7,6 +7,7 @@ use subrosa_client_core::{
 
 use super::{App, Focus, Weight};
 use crate::{
+    commands::Command,
     config::Preview,
     message::{Effect, Msg, Page},
     overlay::Overlay,
@@ -77,10 +78,18 @@ impl App {
                 let open = self.open.as_mut().filter(|open| open.chat == chat);
                 match answer {
                     Ok(_) => {
-                        self.chats.set_read(&chat);
+                        let mut left = false;
                         if let Some(open) = open {
                             open.set_read();
                             self.asked_read = false;
+                            // Something was put in above what was read: the engine knows how much.
+                            let first = self.chats.get(&chat).and_then(|row| row.first_unread.as_deref());
+                            left = first.is_some_and(|id| open.entry(id).is_none_or(|entry| entry.unread));
+                        }
+                        if left {
+                            self.load_chats();
+                        } else {
+                            self.chats.set_read(&chat);
                         }
                     }
                     // Tried again when the next message comes.
@@ -245,11 +254,15 @@ impl App {
         }
         let watched = self.watched();
         if let Some(open) = self.open.as_mut().filter(|open| open.chat == message.chat) {
-            if !open.reaches_newest() && !message.outgoing {
+            if !open.reaches_newest() && !message.outgoing && !message.late {
                 open.below += 1;
             }
             self.load_newest();
             self.asked_read &= !std::mem::take(&mut self.read_failed);
+            if message.late {
+                let key = self.keys.hint(Command::NextUnread).unwrap_or_default();
+                self.remark(Weight::Note, format!("Further up a message arrived: {key}"));
+            }
             if watched {
                 return;
             }

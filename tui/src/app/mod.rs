@@ -287,12 +287,23 @@ impl App {
         self.chats.unread_elsewhere(self.open.as_ref().map(|open| open.chat.as_str()))
     }
 
+    /// Somebody looks at the open chat, if there is one.
+    fn looked_at(&self) -> bool {
+        self.focused && self.gate.is_none() && self.overlays.is_empty()
+    }
+
     /// Somebody looks at the end of the open chat.
     fn watched(&self) -> bool {
-        self.focused
-            && self.gate.is_none()
-            && self.overlays.is_empty()
-            && self.open.as_ref().is_some_and(Conversation::at_end)
+        self.looked_at() && self.open.as_ref().is_some_and(Conversation::at_end)
+    }
+
+    /// A message of the open chat that was put in above what is read there, loaded or not.
+    fn unread_above(&self) -> Option<(String, String, String)> {
+        let open = self.open.as_ref().filter(|open| open.loaded)?;
+        let row = self.chats.get(&open.chat).filter(|row| row.unread > 0);
+        let far = || row.and_then(|row| row.first_unread.as_deref()).filter(|id| open.entry(id).is_none());
+        let id = open.unread_late().or_else(far)?;
+        Some((open.chat.clone(), open.name.clone(), id.to_owned()))
     }
 
     fn remark(&mut self, weight: Weight, text: impl Into<String>) {
@@ -384,16 +395,19 @@ impl App {
         self.name_window();
     }
 
-    /// Read receipts go out only when the chat is open, the terminal has the keyboard, and the end is in view.
+    /// Read receipts go out only when the chat is open, the terminal has the keyboard, and the end is in view; for what was put
+    /// in further up, when that is in view.
     fn report_read(&mut self) {
-        if self.asked_read || !self.watched() {
+        if self.asked_read || !self.looked_at() {
             return;
         }
-        if let Some(open) = &self.open
-            && let Some(id) = open.last_unread()
-        {
+        let watched = self.watched();
+        let Some(open) = &mut self.open else { return };
+        let id = open.last_unread().filter(|_| watched).or_else(|| open.late_in_view()).map(str::to_owned);
+        if let Some(id) = id {
+            open.report(&id);
             self.asked_read = true;
-            self.effects.push(Effect::Read { chat: open.chat.clone(), id: id.to_owned() });
+            self.effects.push(Effect::Read { chat: open.chat.clone(), id });
         }
     }
 

@@ -55,6 +55,98 @@ fn pictures_of_a_chat() {
     });
 }
 
+/// What Ana wrote, one of it put in above our answers a minute ago.
+fn with_late() -> Vec<subrosa_client_core::api::Message> {
+    let mut messages = with_ana();
+    messages[2].late = true;
+    messages[2].arrived_ms = Some(NOW - 60_000);
+    messages[2].unread = Some(true);
+    messages[6..].iter_mut().for_each(|message| message.unread = Some(false));
+    messages[7].arrived_ms = Some(NOW - 120_000);
+    messages
+}
+
+fn reads(effects: &[Effect]) -> Vec<&str> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Read { id, .. } => Some(id.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn pictures_of_a_message_that_came_later_than_its_place_tells() {
+    snapshots("late", |size| {
+        let mut app = app(Profile::Vim, size);
+        let effects = press(&mut app, "enter");
+        answer_page(&mut app, &effects, &with_late());
+        app
+    });
+}
+
+#[test]
+fn what_is_put_in_above_is_read_when_it_is_in_view_and_next_unread_goes_there() {
+    let mut app = app(Profile::Vim, (50, 12));
+    let effects = press(&mut app, "enter");
+    let mut page = with_ana();
+    page.iter_mut().filter(|message| !message.outgoing).for_each(|message| message.unread = Some(false));
+    answer_page(&mut app, &effects, &page);
+    assert!(app.watched());
+    // It comes while somebody looks at the end, and stands far above it.
+    let mut late = page[0].clone();
+    late.id = format!("{:032x}", 77);
+    late.body = "Do you take over the debt?".to_owned();
+    (late.late, late.arrived_ms, late.unread) = (true, Some(NOW), Some(true));
+    let effects = events(&mut app, vec![Event::Message(late.clone())]);
+    page.insert(1, late.clone());
+    let effects = answer_page(&mut app, &effects, &page);
+    assert!(reads(&effects).is_empty(), "nobody has seen it: {effects:?}");
+    assert!(picture(&app).contains("Further up a message arrived: Alt+u"), "{}", picture(&app));
+    assert_eq!(app.open.as_ref().unwrap().below, 0, "it is not below");
+    // Newer ones are read without it.
+    let mut newer = message("ana", 78, 0, false, "newer");
+    newer.unread = Some(true);
+    let effects = events(&mut app, vec![Event::Message(newer.clone())]);
+    page.push(newer.clone());
+    let effects = answer_page(&mut app, &effects, &page);
+    assert_eq!(reads(&effects), [newer.id.as_str()]);
+    let done = subrosa_client_core::api::Done { count: 1, ..Default::default() };
+    let effects = app.update(Msg::Read { chat: "ana".to_owned(), answer: Ok(done.clone()) }, NOW);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::LoadChats)), "the engine knows what is left");
+    assert_eq!(app.open.as_ref().unwrap().unread_late(), Some(late.id.as_str()));
+    let effects = press(&mut app, "alt+u");
+    assert!(picture(&app).contains("Do you take over the debt?"), "{}", picture(&app));
+    assert_eq!(reads(&effects), [late.id.as_str()]);
+    app.update(Msg::Read { chat: "ana".to_owned(), answer: Ok(done) }, NOW);
+    assert_eq!(app.open.as_ref().unwrap().unread_late(), None);
+}
+
+#[test]
+fn next_unread_loads_what_was_put_in_far_above() {
+    let mut app = app(Profile::Vim, (80, 24));
+    let effects = press(&mut app, "enter");
+    let mut page = with_ana();
+    page.iter_mut().filter(|message| !message.outgoing).for_each(|message| message.unread = Some(false));
+    answer_page(&mut app, &effects, &page);
+    app.update(
+        Msg::Read {
+            chat: "ana".to_owned(),
+            answer: Ok(subrosa_client_core::api::Done { count: 3, ..Default::default() }),
+        },
+        NOW,
+    );
+    let mut late = message("ana", 99, 60_000, false, "far above");
+    (late.late, late.arrived_ms, late.unread) = (true, Some(NOW), Some(true));
+    let effects = events(&mut app, vec![Event::Message(late.clone())]);
+    answer_page(&mut app, &effects, &page);
+    let effects = press(&mut app, "alt+u");
+    let around =
+        |effect: &Effect| matches!(effect, Effect::LoadPage { page: Page::Around { id, .. }, .. } if *id == late.id);
+    assert!(effects.iter().any(around), "{effects:?}");
+}
+
 #[test]
 fn pictures_of_what_lies_over_the_screen() {
     snapshots("help", |size| {

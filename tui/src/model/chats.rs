@@ -15,6 +15,8 @@ pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) state: ContactState,
     pub(crate) unread: u64,
+    /// The topmost unread message, as far as the engine told it; of those that came since, one that was put in further up.
+    pub(crate) first_unread: Option<String>,
     pub(crate) last: Option<Last>,
     /// Stands before the others.
     pub(crate) pinned: bool,
@@ -135,6 +137,7 @@ impl ChatList {
                     name: text::line(&chat.name),
                     state: chat.state,
                     unread: chat.unread,
+                    first_unread: chat.first_unread.clone(),
                     last,
                     pinned: chat.pinned,
                     muted_until_ms: chat.muted_until_ms.unwrap_or(0),
@@ -159,9 +162,15 @@ impl ChatList {
         };
         let mut row = rows.remove(at);
         let archived = row.archived;
-        row.last = Some(Last::of(message));
+        // What was put in further up is not the newest.
+        if !message.late {
+            row.last = Some(Last::of(message));
+        }
         if message.unread == Some(true) {
             row.unread += 1;
+            if message.late {
+                row.first_unread = Some(message.id.clone());
+            }
         }
         // Pinned chats stay before the others.
         let pinned = rows.iter().take_while(|row| row.pinned).count();
@@ -192,6 +201,7 @@ impl ChatList {
     pub(crate) fn set_chat(&mut self, chat: &Chat) -> bool {
         let Some(row) = self.get_mut(&chat.id) else { return false };
         row.unread = chat.unread;
+        row.first_unread.clone_from(&chat.first_unread);
         row.muted_until_ms = chat.muted_until_ms.unwrap_or(0);
         row.archived == chat.archived && row.pinned == chat.pinned
     }
@@ -200,6 +210,7 @@ impl ChatList {
     pub(crate) fn set_read(&mut self, chat: &str) {
         if let Some(row) = self.get_mut(chat) {
             row.unread = 0;
+            row.first_unread = None;
         }
     }
 

@@ -114,6 +114,8 @@ pub(crate) struct Conversation {
     new_from: Option<String>,
     /// The first unread message comes into view as soon as heights are known.
     to_unread: bool,
+    /// The message up to which is being reported as read.
+    reading: Option<String>,
     /// Came while the end was out of view.
     pub(crate) below: usize,
     pub(crate) columns: Columns,
@@ -138,6 +140,7 @@ impl Conversation {
             selected: None,
             new_from: None,
             to_unread: false,
+            reading: None,
             below: 0,
             columns: Columns { beside: true, name: 4, margin: MARGIN_FIXED, body: 1 },
             heights: Vec::new(),
@@ -216,8 +219,17 @@ impl Conversation {
             self.older = Edge::More;
         }
         if first {
-            self.new_from = self.entries.iter().find(|entry| entry.unread).map(|entry| entry.id.clone());
-            self.to_unread = self.new_from.is_some() && !std::mem::take(&mut self.returning);
+            let returning = std::mem::take(&mut self.returning);
+            // What was put in further up is no beginning of what is new.
+            let first_new = self.entries.iter().find(|entry| entry.unread && !entry.late);
+            self.new_from = first_new.map(|entry| entry.id.clone());
+            self.to_unread = self.new_from.is_some() && !returning;
+            if self.new_from.is_none()
+                && !returning
+                && let Some(late) = self.unread_late()
+            {
+                self.hold = Hold::At { id: late.to_owned(), row: 0 };
+            }
         }
         if self.hold == Hold::End && !self.to_unread && self.entries.len() > MAX_LOADED {
             self.entries.drain(..self.entries.len() - MAX_LOADED);
@@ -229,6 +241,10 @@ impl Conversation {
 
     /// Somebody else's message that was not here before.
     fn arrived(&mut self, entry: &Entry, watched: bool) {
+        // It is not below, and the line before new messages is not for what stands among old ones.
+        if entry.late {
+            return;
+        }
         if self.hold != Hold::End {
             self.below += 1;
         }
@@ -261,16 +277,37 @@ impl Conversation {
         true
     }
 
-    /// Everything that is loaded has been read.
+    /// What was reported has been read, and all that is loaded above it; all that is loaded, if nothing was reported. What
+    /// was put in later is read only when it was named.
     pub(crate) fn set_read(&mut self) {
-        for entry in &mut self.entries {
-            entry.unread = false;
+        let reported = self.reading.take();
+        let upto = reported.as_deref().and_then(|id| self.index(id)).map_or(self.entries.len(), |at| at + 1);
+        for entry in self.entries.iter_mut().take(upto) {
+            entry.unread &= entry.late && reported.as_deref() != Some(&entry.id);
         }
     }
 
-    /// The newest message that is to be reported as read.
+    /// The newest message that is to be reported as read while the end is in view.
     pub(crate) fn last_unread(&self) -> Option<&str> {
-        self.entries.iter().rev().find(|entry| entry.unread).map(|entry| entry.id.as_str())
+        self.entries.iter().rev().find(|entry| entry.unread && !entry.late).map(|entry| entry.id.as_str())
+    }
+
+    /// A message that was put in above older ones and has not been in view.
+    pub(crate) fn unread_late(&self) -> Option<&str> {
+        self.entries.iter().find(|entry| entry.unread && entry.late).map(|entry| entry.id.as_str())
+    }
+
+    /// One of those that begins in view.
+    pub(crate) fn late_in_view(&self) -> Option<&str> {
+        let (first, skipped, last) = self.visible()?;
+        let begin = if skipped > 0 { first + 1 } else { first };
+        let in_view = self.entries.get(begin..=last)?;
+        in_view.iter().find(|entry| entry.unread && entry.late).map(|entry| entry.id.as_str())
+    }
+
+    /// This message is being reported as read.
+    pub(crate) fn report(&mut self, id: &str) {
+        self.reading = Some(id.to_owned());
     }
 
     /// Days, groups and minutes begin where the message before differs.
@@ -293,7 +330,7 @@ impl Conversation {
     pub(crate) fn new_line(&self) -> Option<(&str, usize)> {
         let id = self.new_from.as_deref()?;
         let at = self.index(id)?;
-        Some((id, self.entries[at..].iter().filter(|entry| !entry.outgoing).count()))
+        Some((id, self.entries[at..].iter().filter(|entry| !entry.outgoing && !entry.late).count()))
     }
 
     /// Computes all heights for this size, and where the view stands. Only what was not wrapped for this width is wrapped.
@@ -315,6 +352,7 @@ impl Conversation {
                     + usize::from(entry.reply.is_some())
                     + entry.rows(body).len()
                     + usize::from(entry.failed())
+                    + usize::from(entry.arrived.is_some())
             })
             .collect();
         if std::mem::take(&mut self.to_unread)

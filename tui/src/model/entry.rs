@@ -47,6 +47,10 @@ pub(crate) struct Entry {
     /// Why it failed.
     pub(crate) error: Option<String>,
     pub(crate) unread: bool,
+    /// It came to stand above what was here before.
+    pub(crate) late: bool,
+    /// That it came later than its place or its time tells, in words.
+    pub(crate) arrived: Option<String>,
     /// Ours, shown before the engine has confirmed it.
     pub(crate) local: bool,
     /// Begins a day.
@@ -83,6 +87,11 @@ impl Entry {
             status: message.status,
             error: None,
             unread: message.unread == Some(true),
+            late: message.late,
+            arrived: message.arrived_ms.map(|ms| {
+                let why = if message.late { "what is below" } else { "it says" };
+                format!("arrived {}, later than {why}", clock.near(ms))
+            }),
             local: false,
             first_of_day: false,
             first_of_group: true,

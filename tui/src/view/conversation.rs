@@ -114,7 +114,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: 
     hyperlinks
 }
 
-/// All rows of one message: what stands above it, its text, why it failed.
+/// All rows of one message: what stands above it, its text, that it came late, why it failed.
 fn block<'a>(
     app: &'a App,
     open: &'a Conversation,
@@ -176,6 +176,10 @@ fn block<'a>(
             spans.push(Span::styled(sign, style));
         }
         lines.push(Line::from(spans));
+    }
+    if let Some(arrived) = &entry.arrived {
+        let text = fit(arrived, open.columns.body + TICKS).into_owned();
+        lines.push(Line::from(vec![Span::raw(" ".repeat(open.columns.margin)), Span::styled(text, theme.dim)]));
     }
     if entry.failed() {
         let status = entry.status.unwrap_or(MessageStatus::Failed);

@@ -170,6 +170,14 @@ pub struct Message {
     /// `true`: the content's type is newer than this program; the raw bytes are kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
+    /// Theirs only, when time or place mislead: when it came here, by this machine's clock. It claims to be more than five minutes
+    /// older than it is, or it is `late`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived_ms: Option<u64>,
+    /// `true`: it came to stand above one of ours, or above something that had been here for 30 seconds. `read` of a message
+    /// below leaves it unread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// Search only: shown name of the chat, cleaned for terminals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_name: Option<String>,
@@ -231,7 +239,8 @@ pub struct ReceiptTime {
     pub ts_ms: u64,
 }
 
-/// Parameters of `read`: marks everything up to a message, or a whole chat, as read.
+/// Parameters of `read`: marks everything up to a message, or a whole chat, as read. What came later than the message and stands
+/// above it (`late`) stays unread until it is named itself, or the chat is.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadParams {

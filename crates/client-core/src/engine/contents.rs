@@ -12,12 +12,12 @@ use super::{
 use crate::{
     api::{ApiError, ContactState, Event, MessageStatus, ReceiptEvent},
     content::{self, Body, CheckedContent, ContactSync, Hello, Receipt, ReceiptStatus, Transcript},
-    limits::MAX_CLOCK_JUMP,
+    limits::{CLOCK_TOLERANCE_MS, MAX_CLOCK_JUMP, SHOWN_AFTER_MS},
     store::{
         self,
         contacts::{self, ContactRow, state_from_number},
         envelopes::Outcome,
-        messages::MessageRow,
+        messages::{Late, MessageRow},
     },
 };
 
@@ -94,8 +94,9 @@ impl Change<'_> {
     }
 
     fn incoming(&self, contact: &ContactRow, id: MessageId, clock: u64, sent_ms: u64, received_ms: u64) -> MessageRow {
-        // Shown time = min(claimed, received); the relay's clock may be off, ours bounds it too.
-        let received_ms = if received_ms == 0 { self.now_ms } else { received_ms.min(self.now_ms) };
+        let received_ms = self.received(received_ms);
+        // Shown time = min(claimed, received). What claims to be much older than it is gets a mark.
+        let backdated = sent_ms.saturating_add(CLOCK_TOLERANCE_MS.unsigned_abs()) < received_ms;
         MessageRow {
             id,
             chat: contact.account,
@@ -109,10 +110,23 @@ impl Change<'_> {
             status: None,
             error: None,
             unread: true,
+            arrived_ms: Some(self.now_ms),
+            late: if backdated { Late::Time } else { Late::No },
         }
     }
 
-    fn store_incoming(&mut self, contact: &ContactRow, message: MessageRow) -> Result<Outcome, ApiError> {
+    /// Place and time are their author's claim: whoever reads is told when they mislead.
+    fn lateness(&self, message: &MessageRow) -> Result<Late, ApiError> {
+        if store::messages::stands_above(self.db, message, self.now_ms.saturating_sub(SHOWN_AFTER_MS))? {
+            return Ok(Late::Place);
+        }
+        let turned_back = store::messages::shown_above(self.db, message)?
+            .is_some_and(|above_ms| message.shown_ms.saturating_add(CLOCK_TOLERANCE_MS.unsigned_abs()) < above_ms);
+        Ok(if turned_back { Late::Time } else { message.late })
+    }
+
+    fn store_incoming(&mut self, contact: &ContactRow, mut message: MessageRow) -> Result<Outcome, ApiError> {
+        message.late = self.lateness(&message)?;
         if !store::messages::insert(self.db, &message)? {
             return Ok(Outcome::Duplicate);
         }
@@ -139,7 +153,8 @@ impl Change<'_> {
             if !message.outgoing || message.chat != *by {
                 continue;
             }
-            let ts_ms = item.ts_ms.min(self.now_ms);
+            // Not before there was anything to get, and not in the future.
+            let ts_ms = item.ts_ms.max(message.shown_ms).min(self.now_ms);
             store::messages::add_receipt(self.db, &id, by, status, ts_ms)?;
             if store::messages::move_status(self.db, &message, status, None)? {
                 self.event(&Event::Receipt(ReceiptEvent {
@@ -214,6 +229,9 @@ impl Change<'_> {
             status: Some(if note { MessageStatus::Read } else { MessageStatus::Sent }),
             error: None,
             unread: false,
+            // Its place is our own doing, wherever it comes to stand.
+            arrived_ms: None,
+            late: Late::No,
         };
         if !store::messages::insert(self.db, &message)? {
             return Ok(Outcome::Duplicate);

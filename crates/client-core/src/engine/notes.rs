@@ -4,7 +4,10 @@ use super::{conversations::NOTES_NAME, core::Change, sending::Outgoing};
 use crate::{
     api::{ApiError, Event, MessageStatus, SendResult, Sent, StateEvent},
     content::{Body, Transcript},
-    store::{self, messages::MessageRow},
+    store::{
+        self,
+        messages::{Late, MessageRow},
+    },
 };
 use subrosa_wire::MessageId;
 
@@ -45,6 +48,8 @@ impl Change<'_> {
             status: Some(MessageStatus::Read),
             error: None,
             unread: false,
+            arrived_ms: None,
+            late: Late::No,
         };
         store::messages::insert(self.db, &message)?;
         if self.has_siblings() {

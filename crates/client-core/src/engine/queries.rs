@@ -15,7 +15,13 @@ use crate::{
         MessageStatus, Person, ReceiptTime, Receipts, ReceiveParams, Received, ReplyTo, Sent, Status,
     },
     limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE, QUOTE_CHARS},
-    store::{self, Db, StoreError, account::Own, contacts, contacts::ContactRow, messages::MessageRow},
+    store::{
+        self, Db, StoreError,
+        account::Own,
+        contacts,
+        contacts::ContactRow,
+        messages::{Late, MessageRow},
+    },
 };
 
 /// The consumer of `receive` without a name.
@@ -41,6 +47,8 @@ pub(crate) fn message_view(db: &Db, own: &Own, peer_name: &str, message: &Messag
         status: message.status,
         unread: (!message.outgoing).then_some(message.unread),
         unknown: message.raw.is_some(),
+        arrived_ms: message.arrived_ms.filter(|_| message.late != Late::No),
+        late: message.late == Late::Place,
         chat_name: None,
         snippet: Vec::new(),
     })

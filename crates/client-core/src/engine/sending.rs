@@ -17,7 +17,7 @@ use crate::{
         self,
         account::Own,
         contacts::{self, ContactRow, state_number},
-        messages::MessageRow,
+        messages::{Late, MessageRow},
     },
 };
 
@@ -280,6 +280,8 @@ impl Core {
                 status: Some(MessageStatus::Queued),
                 error: None,
                 unread: false,
+                arrived_ms: None,
+                late: Late::No,
             };
             store::messages::insert(change.db, &message)?;
             contacts::touch(change.db, &account, clock, None)?;

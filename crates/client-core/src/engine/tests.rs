@@ -4,6 +4,7 @@
 mod support;
 
 mod ageing;
+mod late;
 
 use subrosa_crypto::SignedPrekeyPair;
 use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, submit::SubmitResult};

@@ -137,6 +137,8 @@ mod tests {
             status: None,
             error: None,
             unread: true,
+            arrived_ms: None,
+            late: messages::Late::No,
         }
     }
 
@@ -151,8 +153,9 @@ mod tests {
     #[test]
     fn no_list_page_or_search_walks_through_all_messages_or_sorts_them() {
         let db = store();
-        for sql in [LIST.to_owned(), messages::SEARCH.to_owned()]
+        for sql in [LIST, messages::SEARCH, messages::BELOW, messages::ABOVE]
             .into_iter()
+            .map(str::to_owned)
             .chain([messages::Direction::Before, messages::Direction::After].map(messages::page_sql))
         {
             let plan = plan(&db, &sql);

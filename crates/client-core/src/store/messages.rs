@@ -6,6 +6,40 @@ use subrosa_wire::{AccountId, MessageId};
 use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql, words::Query};
 use crate::{api::MessageStatus, receipts};
 
+/// Whether a message of somebody else came later than the reader would think.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// It came when and where it says.
+    #[default]
+    No,
+    /// It came well after the time that it claims.
+    Time,
+    /// It stands above something that was here before.
+    Place,
+}
+
+impl Late {
+    /// The number it has in the store.
+    const fn number(self) -> u32 {
+        match self {
+            Self::No => 0,
+            Self::Time => 1,
+            Self::Place => PLACE,
+        }
+    }
+
+    const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::No,
+            1 => Self::Time,
+            _ => Self::Place,
+        }
+    }
+}
+
+/// [`Late::Place`] in the store.
+const PLACE: u32 = 2;
+
 /// A row of `message`.
 #[derive(Clone)]
 pub(crate) struct MessageRow {
@@ -23,9 +57,13 @@ pub(crate) struct MessageRow {
     pub(crate) status: Option<MessageStatus>,
     pub(crate) error: Option<String>,
     pub(crate) unread: bool,
+    /// When it was stored here, by our clock: theirs only.
+    pub(crate) arrived_ms: Option<u64>,
+    pub(crate) late: Late,
 }
 
-const COLUMNS: &str = "id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread, reply_to";
+const COLUMNS: &str =
+    "id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread, reply_to, arrived_ms, late";
 
 fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
     const WHAT: &str = "message";
@@ -42,6 +80,8 @@ fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
         error: row.get(9)?,
         unread: row.get(10)?,
         reply_to: row.get::<_, Option<Vec<u8>>>(11)?.map(|id| array(&id, WHAT).map(MessageId)).transpose()?,
+        arrived_ms: row.get::<_, Option<i64>>(12)?.map(from_sql),
+        late: Late::from_number(row.get(13)?),
     })
 }
 
@@ -50,8 +90,8 @@ pub(crate) fn insert(db: &Db, message: &MessageRow) -> Result<bool, StoreError> 
     let added = db
         .prepare_cached(
             "INSERT OR IGNORE INTO message (id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread,
-                                            reply_to)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                            reply_to, arrived_ms, late)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             message.id.0,
@@ -66,9 +106,50 @@ pub(crate) fn insert(db: &Db, message: &MessageRow) -> Result<bool, StoreError> 
             message.error,
             message.unread,
             message.reply_to.map(|id| id.0),
+            message.arrived_ms.map(to_sql),
+            message.late.number(),
         ])?;
     Ok(added == 1)
 }
+
+/// Whether a message that comes now stands above one of ours, or above one that has been here since `before_ms`.
+pub(crate) fn stands_above(db: &Db, message: &MessageRow, before_ms: u64) -> Result<bool, StoreError> {
+    let (below, seen): (u32, bool) = db.prepare_cached(BELOW)?.query_row(
+        params![
+            message.chat.0,
+            to_sql(message.clock),
+            message.sender.0,
+            message.id.0,
+            to_sql(before_ms),
+            MAX_LOOK_BELOW
+        ],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(seen || below >= MAX_LOOK_BELOW)
+}
+
+/// Of the messages below a new one so many are looked at, usually none. Whoever sends a heap in the wrong order makes it no
+/// more than this: what stands above so many is late.
+const MAX_LOOK_BELOW: u32 = 64;
+
+pub(super) const BELOW: &str = "
+    SELECT count(*), coalesce(max(outgoing OR coalesce(arrived_ms, 0) <= ?5), 0)
+    FROM (SELECT outgoing, arrived_ms FROM message WHERE chat = ?1 AND (clock, sender, id) > (?2, ?3, ?4)
+          ORDER BY clock, sender, id LIMIT ?6)";
+
+/// The time that the message above a place shows.
+pub(crate) fn shown_above(db: &Db, message: &MessageRow) -> Result<Option<u64>, StoreError> {
+    Ok(db
+        .prepare_cached(ABOVE)?
+        .query_row(params![message.chat.0, to_sql(message.clock), message.sender.0, message.id.0], |row| {
+            row.get(0).map(from_sql)
+        })
+        .optional()?)
+}
+
+pub(super) const ABOVE: &str = "
+    SELECT shown_ms FROM message WHERE chat = ?1 AND (clock, sender, id) < (?2, ?3, ?4)
+    ORDER BY clock DESC, sender DESC, id DESC LIMIT 1";
 
 /// One message.
 pub(crate) fn get(db: &Db, id: &MessageId) -> Result<Option<MessageRow>, StoreError> {
@@ -125,7 +206,8 @@ pub(crate) fn search(
 
 /// Follows the index backwards and stops at the limit: no sorting, whatever the number of hits.
 pub(super) const SEARCH: &str = "
-    SELECT id, message.chat, sender, outgoing, clock, shown_ms, message.body, raw, status, error, unread, reply_to
+    SELECT id, message.chat, sender, outgoing, clock, shown_ms, message.body, raw, status, error, unread, reply_to,
+        arrived_ms, late
     FROM message_text JOIN message ON message.row = message_text.rowid
     WHERE message_text MATCH ?1 AND message_text.rowid < ?2 AND (?4 IS NULL OR message.chat = ?4)
     ORDER BY message_text.rowid DESC LIMIT ?3";
@@ -252,7 +334,8 @@ pub(crate) fn count_in(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
     Ok(from_sql(count))
 }
 
-/// Unread messages of a conversation up to and including a place in it (all, without one).
+/// Unread messages of a conversation up to and including a place in it (all, without one). Whoever has read up to a place
+/// has not read what was put in above it: that is left unless it is named.
 pub(crate) fn unread_up_to(db: &Db, chat: &AccountId, upto: Option<&MessageRow>) -> Result<Vec<MessageId>, StoreError> {
     let (clock, sender, id) = match upto {
         Some(message) => (to_sql(message.clock), message.sender.0.to_vec(), message.id.0.to_vec()),
@@ -260,9 +343,10 @@ pub(crate) fn unread_up_to(db: &Db, chat: &AccountId, upto: Option<&MessageRow>)
     };
     db.prepare_cached(
         "SELECT id FROM message WHERE chat = ?1 AND unread = 1 AND (clock, sender, id) <= (?2, ?3, ?4)
+             AND (?5 OR late <> ?6 OR id = ?4)
          ORDER BY clock, sender, id",
     )?
-    .query_and_then(params![chat.0, clock, sender, id], |row| {
+    .query_and_then(params![chat.0, clock, sender, id, upto.is_none(), PLACE], |row| {
         Ok(MessageId(array(&row.get::<_, Vec<u8>>(0)?, "message")?))
     })?
     .collect()
