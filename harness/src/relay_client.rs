@@ -132,14 +132,14 @@ impl Device {
     pub async fn open_mailbox(&self, authority: &str) -> Result<Socket> {
         let mut socket = connect(authority, "/v1/mailbox").await?;
         send(&mut socket, MailboxClientFrame::Hello(vec![1]).encode()).await?;
-        let MailboxServerFrame::Challenge { nonce, .. } = mailbox_frame(&mut socket).await? else {
+        let MailboxServerFrame::Challenge { nonce, tls_bound: false, .. } = mailbox_frame(&mut socket).await? else {
             bail!("no challenge")
         };
         let auth = MailboxClientFrame::Auth {
             device: self.address,
             authority: authority.to_owned(),
             pin: None,
-            signature: self.identity.sign_relay_auth(authority, None, &nonce, &self.party()),
+            signature: self.identity.sign_relay_auth(authority, None, None, &nonce, &self.party()),
         };
         send(&mut socket, auth.encode()).await?;
         let ready = mailbox_frame(&mut socket).await?;

@@ -41,14 +41,15 @@ def contact_link(s):
 
 
 def relay_proofs(s):
-    for what in ("auth", "registration"):
+    for what in ("auth", "registration", "auth bound to its connection"):
+        what, *bound = what.split(" ", 1)
         for authority, pin in (("127.0.0.1:8443", False), ("relay.example.org:443", True), ("[::1]:9", False)):
             given = {"what": what, "identity_seed": s.hex(32), "authority": authority, "pin": s.hex(32) if pin else None, "account_id": s.hex(32)}
             if what == "auth":
-                given |= {"nonce": s.hex(32), "device": 1 + s.number(9)}
+                given |= {"nonce": s.hex(32), "device": 1 + s.number(9), "exporter": s.hex(32) if bound else None}
             else:
                 given |= {"handle": "alice.b", "device_list_hash": s.hex(32)}
-            yield f"{what} to {authority}", given
+            yield " ".join([what, *bound, "to", authority]), given
 
 
 def frames(s):
@@ -83,7 +84,8 @@ def frames(s):
     yield frame("submit request", id=7, submit={"bodies": [body], "items": [item(None)]})
     yield frame("remove account", id=13)
     yield frame("mailbox ping")
-    yield frame("challenge", version=1, nonce=s.hex(32))
+    yield frame("challenge", version=1, nonce=s.hex(32), tls_bound=True)
+    yield frame("challenge", "challenge, not bound to TLS", version=1, nonce="5a" * 32, tls_bound=False)
     yield frame("ready", epoch=s.hex(16), acked=17, server_time_ms=1780000000000, limits=limits, prekeys=[100, 20])
     def push(kind, **more):
         return {"class": kind, "head": s.hex(64), "body": s.hex(512), "received_ms": 1780000000001, **more}
@@ -130,7 +132,7 @@ def frames(s):
     yield forbidden("pin of 31 bytes", "auth", pin=s.hex(31), **auth)
     yield forbidden("no authority", "auth", pin=None, **{**auth, "authority": ""})
     yield forbidden("authority of 261 bytes", "auth", pin=None, **{**auth, "authority": "a" * 261})
-    yield forbidden("nonce of 33 bytes", "challenge", version=1, nonce=s.hex(33))
+    yield forbidden("nonce of 33 bytes", "challenge", version=1, nonce=s.hex(33), tls_bound=True)
     yield forbidden("one-time prekey of 37 bytes", "put prekeys", id=1, replace_one_time=False, **{**empty, "one_time_ec": [s.hex(37)]})
     yield forbidden("no body", "submit", id=1, submit={"bodies": [], "items": [item(delivery)]})
     yield forbidden("no item", "submit", id=1, submit={"bodies": [body], "items": []})
@@ -140,7 +142,7 @@ def frames(s):
     yield forbidden("delivery key of 15 bytes", "submit", id=1, submit={"bodies": [body], "items": [item({"delivery_key": s.hex(15)})]})
     yield forbidden("binding of 17 bytes", "submit", id=1, submit={"bodies": [body], "items": [item({"token": s.hex(16), "binding": s.hex(17)})]})
     yield forbidden("no protobuf", "ack", [put(0, "1f")], upto=300)
-    yield forbidden("cut", "challenge", [{"cut": 1}], version=1, nonce=s.hex(32))
+    yield forbidden("cut", "challenge", [{"cut": 1}], version=1, nonce=s.hex(32), tls_bound=False)
     yield forbidden("no frame", "submit ping", [{"cut": 2}])
     yield forbidden("handle in capitals", "resolve", handle="Alice")
     yield frame("push", "push, with a contact token", seq=19, way=2, **push("durable"))

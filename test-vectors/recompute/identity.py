@@ -327,15 +327,15 @@ def safety_number(given):
 # Sections 2 and 14: what a relay verifies
 
 
-def pin_bytes(pin):
-    return b"\0" if pin is None else b"\x01" + unhex(pin)
+def optional(value):
+    return b"\0" if value is None else b"\x01" + unhex(value)
 
 
 def relay_proofs(given):
     seed = unhex(given["identity_seed"])
-    relay = len16(given["authority"].encode()) + pin_bytes(given["pin"])
+    relay = len16(given["authority"].encode()) + optional(given["pin"])
     if given["what"] == "auth":
-        signed = b"Subrosa relay auth v1" + relay + unhex(given["nonce"])
+        signed = b"Subrosa relay auth v1" + relay + optional(given["exporter"]) + unhex(given["nonce"])
         signed += unhex(given["account_id"]) + u32(given["device"])
     else:
         signed = b"Subrosa registration v1" + relay + len16(given["handle"].encode())

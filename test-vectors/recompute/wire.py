@@ -188,7 +188,7 @@ FRAMES = {
     "remove account": lambda g: present(4, number(1, g["id"]) + present(8, b"")),
     "mailbox ping": lambda g: present(5, b""),
     # MailboxServerFrame
-    "challenge": lambda g: present(1, number(1, g["version"]) + text(2, h(g, "nonce"))),
+    "challenge": lambda g: present(1, number(1, g["version"]) + text(2, h(g, "nonce")) + number(3, int(g["tls_bound"]))),
     "ready": lambda g: present(
         2,
         text(1, h(g, "epoch"))

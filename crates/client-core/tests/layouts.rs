@@ -76,15 +76,27 @@ fn the_relay_verifies_the_proofs_that_the_cryptography_signs() {
     let bytes = account.list.encode();
     let list = identity::DeviceList::parse(&bytes, &record).unwrap();
     let handle = "alice".parse().unwrap();
-    for pin in [None, Some([5; 32])] {
-        let signature = key.sign_relay_auth(AUTHORITY, pin.as_ref(), &nonce, &party);
-        let verify = |authority: &str, pin: Option<&[u8; 32]>, nonce: &[u8; 32]| {
-            identity::verify_auth(key.public().as_bytes(), authority, pin, nonce, &device, &signature)
+    for (pin, exporter) in [(None, None), (Some([5; 32]), None), (None, Some([7; 32])), (Some([5; 32]), Some([7; 32]))]
+    {
+        let signature = key.sign_relay_auth(AUTHORITY, pin.as_ref(), exporter.as_ref(), &nonce, &party);
+        let verify = |challenged: identity::Challenged<'_>| {
+            identity::verify_auth(key.public().as_bytes(), &challenged, &device, &signature)
         };
-        verify(AUTHORITY, pin.as_ref(), &nonce).unwrap();
-        assert!(verify("other.example:8443", pin.as_ref(), &nonce).is_err());
-        assert!(verify(AUTHORITY, Some(&[6; 32]), &nonce).is_err());
-        assert!(verify(AUTHORITY, pin.as_ref(), &[8; 32]).is_err());
+        let meant = identity::Challenged {
+            authority: AUTHORITY,
+            pin: pin.as_ref(),
+            exporter: exporter.as_ref(),
+            nonce: &nonce,
+        };
+        verify(meant).unwrap();
+        assert!(verify(identity::Challenged { authority: "other.example:8443", ..meant }).is_err());
+        assert!(verify(identity::Challenged { pin: Some(&[6; 32]), ..meant }).is_err());
+        assert!(verify(identity::Challenged { nonce: &[8; 32], ..meant }).is_err());
+        // Of another connection, of none, or where there was none.
+        for other in [None, Some(&[7; 32]), Some(&[8; 32])] {
+            let moved = identity::Challenged { exporter: other, ..meant };
+            assert_eq!(verify(moved).is_ok(), other == exporter.as_ref());
+        }
 
         let proof = key.sign_registration(AUTHORITY, pin.as_ref(), "alice", &account.record.id(), &account.list.hash());
         identity::verify_registration(&list, &bytes, AUTHORITY, pin.as_ref(), &handle, &proof).unwrap();

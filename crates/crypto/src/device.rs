@@ -53,20 +53,23 @@ impl IdentityKeyPair {
     }
 
     /// Answers the relay's challenge. Signed: "Subrosa relay auth v1" ‖ len16(authority) ‖
-    /// authority ‖ (0x00 | 0x01 ‖ pin) ‖ nonce ‖ account id ‖ device number.
+    /// authority ‖ (0x00 | 0x01 ‖ pin) ‖ (0x00 | 0x01 ‖ exporter) ‖ nonce ‖ account id ‖ device number.
     ///
     /// `authority` is the relay's `host:port` in lower case *as this client knows it*, so that
-    /// a relay in the middle cannot use the signature elsewhere. An authority of more than
+    /// a relay in the middle cannot use the signature elsewhere; `exporter` is what this connection's TLS exports, where the
+    /// relay ends TLS itself, so that nobody with another certificate for that name can pass it on. An authority of more than
     /// 65,535 bytes is signed cut at that length; no relay has one.
     #[must_use]
     pub fn sign_relay_auth(
         &self,
         authority: &str,
         pin: Option<&[u8; 32]>,
+        exporter: Option<&[u8; 32]>,
         nonce: &[u8; 32],
         address: &PartyAddress,
     ) -> [u8; 64] {
         let mut message = relay_prefix(labels::RELAY_AUTH, authority, pin);
+        put_optional(&mut message, exporter);
         message.extend_from_slice(nonce);
         message.extend_from_slice(&address.to_bytes());
         self.pair.sign(&[&message])
@@ -104,14 +107,18 @@ impl IdentityKeyPair {
 fn relay_prefix(label: &[u8], authority: &str, pin: Option<&[u8; 32]>) -> Vec<u8> {
     let mut message = label.to_vec();
     put_len16(&mut message, authority);
-    match pin {
-        None => message.push(0),
-        Some(pin) => {
-            message.push(1);
-            message.extend_from_slice(pin);
+    put_optional(&mut message, pin);
+    message
+}
+
+fn put_optional(out: &mut Vec<u8>, value: Option<&[u8; 32]>) {
+    match value {
+        None => out.push(0),
+        Some(value) => {
+            out.push(1);
+            out.extend_from_slice(value);
         }
     }
-    message
 }
 
 fn put_len16(out: &mut Vec<u8>, text: &str) {

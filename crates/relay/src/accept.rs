@@ -12,6 +12,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use subrosa_wire::labels::RELAY_AUTH_EXPORTER_BYTES;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -44,6 +45,8 @@ pub(crate) struct Peer {
     guest: Option<Arc<Guest>>,
     /// It has too many connections, or makes them too often: all it gets is this many seconds to wait.
     pub(crate) refused: Option<u32>,
+    /// What its TLS exports, where the client's TLS ends here: a login is bound to it.
+    pub(crate) exporter: Option<Arc<[u8; RELAY_AUTH_EXPORTER_BYTES]>>,
     /// What the connection keeps of frames that are not complete.
     pub(crate) memory: Arc<FrameMemory>,
     _permit: Arc<(OwnedSemaphorePermit, Connected)>,
@@ -91,11 +94,11 @@ fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: 
     let of_address = guest.as_ref().map(|guest| Arc::clone(&guest.kept));
     let memory = Arc::new(FrameMemory::new(of_address, Arc::clone(&shared.kept)));
     let permit = Arc::new((permit, shared.metrics.connection()));
-    Some(Peer { address, guest: guest.map(Arc::new), refused, memory, _permit: permit })
+    Some(Peer { address, guest: guest.map(Arc::new), refused, exporter: None, memory, _permit: permit })
 }
 
 /// One connection: TLS if it ends here, then HTTP.
-async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Routes, stream: TcpStream, peer: Peer) {
+async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Routes, stream: TcpStream, mut peer: Peer) {
     // Small frames must not wait for each other. Both are only improvements: it works without.
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
@@ -109,7 +112,11 @@ async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Rout
         () = shared.stopping.cancelled() => return,
     };
     match handshake {
-        Ok(Ok(stream)) => serve_http(Arc::clone(&shared), routes, stream, peer, timeout).await,
+        Ok(Ok((stream, exporter))) => {
+            // Behind a proxy this is the proxy's connection, which no client can know.
+            peer.exporter = (!shared.config.behind_proxy).then(|| Arc::new(exporter));
+            serve_http(Arc::clone(&shared), routes, stream, peer, timeout).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }

@@ -11,7 +11,7 @@ use subrosa_wire::{
 
 use crate::{
     backend::Store,
-    identity::verify_auth,
+    identity::{Challenged, verify_auth},
     limiter::Allowance,
     limits::IDLE_FRAMES,
     router::Router,
@@ -75,9 +75,13 @@ async fn next_frame<S: MessageSocket>(socket: &mut FrameSocket<S>) -> Result<Mai
 }
 
 /// Hello, challenge, answer. The caller sets the deadline.
+///
+/// With an exporter only an answer over this very connection is taken: whoever ends a client's TLS somewhere else, with a
+/// certificate that an authority should not have given, has another one, whatever he tells the client.
 pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
     shared: &Shared<B, R>,
     socket: &mut FrameSocket<S>,
+    exporter: Option<&[u8; 32]>,
 ) -> Result<Proven, Rejected> {
     let MailboxClientFrame::Hello(offered) = next_frame(socket).await? else {
         return Err(rejected(ErrorCode::Malformed, CLOSE_PROTOCOL));
@@ -86,7 +90,7 @@ pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
     let unavailable = || rejected(ErrorCode::Unavailable, CLOSE_RESTART);
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(|_| unavailable())?;
-    socket.send(MailboxServerFrame::Challenge { version, nonce }.encode()).await?;
+    socket.send(MailboxServerFrame::Challenge { version, nonce, tls_bound: exporter.is_some() }.encode()).await?;
 
     let MailboxClientFrame::Auth { device, authority, pin, signature } = next_frame(socket).await? else {
         return Err(rejected(ErrorCode::Malformed, CLOSE_PROTOCOL));
@@ -96,7 +100,8 @@ pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
     }
     let known = shared.store.identity(device).await.map_err(|_| unavailable())?;
     let identity = known.unwrap_or(NOBODY);
-    let verified = verify_auth(&identity, &authority, pin.as_ref(), &nonce, &device, &signature);
+    let challenged = Challenged { authority: &authority, pin: pin.as_ref(), exporter, nonce: &nonce };
+    let verified = verify_auth(&identity, &challenged, &device, &signature);
     match (known, verified) {
         (Some(_), Ok(())) => Ok(Proven { device, identity }),
         _ => Err(rejected(ErrorCode::AuthenticationFailed, CLOSE_POLICY)),

@@ -168,14 +168,31 @@ impl DeviceList {
 /// `len16(authority) ‖ authority ‖ (0x00 | 0x01 ‖ pin)`: the relay as the client knows it.
 fn push_relay(message: &mut Vec<u8>, authority: &str, pin: Option<&[u8; 32]>) -> Result<(), Invalid> {
     push_text(message, authority)?;
-    match pin {
+    push_optional(message, pin);
+    Ok(())
+}
+
+fn push_optional(message: &mut Vec<u8>, value: Option<&[u8; 32]>) {
+    match value {
         None => message.push(0),
-        Some(pin) => {
+        Some(value) => {
             message.push(1);
-            message.extend_from_slice(pin);
+            message.extend_from_slice(value);
         }
     }
-    Ok(())
+}
+
+/// What a challenge, and the answer to it, belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct Challenged<'a> {
+    /// The relay as the client knows it, `host:port`.
+    pub authority: &'a str,
+    /// The key by which the client knows it.
+    pub pin: Option<&'a [u8; 32]>,
+    /// What the TLS connection exports, where this relay ends it.
+    pub exporter: Option<&'a [u8; 32]>,
+    /// Of this socket.
+    pub nonce: &'a [u8; 32],
 }
 
 fn push_text(message: &mut Vec<u8>, text: &str) -> Result<(), Invalid> {
@@ -191,15 +208,15 @@ fn push_text(message: &mut Vec<u8>, text: &str) -> Result<(), Invalid> {
 /// The signature is not by `identity` over exactly this.
 pub fn verify_auth(
     identity: &[u8; 32],
-    authority: &str,
-    pin: Option<&[u8; 32]>,
-    nonce: &[u8; 32],
+    challenged: &Challenged<'_>,
     device: &DeviceAddress,
     signature: &[u8; 64],
 ) -> Result<(), Invalid> {
+    let Challenged { authority, pin, exporter, nonce } = challenged;
     let mut message = labels::RELAY_AUTH.to_vec();
-    push_relay(&mut message, authority, pin)?;
-    message.extend_from_slice(nonce);
+    push_relay(&mut message, authority, *pin)?;
+    push_optional(&mut message, *exporter);
+    message.extend_from_slice(*nonce);
     message.extend_from_slice(&device.to_bytes());
     verify(identity, &message, signature)
 }

@@ -34,7 +34,10 @@ use crate::{
 /// Serves one socket of `/v1/mailbox` from its first frame to its end.
 pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S, peer: &Peer) {
     let mut socket = FrameSocket::new(socket, Arc::clone(&peer.memory), shared.config.write_timeout);
-    let shaking = tokio::time::timeout(shared.config.handshake_timeout, handshake(&shared, &mut socket));
+    let shaking = tokio::time::timeout(
+        shared.config.handshake_timeout,
+        handshake(&shared, &mut socket, peer.exporter.as_deref()),
+    );
     let proven = tokio::select! {
         () = shared.stopping.cancelled() => return go_away(&shared, &mut socket).await,
         proven = shaking => proven.unwrap_or(Err(Rejected { refusal: None, close: CLOSE_POLICY })),

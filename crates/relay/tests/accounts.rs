@@ -98,7 +98,7 @@ async fn challenged(at: &At) -> (Socket, [u8; 32]) {
     let mut socket = connect(at, "/v1/mailbox").await;
     send(&mut socket, &MailboxClientFrame::Hello(vec![1])).await;
     match frame(&mut socket).await {
-        Some(MailboxServerFrame::Challenge { nonce, version: 1 }) => (socket, nonce),
+        Some(MailboxServerFrame::Challenge { nonce, version: 1, tls_bound: false }) => (socket, nonce),
         other => panic!("{other:?}"),
     }
 }

@@ -130,11 +130,29 @@ async fn hear(socket: &mut Socket) -> MailboxServerFrame {
     }
 }
 
-/// Says hello; the nonce that comes back.
-async fn challenge(socket: &mut Socket) -> [u8; 32] {
+/// What an answer is for: the socket's nonce, and the connection as its client sees it.
+#[derive(Clone, Copy)]
+struct Login {
+    nonce: [u8; 32],
+    exporter: Option<[u8; 32]>,
+}
+
+/// Says hello; what comes back, on a connection that the relay ends itself.
+async fn challenge(socket: &mut Socket) -> Login {
     say(socket, &MailboxClientFrame::Hello(vec![1])).await;
     match hear(socket).await {
-        MailboxServerFrame::Challenge { nonce, .. } => nonce,
+        MailboxServerFrame::Challenge { nonce, tls_bound: true, .. } => {
+            let (_, tls) = socket.get_ref().get_ref();
+            let exporter = tls.export_keying_material([0; 32], labels::RELAY_AUTH_EXPORTER, None).unwrap();
+            Login { nonce, exporter: Some(exporter) }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn refusal(socket: &mut Socket) -> ErrorCode {
+    match hear(socket).await {
+        MailboxServerFrame::Error(refusal) => refusal.code,
         other => panic!("{other:?}"),
     }
 }
@@ -151,11 +169,18 @@ fn name(message: &mut Vec<u8>, authority: &str, pin: Option<&[u8; 32]>) {
 }
 
 /// The answer to a challenge, signed for this relay.
-fn auth(account: &Account, authority: &str, pin: Option<[u8; 32]>, nonce: &[u8; 32]) -> MailboxClientFrame {
+fn auth(account: &Account, authority: &str, pin: Option<[u8; 32]>, login: &Login) -> MailboxClientFrame {
     let device = account.device(1);
     let mut message = labels::RELAY_AUTH.to_vec();
     name(&mut message, authority, pin.as_ref());
-    message.extend_from_slice(nonce);
+    match &login.exporter {
+        None => message.push(0),
+        Some(exporter) => {
+            message.push(1);
+            message.extend_from_slice(exporter);
+        }
+    }
+    message.extend_from_slice(&login.nonce);
     message.extend_from_slice(&device.to_bytes());
     let signature = account.devices[0].1.sign(&message).to_bytes();
     MailboxClientFrame::Auth { device, authority: authority.to_owned(), pin, signature }
@@ -228,8 +253,8 @@ async fn both_versions_of_tls_carry_a_session_and_plaintext_does_not() {
         let (stream, hash) = dial_with(&at, &[version]).await.unwrap();
         assert_eq!(hash, pin);
         let (mut socket, _) = soon(client_async(format!("wss://{at}/v1/mailbox"), stream)).await.unwrap();
-        let nonce = challenge(&mut socket).await;
-        say(&mut socket, &auth(&bob, &at, Some(pin), &nonce)).await;
+        let login = challenge(&mut socket).await;
+        say(&mut socket, &auth(&bob, &at, Some(pin), &login)).await;
         assert!(matches!(hear(&mut socket).await, MailboxServerFrame::Ready { .. }));
     }
     let mut plain = TcpStream::connect(&at).await.unwrap();
@@ -250,8 +275,8 @@ async fn who_pins_the_key_means_this_relay_by_any_name_and_nobody_else() {
     assert_eq!(register(at, &registration(&eve, at, Some([9; 32]))).await, Err(ErrorCode::WrongRelay));
     assert_eq!(register(at, &registration(&eve, "relay.example.org:8440", None)).await, Err(ErrorCode::WrongRelay));
     let mut socket = mailbox_socket(at).await;
-    let nonce = challenge(&mut socket).await;
-    say(&mut socket, &auth(&bob, at, Some([9; 32]), &nonce)).await;
+    let login = challenge(&mut socket).await;
+    say(&mut socket, &auth(&bob, at, Some([9; 32]), &login)).await;
     assert!(
         matches!(hear(&mut socket).await, MailboxServerFrame::Error(refusal) if refusal.code == ErrorCode::WrongRelay)
     );
@@ -303,8 +328,8 @@ async fn a_man_in_the_middle_cannot_use_what_was_signed_for_him() {
     // Login: the relay's own fresh nonce reaches the victim, who signs it for the man in the middle.
     for signed_for in [Some(his_pin), None] {
         let mut socket = mailbox_socket(&middle).await;
-        let nonce = challenge(&mut socket).await;
-        say(&mut socket, &auth(&bob, &middle, signed_for, &nonce)).await;
+        let login = challenge(&mut socket).await;
+        say(&mut socket, &auth(&bob, &middle, signed_for, &login)).await;
         let refused = hear(&mut socket).await;
         assert!(
             matches!(refused, MailboxServerFrame::Error(refusal) if refusal.code == ErrorCode::WrongRelay),
@@ -312,8 +337,8 @@ async fn a_man_in_the_middle_cannot_use_what_was_signed_for_him() {
         );
 
         let mut socket = mailbox_socket(&middle).await;
-        let nonce = challenge(&mut socket).await;
-        let MailboxClientFrame::Auth { device, signature, .. } = auth(&bob, &middle, signed_for, &nonce) else {
+        let login = challenge(&mut socket).await;
+        let MailboxClientFrame::Auth { device, signature, .. } = auth(&bob, &middle, signed_for, &login) else {
             panic!()
         };
         let dressed =
@@ -326,12 +351,66 @@ async fn a_man_in_the_middle_cannot_use_what_was_signed_for_him() {
         );
     }
 
-    // The same way with the right key in the signature works: what stopped him was what the victim signed.
+    // Not even with the right names in the signature: the connection that the victim signed for is his, not the relay's.
     let mut socket = mailbox_socket(&middle).await;
-    let nonce = challenge(&mut socket).await;
-    say(&mut socket, &auth(&bob, &relay.authority, Some(pin), &nonce)).await;
+    let login = challenge(&mut socket).await;
+    say(&mut socket, &auth(&bob, &relay.authority, Some(pin), &login)).await;
+    assert_eq!(refusal(&mut socket).await, ErrorCode::AuthenticationFailed);
+    // Nor does it help him to tell the victim that this relay binds nothing.
+    let mut socket = mailbox_socket(&middle).await;
+    let unbound = Login { exporter: None, ..challenge(&mut socket).await };
+    say(&mut socket, &auth(&bob, &relay.authority, Some(pin), &unbound)).await;
+    assert_eq!(refusal(&mut socket).await, ErrorCode::AuthenticationFailed);
+    // The same answer on a connection of one's own opens the mailbox.
+    let mut socket = mailbox_socket(&relay.authority).await;
+    let login = challenge(&mut socket).await;
+    say(&mut socket, &auth(&bob, &relay.authority, Some(pin), &login)).await;
     assert!(matches!(hear(&mut socket).await, MailboxServerFrame::Ready { .. }));
     task.abort();
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_ends_tls_a_login_is_not_bound() {
+    let relay = TestRelay::with(|config| {
+        config.tls = Tls::SelfSigned;
+        config.behind_proxy = true;
+    })
+    .await;
+    let mut socket = mailbox_socket(&relay.authority).await;
+    say(&mut socket, &MailboxClientFrame::Hello(vec![1])).await;
+    assert!(matches!(hear(&mut socket).await, MailboxServerFrame::Challenge { tls_bound: false, .. }));
+}
+
+/// A ClientHello of TLS 1.2 for an ECDSA certificate, with or without the extended master secret (RFC 7627).
+fn old_hello(extended_master_secret: bool) -> Vec<u8> {
+    let mut extensions = vec![
+        0, 10, 0, 4, 0, 2, 0, 23, // groups: P-256
+        0, 11, 0, 2, 1, 0, // points: uncompressed
+        0, 13, 0, 4, 0, 2, 4, 3, // signatures: ECDSA with P-256 and SHA-256
+    ];
+    if extended_master_secret {
+        extensions.extend([0, 23, 0, 0]);
+    }
+    let mut body = vec![3, 3];
+    body.extend(random::<32>());
+    body.extend([0, 0, 2, 0xc0, 0x2b, 1, 0, 0]); // no session; ECDHE-ECDSA-AES128-GCM-SHA256; no compression
+    body.push(u8::try_from(extensions.len()).unwrap());
+    body.extend(extensions);
+    let len = u8::try_from(body.len()).unwrap();
+    [&[22, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat()
+}
+
+#[tokio::test]
+async fn tls_1_2_without_extended_master_secret_is_refused() {
+    // Types of a TLS record.
+    const ALERT: u8 = 21;
+    const HANDSHAKE: u8 = 22;
+    let (relay, _) = relay_with_own_key().await;
+    for (extended, first) in [(true, HANDSHAKE), (false, ALERT)] {
+        let mut stream = TcpStream::connect(&relay.authority).await.unwrap();
+        stream.write_all(&old_hello(extended)).await.unwrap();
+        assert_eq!(soon(stream.read_u8()).await.unwrap(), first, "extended master secret: {extended}");
+    }
 }
 
 #[tokio::test]
@@ -392,8 +471,8 @@ async fn newer_files_are_shown_to_new_connections_and_old_ones_go_on() {
     let bob = Account::new("bob");
     register(&at, &registration(&bob, &at, None)).await.unwrap();
     let mut standing = mailbox_socket(&at).await;
-    let nonce = challenge(&mut standing).await;
-    say(&mut standing, &auth(&bob, &at, None, &nonce)).await;
+    let login = challenge(&mut standing).await;
+    say(&mut standing, &auth(&bob, &at, None, &login)).await;
     assert!(matches!(hear(&mut standing).await, MailboxServerFrame::Ready { .. }));
 
     // What cannot be used changes nothing: half a pair, then garbage.

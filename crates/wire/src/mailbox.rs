@@ -34,7 +34,7 @@ pub enum MailboxClientFrame {
         authority: String,
         /// The pinned certificate key hash, if the client has one.
         pin: Option<[u8; 32]>,
-        /// Ed25519 over label, authority, pin, nonce, device.
+        /// Ed25519 over label, authority, pin, binding to the connection, nonce, device.
         signature: [u8; 64],
     },
     /// Everything up to this `Seq` is committed here.
@@ -114,6 +114,8 @@ pub enum MailboxServerFrame {
         version: u32,
         /// Random, one use.
         nonce: [u8; 32],
+        /// The relay ends TLS itself and takes only an answer that covers the exporter of this very connection.
+        tls_bound: bool,
     },
     /// The session is claimed; pushes follow.
     Ready {
@@ -379,8 +381,8 @@ impl MailboxServerFrame {
     pub fn encode(&self) -> Bytes {
         use proto::{mailbox_server_frame::Frame, response::Result as R};
         let frame = match self {
-            Self::Challenge { version, nonce } => {
-                Frame::Challenge(proto::Challenge { version: *version, nonce: copy(nonce) })
+            Self::Challenge { version, nonce, tls_bound } => {
+                Frame::Challenge(proto::Challenge { version: *version, nonce: copy(nonce), tls_bound: *tls_bound })
             }
             Self::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days } => Frame::Ready(proto::Ready {
                 mailbox_epoch: copy(&epoch.0),
@@ -425,9 +427,11 @@ impl MailboxServerFrame {
         let frame = proto::MailboxServerFrame::decode(bounded("frame", bytes, MAX_MAILBOX_FRAME_BYTES)?)
             .map_err(|_| WireError::Protobuf)?;
         Ok(match frame.frame.ok_or(WireError::Missing("frame"))? {
-            Frame::Challenge(challenge) => {
-                Self::Challenge { version: challenge.version, nonce: exact("nonce", &challenge.nonce)? }
-            }
+            Frame::Challenge(challenge) => Self::Challenge {
+                version: challenge.version,
+                nonce: exact("nonce", &challenge.nonce)?,
+                tls_bound: challenge.tls_bound,
+            },
             Frame::Ready(ready) => Self::Ready {
                 epoch: MailboxEpoch::from_slice(&ready.mailbox_epoch)?,
                 acked: ready.acked,

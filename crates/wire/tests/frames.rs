@@ -131,7 +131,8 @@ fn mailbox_frames_round_trip() {
     };
     let refusal = Refusal { code: ErrorCode::RateLimited, retry_after_s: 4 };
     for frame in [
-        MailboxServerFrame::Challenge { version: 1, nonce: [3; 32] },
+        MailboxServerFrame::Challenge { version: 1, nonce: [3; 32], tls_bound: false },
+        MailboxServerFrame::Challenge { version: 1, nonce: [3; 32], tls_bound: true },
         MailboxServerFrame::Ready {
             epoch: MailboxEpoch([1; 16]),
             acked: 2,

@@ -186,7 +186,7 @@ fn frame(name: &str, g: &Value) -> Frame {
         "mailbox ping" => MailboxClient(MailboxClientFrame::Ping),
         "challenge" => {
             let (version, nonce) = (u32_of(&g["version"]), array(&g["nonce"]));
-            MailboxServer(MailboxServerFrame::Challenge { version, nonce })
+            MailboxServer(MailboxServerFrame::Challenge { version, nonce, tls_bound: g["tls_bound"] == true })
         }
         "ready" => MailboxServer(MailboxServerFrame::Ready {
             epoch: MailboxEpoch(array(&g["epoch"])),

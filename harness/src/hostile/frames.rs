@@ -156,6 +156,9 @@ pub struct Challenge {
     /// 32 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub nonce: Vec<u8>,
+    /// The proof covers the TLS connection.
+    #[prost(bool, tag = "3")]
+    pub tls_bound: bool,
 }
 
 /// What a relay allows.

@@ -131,14 +131,15 @@ impl Relay {
         let hello = Some(Hello { versions: vec![1] });
         send(&mut socket, &MailboxClientFrame { hello, ..MailboxClientFrame::default() }).await?;
         let challenge: MailboxServerFrame = next(&mut socket).await?;
-        let Challenge { nonce, .. } = challenge.challenge.context("no challenge")?;
+        let Challenge { nonce, tls_bound, .. } = challenge.challenge.context("no challenge")?;
+        ensure!(!tls_bound, "bound to TLS where there is none");
         let nonce: [u8; 32] = nonce.as_slice().try_into()?;
         let address = actor.address();
         let auth = Auth {
             device: Some(device_address(&address)),
             authority: self.authority.clone(),
             pin: Vec::new(),
-            signature: actor.identity.sign_relay_auth(&self.authority, None, &nonce, &address).to_vec(),
+            signature: actor.identity.sign_relay_auth(&self.authority, None, None, &nonce, &address).to_vec(),
         };
         send(&mut socket, &MailboxClientFrame { auth: Some(auth), ..MailboxClientFrame::default() }).await?;
         let ready: MailboxServerFrame = next(&mut socket).await?;

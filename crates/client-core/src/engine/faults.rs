@@ -37,6 +37,10 @@ impl NetError {
                 ErrorCode::WrongRelay => {
                     (ErrorKind::Refused, "the relay knows itself by another address: use the one its host gave you")
                 }
+                ErrorCode::AuthenticationFailed => (
+                    ErrorKind::Refused,
+                    "this device is not on the account's list there any more, or somebody stands between here and the relay: a program or network that looks into TLS, or worse; try another network, and ask the relay's host",
+                ),
                 ErrorCode::RegistrationClosed => {
                     (ErrorKind::Refused, "ask the relay's host for an invitation, or choose another relay")
                 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, Connection},
-    net::{MailboxEvent, MailboxHandle, MailboxSigner, NetError},
+    net::{Login, MailboxEvent, MailboxHandle, MailboxSigner, NetError},
 };
 
 /// Somebody who waits for a message has the next try made at once, but not sooner than this after the last: a script that
@@ -74,8 +74,8 @@ impl MailboxSigner for Signer {
         address(&self.address)
     }
 
-    fn sign(&self, authority: &str, pin: Option<&[u8; 32]>, nonce: &[u8; 32]) -> [u8; 64] {
-        self.identity.sign_relay_auth(authority, pin, nonce, &self.address)
+    fn sign(&self, login: &Login<'_>) -> [u8; 64] {
+        self.identity.sign_relay_auth(login.authority, login.pin, login.exporter, login.nonce, &self.address)
     }
 }
 

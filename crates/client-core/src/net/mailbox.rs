@@ -28,12 +28,25 @@ use super::{
 /// Requests waiting to be taken by the task.
 const REQUEST_QUEUE: usize = 32;
 
+/// What the answer to a relay's challenge is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// The relay as we know it, `host:port`.
+    pub authority: &'a str,
+    /// The key by which we know it.
+    pub pin: Option<&'a [u8; 32]>,
+    /// What this connection's TLS exports, where the relay says that it ends there.
+    pub exporter: Option<&'a [u8; 32]>,
+    /// Of this socket.
+    pub nonce: &'a [u8; 32],
+}
+
 /// Says who we are and signs a relay's challenge. The key stays behind it.
 pub trait MailboxSigner: Send + Sync + 'static {
     /// The device that logs in.
     fn device(&self) -> DeviceAddress;
-    /// Ed25519 over label, authority, pin, nonce and device (`docs/protocol.md`, relay authentication).
-    fn sign(&self, authority: &str, pin: Option<&[u8; 32]>, nonce: &[u8; 32]) -> [u8; 64];
+    /// Ed25519 over label, authority, pin, exporter, nonce and device (`docs/protocol.md`, capabilities and proofs).
+    fn sign(&self, login: &Login<'_>) -> [u8; 64];
 }
 
 /// What happens to the mailbox, in order.

@@ -12,7 +12,7 @@ use subrosa_wire::{
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
-    MailboxEvent, MailboxSigner, NetError, Network, RelayEndpoint,
+    Login, MailboxEvent, MailboxSigner, NetError, Network, RelayEndpoint,
     acks::Frames,
     calls::{Calls, until},
     mailbox::{Request, Task},
@@ -254,12 +254,18 @@ pub(super) async fn log_in(
         socket::open(&network, Circuit::Mailbox, &endpoint, "/v1/mailbox", MAX_MAILBOX_FRAME_BYTES, &timing).await?;
     let handshake = async {
         writer.send(MailboxClientFrame::Hello(VERSIONS.to_vec()).encode()).await?;
-        let nonce = match receive(&endpoint, &mut reader).await? {
-            MailboxServerFrame::Challenge { version, nonce } if VERSIONS.contains(&version) => nonce,
+        let (nonce, tls_bound) = match receive(&endpoint, &mut reader).await? {
+            MailboxServerFrame::Challenge { version, nonce, tls_bound } if VERSIONS.contains(&version) => {
+                (nonce, tls_bound)
+            }
             MailboxServerFrame::Challenge { .. } => return Err(NetError::NewerRelay),
             _ => return Err(NetError::protocol(&endpoint, "another frame than the challenge")),
         };
-        let signature = signer.sign(endpoint.authority(), endpoint.pin(), &nonce);
+        // What is signed without the exporter is of no use at a relay that ends TLS itself: who lies here gains nothing.
+        let exporter = if tls_bound { Some(reader.exporter()?) } else { None };
+        let login =
+            Login { authority: endpoint.authority(), pin: endpoint.pin(), exporter: exporter.as_ref(), nonce: &nonce };
+        let signature = signer.sign(&login);
         let auth = MailboxClientFrame::Auth {
             device: signer.device(),
             authority: endpoint.authority().to_owned(),

@@ -7,6 +7,7 @@ use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
+use subrosa_wire::labels::{RELAY_AUTH_EXPORTER, RELAY_AUTH_EXPORTER_BYTES};
 use tokio::{
     net::TcpStream,
     time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
@@ -41,6 +42,8 @@ pub(super) enum Incoming {
 pub(super) struct Reader {
     relay: RelayEndpoint,
     stream: SplitStream<Stream>,
+    /// What the TLS of this connection exports; `None` without TLS.
+    exporter: Option<[u8; RELAY_AUTH_EXPORTER_BYTES]>,
 }
 
 /// The writing half.
@@ -65,8 +68,12 @@ pub(super) async fn open(
     let stream = timeout(timing.connect, upgrade(network, circuit, relay, path, max_frame))
         .await
         .map_err(|_| NetError::timeout(relay, "the connection", timing.connect))??;
+    let exporter = exporter_of(&stream);
     let (sink, stream) = stream.split();
-    Ok((Reader { relay: relay.clone(), stream }, Writer { relay: relay.clone(), sink, timeout: timing.write }))
+    Ok((
+        Reader { relay: relay.clone(), stream, exporter },
+        Writer { relay: relay.clone(), sink, timeout: timing.write },
+    ))
 }
 
 async fn upgrade(
@@ -96,7 +103,25 @@ async fn upgrade(
     Ok(stream)
 }
 
+fn exporter_of(stream: &Stream) -> Option<[u8; RELAY_AUTH_EXPORTER_BYTES]> {
+    match stream.get_ref() {
+        MaybeTlsStream::Rustls(tls) => {
+            let (_, connection) = tls.get_ref();
+            connection.export_keying_material([0; RELAY_AUTH_EXPORTER_BYTES], RELAY_AUTH_EXPORTER, None).ok()
+        }
+        _ => None,
+    }
+}
+
 impl Reader {
+    /// What this connection's TLS exports for a login (`docs/protocol.md`, section 13).
+    ///
+    /// # Errors
+    /// [`NetError::Protocol`]: the connection has no TLS, so who asks for it is not at its other end.
+    pub(super) fn exporter(&self) -> Result<[u8; RELAY_AUTH_EXPORTER_BYTES], NetError> {
+        self.exporter.ok_or_else(|| NetError::protocol(&self.relay, "a login bound to TLS where there is none"))
+    }
+
     /// The next message. Cancel-safe.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub(super) fn config(network: &Network, relay: &RelayEndpoint) -> Result<Arc<Cli
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
+    // Without it two connections of TLS 1.2 can have the same exporter, which a login signs (RFC 7627).
+    config.require_ems = true;
     Ok(Arc::new(config))
 }
 

@@ -265,6 +265,7 @@ fn cases(name: &str) -> Vec<Value> {
                 "what": "auth", "identity_seed": hex_of::<32>(), "authority": format!("relay-{}.example:443", any_u32()),
                 "pin": if below(2) == 0 { hex_of::<32>() } else { Value::Null }, "account_id": hex_of::<32>(),
                 "nonce": hex_of::<32>(), "device": any_u32().max(1),
+                "exporter": if below(2) == 0 { hex_of::<32>() } else { Value::Null },
             })
         }),
         other => panic!("no construction {other}"),

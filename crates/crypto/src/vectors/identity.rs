@@ -271,7 +271,8 @@ pub(super) fn relay_proofs(case: &Value) -> Computed {
     let pin = given["pin"].is_string().then(|| array(&given["pin"]));
     let signature = if text(&given["what"]) == "auth" {
         let address = PartyAddress { account, device: number(&given["device"]) };
-        identity.sign_relay_auth(authority, pin.as_ref(), &array(&given["nonce"]), &address)
+        let exporter = given["exporter"].is_string().then(|| array(&given["exporter"]));
+        identity.sign_relay_auth(authority, pin.as_ref(), exporter.as_ref(), &array(&given["nonce"]), &address)
     } else {
         let list_hash = array(&given["device_list_hash"]);
         identity.sign_registration(authority, pin.as_ref(), text(&given["handle"]), &account, &list_hash)

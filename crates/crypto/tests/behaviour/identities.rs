@@ -114,15 +114,18 @@ fn relay_signatures_cover_every_field() {
     let nonce = [9; 32];
     let address = party.address();
 
-    let signature = party.identity.sign_relay_auth("127.0.0.1:8443", None, &nonce, &address);
-    let mut message = b"Subrosa relay auth v1".to_vec();
-    message.extend_from_slice(&[0, 14]);
-    message.extend_from_slice(b"127.0.0.1:8443");
-    message.push(0);
-    message.extend_from_slice(&nonce);
-    message.extend_from_slice(&address.account);
-    message.extend_from_slice(&[0, 0, 0, 1]);
-    key.verify_strict(&message, &Signature::from_bytes(&signature)).unwrap();
+    for (exporter, bytes) in [(None, vec![0]), (Some(&[7; 32]), [&[1][..], &[7; 32]].concat())] {
+        let signature = party.identity.sign_relay_auth("127.0.0.1:8443", None, exporter, &nonce, &address);
+        let mut message = b"Subrosa relay auth v1".to_vec();
+        message.extend_from_slice(&[0, 14]);
+        message.extend_from_slice(b"127.0.0.1:8443");
+        message.push(0);
+        message.extend_from_slice(&bytes);
+        message.extend_from_slice(&nonce);
+        message.extend_from_slice(&address.account);
+        message.extend_from_slice(&[0, 0, 0, 1]);
+        key.verify_strict(&message, &Signature::from_bytes(&signature)).unwrap();
+    }
 
     let signature =
         party.identity.sign_registration("relay.example:443", Some(&[3; 32]), "alice", &address.account, &[4; 32]);

@@ -23,6 +23,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use sha2::{Digest, Sha256};
+use subrosa_wire::labels::{RELAY_AUTH_EXPORTER, RELAY_AUTH_EXPORTER_BYTES};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
@@ -113,18 +114,26 @@ impl Front {
         Ok(Some(Self { acceptor, shown: Some(shown), source, reload: Arc::default(), is_pinned }))
     }
 
-    /// The handshake. The caller sets the deadline.
+    /// The handshake, and what the connection exports for a login. The caller sets the deadline.
     ///
     /// # Errors
     /// No TLS, or none that both sides know.
-    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
+    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> io::Result<(TlsStream<S>, [u8; RELAY_AUTH_EXPORTER_BYTES])> {
         let mut stream = self.acceptor.accept(stream).await?;
         if stream.get_ref().1.alpn_protocol() == Some(ACME_CHECK) {
             // The handshake was the answer.
             stream.shutdown().await?;
             return Err(io::Error::other("a check of the certificate authority, answered"));
         }
-        Ok(stream)
+        let exporter = stream
+            .get_ref()
+            .1
+            .export_keying_material([0; RELAY_AUTH_EXPORTER_BYTES], RELAY_AUTH_EXPORTER, None)
+            .map_err(io::Error::other)?;
+        Ok((stream, exporter))
     }
 
     /// SHA-256 of the key that is shown now; that of an ACME authority's certificate is nobody's pin.
@@ -163,6 +172,8 @@ fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, 
     // Clients do not resume: a ticket would join the anonymous socket to the authenticated one.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    // Without it two connections of TLS 1.2 can have the same secrets, and with them the same exporter (RFC 7627).
+    config.require_ems = true;
     Ok(config)
 }
 

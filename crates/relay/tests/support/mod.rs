@@ -229,7 +229,8 @@ impl Account {
         let address = self.device(device);
         let mut message = labels::RELAY_AUTH.to_vec();
         push_text(&mut message, authority);
-        message.push(0);
+        // No pin, and no TLS to be bound to.
+        message.extend_from_slice(&[0, 0]);
         message.extend_from_slice(nonce);
         message.extend_from_slice(&address.to_bytes());
         let signature = key.sign(&message).to_bytes();
@@ -302,7 +303,7 @@ impl Mailbox {
     pub async fn try_open(at: &At, account: &Account, device: u32) -> Result<Self, Refusal> {
         let mut socket = connect(at, "/v1/mailbox").await;
         send(&mut socket, &MailboxClientFrame::Hello(vec![1])).await;
-        let MailboxServerFrame::Challenge { nonce, .. } = frame(&mut socket).await.unwrap() else {
+        let MailboxServerFrame::Challenge { nonce, tls_bound: false, .. } = frame(&mut socket).await.unwrap() else {
             panic!("no challenge")
         };
         send(&mut socket, &account.auth(device, &at.authority, &nonce)).await;

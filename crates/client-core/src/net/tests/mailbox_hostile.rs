@@ -159,7 +159,7 @@ async fn a_relay_that_answers_pings_is_not_silent() {
 
 #[tokio::test]
 async fn no_common_version() {
-    let chosen = MailboxServerFrame::Challenge { version: 9, nonce: [0; 32] };
+    let chosen = MailboxServerFrame::Challenge { version: 9, nonce: [0; 32], tls_bound: false };
     let refused = MailboxServerFrame::Error(Refusal::never(ErrorCode::UnsupportedVersion));
     for frame in [chosen, refused] {
         let relay = instead_of_the_challenge(frame.encode()).await;

@@ -33,7 +33,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
 
 use super::{
-    MailboxEvent, MailboxHandle, MailboxSigner, Network, RelayEndpoint, mailbox::connect_with, timing::Timing,
+    Login, MailboxEvent, MailboxHandle, MailboxSigner, Network, RelayEndpoint, mailbox::connect_with, timing::Timing,
 };
 
 /// Nothing here takes this long unless it hangs.
@@ -138,7 +138,7 @@ async fn hold(mut socket: ServerSocket) {
 }
 
 fn challenge() -> MailboxServerFrame {
-    MailboxServerFrame::Challenge { version: VERSIONS[0], nonce: [3; 32] }
+    MailboxServerFrame::Challenge { version: VERSIONS[0], nonce: [3; 32], tls_bound: false }
 }
 
 fn ready(acked: Seq) -> MailboxServerFrame {
@@ -202,7 +202,7 @@ impl MailboxSigner for NoSigner {
         somebody()
     }
 
-    fn sign(&self, _: &str, _: Option<&[u8; 32]>, _: &[u8; 32]) -> [u8; 64] {
+    fn sign(&self, _: &Login<'_>) -> [u8; 64] {
         [0; 64]
     }
 }
@@ -219,8 +219,18 @@ impl Engine {
     }
 
     fn with(endpoint: &RelayEndpoint, signer: Arc<dyn MailboxSigner>, timing: Timing, capacity: usize) -> Self {
+        Self::within(Network::direct(), endpoint, signer, timing, capacity)
+    }
+
+    fn within(
+        network: Network,
+        endpoint: &RelayEndpoint,
+        signer: Arc<dyn MailboxSigner>,
+        timing: Timing,
+        capacity: usize,
+    ) -> Self {
         let (sender, events) = mpsc::channel(capacity);
-        Self { handle: connect_with(Network::direct(), endpoint.clone(), signer, sender, timing), events }
+        Self { handle: connect_with(network, endpoint.clone(), signer, sender, timing), events }
     }
 
     async fn next(&mut self) -> MailboxEvent {

@@ -13,7 +13,7 @@ use subrosa_wire::{
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::net::{Http, NetError, Submitter};
+use crate::net::{Http, Login, NetError, Submitter};
 
 /// A relay in this process, at the same address after a restart.
 struct RealRelay {
@@ -45,7 +45,7 @@ impl RealRelay {
     }
 }
 
-struct Person {
+pub(super) struct Person {
     account: [u8; 32],
     identity: IdentityKeyPair,
 }
@@ -55,14 +55,14 @@ impl MailboxSigner for Person {
         DeviceAddress { account: AccountId(self.account), device: 1 }
     }
 
-    fn sign(&self, authority: &str, pin: Option<&[u8; 32]>, nonce: &[u8; 32]) -> [u8; 64] {
+    fn sign(&self, login: &Login<'_>) -> [u8; 64] {
         let address = PartyAddress { account: self.account, device: 1 };
-        self.identity.sign_relay_auth(authority, pin, nonce, &address)
+        self.identity.sign_relay_auth(login.authority, login.pin, login.exporter, login.nonce, &address)
     }
 }
 
 /// Registers somebody new.
-async fn register(http: &Http, relay: &RelayEndpoint, name: &str) -> Arc<Person> {
+pub(super) async fn register(http: &Http, relay: &RelayEndpoint, name: &str) -> Arc<Person> {
     let key = AccountKeyPair::generate().unwrap();
     let record = AccountRecord::new(key.public(), [5; 32]);
     let account = record.id();
