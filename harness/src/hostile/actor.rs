@@ -306,6 +306,12 @@ impl Actor {
         Ok(())
     }
 
+    /// Whether there is a session with the device.
+    #[must_use]
+    pub fn has_session(&self, device: &PartyAddress) -> bool {
+        self.sessions.get(device).is_some_and(|all| !all.is_empty())
+    }
+
     /// Whether there is a session with the device that the peer has answered.
     #[must_use]
     pub fn is_answered(&self, device: &PartyAddress) -> bool {

@@ -4,7 +4,7 @@
 //! Without a relay behind it, it is a host that somebody named: it serves the accounts that it knows and counts who calls.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -34,11 +34,11 @@ use tokio_tungstenite::{connect_async, tungstenite::Message as Upstream};
 use super::{
     actor::{Actor, Envelope},
     frames::{
-        BY_KEY, Capability, DeviceAddress, EPHEMERAL, Empty, ItemResult, MailboxClientFrame, MailboxServerFrame, Push,
-        Ready, Refusal, Reply, Request, Response, Results, Submit, SubmitClientFrame, SubmitServerFrame, Welcome,
+        Ack, BY_KEY, Capability, DeviceAddress, EPHEMERAL, Empty, ItemResult, MailboxClientFrame, MailboxServerFrame,
+        Push, Ready, Refusal, Reply, Request, Response, Results, Submit, SubmitClientFrame, SubmitServerFrame, Welcome,
     },
     now_ms,
-    questions::{AccountId, AskPrekeys, CONTENT_TYPE, Devices, Prekeys},
+    questions::{AccountId, AskPrekeys, CONTENT_TYPE, Devices, Prekeys, Resolve},
     sockets::{PATIENCE, http},
 };
 
@@ -104,6 +104,7 @@ pub struct Rules {
 /// An account that only the middle knows.
 #[derive(Clone)]
 struct Served {
+    handle: String,
     devices: Devices,
     prekeys: HashMap<u32, Prekeys>,
 }
@@ -116,6 +117,37 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     count: watch::Sender<usize>,
     mailboxes: Mutex<HashMap<Vec<u8>, mpsc::UnboundedSender<MailboxServerFrame>>>,
+    numbers: Mutex<HashMap<Vec<u8>, Numbers>>,
+}
+
+/// The numbers of a mailbox as its engine knows them: what the middle adds has numbers of its own between the relay's.
+#[derive(Default)]
+struct Numbers {
+    last: u64,
+    acked: u64,
+    /// Our number, and the relay's.
+    relayed: VecDeque<(u64, u64)>,
+}
+
+impl Numbers {
+    /// The number of the next push.
+    fn push(&mut self, relays: u64) -> u64 {
+        self.last += 1;
+        if relays > 0 {
+            self.relayed.push_back((self.last, relays));
+        }
+        self.last
+    }
+
+    /// What the relay is told, if anything.
+    fn ack(&mut self, upto: u64) -> Option<u64> {
+        self.acked = self.acked.max(upto);
+        let mut relays = None;
+        while self.relayed.front().is_some_and(|(ours, _)| *ours <= upto) {
+            relays = self.relayed.pop_front().map(|(_, number)| number);
+        }
+        relays
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -159,6 +191,7 @@ impl Middle {
             seen: Mutex::default(),
             count: watch::Sender::new(0),
             mailboxes: Mutex::default(),
+            numbers: Mutex::default(),
         });
         let routes = Router::new()
             .route("/v1/mailbox", any(mailbox))
@@ -183,9 +216,11 @@ impl Middle {
     /// account may be told one after the other; the last list counts.
     pub fn knows(&self, actor: &Actor) {
         let mut served = lock(&self.state.served);
-        let entry = served
-            .entry(actor.record.id().to_vec())
-            .or_insert_with(|| Served { devices: actor.devices(), prekeys: HashMap::new() });
+        let entry = served.entry(actor.record.id().to_vec()).or_insert_with(|| Served {
+            handle: actor.handle.clone(),
+            devices: actor.devices(),
+            prekeys: HashMap::new(),
+        });
         entry.devices = actor.devices();
         entry.prekeys.insert(actor.address().device, actor.standing_prekeys());
     }
@@ -207,6 +242,11 @@ impl Middle {
         lock(&self.state.seen).get(mark..).unwrap_or_default().to_vec()
     }
 
+    /// What fits of what was seen since a mark.
+    pub fn fitting<T>(&self, mark: usize, fits: impl FnMut(&Seen) -> Option<T>) -> Vec<T> {
+        lock(&self.state.seen).get(mark..).unwrap_or_default().iter().filter_map(fits).collect()
+    }
+
     /// Waits until something that fits was seen since a mark.
     ///
     /// # Errors
@@ -217,10 +257,13 @@ impl Middle {
             let mut from = mark;
             loop {
                 count.mark_unchanged();
-                let new = self.since(from);
-                from += new.len();
-                if let Some(found) = new.iter().find_map(&mut fits) {
-                    return Ok(found);
+                {
+                    let seen = lock(&self.state.seen);
+                    let new = seen.get(from..).unwrap_or_default();
+                    from += new.len();
+                    if let Some(found) = new.iter().find_map(&mut fits) {
+                        return Ok(found);
+                    }
                 }
                 count.changed().await.context("the middle is gone")?;
             }
@@ -243,14 +286,14 @@ impl Middle {
     /// All envelopes for an account since a mark.
     #[must_use]
     pub fn envelopes_for(&self, mark: usize, account: &[u8; 32]) -> Vec<Envelope> {
-        let of = |seen: Seen| match seen {
-            Seen::Submitted { envelope, .. } if envelope.to.account == *account => Some(envelope),
+        let of = |seen: &Seen| match seen {
+            Seen::Submitted { envelope, .. } if envelope.to.account == *account => Some(envelope.clone()),
             _ => None,
         };
-        self.since(mark).into_iter().filter_map(of).collect()
+        self.fitting(mark, of)
     }
 
-    /// Hands an envelope to an engine that is connected, past the real relay.
+    /// Hands an envelope to an engine that is connected, past the real relay. A durable one gets its number here.
     ///
     /// # Errors
     /// The engine is not connected.
@@ -307,6 +350,11 @@ impl State {
     fn own_answer(&self, path: &str, question: &[u8]) -> Option<Vec<u8>> {
         let served = lock(&self.served);
         match path {
+            "resolve" => {
+                let handle = Resolve::decode(question).ok()?.handle;
+                let (account, _) = served.iter().find(|(_, one)| one.handle == handle)?;
+                Some(AccountId { account: account.clone() }.encode_to_vec())
+            }
             "devices" => {
                 let account = AccountId::decode(question).ok()?.account;
                 Some(served.get(&account)?.devices.encode_to_vec())
@@ -373,16 +421,24 @@ async fn carry_mailbox(state: &State, socket: WebSocket) -> Result<()> {
     let (mut to_relay, mut from_relay) = relay.split();
     let (mut to_engine, mut from_engine) = socket.split();
     let (inject, mut injected) = mpsc::unbounded_channel::<MailboxServerFrame>();
+    let mut account = Vec::new();
     loop {
         let frame = tokio::select! {
             frame = from_engine.next() => {
                 let Ws::Binary(bytes) = frame.context("the engine is gone")?? else { continue };
                 let frame = MailboxClientFrame::decode(bytes.clone())?;
                 if let Some(device) = frame.auth.as_ref().and_then(|auth| auth.device.as_ref()) {
+                    account.clone_from(&device.account);
                     lock(&state.mailboxes).insert(device.account.clone(), inject.clone());
                 }
-                if let Some(ack) = &frame.ack {
-                    state.note(Seen::Acked(ack.upto));
+                if let Some(Ack { upto }) = frame.ack {
+                    state.note(Seen::Acked(upto));
+                    let relays = lock(&state.numbers).entry(account.clone()).or_default().ack(upto);
+                    if let Some(upto) = relays {
+                        let ack = MailboxClientFrame { ack: Some(Ack { upto }), ..MailboxClientFrame::default() };
+                        to_relay.send(Upstream::Binary(ack.encode_to_vec().into())).await?;
+                    }
+                    continue;
                 }
                 let Some(request) = frame.request else {
                     to_relay.send(Upstream::Binary(bytes)).await?;
@@ -409,12 +465,25 @@ async fn carry_mailbox(state: &State, socket: WebSocket) -> Result<()> {
             },
             frame = injected.recv() => frame.context("nobody injects")?,
         };
-        for frame in bend(state, frame) {
+        for mut frame in bend(state, frame) {
+            number(state, &account, &mut frame);
             to_engine.send(Ws::Binary(frame.encode_to_vec().into())).await?;
             if let Some(push) = frame.push {
                 state.note(Seen::Pushed { head: push.head, seq: push.seq });
             }
         }
+    }
+}
+
+/// Puts the engine's numbers in the place of the relay's.
+fn number(state: &State, account: &[u8], frame: &mut MailboxServerFrame) {
+    let mut numbers = lock(&state.numbers);
+    if let Some(ready) = &mut frame.ready {
+        let first = Numbers { last: ready.acked, acked: ready.acked, ..Numbers::default() };
+        ready.acked = numbers.entry(account.to_vec()).or_insert(first).acked;
+    }
+    if let Some(push) = frame.push.as_mut().filter(|push| push.class != EPHEMERAL) {
+        push.seq = numbers.entry(account.to_vec()).or_default().push(push.seq);
     }
 }
 

@@ -110,11 +110,10 @@ impl Stage {
 
     /// What the relay was asked about an account since a mark.
     pub fn asked_about(&self, mark: usize, account: &[u8; 32]) -> Vec<String> {
-        let about = |seen: Seen| match seen {
-            Seen::Question { path, account: Some(asked), .. } if asked == account => Some(path),
+        self.middle.fitting(mark, |seen| match seen {
+            Seen::Question { path, account: Some(asked), .. } if asked == account => Some(path.clone()),
             _ => None,
-        };
-        self.middle.since(mark).into_iter().filter_map(about).collect()
+        })
     }
 }
 
