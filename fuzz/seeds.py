@@ -96,14 +96,16 @@ def frames():
 
 def relay_link(authority, flags, rest):
     """A relay link, after docs/protocol.md."""
-    payload = bytes([1, flags]) + rest
+    payload = bytes([2, 2, flags]) + rest
     payload += hashlib.sha256(authority.encode() + payload).digest()[:4]
-    return b"subrosa-relay://" + authority.encode() + b"/#" + base64.urlsafe_b64encode(payload).rstrip(b"=")
+    scheme = b"http://" if flags & 1 else b"https://"
+    return scheme + authority.encode() + b"/i#" + base64.urlsafe_b64encode(payload).rstrip(b"=")
 
 
 LINKS = [
     b"subrosa://127.0.0.1:8443/#",
-    b"subrosa://relay.example:443/#AQAA",
+    b"subrosa://relay.example:443/i#AgEA",
+    b"<https://relay.example/i>",
     b"alice.smith-2",
     b"ab" * 32,
     b":".join([b"AB"] * 32),
@@ -116,9 +118,9 @@ LINKS = [
 
 
 def links():
-    for value in json.dumps(json.loads((ROOT.parent / "test-vectors/v1/contact-link.json").read_text())).split('"'):
-        if value.startswith("subrosa://"):
-            yield value.encode()
+    for name in ("contact-link", "relay-link"):
+        for case in json.loads((ROOT.parent / f"test-vectors/v1/{name}.json").read_text())["cases"]:
+            yield case["outputs"]["link"].encode()
 
 
 def contents():
@@ -290,14 +292,14 @@ def main():
                 seed("crypto_decoders", b"\x08" + raw)
             if len(raw) > 1615:
                 seed("crypto_decoders", b"\x06" + raw)
-            if raw[:1] == b"\x01" and (len(raw) - 110) % 104 == 0:
+            if raw[:1] == b"\x01" and (len(raw) - 114) % 104 == 0:
                 seed("crypto_decoders", b"\x02" + raw)
             if raw[:1] == b"\x01" and 400 < len(raw) < 4096:
                 seed("session_state", len(raw).to_bytes(2, "big") + raw)
             if path.stem in ("seal", "double-ratchet") and 41 + 32 <= len(raw) < 2400:
                 seed("seal_open", b"\x01\x00\x00\x40" + raw)
             if len(raw) in (512, 1024, 2304):
-                seed("seal_open", b"\x00" + bytes([(512, 1024, 2304).index(len(raw))]) + b"\x00\x00" + bytes(48) + raw)
+                seed("seal_open", b"\x00" + bytes([(512, 1024, 2304).index(len(raw))]) + b"\x00\x00" + bytes(64) + raw)
 
 
 main()

@@ -84,7 +84,7 @@ fn somebody_who_has_nothing_ends_with_a_link_for_a_friend() -> Result<()> {
         row.split_whitespace().nth(1).unwrap().trim_end_matches(',').parse().unwrap()
     };
     terminal.send(&format!("{}\r", words[asked - 1]))?;
-    terminal.wait_for("subrosa://")?;
+    terminal.wait_for("/i#")?;
     terminal.wait_for("Were you sent a link yourself?")?;
     assert!(!terminal.shows(&words[0]));
     leave(terminal)?;

@@ -16,28 +16,70 @@ def capabilities(s):
 def contact_link(s):
     def link(authority, plaintext=False, pin=False, token=False, handle="alice"):
         given = {"authority": authority, "plaintext": plaintext, "account_id": s.hex(32), "list_version": 1 + s.number(9)}
-        return {**given, "token": s.hex(16), "handle": handle, "pin": s.hex(32) if pin else None,
+        return {**given, "secret": s.hex(16), "handle": handle, "pin": s.hex(32) if pin else None,
                 "registration_token": s.hex(16) if token else None}  # fmt: skip
 
     for name, given in (
-        ("plain, loopback", link("127.0.0.1:8443", True)), ("localhost", link("localhost:80", True)), ("IPv6 loopback", link("[::1]:9000", True)),
-        ("https", link("relay.example.org:443")), ("pin", link("relay.example.org:8443", pin=True)), ("registration token", link("relay.example.org:443", token=True)),
+        ("plain, loopback", link("127.0.0.1:8443", True)), ("localhost, usual port", link("localhost:80", True)), ("IPv6 loopback", link("[::1]:9000", True)),
+        ("onion service", link("abcdefghijklmnop.onion:80", True)), ("https, usual port", link("relay.example.org:443")),
+        ("IPv6, usual port", link("[2001:db8::7]:443")), ("pin", link("relay.example.org:8443", pin=True)),
+        ("registration token", link("relay.example.org:443", token=True)),
         ("all of it", link("relay.example.org:443", pin=True, token=True, handle="a.long-handle_of-32-letters.here")),
     ):  # fmt: skip
         yield name, given
-    same = {"payload": [], "checksum_again": False, "scheme": "subrosa://", "authority": "relay.example.org:443", "behind": ""}
+    for name, how in (
+        ("as subrosa://", {"scheme": "subrosa://"}), ("port written", {"authority": "relay.example.org:443"}),
+        ("as subrosa://, port written", {"scheme": "subrosa://", "authority": "relay.example.org:443"}), ("scheme in capitals", {"scheme": "HTTPS://"}),
+        ("in angle brackets", {"before": "<", "behind": ">"}), ("in quotes, with line ends", {"before": "\n\u201c", "behind": "\u201d\r\n"}),
+    ):  # fmt: skip
+        yield f"taken: {name}", {**link("relay.example.org:443"), "change": how}
+    # Offsets: version 0, kind 1, flags 2, account 3, list version 35, secret 39, handle length 55, handle 56.
     for name, authority, how in (
-        ("another scheme", None, {"scheme": "https://"}), ("another relay", None, {"authority": "relay.example.com:443"}),
-        ("cut", None, {"payload": [{"cut": 3}]}), ("token altered", None, {"payload": [flip(40)]}), ("a character more", None, {"behind": "A"}),
-        ("not base64url", None, {"behind": "+"}), ("version 2", None, {"payload": [put(0, "02")], "checksum_again": True}),
-        ("unknown flag", None, {"payload": [put(1, "08")], "checksum_again": True}), ("pin promised, not there", None, {"payload": [put(1, "02")], "checksum_again": True}),
-        ("handle longer than the payload", None, {"payload": [put(54, "ff")], "checksum_again": True}), ("handle in capitals", None, {"payload": [put(55, "41")], "checksum_again": True}),
-        ("http to another machine", None, {"payload": [put(1, "01")], "checksum_again": True}),
-        ("port not written", "relay.example.org", {}), ("capitals in the authority", "Relay.example.org:443", {}), ("a path", "relay.example.org:443/x", {}),
-        ("a user", "me@relay.example.org:443", {}),
+        ("another address", None, {"path": "/x#"}), ("another scheme", None, {"scheme": "ftp://"}), ("another relay", None, {"authority": "relay.example.com"}),
+        ("another port", None, {"authority": "relay.example.org:80"}), ("cut at #", None, {"path": "/i", "cut": True}), ("nothing behind #", None, {"cut": True}),
+        ("cut", None, {"payload": [{"cut": 3}]}), ("secret altered", None, {"payload": [flip(41)]}), ("a character more", None, {"behind": "A"}),
+        ("not base64url", None, {"behind": "+"}), ("version 1", None, {"payload": [put(0, "01")], "checksum_again": True}),
+        ("version 3", None, {"payload": [put(0, "03")], "checksum_again": True}), ("kind 3", None, {"payload": [put(1, "03")], "checksum_again": True}),
+        ("as a relay link", None, {"read_as": 2}), ("address of version 1", None, {"scheme": "subrosa://", "path": "/#"}),
+        ("unknown flag", None, {"payload": [put(2, "08")], "checksum_again": True}), ("pin promised, not there", None, {"payload": [put(2, "02")], "checksum_again": True}),
+        ("handle longer than the payload", None, {"payload": [put(55, "ff")], "checksum_again": True}), ("handle in capitals", None, {"payload": [put(56, "41")], "checksum_again": True}),
+        ("http to another machine", None, {"scheme": "http://", "authority": "relay.example.org:443", "payload": [put(2, "01")], "checksum_again": True}),
+        ("http, but made with https", None, {"scheme": "http://", "authority": "relay.example.org:443"}),
+        ("https, but made with http", None, {"payload": [put(2, "01")], "authority": "relay.example.org:443", "checksum_again": True}),
+        ("capitals in the authority", "Relay.example.org:443", {}), ("a user", "me@relay.example.org:443", {}),
     ):  # fmt: skip
         given = link(authority or "relay.example.org:443")
-        yield f"refused: {name}", {**given, "change": {**same, **({"authority": authority} if authority else {}), **how}}
+        yield f"refused: {name}", {**given, "change": how}
+
+
+def relay_link(s):
+    def link(authority, plaintext=False, pin=False, token=False):
+        given = {"authority": authority, "plaintext": plaintext, "pin": s.hex(32) if pin else None}
+        return {**given, "registration_token": s.hex(16) if token else None}
+
+    for name, given in (
+        ("plain, loopback", link("127.0.0.1:8443", True)), ("https, usual port", link("relay.example.org:443")), ("pin", link("192.0.2.7:8440", pin=True)),
+        ("all of it", link("[2001:db8::7]:8440", pin=True, token=True)), ("onion service, token", link("abcdefghijklmnop.onion:80", True, token=True)),
+    ):  # fmt: skip
+        yield name, given
+    yield "taken: as subrosa://", {**link("relay.example.org:443", pin=True), "change": {"scheme": "subrosa://"}}
+    for name, how in (
+        ("as a contact link", {"read_as": 1}), ("address of version 1", {"scheme": "subrosa-relay://", "path": "/#"}), ("cut at #", {"path": "/i", "cut": True}),
+        ("pin altered", {"payload": [flip(20)]}), ("a byte more", {"payload": [{"append": "00"}], "checksum_again": True}),
+        ("http to another machine", {"scheme": "http://", "authority": "relay.example.org:443", "payload": [put(2, "03")], "checksum_again": True}),
+    ):  # fmt: skip
+        yield f"refused: {name}", {**link("relay.example.org:443", pin=True), "change": how}
+
+
+def link_secret(s):
+    def case(change=(), **more):
+        given = {"secret": s.hex(16), "inviter": s.hex(32), "joiner": s.hex(32)}
+        return {**given, "shown_by": given["joiner"], "change": list(change), **more}
+
+    for at in range(3):
+        yield f"link {at + 1}", case()
+    yield "refused: proof of another joiner", case(shown_by=s.hex(32))
+    yield "refused: proof altered", case([flip(31)])
 
 
 def relay_proofs(s):

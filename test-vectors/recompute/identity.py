@@ -7,7 +7,7 @@ from kyber_py.ml_kem import ML_KEM_1024
 from mnemonic import Mnemonic
 
 from .primitives import (
-    P, Reader, Refused, attempt, change, dh, ed_check, ed_field, ed_public, image_public, len16, sha256, sign,
+    P, Reader, Refused, attempt, change, dh, ed_check, ed_field, ed_public, hkdf, hmac, image_public, len16, sha256, sign,
     u8, u32, u64, unhex, verify, x_check, x_field, x_public, x_secret,
 )
 
@@ -342,3 +342,23 @@ def relay_proofs(given):
         signed += unhex(given["account_id"]) + unhex(given["device_list_hash"])
     middle = {"identity_key": ed_public(seed).hex(), "signed": signed.hex()}
     return middle, {"signature": sign(seed, signed).hex()}
+
+
+# Section 14: what a contact link's secret makes
+
+
+def link_secret(given):
+    secret, inviter = unhex(given["secret"]), unhex(given["inviter"])
+    token = hkdf(bytes(32), secret, b"Subrosa link token v1" + inviter, 16)
+    proof_key = hkdf(bytes(32), secret, b"Subrosa link proof v1" + inviter, 32)
+    proof = hmac(proof_key, unhex(given["joiner"]) + inviter)
+
+    # The inviter computes it for the account that shows it.
+    expected, shown = hmac(proof_key, unhex(given["shown_by"]) + inviter), change(proof, given["change"])
+
+    def check():
+        if shown != expected:
+            raise Refused("wrong proof")
+
+    middle = {"proof_key": proof_key.hex(), "expected": expected.hex()}
+    return middle, attempt(check, {"token": token.hex(), "proof": proof.hex(), "shown": shown.hex()})

@@ -24,6 +24,8 @@ CONSTRUCTIONS = {
     "envelope-id": ("Envelope id", "9", seal.envelope_ids, AGAIN, "hashlib"),
     "contact-link": ("Contact link", "13", wire.contact_link, AGAIN, "hashlib"),
     "capabilities": ("Capabilities", "14", wire.capabilities, AGAIN, "hashlib"),
+    "relay-link": ("Relay link", "13", wire.relay_link, AGAIN, "hashlib"),
+    "link-secret": ("Token and proof of a contact link", "14", identity.link_secret, AGAIN, "cryptography"),
     "relay-proofs": ("Relay authentication, registration", "2, 14", identity.relay_proofs, AGAIN, "cryptography"),
 }
 

@@ -1,4 +1,4 @@
-"""Sections 8 to 10, 13 and 14: frames, contact links, capabilities."""
+"""Sections 8 to 10, 13 and 14: frames, links, capabilities."""
 
 import base64
 import re
@@ -23,27 +23,53 @@ def checksum(authority, payload):
     return sha256(authority.encode(), payload)[:4]
 
 
-LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\]):\d+")
+LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\]|[a-z0-9.-]+\.onion):\d+")
 HANDLE = re.compile(r"[a-z0-9][a-z0-9._-]{1,30}[a-z0-9]")
+AROUND = "<>\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb \t\r\n"
+CONTACT, RELAY = 1, 2
 
 
-def read_link(text):
-    if not text.startswith("subrosa://"):
+def read_link(text, wanted):
+    """Both kinds of link, up to the fields of the kind."""
+    scheme, mark, rest = text.strip(AROUND).partition("://")
+    scheme = scheme.lower()
+    if scheme == "subrosa-relay":
+        raise Refused("old")
+    if not mark or scheme not in ("https", "http", "subrosa"):
         raise Refused("scheme")
-    authority, mark, encoded = text[len("subrosa://") :].partition("/#")
-    if not mark or not re.fullmatch(r"[A-Za-z0-9_-]*", encoded) or len(encoded) % 4 == 1:
+    authority, mark, rest = rest.partition("/")
+    if scheme == "subrosa" and rest.startswith("#"):
+        raise Refused("old")
+    path, _, encoded = rest.partition("#")
+    if not mark or path != "i":
+        raise Refused("scheme")
+    if not encoded:
+        raise Refused("cut")
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", encoded) or len(encoded) % 4 == 1:
         raise Refused("damaged")
     payload = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-    if base64url(payload) != encoded or len(payload) < 2:
+    if base64url(payload) != encoded or len(payload) < 3:
         raise Refused("damaged")
-    flags = payload[1]
-    if payload[0] != 1 or flags & ~7:
+    version, kind, flags = payload[:3]
+    if version == 1:
+        raise Refused("old")
+    if version != 2 or kind not in (CONTACT, RELAY) or flags & ~7:
         raise Refused("version")
-    if len(payload) < 6 or checksum(authority, payload[:-4]) != payload[-4:]:
+    if kind != wanted:
+        raise Refused("is contact" if kind == CONTACT else "is relay")
+    if not re.search(r":\d+$", authority):
+        authority += ":80" if flags & 1 else ":443"
+    if len(payload) < 7 or checksum(authority, payload[:-4]) != payload[-4:]:
         raise Refused("damaged")
-    length = payload[54] if len(payload) > 54 else 0
-    expected = 55 + length + (32 if flags & 2 else 0) + (16 if flags & 4 else 0) + 4
-    if len(payload) != expected or not HANDLE.fullmatch(payload[55 : 55 + length].decode("ascii", "replace")):
+    if scheme != "subrosa" and (scheme == "http") != bool(flags & 1):
+        raise Refused("relay")
+    fields = payload[3:-4]
+    if kind == CONTACT:
+        length = fields[52] if len(fields) > 52 else 255
+        if not HANDLE.fullmatch(fields[53 : 53 + length].decode("ascii", "replace")) or len(fields) < 53 + length:
+            raise Refused("damaged")
+        fields = fields[53 + length :]
+    if len(fields) != (32 if flags & 2 else 0) + (16 if flags & 4 else 0):
         raise Refused("damaged")
     if not re.fullmatch(r"[a-z0-9.-]+:\d+|\[[0-9a-f:]+\]:\d+", authority):
         raise Refused("relay")
@@ -51,23 +77,36 @@ def read_link(text):
         raise Refused("plaintext")
 
 
-def contact_link(given):
+def link(given, kind, fields):
     flags = (1 if given["plaintext"] else 0) | (2 if given["pin"] else 0) | (4 if given["registration_token"] else 0)
-    handle = given["handle"].encode()
-    payload = b"\x01" + u8(flags) + unhex(given["account_id"]) + u32(given["list_version"]) + unhex(given["token"])
-    payload += u8(len(handle)) + handle + unhex(given["pin"] or "") + unhex(given["registration_token"] or "")
+    payload = bytes([2, kind, flags]) + fields + unhex(given["pin"] or "") + unhex(given["registration_token"] or "")
     payload += checksum(given["authority"], payload)
-    link = f"subrosa://{given['authority']}/#{base64url(payload)}"
+    scheme, usual = ("http", ":80") if given["plaintext"] else ("https", ":443")
+    shown = given["authority"].removesuffix(usual)
+    text = f"{scheme}://{shown}/i#{base64url(payload)}"
     middle = {"payload": payload.hex(), "checksum": payload[-4:].hex()}
     if "change" not in given:
-        read_link(link)
-        return middle, {"link": link}
+        read_link(text, kind)
+        return middle, {"link": text}
+    # What became of it on its way; a part that is not named stays.
     how = given["change"]
-    changed = change(payload, how["payload"])
-    if how["checksum_again"]:
+    changed = change(payload, how.get("payload", []))
+    if how.get("checksum_again"):
         changed = changed[:-4] + checksum(given["authority"], changed[:-4])
-    seen = f"{how['scheme']}{how['authority']}/#{base64url(changed)}{how['behind']}"
-    return middle, attempt(lambda: read_link(seen), {"link": seen})
+    authority = how.get("authority", shown)
+    text = how.get("before", "") + how.get("scheme", f"{scheme}://") + authority + how.get("path", "/i#")
+    text += ("" if how.get("cut") else base64url(changed)) + how.get("behind", "")
+    return middle, attempt(lambda: read_link(text, how.get("read_as", kind)), {"link": text})
+
+
+def contact_link(given):
+    handle = given["handle"].encode()
+    fields = unhex(given["account_id"]) + u32(given["list_version"]) + unhex(given["secret"]) + u8(len(handle)) + handle
+    return link(given, CONTACT, fields)
+
+
+def relay_link(given):
+    return link(given, RELAY, b"")
 
 
 # Sections 8 to 10: protobuf, written out. Fields in the order of their numbers; zero and empty fields are not

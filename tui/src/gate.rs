@@ -1,7 +1,11 @@
 //! What stands before the chats: making an account, choosing one, unlocking it. State only; [`crate::app`] changes it, views
 //! draw it.
 
-use subrosa_client_core::{ApiError, account::check_handle, place::Place};
+use subrosa_client_core::{
+    ApiError,
+    account::{ContactLink, check_handle, is_link},
+    place::Place,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -155,14 +159,14 @@ impl First {
     /// What was pasted is a contact link: its sender is met when the account is there.
     pub(crate) fn contact_link(&self) -> Option<String> {
         let text = self.relay.text().trim();
-        text.starts_with("subrosa://").then(|| text.to_owned())
+        ContactLink::is_meant_by(text).then(|| text.to_owned())
     }
 
     /// The fields that count now, in their order.
     pub(crate) fn fields(&self) -> Vec<Field> {
         let mut fields = vec![Field::Relay];
         // A link has the token, if one is needed.
-        if !self.relay.text().trim_start().starts_with("subrosa") {
+        if !is_link(self.relay.text()) {
             fields.push(Field::Token);
         }
         fields.push(Field::Handle);
@@ -249,8 +253,7 @@ impl First {
         let text = self.relay.text().trim();
         if text.is_empty() {
             return Remark::Hint(
-                "where your account will live: https://…, or the link you got (subrosa-relay://… or subrosa://…)"
-                    .to_owned(),
+                "where your account will live: https://…, or the link you got (https://…/i#…)".to_owned(),
             );
         }
         match Place::read(text, None) {

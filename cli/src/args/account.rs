@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 #[command(before_help = "\
 Examples:
   subrosa init --relay https://relay.example.org --name alice
-  subrosa init --relay 'subrosa-relay://192.0.2.7:8440/#AQIx…' --name alice
+  subrosa init --relay 'https://192.0.2.7:8440/i#AgIC…' --name alice
   subrosa init --relay http://127.0.0.1:8443 --name alice --recovery-file words.txt --passphrase-file pass.txt
   subrosa init --relay https://relay.example.org --name bob --registration-token 0f1e…
-  subrosa init --link 'subrosa://…' --name bob && subrosa join 'subrosa://…'
+  subrosa init --link 'https://…/i#…' --name bob && subrosa join 'https://…/i#…'
   subrosa --account work init --relay https://relay.example.org --name alice-smith
   subrosa init --relay https://relay.example.org --name alice --keyring
   subrosa init --relay https://relay.example.org --name alice --passphrase-command 'pass show subrosa'

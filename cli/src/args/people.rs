@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::values::duration;
 
-/// Make a link that turns one person into a verified contact
+/// Make a link for one person: it shows them that you are you; of them you know that they had it
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
@@ -25,11 +25,11 @@ pub(crate) struct InviteArgs {
     pub(crate) qr: bool,
 }
 
-/// Use a contact link
+/// Use a contact link: whoever made it is verified by it; to them you are somebody who had it
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
-  subrosa join subrosa://relay.example.org:443/#AQAx…
+  subrosa join 'https://relay.example.org/i#AgEA…'
   xclip -o | subrosa join -")]
 pub(crate) struct JoinArgs {
     /// The link, or - to read it from stdin

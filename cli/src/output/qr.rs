@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_code_is_square_and_has_its_finder_patterns() {
-        let drawing = draw("subrosa://127.0.0.1:8443/#AQ", false).unwrap();
+        let drawing = draw("http://127.0.0.1:8443/i#AgEB", false).unwrap();
         let rows: Vec<&str> = drawing.lines().collect();
         let width = rows[0].chars().count();
         assert_eq!(rows.len(), width.div_ceil(2));

@@ -36,7 +36,7 @@ pub(crate) async fn invite(ctx: &Context, args: InviteArgs) -> Result<(), Failur
         let first = if lets_in { "  subrosa init --link LINK --name THEIR-NAME\n" } else { "" };
         ctx.out.note(&format!(
             "\nFor one person, until {expires}. Give it to them where nobody else reads it; they run:\n{first}  \
-             subrosa join LINK"
+             subrosa join LINK\nThey know then that you are you; of them you know that they had the link."
         ));
         Ok(())
     })

@@ -10,7 +10,7 @@ use subrosa_wire::{
     http::{Register, Resolve},
     submit::Refusal,
 };
-pub use subrosa_wire::{ContactLink, LinkError, RegistrationToken};
+pub use subrosa_wire::{ContactLink, LinkError, RegistrationToken, link::is_link};
 use url::Url;
 
 use crate::{

@@ -217,7 +217,7 @@ fn contact(person: &Person, own: &Own) -> Result<ContactRow, ApiError> {
         verified_ms: person.verified.then_some(person.since_ms),
         origin: String::new(),
         delivery_key: known.then(|| DeliveryKey::new(delivery_key)),
-        token: None,
+        link: None,
         requested: known,
         introduced: known,
         answered: known,

@@ -38,7 +38,14 @@ pub(crate) struct CheckedIntroduction {
     pub(crate) relay: Url,
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) delivery_key: DeliveryKey,
-    pub(crate) contact_token: Option<ContactToken>,
+    pub(crate) link: Option<LinkShown>,
+}
+
+/// What somebody shows who says that they have a link of ours: which one, and a proof that the relay cannot make.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkShown {
+    pub(crate) token: ContactToken,
+    pub(crate) proof: [u8; 32],
 }
 
 /// A content whose fixed fields are checked; the body may be of a type this program does not know (`None`).
@@ -78,12 +85,18 @@ fn checked_handle(text: &str) -> Result<Handle, ContentError> {
 
 impl CheckedIntroduction {
     fn check(value: &Introduction) -> Result<Self, ContentError> {
+        let token = optional(&value.contact_token, "contact token")?.map(ContactToken::new);
+        let link = match (token, optional(&value.link_proof, "link proof")?) {
+            (Some(token), Some(proof)) => Some(LinkShown { token, proof }),
+            (None, None) => None,
+            _ => return Err(ContentError("link proof")),
+        };
         Ok(Self {
             handle: checked_handle(&value.handle)?,
             relay: checked_relay(&value.relay).ok_or(ContentError("relay"))?,
             pin: optional(&value.pin, "pin")?,
             delivery_key: DeliveryKey::new(exact(&value.delivery_key, "delivery key")?),
-            contact_token: optional(&value.contact_token, "contact token")?.map(ContactToken::new),
+            link,
         })
     }
 }
@@ -206,6 +219,7 @@ mod tests {
             pin: vec![],
             delivery_key: vec![1; 16],
             contact_token: vec![],
+            link_proof: vec![],
         });
         assert!(decode(&value.encode_to_vec()).is_err());
         if let Some(introduction) = &mut value.introduction {
@@ -223,6 +237,7 @@ mod tests {
                 pin: vec![],
                 delivery_key: vec![1; 16],
                 contact_token: vec![],
+                link_proof: vec![],
             };
             let mut introduced = content(None);
             introduced.introduction = Some(introduction);

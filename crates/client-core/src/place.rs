@@ -1,6 +1,6 @@
 //! Where an account is to live: read from what a person pastes into `init`.
 
-use subrosa_wire::{ContactLink, LinkError, RegistrationToken, RelayLink, relay_link::pin_from_text};
+use subrosa_wire::{ContactLink, LinkError, RegistrationToken, RelayLink, link::is_link, relay_link::pin_from_text};
 use url::Url;
 
 use crate::{
@@ -33,10 +33,10 @@ impl Place {
             )
         };
         let bad_link = |error: LinkError| wrong(&error.to_string());
-        let mut place = if RelayLink::is_meant_by(text) {
+        let mut place = if is_link(text) && !ContactLink::is_meant_by(text) {
             let RelayLink { relay, pin, registration } = text.parse().map_err(bad_link)?;
             Self { url: relay, pin, registration }
-        } else if text.trim_start().starts_with("subrosa://") {
+        } else if is_link(text) {
             let link: ContactLink = text.parse().map_err(bad_link)?;
             Self { url: link.relay, pin: link.pin, registration: link.registration }
         } else {
@@ -96,7 +96,9 @@ mod tests {
         for (text, pin, why) in [
             ("relay.example.org", None, "not a relay's address"),
             ("ftp://relay.example.org", None, "https://"),
-            ("subrosa-relay://relay.example.org:443/#AQ", None, "damaged"),
+            ("https://relay.example.org/i#AgIA", None, "damaged"),
+            ("subrosa-relay://relay.example.org:443/#AQ", None, "older version"),
+            ("https://relay.example.org/i", None, "cut"),
             ("https://relay.example.org", Some("abc"), "64 hexadecimal"),
             ("http://127.0.0.1:8440", Some(&*"07".repeat(32)), "needs https"),
             (&*link.to_string(), Some(&*"08".repeat(32)), "different keys"),

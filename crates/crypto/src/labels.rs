@@ -34,3 +34,7 @@ pub(crate) const SEAL_HEAD: &[u8] = b"Subrosa seal head v1";
 pub(crate) const SEAL_BODY: &[u8] = b"Subrosa seal body v1";
 /// HKDF info of the key under which a seal's sender is shown to one receiver.
 pub(crate) const SEAL_SENDER: &[u8] = b"Subrosa seal sender v1";
+/// HKDF info of a contact link's token, which the relay sees.
+pub(crate) const LINK_TOKEN: &[u8] = b"Subrosa link token v1";
+/// HKDF info of the key that proves to its maker who has a contact link.
+pub(crate) const LINK_PROOF: &[u8] = b"Subrosa link proof v1";

@@ -37,6 +37,7 @@ mod kem;
 #[cfg(test)]
 mod known_answers;
 mod labels;
+mod link_keys;
 mod message_key;
 mod padding;
 mod pair_key;
@@ -72,6 +73,7 @@ pub use double_ratchet::MAX_JUMP;
 pub use ed25519::KeyError;
 pub use header::MESSAGE_OVERHEAD;
 pub use kem::KemUse;
+pub use link_keys::LinkKeys;
 pub use padding::BUCKETS;
 pub use pair_key::{ReceivingPairKey, SendingPairKey};
 pub use prekeys::{BundleError, KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};

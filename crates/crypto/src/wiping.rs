@@ -89,6 +89,9 @@ fn keys_are_wiped_when_dropped() {
     let pair = crate::pair_key::ReceivingPairKey::new(&own, &address, &peer).unwrap();
     let bytes = *pair.as_bytes();
     assert!(wiped_at(pair, |owner| range(owner.as_bytes()), &bytes));
+    let link = crate::link_keys::LinkKeys::derive(&secret(), &[1; 32]);
+    let bytes = *link.proof_key();
+    assert!(wiped(link, &bytes));
     // The X25519 image of an identity, which is derived.
     let identity = IdentityKeyPair::from_seed(&key);
     let image = identity.agreement().secret();

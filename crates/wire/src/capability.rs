@@ -62,8 +62,12 @@ secret_token!(
     DeliveryKey
 );
 secret_token!(
-    /// From a contact link, one use.
+    /// Made of a contact link's secret for the relay, one use.
     ContactToken
+);
+secret_token!(
+    /// What a contact link is worth, one use. Token and proof are made of it (`docs/protocol.md`, Capabilities and proofs).
+    LinkSecret
 );
 secret_token!(
     /// Chosen once by whoever uses a contact link: the first one seen with a token owns it.

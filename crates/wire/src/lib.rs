@@ -22,10 +22,12 @@ pub mod relay_link;
 pub mod submit;
 pub mod version;
 
-pub use capability::{Capability, CapabilityHash, ContactToken, DeliveryKey, RegistrationToken, TokenBinding};
+pub use capability::{
+    Capability, CapabilityHash, ContactToken, DeliveryKey, LinkSecret, RegistrationToken, TokenBinding,
+};
 pub use codes::ErrorCode;
 pub use ids::{AccountId, DeviceAddress, EnvelopeId, Handle, MailboxEpoch, MessageId, Seq};
-pub use link::{ContactLink, LinkError};
+pub use link::{ContactLink, LinkError, LinkKind};
 pub use relay_link::RelayLink;
 
 /// The generated protobuf messages. Only this crate's checked types should reach other code.

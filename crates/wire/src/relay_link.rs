@@ -1,8 +1,6 @@
 //! Relay links: all that `init` needs to know of a relay, in one paste.
 //!
-//! `subrosa-relay://HOST:PORT/#BASE64URL`. The part behind `#` is
-//! version u8=1 ‖ flags u8 ‖ [pin (32)] ‖ [registration token (16)] ‖ checksum (4),
-//! with flags and checksum as in a contact link ([`crate::link`]).
+//! A link ([`crate::link`]) of kind 2, without fields of its own.
 
 use std::{fmt, str::FromStr};
 
@@ -10,14 +8,8 @@ use url::Url;
 
 use crate::{
     RegistrationToken,
-    limits::MAX_AUTHORITY_BYTES,
-    link::{self, LinkError, Parts},
+    link::{self, LinkError, LinkKind, Parts},
 };
-
-const SCHEME: &str = "subrosa-relay://";
-
-/// Longest text that is looked at: authority, payload in base64, and slack.
-const MAX_LINK_CHARS: usize = MAX_AUTHORITY_BYTES + 256;
 
 /// What a relay link says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +26,13 @@ impl RelayLink {
     /// Whether a text claims to be one.
     #[must_use]
     pub fn is_meant_by(text: &str) -> bool {
-        text.trim_start().starts_with(SCHEME)
+        LinkKind::of(text) == Some(LinkKind::Relay)
     }
 }
 
 impl fmt::Display for RelayLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        link::write(f, SCHEME, &self.relay, &[], self.pin.as_ref(), self.registration.as_ref())
+        link::write(f, LinkKind::Relay, &self.relay, &[], self.pin.as_ref(), self.registration.as_ref())
     }
 }
 
@@ -48,7 +40,7 @@ impl FromStr for RelayLink {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        let parts = Parts::of(text, SCHEME, MAX_LINK_CHARS)?;
+        let parts = Parts::of(text, LinkKind::Relay)?;
         parts.rest(parts.fields())
     }
 }
@@ -98,10 +90,10 @@ mod tests {
         let mut link = link("https://relay.example.org/");
         link.pin = Some([0x11; 32]);
         link.registration = Some(RegistrationToken::new([0x22; 16]));
-        let payload = [&[1, 6][..], &[0x11; 32], &[0x22; 16]].concat();
+        let payload = [&[2, 2, 6][..], &[0x11; 32], &[0x22; 16]].concat();
         let sum = checksum("relay.example.org:443", &payload);
         let text = URL_SAFE_NO_PAD.encode([payload, sum.to_vec()].concat());
-        assert_eq!(link.to_string(), format!("subrosa-relay://relay.example.org:443/#{text}"));
+        assert_eq!(link.to_string(), format!("https://relay.example.org/i#{text}"));
     }
 
     #[test]
@@ -128,7 +120,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_parser_panic(text in ".{0,200}") {
             let _ = text.parse::<RelayLink>();
-            let _ = format!("subrosa-relay://{text}").parse::<RelayLink>();
+            let _ = format!("https://relay.example/i#{text}").parse::<RelayLink>();
             let _ = pin_from_text(&text);
         }
     }

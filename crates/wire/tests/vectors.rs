@@ -2,11 +2,16 @@
 //! made them from the tables of `docs/protocol.md`; here they are built, encoded and decoded.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // a failed expectation is the test's result
 
+use std::{
+    fmt::{Debug, Display},
+    str::FromStr,
+};
+
 use bytes::Bytes;
 use serde_json::Value;
 use subrosa_wire::{
     AccountId, Capability, CapabilityHash, ContactLink, ContactToken, DeliveryKey, DeviceAddress, EnvelopeId,
-    ErrorCode, LinkError, MailboxEpoch, RegistrationToken, TokenBinding, WireError,
+    ErrorCode, LinkError, LinkSecret, MailboxEpoch, RegistrationToken, RelayLink, TokenBinding, WireError,
     http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved, TakePrekeys},
     mailbox::{
         MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way,
@@ -298,35 +303,75 @@ fn frames() {
     }
 }
 
+/// Where a link leads to, and whether it was changed on its way.
+fn relay_of(given: &Value) -> Url {
+    let scheme = if given["plaintext"] == true { "http" } else { "https" };
+    Url::parse(&format!("{scheme}://{}/", text(&given["authority"]))).unwrap()
+}
+
+/// Holds a link of a case against what is read from its text, as the kind that the case says.
+fn link_case<L: FromStr<Err = LinkError> + Display + PartialEq + Debug>(case: &Value, link: impl FnOnce() -> L) {
+    let (title, outputs) = (&case["name"], &case["outputs"]);
+    let written = text(&outputs["link"]);
+    let read = written.parse::<L>();
+    if let Some(reason) = outputs.get("refused") {
+        let expected = match text(reason) {
+            "scheme" => LinkError::Scheme,
+            "cut" => LinkError::Cut,
+            "relay" => LinkError::Relay,
+            "damaged" => LinkError::Damaged,
+            "old" => LinkError::Old,
+            "version" => LinkError::Version,
+            "is relay" => LinkError::IsRelay,
+            "is contact" => LinkError::IsContact,
+            "plaintext" => LinkError::Plaintext,
+            other => panic!("no reason {other}"),
+        };
+        assert_eq!(read, Err(expected), "{title}");
+        return;
+    }
+    let link = link();
+    if case["inputs"].get("change").is_none() {
+        assert_eq!(link.to_string(), written, "{title}");
+    }
+    assert_eq!(read, Ok(link), "{title}");
+}
+
+fn as_contact_link(case: &Value) {
+    let given = &case["inputs"];
+    link_case(case, || ContactLink {
+        relay: relay_of(given),
+        pin: optional(&given["pin"]),
+        account: AccountId(array(&given["account_id"])),
+        handle: text(&given["handle"]).parse().unwrap(),
+        list_version: u32_of(&given["list_version"]),
+        secret: LinkSecret::new(array(&given["secret"])),
+        registration: optional(&given["registration_token"]).map(RegistrationToken::new),
+    });
+}
+
+fn as_relay_link(case: &Value) {
+    let given = &case["inputs"];
+    link_case(case, || RelayLink {
+        relay: relay_of(given),
+        pin: optional(&given["pin"]),
+        registration: optional(&given["registration_token"]).map(RegistrationToken::new),
+    });
+}
+
 #[test]
 fn contact_links() {
-    for case in cases("contact-link", 23) {
-        let (title, given, outputs) = (&case["name"], &case["inputs"], &case["outputs"]);
-        let read = text(&outputs["link"]).parse::<ContactLink>();
-        if given.get("change").is_some() {
-            let expected = match text(&outputs["refused"]) {
-                "scheme" => LinkError::Scheme,
-                "relay" => LinkError::Relay,
-                "damaged" => LinkError::Damaged,
-                "version" => LinkError::Version,
-                "plaintext" => LinkError::Plaintext,
-                other => panic!("no reason {other}"),
-            };
-            assert_eq!(read, Err(expected), "{title}");
-            continue;
-        }
-        let scheme = if given["plaintext"] == true { "http" } else { "https" };
-        let link = ContactLink {
-            relay: Url::parse(&format!("{scheme}://{}/", text(&given["authority"]))).unwrap(),
-            pin: optional(&given["pin"]),
-            account: AccountId(array(&given["account_id"])),
-            handle: text(&given["handle"]).parse().unwrap(),
-            list_version: u32_of(&given["list_version"]),
-            token: ContactToken::new(array(&given["token"])),
-            registration: optional(&given["registration_token"]).map(RegistrationToken::new),
-        };
-        assert_eq!(link.to_string(), text(&outputs["link"]), "{title}");
-        assert_eq!(read, Ok(link), "{title}");
+    for case in cases("contact-link", 39) {
+        let as_relay = case["inputs"]["change"]["read_as"] == 2;
+        if as_relay { as_relay_link(&case) } else { as_contact_link(&case) }
+    }
+}
+
+#[test]
+fn relay_links() {
+    for case in cases("relay-link", 12) {
+        let as_contact = case["inputs"]["change"]["read_as"] == 1;
+        if as_contact { as_contact_link(&case) } else { as_relay_link(&case) }
     }
 }
 

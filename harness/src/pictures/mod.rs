@@ -95,7 +95,7 @@ impl Album<'_> {
         terminal.wait_for("> invite")?;
         terminal.wait_for("Invite")?;
         terminal.send(keys::ENTER)?;
-        terminal.wait_for("subrosa://")?;
+        terminal.wait_for("/i#")?;
         self.keep(&terminal, "invite", DARK)?;
         leave(terminal)
     }

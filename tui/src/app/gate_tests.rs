@@ -17,7 +17,7 @@ use crate::{
     message::{Effect, Msg, Opened},
 };
 
-const LINK: &str = "subrosa://relay.example.org/#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
+const LINK: &str = "https://relay.example.org/i#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
 
 fn at_the_door(size: (u16, u16)) -> App {
     let mut app = app_alone(size);
@@ -456,7 +456,7 @@ proptest! {
     #[test]
     fn whatever_is_typed_or_pasted_no_gate_panics_or_shows_controls(
         screen in 0_usize..5,
-        inputs in proptest::collection::vec("\\PC{0,12}|\u{1b}\\[2J|[\u{0}-\u{1f}]{1,4}|subrosa-relay://\\PC{0,30}|👩‍👩‍👧‍👦", 0..12),
+        inputs in proptest::collection::vec("\\PC{0,12}|\u{1b}\\[2J|[\u{0}-\u{1f}]{1,4}|https://relay.example/i#\\PC{0,30}|👩‍👩‍👧‍👦", 0..12),
         keys in proptest::collection::vec(
             prop_oneof![Just("enter"), Just("tab"), Just("up"), Just("left"), Just("right"), Just("backspace"), Just("ctrl+w"), Just("esc")], 0..12),
         width in 30_u16..130,

@@ -163,9 +163,8 @@ fn pictures_of_what_lies_over_the_screen() {
     snapshots("invite", |size| {
         let mut app = app(Profile::Vim, size);
         press(&mut app, "i");
-        let link =
-            "subrosa://relay.example.org/#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz01234567"
-                .to_owned();
+        let link = "https://relay.example.org/i#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz01234567"
+            .to_owned();
         app.update(Msg::Invited(Ok(Invite { link, expires_ms: NOW + 7 * 24 * 3_600_000 })), NOW);
         app
     });

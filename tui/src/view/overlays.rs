@@ -221,7 +221,7 @@ fn draw_invite(frame: &mut Frame<'_>, app: &App, invite: Option<&subrosa_client_
     lines.extend(wrap(&link, columns).into_iter().map(|row| Line::styled(link[row].to_owned(), theme.accent)));
     lines.push(Line::default());
     let text = format!(
-        "For one person, until {}. Send it over a way you trust: whoever opens it first is your contact, verified.",
+        "For one person, until {}. Send it over a way you trust: whoever opens it first is your contact, of whom you know that they had it.",
         app.clock.exact(invite.expires_ms)
     );
     lines.extend(wrap(&text, columns).into_iter().map(|row| Line::raw(text[row].to_owned())));
@@ -251,7 +251,7 @@ fn draw_join(frame: &mut Frame<'_>, app: &App, join: &Join) -> Option<Position> 
     let note_style = if join.waiting { theme.dim } else { theme.error };
     let rows = wrap(note, columns);
     let inside = card::open(frame, app, "Use a link", (columns, 4 + rows.len()), &[Command::Confirm, Command::Back]);
-    line(frame, inside, Line::raw("Paste the link that somebody gave you (subrosa://…)"));
+    line(frame, inside, Line::raw("Paste the link that somebody gave you (https://…/i#…)"));
     let cursor = question(frame, app, &join.link, row(inside, 2));
     for (at, range) in rows.into_iter().enumerate() {
         line(

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_code_is_square_and_what_does_not_fit_is_none() {
-        let rows = lines(b"subrosa://127.0.0.1:8443/#AQ", true);
+        let rows = lines(b"http://127.0.0.1:8443/i#AgEB", true);
         assert!(rows.iter().all(|row| row.width().div_ceil(2) == rows.len()));
         assert!(lines(&vec![b'x'; 10_000], true).is_empty());
     }

@@ -97,7 +97,7 @@ pub struct InviteParams {
 /// A contact link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invite {
-    /// `subrosa://…`, one use.
+    /// `https://RELAY/i#…`, one use. Everything secret stands behind `#`.
     pub link: String,
     /// When it ends.
     pub expires_ms: u64,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use subrosa_crypto::AccountRecord;
+use subrosa_crypto::{AccountRecord, LinkKeys};
 use subrosa_wire::{
-    AccountId, Capability, ContactLink, DeviceAddress, ErrorCode, Handle, RegistrationToken, TokenBinding,
+    AccountId, Capability, ContactLink, ContactToken, DeviceAddress, ErrorCode, Handle, LinkError, LinkSecret,
+    RegistrationToken, TokenBinding,
     http::{Devices, GetDevices, Resolve, TakePrekeys},
     link::is_loopback,
 };
@@ -18,7 +19,8 @@ use super::{
 use crate::{
     api::{ApiError, Connection, Contact, ErrorKind, Invite, InviteParams, JoinParams},
     net::RelayEndpoint,
-    requests, store,
+    requests,
+    store::{self, contacts::OpenedLink},
 };
 
 /// A link must be at the relay within this time, or it is not handed out.
@@ -80,7 +82,7 @@ impl Engine {
         // Made again with its request id after a death, this is the same link, and the wait goes on.
         let (link, expires_ms, task) = core
             .once(move |core| {
-                let (token, expires_ms, task) = core.new_link(params.ttl_s)?;
+                let (secret, expires_ms, task) = core.new_link(params.ttl_s)?;
                 let handle = core.own.handle.parse().map_err(|_| store::StoreError::Damaged("account row"))?;
                 let link = ContactLink {
                     relay: core.own.relay.clone(),
@@ -88,16 +90,15 @@ impl Engine {
                     account: core.own.address.account,
                     handle,
                     list_version: core.own.list.version(),
-                    token,
+                    secret,
                     registration,
                 };
                 Ok((link.to_string(), expires_ms, task))
             })
             .await?;
-        let token = link
-            .parse::<ContactLink>()
-            .map_err(|_| ApiError::new(ErrorKind::Failed, "the new link is not valid"))?
-            .token;
+        let made: ContactLink =
+            link.parse().map_err(|_| ApiError::new(ErrorKind::Failed, "the new link is not valid"))?;
+        let token = link_token(&made.secret, &made.account);
         let failures = self.inner.link.borrow().failures;
         let registered = async {
             let mut link = self.inner.link.clone();
@@ -141,22 +142,24 @@ impl Engine {
     }
 
     pub(super) async fn use_link(&self, params: JoinParams) -> Result<Contact, ApiError> {
-        let link: ContactLink = params.link.parse().map_err(|error: subrosa_wire::LinkError| {
-            if subrosa_wire::RelayLink::is_meant_by(&params.link) {
-                return ApiError::new(ErrorKind::Usage, "this is the link of a relay, not of a person")
-                    .hint("make an account there with it: subrosa init --relay LINK --name NAME");
-            }
-            ApiError::new(ErrorKind::Usage, error.to_string()).hint("paste the whole link, in quotes")
+        let link: ContactLink = params.link.parse().map_err(|error: LinkError| {
+            let hint = match error {
+                LinkError::IsRelay => "make an account there with it: subrosa init --relay LINK --name NAME",
+                LinkError::Old => "each program makes links for its own time; both of you need the newest version",
+                _ => "paste the whole link, in quotes",
+            };
+            ApiError::new(ErrorKind::Usage, error.to_string()).hint(hint)
         })?;
         let core = &self.inner.core;
         let account = link.account;
-        let token = link.token.clone();
+        let token = link_token(&link.secret, &account);
+        let used = token.clone();
         let (own, own_relay, known) = core
             .run(move |core| {
                 // Also by this very link: a call that was cut off is made again. The token is bound by our first envelope,
                 // so that another binding would be refused as somebody else's.
                 let known = store::contacts::get(&core.db, &account)?.filter(|contact| {
-                    let by_this_link = contact.token.as_ref().is_some_and(|(used, _)| *used == token);
+                    let by_this_link = contact.link.as_ref().is_some_and(|opened| opened.token == used);
                     contact.verified && (contact.state == crate::api::ContactState::Ok || by_this_link)
                 });
                 Ok((core.own.address.account, core.own.relay.clone(), known.map(|contact| people::view(&contact))))
@@ -188,7 +191,9 @@ impl Engine {
             .and_then(|list| list.verify(&record).ok())
             .and_then(|list| list.devices().first().map(subrosa_crypto::DeviceCertificate::number))
             .map(|device| DeviceAddress { account, device });
-        let capability = Capability::ContactToken { token: link.token.clone(), binding: binding.clone() };
+        let capability = Capability::ContactToken { token: token.clone(), binding: binding.clone() };
+        let proof = LinkKeys::derive(link.secret.as_bytes(), &account.0).prove(&own.0);
+        let opened = OpenedLink { token, binding, proof };
         let mut bundle = None;
         if let Some(device) = device {
             let call = TakePrekeys { device, capability: Some(capability) };
@@ -198,7 +203,7 @@ impl Engine {
         // One transaction: a bundle that does not verify leaves no contact behind.
         core.run(move |core| {
             core.change(|change| {
-                let contact = change.join(&link, &record, &devices.device_list, binding)?;
+                let contact = change.join(&link, &record, &devices.device_list, opened)?;
                 if let Some((device, prekeys)) = bundle
                     && store::sessions::current(change.db, &device)?.is_none()
                 {
@@ -209,6 +214,11 @@ impl Engine {
         })
         .await
     }
+}
+
+/// What the relay of `inviter` is shown of a link.
+pub(super) fn link_token(secret: &LinkSecret, inviter: &AccountId) -> ContactToken {
+    ContactToken::new(LinkKeys::derive(secret.as_bytes(), &inviter.0).token())
 }
 
 fn unreachable() -> ApiError {

@@ -1,8 +1,8 @@
 //! Contacts: finding them by what a person types, adding them, learning their device lists.
 
 use bytes::Bytes;
-use subrosa_crypto::{AccountRecord, DeviceList, Freshness, safety_number};
-use subrosa_wire::{AccountId, ContactLink, TokenBinding, link::is_loopback};
+use subrosa_crypto::{AccountRecord, DeviceList, Freshness, LinkKeys, safety_number};
+use subrosa_wire::{AccountId, ContactLink, link::is_loopback};
 use url::Url;
 
 use super::{
@@ -12,11 +12,11 @@ use super::{
 use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
     clean::clean_line,
-    content::{Body, CheckedIntroduction, Hello},
+    content::{Body, CheckedIntroduction, Hello, LinkShown},
     limits::{CLOCK_TOLERANCE_MS, MAX_REQUESTS_KEPT},
     store::{
         self,
-        contacts::{self, ContactRow},
+        contacts::{self, ContactRow, OpenedLink},
     },
 };
 
@@ -68,7 +68,7 @@ fn fresh(
         verified_ms: None,
         origin: String::new(),
         delivery_key: None,
-        token: None,
+        link: None,
         requested: false,
         introduced: false,
         answered: false,
@@ -78,6 +78,16 @@ fn fresh(
         decided_ms: 0,
         state_before: None,
     }
+}
+
+/// What came of a link that somebody showed.
+enum LinkUse {
+    /// They have it, and nobody had used it; says in words which one it was.
+    Joined(String),
+    /// No link of this device.
+    Unknown,
+    /// One of this device, but expired, used by somebody else, or seen by them only as a relay sees it.
+    Refused,
 }
 
 /// What came of comparing a list with the one we know.
@@ -194,7 +204,7 @@ impl Change<'_> {
         link: &ContactLink,
         record: &AccountRecord,
         list: &Bytes,
-        binding: TokenBinding,
+        opened: OpenedLink,
     ) -> Result<Contact, ApiError> {
         let account = AccountId(record.id());
         let known = contacts::get(self.db, &account)?;
@@ -234,7 +244,7 @@ impl Change<'_> {
         if contact.state == ContactState::Request {
             contact.state = ContactState::Ok;
         }
-        contact.token = Some((link.token.clone(), binding));
+        contact.link = Some(opened);
         contact.answered = false;
         self.put_contact(&contact)?;
         self.queue(&account, None, Body::Hello(Hello {}))?;
@@ -319,15 +329,17 @@ impl Change<'_> {
         contact.pin = introduction.pin;
         contact.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
-        if let Some(token) = &introduction.contact_token {
-            match self.use_invite(token.as_bytes(), &account, received_ms)? {
-                Some(origin) => {
+        if let Some(shown) = &introduction.link {
+            match self.use_invite(shown, &account, received_ms)? {
+                LinkUse::Joined(origin) => {
                     contact.state = ContactState::Ok;
                     contact.origin = origin;
                 }
                 // Another device of ours may have made the link; its contact sync settles it.
-                None if self.own.list.devices().len() > 1 => contact.origin = "used a contact link".into(),
-                None => return Ok(None),
+                LinkUse::Unknown if self.own.list.devices().len() > 1 => {
+                    contact.origin = "says they have a contact link".into();
+                }
+                LinkUse::Unknown | LinkUse::Refused => return Ok(None),
             }
         }
         if contact.state == ContactState::Request && contacts::requests(self.db)? >= MAX_REQUESTS_KEPT {
@@ -357,8 +369,11 @@ impl Change<'_> {
         if !self.may_call(&introduction.relay) {
             return Ok(());
         }
-        let joined = match &introduction.contact_token {
-            Some(token) => self.use_invite(token.as_bytes(), &contact.account, received_ms)?,
+        let joined = match &introduction.link {
+            Some(shown) => match self.use_invite(shown, &contact.account, received_ms)? {
+                LinkUse::Joined(origin) => Some(origin),
+                LinkUse::Unknown | LinkUse::Refused => None,
+            },
             None => None,
         };
         let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone());
@@ -366,7 +381,7 @@ impl Change<'_> {
         contact.relay = introduction.relay.clone();
         contact.pin = introduction.pin;
         // Their key serves from now on; the token was for reaching them before it.
-        contact.token = None;
+        contact.link = None;
         match contact.state {
             // Their introduction to somebody who asked is the answer.
             ContactState::Requested => contact.state = ContactState::Ok,
@@ -424,25 +439,25 @@ impl Change<'_> {
         Ok(fresh(*record, handle, shown, relay, ContactState::Requested, self.now_ms))
     }
 
-    /// Uses up one of our links; says in words which one. `None`: unknown, expired or used by somebody else.
+    /// Uses up one of our links, for whoever proves to have it. The token alone proves nothing: our relay saw it.
     ///
     /// Expired is what was expired when the relay took it (up to clocks that differ): an engine that was off meanwhile
     /// must not drop a joiner whom the relay let in. The relay keeps the token until it expires: whoever used it may
     /// have more under way, made before they have our delivery key. It is bound to them, so nobody else gets in with it.
-    fn use_invite(
-        &mut self,
-        token: &[u8; 16],
-        account: &AccountId,
-        received_ms: u64,
-    ) -> Result<Option<String>, ApiError> {
-        let Some(invite) = store::invites::get(self.db, token)? else { return Ok(None) };
+    fn use_invite(&mut self, shown: &LinkShown, account: &AccountId, received_ms: u64) -> Result<LinkUse, ApiError> {
+        let token = shown.token.as_bytes();
+        let Some(invite) = store::invites::get(self.db, token)? else { return Ok(LinkUse::Unknown) };
+        let keys = LinkKeys::derive(invite.secret.as_bytes(), &self.own.address.account.0);
+        if !keys.verifies(&account.0, &shown.proof) {
+            return Ok(LinkUse::Refused);
+        }
         let received_ms = self.received(received_ms);
         let last_ms = invite.expires_ms.saturating_add(CLOCK_TOLERANCE_MS.unsigned_abs());
         if invite.used || last_ms <= received_ms {
-            return Ok(None);
+            return Ok(LinkUse::Refused);
         }
         store::invites::set_used(self.db, token, account)?;
-        Ok(Some(format!("joined with your link of {}", local_minute(invite.created_ms))))
+        Ok(LinkUse::Joined(format!("joined with your link of {}", local_minute(invite.created_ms))))
     }
 }
 

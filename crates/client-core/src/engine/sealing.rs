@@ -184,7 +184,8 @@ impl Change<'_> {
                 relay: self.own.relay.to_string(),
                 pin: self.own.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
                 delivery_key: self.own.delivery_key.as_bytes().to_vec(),
-                contact_token: contact.token.as_ref().map(|(token, _)| token.as_bytes().to_vec()).unwrap_or_default(),
+                contact_token: contact.link.as_ref().map(|link| link.token.as_bytes().to_vec()).unwrap_or_default(),
+                link_proof: contact.link.as_ref().map(|link| link.proof.to_vec()).unwrap_or_default(),
             });
         }
         Ok((content.encode_to_vec(), introduces))

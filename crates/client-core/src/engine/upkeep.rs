@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use subrosa_crypto::{KemPrekeyPair, KemUse, OneTimePrekeyPair, RandomnessError, SignedPrekeyPair};
 use subrosa_wire::{
-    ContactToken, MailboxEpoch, Seq,
+    ContactToken, LinkSecret, MailboxEpoch, Seq,
     limits::{IDLE_DAYS, LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM, MAX_EXPIRY, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM},
     mailbox::{MailboxClientFrame, MailboxRequest, PrekeyCount, PrekeyUpload},
 };
 
 use super::{
+    acquaintance::link_token,
     ageing::DAY_MS,
     core::{Change, Core},
     sending::random_id,
@@ -262,14 +263,15 @@ impl Core {
         })
     }
 
-    /// A new contact link: its token, expiry and the task that registers it.
-    pub(crate) fn new_link(&mut self, ttl_s: Option<u32>) -> Result<(ContactToken, u64, i64), ApiError> {
+    /// A new contact link: its secret, expiry and the task that registers its token.
+    pub(crate) fn new_link(&mut self, ttl_s: Option<u32>) -> Result<(LinkSecret, u64, i64), ApiError> {
         let longest = u32::try_from(MAX_EXPIRY.as_secs()).unwrap_or(u32::MAX);
         let ttl_s = ttl_s.unwrap_or(LINK_TTL_S);
         if ttl_s == 0 || ttl_s > longest {
             return Err(ApiError::new(ErrorKind::Usage, "a link lives between one second and 30 days"));
         }
-        let token = ContactToken::new(random_id()?);
+        let secret = LinkSecret::new(random_id()?);
+        let token = link_token(&secret, &self.own.address.account);
         self.change(|change| {
             if store::invites::unexpired(change.db, change.now_ms)? >= MAX_OPEN_LINKS {
                 return Err(ApiError::new(
@@ -279,9 +281,9 @@ impl Core {
                 .hint("wait until some have; links with a short --ttl make room sooner"));
             }
             let expires_ms = change.now_ms.saturating_add(u64::from(ttl_s) * 1_000);
-            store::invites::put(change.db, &token, change.now_ms, expires_ms)?;
+            store::invites::put(change.db, &token, &secret, change.now_ms, expires_ms)?;
             let task = change.relay_task(MailboxRequest::PutContactToken { token: token.hash(), expiry_s: ttl_s })?;
-            Ok((token.clone(), expires_ms, task))
+            Ok((secret.clone(), expires_ms, task))
         })
     }
 

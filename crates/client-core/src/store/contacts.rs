@@ -28,7 +28,7 @@ pub(crate) struct ContactRow {
     pub(crate) verified_ms: Option<u64>,
     pub(crate) origin: String,
     pub(crate) delivery_key: Option<DeliveryKey>,
-    pub(crate) token: Option<(ContactToken, TokenBinding)>,
+    pub(crate) link: Option<OpenedLink>,
     pub(crate) requested: bool,
     pub(crate) introduced: bool,
     pub(crate) answered: bool,
@@ -41,13 +41,23 @@ pub(crate) struct ContactRow {
     pub(crate) state_before: Option<ContactState>,
 }
 
+/// What is kept of a link that we opened, until its maker answered.
+#[derive(Clone)]
+pub(crate) struct OpenedLink {
+    /// For their relay.
+    pub(crate) token: ContactToken,
+    pub(crate) binding: TokenBinding,
+    /// For them: that our account has the link.
+    pub(crate) proof: [u8; 32],
+}
+
 impl ContactRow {
     /// What lets us submit: their delivery key, or the token of the link we opened.
     pub(crate) fn capability(&self) -> Option<Capability> {
         if let Some(key) = &self.delivery_key {
             return Some(Capability::DeliveryKey(key.clone()));
         }
-        let (token, binding) = self.token.clone()?;
+        let OpenedLink { token, binding, .. } = self.link.clone()?;
         Some(Capability::ContactToken { token, binding })
     }
 }
@@ -78,7 +88,7 @@ pub(crate) const fn state_from_number(number: u32) -> Option<ContactState> {
 
 const COLUMNS: &str = "account, record, device_list, list_stale, held, name, handle, relay, pin, state, verified,
     verified_ms, origin, delivery_key, token, binding, requested, introduced, answered, clock, since_ms, last_seen_ms,
-    decided_ms, state_before, looks_like";
+    decided_ms, state_before, looks_like, link_proof";
 
 fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
     const WHAT: &str = "contact";
@@ -87,10 +97,16 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         Some(bytes) => Some(decode_list(&bytes, &record)?),
         None => None,
     };
-    let token = match (row.get::<_, Option<Vec<u8>>>(14)?, row.get::<_, Option<Vec<u8>>>(15)?) {
-        (Some(token), Some(binding)) => {
-            Some((ContactToken::new(array(&token, WHAT)?), TokenBinding::new(array(&binding, WHAT)?)))
-        }
+    let link = match (
+        row.get::<_, Option<Vec<u8>>>(14)?,
+        row.get::<_, Option<Vec<u8>>>(15)?,
+        row.get::<_, Option<Vec<u8>>>(25)?,
+    ) {
+        (Some(token), Some(binding), Some(proof)) => Some(OpenedLink {
+            token: ContactToken::new(array(&token, WHAT)?),
+            binding: TokenBinding::new(array(&binding, WHAT)?),
+            proof: array(&proof, WHAT)?,
+        }),
         _ => None,
     };
     Ok(ContactRow {
@@ -111,7 +127,7 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
             .get::<_, Option<Vec<u8>>>(13)?
             .map(|key| array(&key, WHAT).map(DeliveryKey::new))
             .transpose()?,
-        token,
+        link,
         requested: row.get(16)?,
         introduced: row.get(17)?,
         answered: row.get(18)?,
@@ -218,8 +234,8 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
     db.execute(
         "INSERT INTO contact (account, record, device_list, list_version, list_hash, list_stale, held, name, handle,
              relay, pin, state, verified, verified_ms, origin, delivery_key, token, binding, requested, introduced,
-             answered, clock, since_ms, last_seen_ms, decided_ms, state_before, looks_like)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27)
+             answered, clock, since_ms, last_seen_ms, decided_ms, state_before, looks_like, link_proof)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28)
          ON CONFLICT (account) DO UPDATE SET
              device_list=excluded.device_list, list_version=excluded.list_version, list_hash=excluded.list_hash,
              list_stale=excluded.list_stale, held=excluded.held, name=excluded.name, handle=excluded.handle,
@@ -228,7 +244,7 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
              token=excluded.token, binding=excluded.binding, requested=excluded.requested,
              introduced=excluded.introduced, answered=excluded.answered, clock=excluded.clock,
              last_seen_ms=excluded.last_seen_ms, decided_ms=excluded.decided_ms, state_before=excluded.state_before,
-             looks_like=excluded.looks_like",
+             looks_like=excluded.looks_like, link_proof=excluded.link_proof",
         params![
             contact.account.0,
             contact.record.encode(),
@@ -246,8 +262,8 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
             contact.verified_ms.map(to_sql),
             contact.origin,
             contact.delivery_key.as_ref().map(DeliveryKey::as_bytes),
-            contact.token.as_ref().map(|(token, _)| token.as_bytes()),
-            contact.token.as_ref().map(|(_, binding)| binding.as_bytes()),
+            contact.link.as_ref().map(|link| link.token.as_bytes()),
+            contact.link.as_ref().map(|link| link.binding.as_bytes()),
             contact.requested,
             contact.introduced,
             contact.answered,
@@ -257,6 +273,7 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
             to_sql(contact.decided_ms),
             contact.state_before.map(state_number),
             contact.looks_like,
+            contact.link.as_ref().map(|link| link.proof),
         ],
     )?;
     Ok(())

@@ -1,36 +1,47 @@
 //! Contact links we handed out. One-time use is enforced here; the relay's check is only against spam.
 
-use subrosa_wire::{AccountId, CapabilityHash, ContactToken};
+use subrosa_wire::{AccountId, CapabilityHash, ContactToken, LinkSecret};
 
-use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
+use super::{Db, StoreError, array, from_sql, params, to_sql};
 
 /// An open invitation.
 pub(crate) struct InviteRow {
     pub(crate) created_ms: u64,
     pub(crate) expires_ms: u64,
     pub(crate) used: bool,
+    pub(crate) secret: LinkSecret,
 }
 
 /// Adds one.
-pub(crate) fn put(db: &Db, token: &ContactToken, created_ms: u64, expires_ms: u64) -> Result<(), StoreError> {
+pub(crate) fn put(
+    db: &Db,
+    token: &ContactToken,
+    secret: &LinkSecret,
+    created_ms: u64,
+    expires_ms: u64,
+) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO invite (token, created_ms, expires_ms) VALUES (?1, ?2, ?3)",
-        params![token.as_bytes(), to_sql(created_ms), to_sql(expires_ms)],
+        "INSERT INTO invite (token, secret, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4)",
+        params![token.as_bytes(), secret.as_bytes(), to_sql(created_ms), to_sql(expires_ms)],
     )?;
     Ok(())
 }
 
-/// Reads one.
+/// Reads one. Without a secret it was made by a version whose links are not taken any more.
 pub(crate) fn get(db: &Db, token: &[u8; 16]) -> Result<Option<InviteRow>, StoreError> {
-    Ok(db
-        .query_row("SELECT created_ms, expires_ms, used_by FROM invite WHERE token = ?1", params![token], |row| {
+    const SQL: &str =
+        "SELECT created_ms, expires_ms, used_by, secret FROM invite WHERE token = ?1 AND secret IS NOT NULL";
+    db.prepare_cached(SQL)?
+        .query_and_then(params![token], |row| {
             Ok(InviteRow {
                 created_ms: from_sql(row.get(0)?),
                 expires_ms: from_sql(row.get(1)?),
                 used: row.get::<_, Option<Vec<u8>>>(2)?.is_some(),
+                secret: LinkSecret::new(array(&row.get::<_, Vec<u8>>(3)?, "invite")?),
             })
-        })
-        .optional()?)
+        })?
+        .next()
+        .transpose()
 }
 
 /// Somebody joined with it.

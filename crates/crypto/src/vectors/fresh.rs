@@ -268,11 +268,19 @@ fn cases(name: &str) -> Vec<Value> {
                 "exporter": if below(2) == 0 { hex_of::<32>() } else { Value::Null },
             })
         }),
+        "link-secret" => several(8, || {
+            let joiner = hex_of::<32>();
+            let flip = json!([{"offset": below(32), "flip": "04"}]);
+            let change = if below(2) == 0 { flip } else { json!([]) };
+            json!({
+                "secret": hex_of::<16>(), "inviter": hex_of::<32>(), "joiner": joiner, "shown_by": joiner, "change": change,
+            })
+        }),
         other => panic!("no construction {other}"),
     }
 }
 
-const CONSTRUCTIONS: [&str; 14] = [
+const CONSTRUCTIONS: [&str; 15] = [
     "keys",
     "recovery-words",
     "account",
@@ -287,6 +295,7 @@ const CONSTRUCTIONS: [&str; 14] = [
     "seal",
     "safety-number",
     "relay-proofs",
+    "link-secret",
 ];
 
 fn file(name: &str) -> Value {

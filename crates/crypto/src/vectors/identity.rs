@@ -10,6 +10,7 @@ use crate::device_list::{DeviceList, DeviceListError, Freshness};
 use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey, KeyError};
 use crate::kem::{KEM_CIPHERTEXT_LEN, KemUse};
 use crate::labels;
+use crate::link_keys::LinkKeys;
 use crate::prekeys::{BundleError, KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, SignedPrekeyPair};
 use crate::recovery::{RecoveryKey, RecoveryWordsError};
 
@@ -281,4 +282,18 @@ pub(super) fn relay_proofs(case: &Value) -> Computed {
         intermediate: json!({"identity_key": show(identity.public().as_bytes())}),
         outputs: json!({"signature": show(signature)}),
     }
+}
+
+/// Section 14: the relay's token, and the proof for an inviter, of which `shown_by` says who shows it.
+pub(super) fn link_secret(case: &Value) -> Computed {
+    let given = &case["inputs"];
+    let keys = LinkKeys::derive(&array(&given["secret"]), &array(&given["inviter"]));
+    let proof = keys.prove(&array(&given["joiner"]));
+    let seen = changed(&proof, &given["change"]);
+    let accepted = keys.verifies(&array(&given["shown_by"]), &seen.as_slice().try_into().unwrap());
+    let intermediate =
+        json!({"proof_key": show(keys.proof_key()), "expected": show(keys.prove(&array(&given["shown_by"])))});
+    let outputs = json!({"token": show(keys.token()), "proof": show(proof), "shown": show(&seen)});
+    let result = if accepted { Ok(json!({})) } else { Err("wrong proof") };
+    Computed { intermediate, outputs: decided(outputs, result) }
 }

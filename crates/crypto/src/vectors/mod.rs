@@ -45,6 +45,7 @@ fn construction(name: &str) -> Compute {
         "seal" => seal::seal,
         "safety-number" => identity::safety_number,
         "relay-proofs" => identity::relay_proofs,
+        "link-secret" => identity::link_secret,
         other => panic!("no construction {other}"),
     }
 }
@@ -93,6 +94,7 @@ reproduced! {
     seals: "seal", 39;
     safety_numbers: "safety-number", 5;
     relay_proofs: "relay-proofs", 6;
+    link_secrets: "link-secret", 5;
 }
 
 // Reading and writing values of a case.

@@ -35,6 +35,7 @@ fn debug_shows_no_secret() {
         (format!("{:?}", alice.key_to(&bob)), "SendingPairKey"),
         (format!("{:?}", alice.key_from(&bob)), "ReceivingPairKey"),
         (format!("{opened:?}"), "OpenedSeal"),
+        (format!("{:?}", LinkKeys::derive(&[1; 16], &[2; 32])), "LinkKeys"),
     ] {
         assert_eq!(text, format!("{name} {{ .. }}"));
     }

@@ -192,7 +192,7 @@ Examples:
   subrosa-relay token create --data relay-data --note 'for Carol' --qr
 
 Whoever gets the link (the second line: address, key and token of this relay in one) runs:
-  subrosa init --relay 'subrosa-relay://…' --name bob
+  subrosa init --relay 'https://…/i#…' --name bob
 Who knows the relay already, needs the token only (the first line):
   subrosa init --relay URL --name bob --registration-token TOKEN")]
     Create {

@@ -18,4 +18,6 @@ ALTER TABLE account ADD COLUMN made_kem INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE account ADD COLUMN made_signed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE message ADD COLUMN arrived_ms INTEGER;        -- when it was stored here, for what others wrote
 ALTER TABLE message ADD COLUMN late INTEGER NOT NULL DEFAULT 0;        -- 1 by its time, 2 by its place
+ALTER TABLE contact ADD COLUMN link_proof BLOB;                           -- that we have their link, until they answered
+ALTER TABLE invite ADD COLUMN secret BLOB;                                -- of the link; what the relay sees of it is the token
 ";
