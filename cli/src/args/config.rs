@@ -12,7 +12,8 @@ Examples:
   subrosa config unset read_receipts")]
 #[command(after_help = "\
 What counts, in this order: a flag, the environment (SUBROSA_READ_RECEIPTS), the file, the default.
-The file holds no secrets and is there only when something differs from the default.")]
+The file holds no secrets. It is made when something first differs from the default; your comments in it stay, and if it is a link,
+what that points to is changed.")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     pub(crate) verb: ConfigVerb,

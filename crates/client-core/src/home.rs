@@ -2,7 +2,7 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
+    io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -10,13 +10,14 @@ use std::{
 use crate::{
     api::{ApiError, ErrorKind},
     config::{Config, ConfigFile},
+    replace::{Access, replace},
 };
 
 /// Mode of the directory: names of files already say something about the account.
 const DIRECTORY_MODE: u32 = 0o700;
 
 /// Mode of every file in it.
-const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 
 /// An account's directory. Everything of the account lies directly in it. [`crate::accounts`] says where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,12 +124,13 @@ impl Home {
         create_private_directory(&self.path)
     }
 
-    /// Replaces a file in the directory at once or not at all, readable by its owner only, and on disk when this returns.
+    /// Replaces a file of the account at once or not at all, readable by its owner only, and on disk when this returns. Where it is
+    /// a link, what that points to is replaced.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`]; the old content is still there.
     pub fn write_private(&self, file: &Path, content: &[u8]) -> Result<(), ApiError> {
-        replace_private(&self.path, file, content)
+        replace(file, content, Access::Private)
     }
 }
 
@@ -141,21 +143,6 @@ pub(crate) fn create_private_directory(path: &Path) -> Result<(), ApiError> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(|error| {
         storage_error("create the directory", path, &error).hint("choose another directory with --home")
     })
-}
-
-/// Replaces `file`, which lies in `directory`, at once or not at all.
-pub(crate) fn replace_private(directory: &Path, file: &Path, content: &[u8]) -> Result<(), ApiError> {
-    let failed = |error: io::Error| storage_error("write", file, &error);
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(format!(".{}.new", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    let written = write_synced(&temporary, content).and_then(|()| std::fs::rename(&temporary, file));
-    if let Err(error) = written {
-        // The half-written file is of no use; the first error says more than one of removing it.
-        let _ = std::fs::remove_file(&temporary);
-        return Err(failed(error));
-    }
-    sync_directory(directory).map_err(failed)
 }
 
 /// Names that were made or removed in a directory are on disk when this returns.
@@ -171,15 +158,18 @@ pub(crate) fn open_private(file: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(file)
 }
 
-/// A file-system failure for people.
+/// A file-system failure for people: what was to be done, why it cannot be, and what to do where that is known.
 pub(crate) fn storage_error(action: &str, path: &Path, error: &io::Error) -> ApiError {
-    ApiError::new(ErrorKind::Storage, format!("cannot {action} {}: {error}", path.display()))
-}
-
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    use io::ErrorKind as Kind;
+    let plain = |why: &str| ApiError::new(ErrorKind::Storage, format!("cannot {action} {}: {why}", path.display()));
+    match error.kind() {
+        Kind::StorageFull => plain("the disk is full").hint("free some space (df -h shows how much there is), then try again"),
+        Kind::QuotaExceeded => plain("your share of the disk is used up").hint("free some space, then try again"),
+        Kind::ReadOnlyFilesystem => plain("the disk is mounted read-only")
+            .hint("mount it for writing; a disk with faults is often mounted read-only by the system (see dmesg)"),
+        Kind::PermissionDenied => plain("permission denied").hint("see who owns it and who may write: ls -ld, then chmod or chown"),
+        _ => plain(&error.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub mod new_file;
 pub mod open;
 pub mod place;
 mod receipts;
+mod replace;
 pub mod requests;
 pub mod rpc;
 mod store;

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     api::{ApiError, ErrorKind},
     home::storage_error,
+    replace::target,
 };
 
 /// What an unfinished file is called: its name and this.
@@ -79,16 +80,19 @@ impl NewFile {
     /// # Errors
     /// [`ErrorKind::Usage`] when something stands there, [`ErrorKind::Storage`].
     pub fn create(path: &Path, force: bool) -> Result<Self, ApiError> {
-        let path = std::path::absolute(path).map_err(|error| storage_error("find", path, &error))?;
-        if path.file_name().is_none() {
-            return Err(ApiError::new(ErrorKind::Usage, format!("{} is not the name of a file", path.display())));
+        let named = std::path::absolute(path).map_err(|error| storage_error("find", path, &error))?;
+        if named.file_name().is_none() {
+            return Err(ApiError::new(ErrorKind::Usage, format!("{} is not the name of a file", named.display())));
         }
+        check_free(&named, force)?;
+        // A link stays one, and what it points to is replaced.
+        let path = target(&named).map_err(|error| storage_error("find", path, &error))?;
         check_free(&path, force)?;
         let partial = Partial::create(beside(&path, SUFFIX))?;
         Ok(Self { path, partial, force })
     }
 
-    /// Where it will be.
+    /// Where it will be; where the name is a link, what that points to.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -203,6 +207,22 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"ours");
         assert_eq!(names(place.path()), ["copy"]);
         assert!(NewFile::create(place.path(), true).unwrap_err().message.contains("directory"));
+    }
+
+    #[test]
+    fn a_link_is_replaced_only_when_asked_and_then_what_it_points_to() {
+        let place = tempfile::tempdir().unwrap();
+        let (link, there) = (place.path().join("newest"), place.path().join("there"));
+        std::os::unix::fs::symlink("there", &link).unwrap();
+        assert!(NewFile::create(&link, false).unwrap_err().message.contains("exists already"));
+        for content in ["made", "replaced"] {
+            let new = NewFile::create(&link, true).unwrap();
+            new.file().write_all(content.as_bytes()).unwrap();
+            new.publish().unwrap();
+            assert!(link.is_symlink());
+            assert_eq!(std::fs::read_to_string(&there).unwrap(), content);
+        }
+        assert_eq!(names(place.path()), ["newest", "there"]);
     }
 
     #[test]

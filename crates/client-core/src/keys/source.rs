@@ -20,6 +20,7 @@ use super::{KEY_BYTES, MAX_PASSPHRASE_BYTES, Passphrase, PassphraseFile, keyring
 use crate::{
     api::{ApiError, ErrorKind},
     home::storage_error,
+    replace,
 };
 
 /// A command may ask a person for something (`pass` for the passphrase of a GPG key).
@@ -219,11 +220,13 @@ fn make_key_file(path: &Path) -> Result<StoreSecret, ApiError> {
     use std::io::Write as _;
     let key = random_key()?;
     let line = key_file_line(&key);
+    // A link to a disk where nothing is yet.
+    let there = replace::target(path).map_err(|error| storage_error("find the key file", path, &error))?;
     let written = std::fs::File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)
+        .open(&there)
         .and_then(|mut file| file.write_all(line.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| storage_error("make the key file", path, &error))?;
     Ok(StoreSecret::of_key(key, KeySource::KeyFile { path: path.to_path_buf() }))
