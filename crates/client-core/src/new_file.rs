@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     api::{ApiError, ErrorKind},
-    home::storage_error,
+    home::{storage_error, sync_directory},
     replace::target,
 };
 
@@ -45,7 +45,7 @@ impl Drop for Partial {
 impl Partial {
     /// Makes it, locked and empty. What a killed command left is replaced; what a living one writes is not touched.
     pub(crate) fn create(path: PathBuf) -> Result<Self, ApiError> {
-        let failed = |error: &io::Error| storage_error("make", &path, error).hint("check the directory");
+        let failed = |error: &io::Error| storage_error("make", &path, error).or_hint("check the directory");
         let new = || OpenOptions::new().read(true).write(true).create_new(true).mode(MODE).open(&path);
         let file = match new() {
             Err(error) if error.kind() == IoKind::AlreadyExists => {
@@ -71,6 +71,27 @@ impl Partial {
         // Best effort: some file systems have no locks, and then two writers of one name are told apart by nothing.
         let _ = file.try_lock();
         Ok(Self { path, file })
+    }
+
+    /// Gives it this name, once it is on disk.
+    pub(crate) fn publish(&self, name: &Path, force: bool) -> Result<(), ApiError> {
+        let failed = |error: io::Error| storage_error("write", name, &error);
+        self.file.sync_all().map_err(failed)?;
+        // A link never replaces anything; file systems without links get the check and a rename.
+        let linked = if force {
+            Err(IoKind::Unsupported)
+        } else {
+            std::fs::hard_link(&self.path, name).map_err(|error| error.kind())
+        };
+        match linked {
+            Ok(()) => {}
+            Err(IoKind::AlreadyExists) => check_free(name, false)?,
+            Err(_) => {
+                check_free(name, force)?;
+                std::fs::rename(&self.path, name).map_err(failed)?;
+            }
+        }
+        sync_directory(name.parent().unwrap_or(Path::new("/"))).map_err(failed)
     }
 }
 
@@ -109,24 +130,7 @@ impl NewFile {
     /// # Errors
     /// [`ErrorKind::Usage`] when something else took the name meanwhile, [`ErrorKind::Storage`].
     pub fn publish(self) -> Result<(), ApiError> {
-        let failed = |error: io::Error| storage_error("write", &self.path, &error);
-        self.partial.file.sync_all().map_err(failed)?;
-        // A link never replaces anything; file systems without links get the check and a rename.
-        let linked = if self.force {
-            Err(IoKind::Unsupported)
-        } else {
-            std::fs::hard_link(&self.partial.path, &self.path).map_err(|error| error.kind())
-        };
-        match linked {
-            Ok(()) => {}
-            Err(IoKind::AlreadyExists) => check_free(&self.path, false)?,
-            Err(_) => {
-                check_free(&self.path, self.force)?;
-                std::fs::rename(&self.partial.path, &self.path).map_err(failed)?;
-            }
-        }
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
+        self.partial.publish(&self.path, self.force)
     }
 }
 

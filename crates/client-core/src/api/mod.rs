@@ -217,6 +217,12 @@ impl ApiError {
         Self { code, message: message.into(), hint: None }
     }
 
+    /// Says what to do, unless that is known better already.
+    #[must_use]
+    pub fn or_hint(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -20,12 +20,14 @@ const OUTBOX_LOOK: u32 = 50;
 
 /// Reads the whole store on a connection of its own.
 pub(super) fn store_check(path: &Path, key: &StoreKey) -> Check {
-    const FIX: &str = "subrosa restore FILE, into another account name, from your last backup";
     let read = store::open(path, key.as_bytes(), false).and_then(|db| store::check(&db));
     match read {
         Ok(None) => Check::fine("store", "every page and index is whole"),
-        Ok(Some(problem)) => Check::fail("store", format!("the store is damaged: {problem}"), FIX),
-        Err(error) => Check::fail("store", error.to_string(), FIX),
+        Ok(Some(problem)) => Check::fail("store", format!("the store is damaged: {problem}"), store::GO_BACK),
+        Err(error) => {
+            let ApiError { message, hint, .. } = error.into();
+            Check::fail("store", message, hint.unwrap_or_else(|| store::GO_BACK.to_owned()))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, MailboxEpoch, Seq};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Db, StoreError, array, from_sql, params, to_sql};
+use super::{Db, OptionalExtension as _, StoreError, array, from_sql, params, to_sql};
 
 /// Everything this device is. Secrets live in the key types.
 pub(crate) struct Own {
@@ -47,7 +47,7 @@ pub(crate) fn create(db: &Db, own: &Own, now_ms: u64) -> Result<(), StoreError> 
 /// Reads the row.
 pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
     const WHAT: &str = "account row";
-    let (record, account_seed, device, identity_seed, handle, relay, pin, list, delivery_key) = db.query_row(
+    let row = db.query_row(
         "SELECT record, account_seed, device, identity_seed, handle, relay, pin, device_list, delivery_key FROM account",
         [],
         |row| {
@@ -63,7 +63,9 @@ pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
                 row.get::<_, Vec<u8>>(8)?,
             ))
         },
-    )?;
+    );
+    let (record, account_seed, device, identity_seed, handle, relay, pin, list, delivery_key) =
+        row.optional()?.ok_or(StoreError::Damaged(WHAT))?;
     let record = AccountRecord::decode(&record).map_err(|_| StoreError::Damaged(WHAT))?;
     let list = decode_list(&list, &record)?;
     let account_key = match account_seed {

@@ -9,8 +9,10 @@ pub(crate) mod contacts;
 pub(crate) mod envelopes;
 pub(crate) mod events;
 pub(crate) mod invites;
+pub(crate) mod log;
 pub(crate) mod messages;
 mod migrations;
+pub(crate) mod new;
 pub(crate) mod outbox;
 pub(crate) mod prekeys;
 pub(crate) mod requests;
@@ -20,9 +22,9 @@ pub(crate) mod sessions;
 pub(crate) mod tasks;
 pub(crate) mod words;
 
-use std::path::Path;
+use std::{fs, io, path::Path};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use zeroize::Zeroizing;
 
 use crate::api::{ApiError, ErrorKind};
@@ -39,40 +41,149 @@ pub(crate) enum StoreError {
     Damaged(&'static str),
     #[error("the store was written by a newer version of subrosa (schema {found}, this one knows {known})")]
     Newer { found: i64, known: i64 },
+    /// SQLite would make a new one, and throw away what a log beside it holds.
+    #[error("store.db is missing")]
+    Missing,
+    #[error("store.db is empty")]
+    Empty,
+    #[error("store.db is cut off: its end is missing")]
+    CutOff,
+    #[error("store.db-wal is of another store; with it this one would be overwritten, so nothing was opened")]
+    ForeignLog,
+    /// With a wrong key the first page looks like no database at all.
+    #[error("store.db does not open with the key in store.key: one of them is damaged, or of another account")]
+    OtherKey,
+    #[error("store.db cannot be written: it, its directory or its disk is read-only")]
+    ReadOnly,
+    #[error("store.db cannot be read: {error}")]
+    Unreadable { error: io::Error },
 }
+
+/// SQLCipher's page size, which no store of ours changes.
+pub(crate) const PAGE_BYTES: usize = 4096;
+
+/// What helps when a store is lost.
+pub(crate) const GO_BACK: &str = "put it back from a copy of the directory, or go back to a backup under another local name: \
+     subrosa restore FILE --account OTHER-NAME";
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let (kind, hint) = match &error {
-            StoreError::Newer { .. } => (ErrorKind::DamagedStore, "update subrosa"),
-            StoreError::Damaged(_) => (ErrorKind::DamagedStore, "restore the account's directory from a backup"),
-            StoreError::Sqlite(inner) => match inner.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => (ErrorKind::Storage, "the disk is full: free some space and try again"),
-                Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => (
-                    ErrorKind::Storage,
-                    "the account's directory cannot be written: check the disk and the directory's permissions",
-                ),
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    (ErrorKind::DamagedStore, "store.db is damaged: restore the account's directory from a backup")
-                }
-                _ => (ErrorKind::Failed, "this is a fault of subrosa: please report it"),
-            },
+        let damaged = |message: String| Self::new(ErrorKind::DamagedStore, message).hint(GO_BACK);
+        let storage = |message: &str, hint: &str| Self::new(ErrorKind::Storage, message).hint(hint);
+        let inner = match error {
+            StoreError::Sqlite(inner) => inner,
+            StoreError::Newer { .. } => {
+                return Self::new(ErrorKind::DamagedStore, error.to_string()).hint("install the newest subrosa");
+            }
+            StoreError::ForeignLog => {
+                return Self::new(ErrorKind::DamagedStore, error.to_string()).hint(
+                    "put the right store.db-wal back, if you have it; else set this one aside and go on without it: \
+                     subrosa account repair",
+                );
+            }
+            StoreError::Unreadable { .. } => {
+                return storage(
+                    &error.to_string(),
+                    "check the disk, and who may read it: ls -l in the account's directory",
+                );
+            }
+            StoreError::ReadOnly => {
+                return storage(
+                    &error.to_string(),
+                    "see who may write: ls -ld on the account's directory and what is in it; subrosa doctor names it",
+                );
+            }
+            StoreError::Damaged(_)
+            | StoreError::Missing
+            | StoreError::Empty
+            | StoreError::CutOff
+            | StoreError::OtherKey => {
+                return damaged(error.to_string());
+            }
         };
-        Self::new(kind, error.to_string()).hint(hint)
+        match inner.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => {
+                storage("store.db cannot be written: the disk is full", "free some space (df -h), then try again")
+            }
+            Some(ErrorCode::ReadOnly) => StoreError::ReadOnly.into(),
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => storage(
+                "store.db cannot be opened",
+                "see who may read and write it: ls -ld on the account's directory and what is in it",
+            ),
+            Some(ErrorCode::SystemIoFailure) => storage(
+                &format!("the disk failed while store.db was read or written: {inner}"),
+                "check the disk (dmesg, df -h); subrosa doctor reads the whole store",
+            ),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => storage(
+                "another program keeps store.db locked",
+                "end it (fuser store.db, in the account's directory), then try again",
+            ),
+            Some(ErrorCode::NotADatabase) => damaged(StoreError::OtherKey.to_string()),
+            Some(ErrorCode::DatabaseCorrupt) => damaged("store.db is damaged: parts of it do not read back".to_owned()),
+            _ => Self::new(ErrorKind::Failed, format!("database: {inner}"))
+                .hint("this is a fault of subrosa: please report it"),
+        }
     }
 }
 
 /// Opens (or, with `create`, makes) the encrypted store and brings it to this program's schema.
 pub(crate) fn open(path: &Path, key: &[u8; 32], create: bool) -> Result<Connection, StoreError> {
+    if !create {
+        look(path, key)?;
+    }
     let mut db = open_raw(path, key, create)?;
+    // What fails to open is closed as it was found: nothing is copied from its log before it has proven to be ours.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    if !create {
+        look_at_end(&db, path)?;
+    }
+    if db.is_readonly("main")? {
+        return Err(StoreError::ReadOnly);
+    }
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;",
     )?;
     schema::migrate(&mut db)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     db.set_prepared_statement_cache_capacity(128);
     Ok(db)
+}
+
+/// Opens a store to look at it: neither it nor its log is changed, also when it is closed.
+pub(crate) fn peek(path: &Path, key: &[u8; 32]) -> Result<Connection, StoreError> {
+    look(path, key)?;
+    let db = open_raw(path, key, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    look_at_end(&db, path)?;
+    Ok(db)
+}
+
+/// What SQLite would take for a new database, or for a log of this one, is refused before it sees it.
+fn look(path: &Path, key: &[u8; 32]) -> Result<(), StoreError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing),
+        Err(error) => return Err(StoreError::Unreadable { error }),
+        Ok(found) if found.len() == 0 => return Err(StoreError::Empty),
+        Ok(found) if found.len() < PAGE_BYTES as u64 => return Err(StoreError::CutOff),
+        Ok(_) => {}
+    }
+    log::check(path, key)
+}
+
+/// SQLite finds a missing end only when it reads there; until then it would write into what is left.
+fn look_at_end(db: &Connection, path: &Path) -> Result<(), StoreError> {
+    let pages = from_sql(db.query_row("PRAGMA page_count", [], |row| row.get(0))?);
+    // Twice: whoever else uses the store may move pages from the log to it meanwhile.
+    for _ in 0..2 {
+        let found = fs::metadata(path).map_err(|error| StoreError::Unreadable { error })?;
+        let there = found.len() / PAGE_BYTES as u64;
+        if there >= pages || log::holds(path, there + 1, pages) {
+            return Ok(());
+        }
+    }
+    Err(StoreError::CutOff)
 }
 
 /// Opens an encrypted database as it is: no schema, no log.
@@ -84,9 +195,11 @@ pub(crate) fn open_raw(path: &Path, key: &[u8; 32], create: bool) -> Result<Conn
     // Without OpenSSL's handler at the end of the process: it frees what threads that still close a store use.
     openssl_sys::init();
     let db = Connection::open_with_flags(path, flags)?;
-    // The raw key skips SQLCipher's own key derivation; it must be the first statement.
+    // The raw key skips SQLCipher's own key derivation; it must come before anything is read.
     let key = Zeroizing::new(hex::encode(key));
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", key.as_str()));
+    // SQLCipher would write lines of its own to stderr, beside the one error that says what to do.
+    db.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     db.execute_batch(&pragma)?;
     db.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 5000;")?;
     Ok(db)
