@@ -1,6 +1,6 @@
 //! Making an account, and making another device of one.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, RandomnessError, RecoveryKey,
@@ -16,13 +16,14 @@ use url::Url;
 use crate::{
     accounts::Facts,
     api::{AccountInfo, ApiError, EngineOwner, ErrorKind},
+    clean::clean_line,
     content::ContactSync,
     engine::{DeviceRequest, Engine, Provision, account_view, now_ms},
     home::Home,
     keys::{self, StoreKey, StoreSecret},
     lock::{EngineLock, LockAttempt},
     net::{Http, NetError, Network, RelayEndpoint},
-    store::{self, account::Own},
+    store::{self, account::Own, new::NewStore},
 };
 
 /// What `init` needs.
@@ -74,10 +75,11 @@ fn handle(text: &str) -> Result<Handle, ApiError> {
 }
 
 /// Makes an account and registers it. `recovery` gets the 24 recovery words before anything is final; they are
-/// never seen again. If anything fails, nothing is left behind.
+/// never seen again. If anything fails, what was made here is removed, unless the relay may know the account already: then it
+/// stays, and the same `init` goes on with it ([`is_begun`]). What was there before is never changed.
 ///
 /// # Errors
-/// An account exists here, the handle is not valid or taken, the relay is not reached or refuses, `recovery` fails.
+/// An account exists here, or parts of one; the handle is not valid or taken, the relay is not reached or refuses, `recovery` fails.
 pub async fn init(
     home: &Home,
     params: InitParams,
@@ -86,24 +88,33 @@ pub async fn init(
 ) -> Result<AccountInfo, ApiError> {
     let handle = handle(&params.handle)?;
     let relay = RelayEndpoint::new(params.relay, params.pin).map_err(|error| error.to_api())?;
-    let _lock = claim(home)?;
+    let lock = claim(home, "init")?;
     let secret = secret.into();
 
-    let undo = UndoFiles(home);
-    let made = async {
-        let (key, own) = match half_made(home, &secret, handle.as_str(), &relay) {
-            Some(made) => made,
-            None => {
-                refuse_taken(&params.network, &relay, &handle).await?;
-                make(home, &secret, &handle, &relay, recovery)?
-            }
-        };
-        register(&params.network, &relay, &own, handle, params.registration).await?;
-        Ok::<_, ApiError>((publish(home, &own)?, key))
+    let mut made = Made::nothing(home);
+    let (key, own) = match begun(home, &secret, handle.as_str(), &relay)? {
+        Some(begun) => begun,
+        None => {
+            refuse_taken(&params.network, &relay, &handle).await?;
+            make(&mut made, &secret, &handle, &relay, recovery)?
+        }
     };
-    let (info, key) = made.await?;
-    std::mem::forget(undo);
+    // From here on the relay may know the account: its keys must not be lost, whatever ends this.
+    let undo = made.keep();
+    if let Err(error) = register(&params.network, &relay, &own, handle, params.registration).await {
+        if error.refused {
+            undo.remove();
+            return Err(error.error);
+        }
+        let hint = error.error.hint.clone().map(|hint| format!("{hint}; ")).unwrap_or_default();
+        return Err(error.error.hint(format!(
+            "{hint}what was made here is kept, and so are its recovery words, as the relay may have registered it: run the same init \
+             again, and it goes on"
+        )));
+    }
+    let info = publish(home, &own)?;
     introduce(home, key, params.network).await;
+    drop(lock);
     Ok(info)
 }
 
@@ -118,13 +129,12 @@ async fn refuse_taken(network: &Network, relay: &RelayEndpoint, handle: &Handle)
 
 /// Makes keys and store, and hands the recovery words out.
 fn make(
-    home: &Home,
+    made: &mut Made<'_>,
     secret: &StoreSecret,
     handle: &Handle,
     relay: &RelayEndpoint,
     recovery: impl FnOnce(&str) -> Result<(), ApiError>,
 ) -> Result<(StoreKey, Own), ApiError> {
-    remove_leftovers(home);
     let account_key = AccountKeyPair::generate().map_err(no_randomness)?;
     let recovery_key = RecoveryKey::generate().map_err(no_randomness)?;
     let record = AccountRecord::new(account_key.public(), recovery_key.commitment());
@@ -145,20 +155,66 @@ fn make(
         list,
         delivery_key: DeliveryKey::new(delivery_key),
     };
-    let key = keys::create(home, secret)?;
+    let key = made.key(|home| keys::create(home, secret))?;
     // Before the store: what is found half made later has surely handed its words out.
     recovery(&recovery_key.words())?;
-    make_store(home, &key, &own, &[])?;
+    make_store(made, &key, &own, &[])?;
     Ok((key, own))
 }
 
-/// What an `init` that was killed left behind, if it was for this handle at this relay and opens with this passphrase:
-/// the relay may know that account already. Its recovery words were handed out before it was registered.
-fn half_made(home: &Home, secret: &StoreSecret, handle: &str, relay: &RelayEndpoint) -> Option<(StoreKey, Own)> {
-    let key = keys::unwrap_key(home, secret).ok()?;
-    let own = store::account::load(&store::open(&home.store(), key.as_bytes(), false).ok()?).ok()?;
-    let same = own.handle == handle && own.relay == *relay.url() && own.pin.as_ref() == relay.pin();
-    same.then_some((key, own))
+/// Whether an `init` may have been interrupted here: there is a key and no account yet. What opens that key has to be asked for, not
+/// made anew.
+#[must_use]
+pub fn is_begun(home: &Home) -> bool {
+    !home.has_account() && std::fs::symlink_metadata(home.store_key()).is_ok()
+}
+
+/// What an `init` that was killed left behind, if it was for this handle at this relay and opens with this secret: the relay may
+/// know that account already. Its recovery words were handed out before it was registered. `None`: nothing is in the way but
+/// perhaps a key that the secret opens. Everything else is somebody's account, and stays as it is.
+fn begun(
+    home: &Home,
+    secret: &StoreSecret,
+    handle: &str,
+    relay: &RelayEndpoint,
+) -> Result<Option<(StoreKey, Own)>, ApiError> {
+    let Some(lost) = home.lost() else { return Ok(None) };
+    if !is_begun(home) {
+        return Err(lost);
+    }
+    let but = |why: &str| ApiError { message: format!("{}, and {why}", lost.message), ..lost.clone() };
+    let key = keys::unwrap_key(home, secret)
+        .map_err(|error| ApiError { code: error.code, ..but(&format!("it does not open: {}", error.message)) })?;
+    if only_key(home) {
+        return Ok(None);
+    }
+    let db = store::peek(&home.store(), key.as_bytes()).map_err(|error| but(&ApiError::from(error).message))?;
+    let own = store::account::load(&db).map_err(|error| but(&ApiError::from(error).message))?;
+    if store::account::mailbox_state(&db)?.0.is_some() {
+        return Err(but(&format!("{} was in use", clean_line(&own.handle))));
+    }
+    if own.handle != handle || own.relay != *relay.url() || own.pin.as_ref() != relay.pin() {
+        let (found, at) = (clean_line(&own.handle), clean_line(own.relay.as_str()));
+        return Err(but(&format!("an init for {found} at {at} was interrupted here")).hint(format!(
+            "run that one again, and it goes on; for another account choose another local name: subrosa --account OTHER init …; to \
+             make room here: {} --set-aside",
+            home.repair_command()
+        )));
+    }
+    Ok(Some((key, own)))
+}
+
+/// Nothing of an account but a key.
+fn only_key(home: &Home) -> bool {
+    home.remains() == [home.store_key()]
+}
+
+/// Refuses a directory that holds anything of an account but a key, which [`keys::create`] looks at itself.
+pub(crate) fn refuse_remains(home: &Home) -> Result<(), ApiError> {
+    match home.lost() {
+        Some(lost) if !only_key(home) => Err(lost),
+        _ => Ok(()),
+    }
 }
 
 /// Gives the relay what others need to write to us (prekeys, delivery key), so that a new account is reachable at
@@ -184,13 +240,14 @@ pub fn init_linked(
     provision: &Provision,
     secret: impl Into<StoreSecret>,
 ) -> Result<AccountInfo, ApiError> {
-    let _lock = claim(home)?;
+    let _lock = claim(home, "init")?;
+    refuse_remains(home)?;
     let own = request.become_device(provision)?;
-    let undo = UndoFiles(home);
-    let key = keys::create(home, secret)?;
-    make_store(home, &key, &own, &provision.contacts)?;
+    let mut made = Made::nothing(home);
+    let key = made.key(|home| keys::create(home, secret))?;
+    make_store(&mut made, &key, &own, &provision.contacts)?;
     let info = publish(home, &own)?;
-    std::mem::forget(undo);
+    made.keep();
     Ok(info)
 }
 
@@ -213,51 +270,109 @@ pub async fn remove_at_relay(home: &Home, key: StoreKey, lock: &EngineLock, netw
     home.write_private(&home.removed_marker(), b"removed at the relay\n")
 }
 
-/// The directory is ours to fill.
-pub(crate) fn claim(home: &Home) -> Result<EngineLock, ApiError> {
-    if home.has_account() {
-        return Err(ApiError::new(ErrorKind::Usage, format!("{} holds an account already", home.path().display()))
-            .hint("choose another directory with --home, or SUBROSA_HOME"));
-    }
+/// The directory is ours to fill, as far as no account is in it. Looked at again under the lock: two may come at once.
+pub(crate) fn claim(home: &Home, kind: &str) -> Result<EngineLock, ApiError> {
+    let free = || {
+        if !home.has_account() {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorKind::Usage, format!("{} holds an account already", home.path().display()))
+            .hint("choose another local name with --account, or another directory with --home or SUBROSA_HOME"))
+    };
+    free()?;
     home.create()?;
-    match EngineLock::attempt(home, "init")? {
-        LockAttempt::Held(lock) => Ok(lock),
+    let lock = match EngineLock::attempt(home, kind)? {
+        LockAttempt::Held(lock) => lock,
         LockAttempt::Taken(_) => {
-            Err(ApiError::new(ErrorKind::AccountBusy, "another process is making an account here"))
+            return Err(ApiError::new(
+                ErrorKind::AccountBusy,
+                format!("another process is making an account in {}", home.path().display()),
+            )
+            .hint("wait for it to end; if it fails, try again"));
+        }
+    };
+    free()?;
+    if home.remains().is_empty() {
+        // Of an account that was removed here; the next one is not gone at its relay.
+        let _ = std::fs::remove_file(home.removed_marker());
+    }
+    Ok(lock)
+}
+
+/// What this process has made in a directory. Dropped before the account is final, exactly that is removed again: what lay there
+/// before may be all that is left of somebody's account.
+pub(crate) struct Made<'a> {
+    home: &'a Home,
+    files: Vec<PathBuf>,
+}
+
+impl<'a> Made<'a> {
+    pub(crate) const fn nothing(home: &'a Home) -> Self {
+        Self { home, files: Vec::new() }
+    }
+
+    /// Makes the store's key, or finds one that opens.
+    pub(crate) fn key(&mut self, make: impl FnOnce(&Home) -> Result<StoreKey, ApiError>) -> Result<StoreKey, ApiError> {
+        let file = self.home.store_key();
+        let found = std::fs::symlink_metadata(&file).is_ok();
+        let key = make(self.home)?;
+        if !found {
+            self.files.push(file);
+        }
+        Ok(key)
+    }
+
+    /// Gives a finished store its name.
+    pub(crate) fn store(&mut self, new: NewStore<'_>) -> Result<(), ApiError> {
+        new.publish()?;
+        self.files.push(self.home.store());
+        Ok(())
+    }
+
+    /// It stays. What it gives can still remove it, if somebody finds that it is of no use.
+    pub(crate) fn keep(mut self) -> Removable {
+        Removable(std::mem::take(&mut self.files))
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        Removable(std::mem::take(&mut self.files)).remove();
+    }
+}
+
+/// Files that may be removed.
+pub(crate) struct Removable(Vec<PathBuf>);
+
+impl Removable {
+    fn remove(self) {
+        for file in self.0 {
+            // A store's log goes with it.
+            for file in [store::log::beside(&file, "-wal"), store::log::beside(&file, "-shm"), file] {
+                // What is not there need not be removed.
+                let _ = std::fs::remove_file(file);
+            }
         }
     }
 }
 
-/// Until `account.json` stands, an account is not there: what lies around is removed.
-pub(crate) struct UndoFiles<'a>(pub(crate) &'a Home);
-
-impl Drop for UndoFiles<'_> {
-    fn drop(&mut self) {
-        remove_leftovers(self.0);
-    }
-}
-
-fn remove_leftovers(home: &Home) {
-    let store = home.store();
-    let beside = |suffix: &str| {
-        let mut name = store.clone().into_os_string();
-        name.push(suffix);
-        std::path::PathBuf::from(name)
-    };
-    for file in [home.store_key(), beside("-wal"), beside("-shm"), store.clone()] {
-        // What is not there need not be removed.
-        let _ = std::fs::remove_file(file);
-    }
-}
-
-fn make_store(home: &Home, key: &StoreKey, own: &Own, contacts: &[ContactSync]) -> Result<(), ApiError> {
-    // Made here, readable by its owner only: SQLite would follow the umask, and gives its log and index the mode it finds.
-    home.write_private(&home.store(), b"")?;
-    let mut db = store::open(&home.store(), key.as_bytes(), true)?;
+fn make_store(made: &mut Made<'_>, key: &StoreKey, own: &Own, contacts: &[ContactSync]) -> Result<(), ApiError> {
+    let home = made.home;
+    let name = home.store();
+    let new = NewStore::begin(&name)?;
+    let mut db = store::open(new.path(), key.as_bytes(), true)?;
     let transaction = db.transaction().map_err(store::StoreError::from)?;
     store::account::create(&transaction, own, now_ms())?;
     transaction.commit().map_err(store::StoreError::from)?;
-    crate::engine::first_state(home, db, contacts)
+    crate::engine::first_state(home, db, contacts)?;
+    made.store(new)
+}
+
+/// A registration that failed.
+struct NotRegistered {
+    error: ApiError,
+    /// The relay surely does not know the account.
+    refused: bool,
 }
 
 async fn register(
@@ -266,7 +381,7 @@ async fn register(
     own: &Own,
     handle: Handle,
     registration_token: Option<RegistrationToken>,
-) -> Result<(), ApiError> {
+) -> Result<(), NotRegistered> {
     let http = Http::new(network.clone());
     let call = Register {
         account_record: own.record.encode(),
@@ -290,7 +405,15 @@ async fn register(
             Ok(_) => return Ok(()),
             // The relay may have done it: only repeating tells.
             Err(NetError::Timeout { .. } | NetError::Closed) if tries < REGISTER_TRIES => {}
-            Err(error) => return Err(error.to_api()),
+            Err(error) => {
+                // A first try that was not answered may have been heard, and a relay that is too busy may have done it.
+                let refused = match &error {
+                    NetError::Refused(_) => !error.is_transient(),
+                    NetError::Address { .. } | NetError::UnknownKey { .. } => true,
+                    _ => false,
+                };
+                return Err(NotRegistered { error: error.to_api(), refused });
+            }
         }
     }
 }
@@ -298,10 +421,8 @@ async fn register(
 /// Writes `account.json`: from now on the account is there.
 pub(crate) fn publish(home: &Home, own: &Own) -> Result<AccountInfo, ApiError> {
     let info = account_view(own, &home.path().display().to_string());
-    let file =
-        Facts { v: 1, id: info.id.clone(), name: info.name.clone(), relay: info.relay.clone(), device: info.device };
-    let mut json =
-        serde_json::to_vec_pretty(&file).map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
+    let mut json = serde_json::to_vec_pretty(&Facts::of(&info))
+        .map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
     json.push(b'\n');
     home.write_private(&home.account_file(), &json)?;
     Ok(info)

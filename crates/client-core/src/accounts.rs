@@ -7,6 +7,9 @@
 //! ```
 //! NAME is local: it begins as the handle, and only this machine knows it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs,
     io::{self, Read as _},
@@ -17,12 +20,14 @@ use etcetera::{BaseStrategy as _, choose_base_strategy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{ApiError, ErrorKind, LocalAccount},
+    api::{AccountInfo, ApiError, ErrorKind, LocalAccount},
     clean::clean_line,
     config::{CONFIG_FILE, ConfigFile},
     home::{Home, absolute, storage_error, sync_directory},
     keys,
     lock::{self, EngineLock, LockAttempt},
+    replace::{is_aside, target},
+    store,
 };
 
 /// Environment variable that names the home.
@@ -32,7 +37,7 @@ pub const HOME_VARIABLE: &str = "SUBROSA_HOME";
 pub const ACCOUNT_VARIABLE: &str = "SUBROSA_ACCOUNT";
 
 /// The directory of the accounts in a home.
-const ACCOUNTS: &str = "accounts";
+pub(crate) const ACCOUNTS: &str = "accounts";
 
 /// Longest local name: as long as the longest handle.
 const MAX_NAME_CHARS: usize = 32;
@@ -47,7 +52,7 @@ const MAX_ACCOUNTS: usize = 1_000;
 const UNNAMED: &str = "unnamed";
 
 /// Public facts beside the store, readable without what opens it: `account.json`, version 1.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
     #[serde(default)]
     pub(crate) v: u32,
@@ -66,6 +71,22 @@ pub(crate) struct Facts {
 pub struct Accounts {
     root: PathBuf,
     settings: ConfigFile,
+}
+
+/// Which account is meant from now on when none is named: what a new account changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Current {
+    /// The one that was meant before, or the new one as the only one: nothing was written.
+    AsBefore,
+    /// This one, which was the only one until now.
+    Stays(String),
+    /// The new one, as the chosen one is not there any more.
+    Instead {
+        /// Which was chosen.
+        gone: String,
+        /// The new one.
+        now: String,
+    },
 }
 
 /// An account of a home and where it is.
@@ -129,13 +150,34 @@ impl Accounts {
         }
         let mut found = self.all()?;
         let current = self.settings.load()?.text("account")?;
+        let lost = self.lost()?;
         match (current, found.len()) {
-            (_, 0) => Err(self.none()),
-            (Some(name), _) => match found.into_iter().find(|account| account.name == name) {
-                Some(account) => Ok(account.home),
-                None => Err(self.no_such(&name).hint("it was the current one; choose another: subrosa account use NAME")),
+            (Some(name), _) => match found.iter().position(|account| account.name == name) {
+                Some(at) => Ok(found.swap_remove(at).home),
+                None => Err(match lost.into_iter().find(|(other, _)| *other == name) {
+                    Some((_, why)) => why,
+                    None if found.is_empty() => self.none(),
+                    None => self.no_such(&name).hint(format!(
+                        "it was the current one; choose another: subrosa account use NAME; there are: {}",
+                        names(&found)
+                    )),
+                }),
             },
-            (None, 1) => Ok(found.remove(0).home),
+            (None, 0) => Err(lost.into_iter().next().map_or_else(|| self.none(), |(_, why)| why)),
+            (None, 1) if lost.is_empty() => Ok(found.remove(0).home),
+            // Which one was meant before the other was lost is not known.
+            (None, 1) => Err(ApiError::new(
+                ErrorKind::Usage,
+                format!(
+                    "there is the account {}, and of {} only parts are there",
+                    names(&found),
+                    lost.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+                ),
+            )
+            .hint(format!(
+                "see: subrosa account list; name one with --account NAME or {ACCOUNT_VARIABLE}, or make one the current one: subrosa \
+                 account use NAME"
+            ))),
             (None, _) => Err(ApiError::new(
                 ErrorKind::Usage,
                 format!("there are several accounts and none is the current one: {}", names(&found)),
@@ -164,19 +206,69 @@ impl Accounts {
         Ok(self.home_of(name))
     }
 
-    /// Call it when a new account stands: one that was the only one until then becomes the current one, so that commands
-    /// which name no account go on meaning it. Gives its name.
+    /// Call it when a new account stands, so that commands which name no account go on meaning one that is there: the one that was
+    /// the only one until then; the new one, if the chosen one is gone.
     ///
     /// # Errors
     /// Those of the settings file.
-    pub fn settle_current(&self, made: &Home) -> Result<Option<String>, ApiError> {
-        if self.settings.load()?.text("account")?.is_some() {
-            return Ok(None);
+    pub fn settle_current(&self, made: &Home) -> Result<Current, ApiError> {
+        // Not what the environment says: the next command may run without it.
+        let chosen = self.settings.load()?.stored("account");
+        let (mut new, others): (Vec<Found>, Vec<Found>) =
+            self.all()?.into_iter().partition(|account| account.home.path() == made.path());
+        match (chosen, new.pop(), &others[..]) {
+            (Some(gone), Some(new), others) if new.name != gone && others.iter().all(|other| other.name != gone) => {
+                // One that lost a file is not gone: it is still the one that is meant, and says how it comes back.
+                if self.lost()?.iter().any(|(name, _)| *name == gone) {
+                    return Ok(Current::Stays(gone));
+                }
+                self.settings.change("account", Some(&new.name))?;
+                Ok(Current::Instead { gone, now: new.name })
+            }
+            (None, Some(_), [only]) => {
+                self.settings.change("account", Some(&only.name))?;
+                Ok(Current::Stays(only.name.clone()))
+            }
+            _ => Ok(Current::AsBefore),
         }
-        let others: Vec<Found> = self.all()?.into_iter().filter(|account| account.home.path() != made.path()).collect();
-        let [only] = &others[..] else { return Ok(None) };
-        self.settings.change("account", Some(&only.name))?;
-        Ok(Some(only.name.clone()))
+    }
+
+    /// The accounts of which only parts are there, by name, each with what is there and the way back.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn lost(&self) -> Result<Vec<(String, ApiError)>, ApiError> {
+        let direct = Home::at(&self.root).lost().map(|why| (UNNAMED.to_owned(), why));
+        let among = self.named()?.into_iter().filter_map(|(name, home)| Some((name, home.lost()?)));
+        Ok(direct.into_iter().chain(among).collect())
+    }
+
+    /// The directory of an account that may not be whole: to repair or to remove it. As [`Accounts::select`], but parts of an account
+    /// count.
+    ///
+    /// # Errors
+    /// As [`Accounts::select`].
+    pub fn select_with_lost(&self, wanted: Option<&str>) -> Result<Home, ApiError> {
+        let selected = self.select(wanted);
+        let Err(error) = selected else { return selected };
+        let lost = self.lost()?;
+        let chosen = match wanted {
+            Some(name) => Some(name.to_owned()),
+            None => self.settings.load()?.text("account")?,
+        };
+        let name = match (&chosen, &lost[..]) {
+            (Some(name), lost) => lost.iter().map(|(other, _)| other).find(|other| *other == name),
+            // The only one that needs it.
+            (None, [(only, _)]) => Some(only),
+            (None, _) => None,
+        };
+        match name.map(String::as_str) {
+            Some(UNNAMED) if Home::at(&self.root).lost().is_some() => {
+                Ok(Home::at(&self.root).with_settings(self.settings.clone()))
+            }
+            Some(name) => Ok(self.home_of(name)),
+            None => Err(error),
+        }
     }
 
     /// Every account, by name.
@@ -216,6 +308,9 @@ impl Accounts {
     pub fn rename(&self, name: &str, new_name: &str) -> Result<LocalAccount, ApiError> {
         let mut found = self.find(name)?;
         let target = self.place_for(new_name)?;
+        if let Some(lost) = target.lost() {
+            return Err(lost);
+        }
         if found.in_place {
             return Err(ApiError::new(
                 ErrorKind::Failed,
@@ -247,32 +342,41 @@ impl Accounts {
     }
 
     /// Removes an account's directory; the caller holds its lock. What opens the store goes first, the public facts last, so that
-    /// a removal which was interrupted leaves nothing readable and can be made again.
+    /// a removal which was interrupted leaves nothing readable and can be made again. What was set aside there
+    /// ([`crate::repair::set_aside`]) may be another account's, and stays; it is what this gives.
     ///
     /// # Errors
-    /// [`ErrorKind::NoAccount`]; [`ErrorKind::Storage`] naming the file that could not be removed.
-    pub fn erase(&self, name: &str, _lock: &EngineLock) -> Result<(), ApiError> {
-        let found = self.find(name)?;
-        let home = &found.home;
+    /// [`ErrorKind::Storage`] naming the file that could not be removed.
+    pub fn erase(&self, home: &Home, _lock: &EngineLock) -> Result<Vec<PathBuf>, ApiError> {
+        let in_place = home.path() == self.root;
+        let name =
+            self.all()?.into_iter().find(|account| account.home.path() == home.path()).map(|account| account.name);
+        let name = name.or_else(|| Some(home.path().file_name()?.to_str()?.to_owned()));
         let store = home.store();
-        let beside = |suffix: &str| {
-            let mut path = store.clone().into_os_string();
-            path.push(suffix);
-            PathBuf::from(path)
+        let beside = |suffix: &str| store::log::beside(&store, suffix);
+        let remove = |path: &Path| {
+            let failed = |error: io::Error| storage_error("remove", path, &error);
+            // Where it is a link, the keys are in what it points to.
+            for file in [target(path).map_err(failed)?, path.to_path_buf()] {
+                match fs::remove_file(&file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                    _ => {}
+                }
+            }
+            Ok(())
         };
-        let remove = |path: &Path| match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(storage_error("remove", path, &error)),
-            _ => Ok(()),
-        };
-        for file in
-            [home.store_key(), store.clone(), beside("-wal"), beside("-shm"), home.engine_socket(), home.http_token()]
-        {
-            remove(&file)?;
+        let keys = [home.store_key(), store.clone(), beside("-wal"), beside("-shm"), beside("-journal")];
+        for file in keys.iter().chain(&[home.engine_socket(), home.http_token()]) {
+            remove(file)?;
         }
-        if !found.in_place {
+        let entries = fs::read_dir(home.path()).into_iter().flatten().flatten();
+        let (aside, others): (Vec<_>, Vec<_>) =
+            entries.partition(|entry| entry.file_name().to_str().is_some_and(is_aside));
+        if !in_place {
             // What else other versions of the program put there.
-            for entry in fs::read_dir(home.path()).into_iter().flatten().flatten() {
-                if entry.path() != home.account_file() && entry.path() != home.removed_marker() {
+            for entry in others {
+                let last = [home.account_file(), home.removed_marker(), home.engine_lock()];
+                if !last.contains(&entry.path()) {
                     let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
                 }
             }
@@ -280,14 +384,14 @@ impl Accounts {
         remove(&home.account_file())?;
         remove(&home.removed_marker())?;
         remove(&home.engine_lock())?;
-        if !found.in_place {
-            // Empty now, unless somebody else puts something there.
+        if !in_place {
+            // Empty now, unless something was set aside in it, or somebody else puts something there.
             let _ = fs::remove_dir(home.path());
         }
-        if self.settings.load()?.text("account")?.as_deref() == Some(name) {
+        if name.is_some() && self.settings.load()?.stored("account") == name {
             self.settings.change("account", None)?;
         }
-        Ok(())
+        Ok(aside.into_iter().map(|entry| entry.path()).collect())
     }
 
     fn home_of(&self, name: &str) -> Home {
@@ -296,6 +400,11 @@ impl Accounts {
 
     fn find(&self, name: &str) -> Result<Found, ApiError> {
         let mut found = self.all()?;
+        if let Some((_, why)) = self.lost()?.into_iter().find(|(other, _)| other == name)
+            && found.iter().all(|account| account.name != name)
+        {
+            return Err(why);
+        }
         if found.is_empty() {
             return Err(self.none());
         }
@@ -327,23 +436,33 @@ impl Accounts {
             let name = if check_name(&facts.name).is_ok() { facts.name.clone() } else { UNNAMED.to_owned() };
             found.push(Found { name, home: direct, facts, in_place: true });
         }
+        for (name, home) in self.named()? {
+            if home.has_account() && found.iter().all(|other| other.name != name) {
+                found.push(Found { facts: Facts::read(&home), name, home, in_place: false });
+            }
+        }
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
+    }
+
+    /// Every directory that may hold an account, by name.
+    fn named(&self) -> Result<Vec<(String, Home)>, ApiError> {
         let directory = self.root.join(ACCOUNTS);
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(storage_error("read the directory", &directory, &error)),
         };
+        let mut found = Vec::new();
         for entry in entries.take(MAX_ACCOUNTS) {
             let entry = entry.map_err(|error| storage_error("read the directory", &directory, &error))?;
             // What is no name was not made by us.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let home = self.home_of(&name);
-            if check_name(&name).is_err() || !home.has_account() || found.iter().any(|other| other.name == name) {
-                continue;
+            if check_name(&name).is_ok() {
+                found.push((name.clone(), self.home_of(&name)));
             }
-            found.push(Found { facts: Facts::read(&home), name, home, in_place: false });
         }
-        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(found)
     }
 }
@@ -365,6 +484,17 @@ impl Found {
 }
 
 impl Facts {
+    /// What the file of this account says.
+    pub(crate) fn of(account: &AccountInfo) -> Self {
+        Self {
+            v: 1,
+            id: account.id.clone(),
+            name: account.name.clone(),
+            relay: account.relay.clone(),
+            device: account.device,
+        }
+    }
+
     /// What the file says; nothing where it is not one.
     pub(crate) fn read(home: &Home) -> Self {
         let mut content = Vec::new();
@@ -412,124 +542,4 @@ pub fn check_name(name: &str) -> Result<(), ApiError> {
 
 fn names(found: &[Found]) -> String {
     found.iter().map(|account| account.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn account(home: &Home, handle: &str) {
-        home.create().unwrap();
-        let facts = Facts { v: 1, id: format!("id of {handle}"), name: handle.to_owned(), ..Facts::default() };
-        fs::write(home.account_file(), serde_json::to_vec(&facts).unwrap()).unwrap();
-    }
-
-    fn home_with(names: &[&str]) -> (tempfile::TempDir, Accounts) {
-        let place = tempfile::tempdir().unwrap();
-        let accounts = Accounts::at(place.path());
-        for name in names {
-            account(&accounts.place_for(name).unwrap(), name);
-        }
-        (place, accounts)
-    }
-
-    fn listed(accounts: &Accounts) -> Vec<(String, bool)> {
-        accounts.list().unwrap().into_iter().map(|it| (it.account, it.current)).collect()
-    }
-
-    #[test]
-    fn the_wanted_the_current_or_the_only_one_is_meant() {
-        let (place, accounts) = home_with(&[]);
-        assert_eq!(accounts.select(None).unwrap_err().code, ErrorKind::NoAccount);
-        assert!(!place.path().join(ACCOUNTS).exists(), "asking makes nothing");
-
-        account(&accounts.place_for("alice").unwrap(), "alice");
-        let alice = accounts.select(None).unwrap();
-        assert_eq!(alice.path(), place.path().join("accounts/alice"));
-        assert_eq!(listed(&accounts), [("alice".to_owned(), true)]);
-        assert!(!accounts.settings().path().exists());
-
-        account(&accounts.place_for("bob").unwrap(), "bob");
-        let error = accounts.select(None).unwrap_err();
-        assert_eq!(error.code, ErrorKind::Usage);
-        assert!(error.message.contains("alice, bob"), "{error}");
-        assert_eq!(accounts.select(Some("bob")).unwrap().path(), place.path().join("accounts/bob"));
-        assert_eq!(accounts.select(Some("carol")).unwrap_err().hint.unwrap(), "there are: alice, bob");
-
-        assert!(accounts.make_current("bob").unwrap().current);
-        assert_eq!(accounts.select(None).unwrap().path(), place.path().join("accounts/bob"));
-        assert_eq!(listed(&accounts), [("alice".to_owned(), false), ("bob".to_owned(), true)]);
-        fs::remove_dir_all(place.path().join("accounts/bob")).unwrap();
-        let error = accounts.select(None).unwrap_err();
-        assert!(error.message.contains("bob") && error.hint.unwrap().contains("account use"), "{}", error.message);
-    }
-
-    #[test]
-    fn a_second_account_changes_nothing_for_commands_that_name_none() {
-        let (_place, accounts) = home_with(&["alice"]);
-        let bob = accounts.place_for("bob").unwrap();
-        account(&bob, "bob");
-        assert_eq!(accounts.settle_current(&bob).unwrap().as_deref(), Some("alice"));
-        assert!(accounts.select(None).unwrap().path().ends_with("alice"));
-        let carol = accounts.place_for("carol").unwrap();
-        account(&carol, "carol");
-        assert_eq!(accounts.settle_current(&carol).unwrap(), None, "somebody chose already");
-    }
-
-    #[test]
-    fn an_account_directly_in_the_home_stays_usable_beside_others() {
-        let place = tempfile::tempdir().unwrap();
-        account(&Home::at(place.path()), "alice");
-        let accounts = Accounts::at(place.path());
-        assert_eq!(accounts.select(None).unwrap().path(), place.path());
-        assert_eq!(accounts.place_for("alice").unwrap_err().code, ErrorKind::Failed);
-        account(&accounts.place_for("bob").unwrap(), "bob");
-        assert_eq!(accounts.select(Some("alice")).unwrap().path(), place.path());
-        assert_eq!(accounts.list().unwrap().len(), 2);
-        assert_eq!(accounts.rename("alice", "work").unwrap_err().code, ErrorKind::Failed);
-
-        // Whatever stands in its file.
-        fs::write(place.path().join("account.json"), "{\"name\":\"../../etc\"}").unwrap();
-        assert_eq!(accounts.select(Some(UNNAMED)).unwrap().path(), place.path());
-    }
-
-    #[test]
-    fn renaming_moves_the_directory_unless_somebody_has_it() {
-        let (place, accounts) = home_with(&["alice", "bob"]);
-        accounts.make_current("alice").unwrap();
-        let LockAttempt::Held(lock) = EngineLock::attempt(&accounts.select(None).unwrap(), "listen").unwrap() else {
-            panic!("it was free")
-        };
-        let error = accounts.rename("alice", "work").unwrap_err();
-        assert_eq!(error.code, ErrorKind::AccountBusy);
-        assert!(error.message.contains("`subrosa listen`"), "{error}");
-        assert_eq!(accounts.list().unwrap()[0].engine.as_ref().unwrap().kind, "listen");
-        drop(lock);
-
-        assert_eq!(accounts.rename("alice", "bob").unwrap_err().code, ErrorKind::Failed);
-        for name in ["../alice", "", "a b", "Work", ".hidden", "a/b", "-x"] {
-            assert_eq!(accounts.rename("alice", name).unwrap_err().code, ErrorKind::Usage, "{name:?}");
-        }
-        // An init that failed was here.
-        fs::create_dir(place.path().join("accounts/work")).unwrap();
-        fs::write(place.path().join("accounts/work/engine.lock"), "").unwrap();
-        let renamed = accounts.rename("alice", "work").unwrap();
-        assert!(renamed.current && renamed.account == "work" && renamed.id == "id of alice");
-        assert_eq!(renamed.engine, None);
-        assert_eq!(listed(&accounts), [("bob".to_owned(), false), ("work".to_owned(), true)]);
-        assert!(accounts.select(None).unwrap().path().ends_with("accounts/work"));
-    }
-
-    #[test]
-    fn what_is_no_account_is_not_listed() {
-        let (place, accounts) = home_with(&["alice"]);
-        let directory = place.path().join(ACCOUNTS);
-        fs::create_dir(directory.join("half-made")).unwrap();
-        fs::create_dir(directory.join("No Name")).unwrap();
-        fs::write(directory.join("No Name/account.json"), "{}").unwrap();
-        fs::write(directory.join("file"), "").unwrap();
-        fs::create_dir(directory.join("odd")).unwrap();
-        fs::write(directory.join("odd/account.json"), vec![b'{'; 1_000_000]).unwrap();
-        assert_eq!(listed(&accounts), [("alice".to_owned(), false), ("odd".to_owned(), false)]);
-    }
 }

@@ -11,6 +11,7 @@ use crate::{
     api::{ApiError, ErrorKind},
     config::{Config, ConfigFile},
     replace::{Access, replace},
+    store,
 };
 
 /// Mode of the directory: names of files already say something about the account.
@@ -102,13 +103,68 @@ impl Home {
         self.account_file().exists()
     }
 
+    /// What lies here of an account, whether or not it is whole: each of these files holds keys, or is needed to use them.
+    #[must_use]
+    pub fn remains(&self) -> Vec<PathBuf> {
+        let store = self.store();
+        let beside = |suffix| store::log::beside(&store, suffix);
+        let files = [self.account_file(), self.store_key(), store.clone(), beside("-wal"), beside("-journal")];
+        // A link to a disk that is not there now is one, too.
+        files.into_iter().filter(|file| std::fs::symlink_metadata(file).is_ok()).collect()
+    }
+
+    /// The local name of the account, as far as the directory tells.
+    fn local_name(&self) -> Option<&str> {
+        let among = self.path.parent().and_then(Path::file_name).is_some_and(|name| name == crate::accounts::ACCOUNTS);
+        self.path.file_name().filter(|_| among).and_then(|name| name.to_str())
+    }
+
+    /// `subrosa account repair NAME`, for hints.
+    #[must_use]
+    pub(crate) fn repair_command(&self) -> String {
+        self.local_name().map_or("subrosa account repair".to_owned(), |name| format!("subrosa account repair {name}"))
+    }
+
+    /// Files of an account without the `account.json` that makes them one: what is there, and the way back. `None` where there is a
+    /// whole account, or nothing of one.
+    #[must_use]
+    pub fn lost(&self) -> Option<ApiError> {
+        let remains = self.remains();
+        if remains.is_empty() || self.has_account() {
+            return None;
+        }
+        let there = |file: &Path| remains.iter().any(|found| found == file);
+        let names: Vec<_> = remains.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+        let repair = self.repair_command();
+        let aside =
+            format!("{repair} --set-aside (nothing is deleted), and then go back to a backup (subrosa restore FILE)");
+        let hint = match (there(&self.store()), there(&self.store_key())) {
+            (true, true) => format!("put it together again: {repair}"),
+            (true, false) => format!(
+                "without store.key nobody can open store.db: put it back from a copy of the directory, then: {repair}; if there is \
+                 none, make room: {aside}"
+            ),
+            (false, true) => format!(
+                "store.key opens nothing but its store.db: put that back from a copy of the directory, then: {repair}; if there is \
+                 none, make room: {aside}. If an init or restore was interrupted here, run it again as it was"
+            ),
+            (false, false) => format!("put the rest back from a copy of the directory, or make room: {aside}"),
+        };
+        let message =
+            format!("{} holds {} of an account, but account.json is missing", self.path.display(), names.join(", "));
+        Some(ApiError::new(ErrorKind::DamagedStore, message).hint(hint))
+    }
+
     /// Fails with what to do unless an account was set up here.
     ///
     /// # Errors
-    /// [`ErrorKind::NoAccount`].
+    /// [`ErrorKind::NoAccount`]; [`ErrorKind::DamagedStore`] where parts of one are.
     pub fn require_account(&self) -> Result<(), ApiError> {
         if self.has_account() {
             return Ok(());
+        }
+        if let Some(lost) = self.lost() {
+            return Err(lost);
         }
         Err(ApiError::new(ErrorKind::NoAccount, format!("no account in {}", self.path.display())).hint(format!(
             "make one with `subrosa init --relay URL --name HANDLE`, or name its directory with --home or {}",
@@ -141,7 +197,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 /// Makes a directory (0700) and those above it, if they are missing.
 pub(crate) fn create_private_directory(path: &Path) -> Result<(), ApiError> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(|error| {
-        storage_error("create the directory", path, &error).hint("choose another directory with --home")
+        storage_error("create the directory", path, &error).or_hint("choose another directory with --home")
     })
 }
 
@@ -163,11 +219,15 @@ pub(crate) fn storage_error(action: &str, path: &Path, error: &io::Error) -> Api
     use io::ErrorKind as Kind;
     let plain = |why: &str| ApiError::new(ErrorKind::Storage, format!("cannot {action} {}: {why}", path.display()));
     match error.kind() {
-        Kind::StorageFull => plain("the disk is full").hint("free some space (df -h shows how much there is), then try again"),
+        Kind::StorageFull => {
+            plain("the disk is full").hint("free some space (df -h shows how much there is), then try again")
+        }
         Kind::QuotaExceeded => plain("your share of the disk is used up").hint("free some space, then try again"),
         Kind::ReadOnlyFilesystem => plain("the disk is mounted read-only")
             .hint("mount it for writing; a disk with faults is often mounted read-only by the system (see dmesg)"),
-        Kind::PermissionDenied => plain("permission denied").hint("see who owns it and who may write: ls -ld, then chmod or chown"),
+        Kind::PermissionDenied => {
+            plain("permission denied").hint("see who owns it and who may write: ls -ld, then chmod or chown")
+        }
         _ => plain(&error.to_string()),
     }
 }
@@ -215,5 +275,27 @@ mod tests {
         let error = Home::at(place.path()).require_account().unwrap_err();
         assert_eq!(error.code, ErrorKind::NoAccount);
         assert!(error.hint.unwrap().contains("subrosa init"));
+    }
+
+    #[test]
+    fn a_directory_with_any_file_of_an_account_never_advises_to_make_one() {
+        for names in
+            [&["store.db"][..], &["store.key"], &["store.db-wal"], &["store.key", "store.db"], &["store.db-journal"]]
+        {
+            let place = tempfile::tempdir().unwrap();
+            let home = Home::at(place.path().join("accounts/alice"));
+            home.create().unwrap();
+            for name in names {
+                // Also one on a disk that is not there now.
+                std::os::unix::fs::symlink("/no/such/disk", home.path().join(name)).unwrap();
+            }
+            let error = home.require_account().unwrap_err();
+            let hint = error.hint.unwrap();
+            assert_eq!(error.code, ErrorKind::DamagedStore);
+            assert!(names.iter().all(|name| error.message.contains(name)), "{}", error.message);
+            assert!(hint.contains("subrosa account repair alice") && !hint.contains("subrosa init"), "{hint}");
+            home.write_private(&home.account_file(), b"{}").unwrap();
+            assert_eq!(home.require_account(), Ok(()));
+        }
     }
 }

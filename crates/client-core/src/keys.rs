@@ -7,6 +7,8 @@
 
 mod keyring;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::File,
@@ -27,7 +29,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     api::{ApiError, ErrorKind},
+    clean::clean_line,
     home::{Home, storage_error},
+    store,
 };
 
 pub use self::source::{KeySource, StoreSecret};
@@ -186,10 +190,13 @@ pub(crate) struct KeyFile {
     wrapped: String,
 }
 
-/// Makes a new store key and writes it, wrapped, to the account's directory. With a passphrase it takes about a tenth of a second.
+/// Makes a new store key and writes it, wrapped, to the account's directory. One that lies there already (an `init` or a restore was
+/// killed right after making it) is never overwritten: if this secret opens it, it is the key, and else nothing is done. With a
+/// passphrase it takes about a tenth of a second.
 ///
 /// # Errors
-/// [`ErrorKind::Failed`] when an account is already there or the system has no randomness; [`ErrorKind::Storage`].
+/// [`ErrorKind::Failed`] when an account is already there or the system has no randomness; [`ErrorKind::BadPassphrase`] and
+/// [`ErrorKind::DamagedStore`] for a key that is there and does not open; [`ErrorKind::Storage`].
 pub fn create(home: &Home, secret: impl Into<StoreSecret>) -> Result<StoreKey, ApiError> {
     if home.has_account() {
         return Err(ApiError::new(
@@ -198,9 +205,19 @@ pub fn create(home: &Home, secret: impl Into<StoreSecret>) -> Result<StoreKey, A
         )
         .hint("choose another directory with --home"));
     }
+    let secret = secret.into();
+    if std::fs::symlink_metadata(home.store_key()).is_ok() {
+        return unwrap_key(home, secret).map_err(|error| match home.lost() {
+            Some(lost) => {
+                let message = format!("{}, and it does not open: {}", lost.message, error.message);
+                ApiError { code: error.code, message, ..lost }
+            }
+            None => error,
+        });
+    }
     let mut key = StoreKey([0; KEY_BYTES]);
     fill(&mut key.0)?;
-    let json = wrap(&key, &secret.into())?;
+    let json = wrap(&key, &secret)?;
     home.create()?;
     home.write_private(&home.store_key(), &json)?;
     Ok(key)
@@ -220,6 +237,14 @@ pub(crate) fn unwrap_key(home: &Home, secret: impl Into<StoreSecret>) -> Result<
     unwrap(home, &read(home)?, &secret.into())
 }
 
+/// Whether `store.key` is there and one, before anybody is asked for what opens it.
+///
+/// # Errors
+/// [`ErrorKind::DamagedStore`] with the way back.
+pub fn check(home: &Home) -> Result<(), ApiError> {
+    read(home).map(drop)
+}
+
 /// Where what opens the account comes from, as it was chosen. An account that cannot tell asks.
 #[must_use]
 pub fn remembered(home: &Home) -> KeySource {
@@ -236,7 +261,8 @@ pub fn takes_random_key(home: &Home) -> bool {
 /// runs goes on. One file is replaced in one step; what was written is proven to open before it takes the old one's place.
 ///
 /// # Errors
-/// As [`unlock`] for `old`; [`ErrorKind::Storage`], and then `old` still opens the account.
+/// As [`unlock`] for `old`; [`ErrorKind::DamagedStore`] when the key does not open the store; [`ErrorKind::Storage`]. Then `old` still
+/// opens the account.
 pub fn change(home: &Home, old: impl Into<StoreSecret>, new: &StoreSecret) -> Result<(), ApiError> {
     home.require_account()?;
     let failed = |error: std::io::Error| storage_error("lock", home.path(), &error);
@@ -244,6 +270,8 @@ pub fn change(home: &Home, old: impl Into<StoreSecret>, new: &StoreSecret) -> Re
     let directory = File::open(home.path()).map_err(failed)?;
     directory.lock().map_err(failed)?;
     let key = unwrap_key(home, old)?;
+    // The key of another store stays as it is: whoever it belongs to has only this passphrase for it.
+    drop(store::peek(&home.store(), key.as_bytes())?);
     let json = wrap(&key, new)?;
     let written = serde_json::from_slice(&json)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("store.key cannot be written: {error}")))?;
@@ -291,18 +319,34 @@ fn wrap(key: &StoreKey, secret: &StoreSecret) -> Result<Vec<u8>, ApiError> {
 }
 
 fn damaged(path: &Path, what: &str) -> ApiError {
-    ApiError::new(ErrorKind::DamagedStore, format!("{} is damaged: {what}", path.display()))
-        .hint("put the file back from a copy; without it the store cannot be opened")
+    ApiError::new(ErrorKind::DamagedStore, format!("{} is damaged: {what}", path.display())).hint(
+        "without it nobody can open store.db: put it back from a copy of the directory, or go back to a backup under another \
+         local name: subrosa restore FILE --account OTHER-NAME",
+    )
+}
+
+/// There is no `store.key`. An engine that still runs has the key in its memory: the last chance to save what there is.
+fn missing(home: &Home) -> ApiError {
+    let path = home.store_key();
+    let error = ApiError { message: format!("{} is missing", path.display()), ..damaged(&path, "") };
+    // Who looks holds the lock, too.
+    match crate::lock::holder(home).filter(|owner| owner.pid != std::process::id()) {
+        Some(owner) => error.hint(format!(
+            "`subrosa {}` (pid {}) still has this account open: do not end it before you have made a backup: subrosa backup FILE",
+            clean_line(&owner.kind),
+            owner.pid
+        )),
+        None => error,
+    }
 }
 
 /// Reads `store.key`.
 fn read(home: &Home) -> Result<KeyFile, ApiError> {
     let path = home.store_key();
-    let damaged = |what: &str| damaged(&path, what);
     let mut content = Vec::new();
     File::open(&path).and_then(|file| file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut content)).map_err(
         |error| match error.kind() {
-            std::io::ErrorKind::NotFound => damaged("it is missing"),
+            std::io::ErrorKind::NotFound => missing(home),
             _ => storage_error("read", &path, &error),
         },
     )?;
@@ -405,178 +449,4 @@ fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn typed(text: &str) -> Passphrase {
-        Passphrase::typed(Zeroizing::new(text.to_owned())).unwrap()
-    }
-
-    fn refused<T>(result: Result<T, ApiError>) -> ApiError {
-        match result {
-            Ok(_) => panic!("was accepted"),
-            Err(error) => error,
-        }
-    }
-
-    #[test]
-    fn only_the_right_passphrase_opens_the_key() {
-        let place = tempfile::tempdir().unwrap();
-        let home = Home::at(place.path());
-        let made = create(&home, &typed("correct horse")).unwrap();
-        home.write_private(&home.account_file(), b"{}").unwrap();
-        let opened = unlock(&home, &typed("correct horse")).unwrap();
-        assert_eq!(made.as_bytes(), opened.as_bytes());
-        assert_ne!(opened.as_bytes(), &[0; 32]);
-
-        let error = refused(unlock(&home, &typed("correct  horse")));
-        assert_eq!(error.code, ErrorKind::BadPassphrase);
-        assert!(error.hint.is_some());
-        let error = refused(create(&home, &typed("another")));
-        assert_eq!(error.code, ErrorKind::Failed, "an account's key is never overwritten");
-    }
-
-    #[test]
-    fn the_key_file_says_nothing_and_hostile_ones_are_refused_quickly() {
-        let place = tempfile::tempdir().unwrap();
-        let home = Home::at(place.path());
-        let made = create(&home, &typed("correct horse")).unwrap();
-        home.write_private(&home.account_file(), b"{}").unwrap();
-        let content = std::fs::read_to_string(home.store_key()).unwrap();
-        assert!(!content.contains(&hex::encode(made.as_bytes())));
-        let file: serde_json::Value = serde_json::from_str(&content).unwrap();
-
-        let change = |field: &str, value: serde_json::Value| {
-            let mut changed = file.clone();
-            changed[field] = value;
-            std::fs::write(home.store_key(), changed.to_string()).unwrap();
-            refused(unlock(&home, &typed("correct horse"))).code
-        };
-        assert_eq!(change("m_kib", u32::MAX.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("m_kib", 8.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("t", u32::MAX.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("t", 0.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("p", 255.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("salt", "00".into()), ErrorKind::DamagedStore);
-        assert_eq!(change("nonce", "zz".into()), ErrorKind::DamagedStore);
-        assert_eq!(change("wrapped", "00".into()), ErrorKind::DamagedStore);
-        assert_eq!(change("v", 3.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("v", 1.into()), ErrorKind::BadPassphrase, "the version is authenticated");
-        assert_eq!(change("kdf", "hkdf-sha256".into()), ErrorKind::DamagedStore);
-        assert_eq!(change("kdf", "md5".into()), ErrorKind::DamagedStore);
-        assert_eq!(change("source", 1.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("extra", 1.into()), ErrorKind::DamagedStore);
-        assert_eq!(change("t", 1.into()), ErrorKind::BadPassphrase, "parameters are authenticated");
-        for content in ["", "{}", &"x".repeat(100_000)] {
-            std::fs::write(home.store_key(), content).unwrap();
-            assert_eq!(refused(unlock(&home, &typed("correct horse"))).code, ErrorKind::DamagedStore);
-        }
-        std::fs::remove_file(home.store_key()).unwrap();
-        assert_eq!(refused(unlock(&home, &typed("correct horse"))).code, ErrorKind::DamagedStore);
-    }
-
-    #[test]
-    fn the_first_versions_file_still_opens() {
-        let place = tempfile::tempdir().unwrap();
-        let home = Home::at(place.path());
-        home.write_private(&home.account_file(), b"{}").unwrap();
-        let (salt, nonce) = ([1; SALT_BYTES], [2; NONCE_BYTES]);
-        let mut file = KeyFile {
-            v: KEY_FILE_VERSION_1,
-            source: None,
-            kdf: ARGON2ID.to_owned(),
-            m_kib: ARGON2_MEMORY_KIB,
-            t: ARGON2_PASSES,
-            p: ARGON2_LANES,
-            salt: hex::encode(salt),
-            nonce: hex::encode(nonce),
-            wrapped: String::new(),
-        };
-        let cipher = wrapping_cipher(&file, &salt, &(&typed("correct horse")).into()).unwrap();
-        let payload = Payload { msg: &[7; KEY_BYTES], aad: &file.bound(&salt) };
-        file.wrapped = hex::encode(cipher.encrypt(&nonce.into(), payload).unwrap());
-        let json = serde_json::to_string(&file).unwrap();
-        assert!(!json.contains("source"), "{json}");
-        std::fs::write(home.store_key(), json).unwrap();
-        assert_eq!(remembered(&home), KeySource::Ask);
-        assert_eq!(unlock(&home, &typed("correct horse")).unwrap().as_bytes(), &[7; KEY_BYTES]);
-    }
-
-    #[test]
-    fn a_changed_passphrase_replaces_the_old_one_and_keeps_the_store() {
-        let place = tempfile::tempdir().unwrap();
-        let home = Home::at(place.path());
-        let made = create(&home, &typed("old")).unwrap();
-        home.write_private(&home.account_file(), b"{}").unwrap();
-        let command = KeySource::PassphraseCommand { command: "echo new".to_owned() };
-        let new = command.open(|| panic!("nobody is asked")).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(change(&home, &typed("wrong"), &new).unwrap_err().code, ErrorKind::BadPassphrase);
-        assert_eq!(remembered(&home), KeySource::Ask);
-
-        change(&home, &typed("old"), &new).unwrap();
-        assert_eq!(refused(unlock(&home, &typed("old"))).code, ErrorKind::BadPassphrase);
-        assert_eq!(unlock(&home, &new).unwrap().as_bytes(), made.as_bytes());
-        assert_eq!(remembered(&home), command);
-
-        let file = KeySource::KeyFile { path: place.path().join("key") };
-        let key = file.open_or_make(|| panic!("nobody is asked")).unwrap_or_else(|error| panic!("{error}"));
-        change(&home, &new, &key).unwrap();
-        assert!(takes_random_key(&home));
-        assert_eq!(unlock(&home, &key).unwrap().as_bytes(), made.as_bytes());
-        let error = refused(unlock(&home, &typed("new")));
-        assert!(
-            error.message.contains("a key, not a passphrase") && error.hint.unwrap().contains("key file"),
-            "{}",
-            error.message
-        );
-        let content = std::fs::read_to_string(home.store_key()).unwrap();
-        assert!(!content.contains(&hex::encode(&key.bytes[..])) && !content.contains(&hex::encode(made.as_bytes())));
-        // Another key file of the same form.
-        std::fs::remove_file(place.path().join("key")).unwrap();
-        let other = file.open_or_make(|| panic!("nobody is asked")).unwrap_or_else(|error| panic!("{error}"));
-        assert!(refused(unlock(&home, &other)).message.contains("this key does not open"));
-    }
-
-    #[test]
-    fn without_an_account_nothing_is_opened() {
-        let place = tempfile::tempdir().unwrap();
-        assert_eq!(refused(unlock(&Home::at(place.path()), &typed("x"))).code, ErrorKind::NoAccount);
-    }
-
-    #[test]
-    fn a_passphrase_file_gives_its_first_line() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("pass");
-        let read = |content: &[u8]| {
-            std::fs::write(&path, content).unwrap();
-            Passphrase::from_file(&path)
-        };
-        for content in [&b"open sesame"[..], b"open sesame\n", b"open sesame\r\n", b"open sesame\nsecond line\n"] {
-            assert_eq!(&read(content).ok().unwrap().passphrase.0[..], b"open sesame");
-        }
-        assert_eq!(&read(b" spaces stay \n").ok().unwrap().passphrase.0[..], b" spaces stay ");
-        for content in [&b""[..], b"\n", b"\r\nsecond"] {
-            assert_eq!(refused(read(content)).code, ErrorKind::BadPassphrase);
-        }
-        assert!(read(&[b'x'; MAX_PASSPHRASE_BYTES]).is_ok());
-        assert_eq!(refused(read(&[b'x'; MAX_PASSPHRASE_BYTES + 1])).code, ErrorKind::BadPassphrase);
-        assert_eq!(refused(read(&[b'x'; 1_000_000])).code, ErrorKind::BadPassphrase);
-        assert_eq!(refused(Passphrase::from_file(&place.path().join("missing"))).code, ErrorKind::BadPassphrase);
-    }
-
-    #[test]
-    fn a_passphrase_file_that_others_can_read_is_reported() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("pass");
-        std::fs::write(&path, "secret\n").unwrap();
-        for (mode, exposed) in [(0o600, false), (0o400, false), (0o640, true), (0o644, true)] {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(Passphrase::from_file(&path).ok().unwrap().exposed, exposed, "{mode:o}");
-        }
-    }
 }

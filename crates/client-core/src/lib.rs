@@ -32,6 +32,7 @@ pub mod new_file;
 pub mod open;
 pub mod place;
 mod receipts;
+pub mod repair;
 mod replace;
 pub mod requests;
 pub mod rpc;

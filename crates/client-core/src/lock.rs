@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read as _, Seek as _, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -40,6 +41,9 @@ impl EngineLock {
         let path = home.engine_lock();
         let mut file = open_private(&path).map_err(|error| storage_error("open", &path, &error))?;
         match file.try_lock() {
+            // Whoever removed the account, or gave it another name, took the file away between opening and locking it: a lock on
+            // what nobody else finds keeps nobody out.
+            Ok(()) if !is_at(&file, &path) => Ok(LockAttempt::Taken(None)),
             Ok(()) => {
                 let owner = EngineOwner { pid: std::process::id(), kind: kind.to_owned() };
                 write_owner(&mut file, &owner).map_err(|error| storage_error("write", &path, &error))?;
@@ -65,6 +69,12 @@ pub fn holder(home: &Home) -> Option<EngineOwner> {
         Err(std::fs::TryLockError::WouldBlock) => read_owner(&path),
         _ => None,
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let same =
+        |held: std::fs::Metadata, found: std::fs::Metadata| (held.dev(), held.ino()) == (found.dev(), found.ino());
+    file.metadata().and_then(|held| Ok(same(held, std::fs::metadata(path)?))).unwrap_or(false)
 }
 
 fn write_owner(file: &mut File, owner: &EngineOwner) -> std::io::Result<()> {
@@ -112,6 +122,18 @@ mod tests {
         assert_eq!(read_owner(&home.engine_lock()), None);
         assert!(matches!(attempt(&home, "send"), LockAttempt::Held(_)));
         assert_eq!(read_owner(&home.engine_lock()).unwrap().kind, "send");
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_was_taken_away_is_none() {
+        let place = tempfile::tempdir().unwrap();
+        let home = Home::at(place.path());
+        let file = open_private(&home.engine_lock()).unwrap();
+        assert!(is_at(&file, &home.engine_lock()));
+        std::fs::rename(home.engine_lock(), place.path().join("moved")).unwrap();
+        assert!(!is_at(&file, &home.engine_lock()));
+        std::fs::write(home.engine_lock(), "").unwrap();
+        assert!(!is_at(&file, &home.engine_lock()));
     }
 
     #[test]

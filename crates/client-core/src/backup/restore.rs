@@ -16,19 +16,20 @@ use super::{
     seal::{Cipher, Header, Opener},
 };
 use crate::{
-    account::{UndoFiles, claim, publish},
+    account::{Made, claim, publish, refuse_remains},
     api::{ApiError, ErrorKind, Restored},
     home::{Home, storage_error},
     keys::{Passphrase, StoreKey},
     new_file::{Partial, beside},
-    store,
+    store::{self, new::NewStore},
 };
 
-/// Restores `file` into the directory that `place` chooses, knowing the account's handle. `own_key` makes the new store's key there once the backup has proven to
-/// open. If anything fails, nothing is left. Takes as long as the store is large: not for asynchronous threads.
+/// Restores `file` into the directory that `place` chooses, knowing the account's handle. `own_key` makes the new store's key
+/// there once the backup has proven to open. If anything fails, nothing is left of what was made here, and what was there before
+/// is as it was. Takes as long as the store is large: not for asynchronous threads.
 ///
 /// # Errors
-/// An account stands there, the file is no backup or damaged, the passphrase does not open it, the disk is full.
+/// An account stands there, or parts of one; the file is no backup or damaged, the passphrase does not open it, the disk is full.
 pub fn restore(
     place: impl FnOnce(&str) -> Result<Home, ApiError>,
     file: &Path,
@@ -51,8 +52,9 @@ pub fn restore(
     })?;
 
     let home = &place(&manifest.handle)?;
-    let _lock = claim(home)?;
-    let undo = UndoFiles(home);
+    let _lock = claim(home, "restore")?;
+    refuse_remains(home)?;
+    let mut made = Made::nothing(home);
     let copied = Partial::create(beside(&home.store(), COPY_SUFFIX))?;
     let mut out = BufWriter::new(&copied.file);
     pump(&mut payload, &mut out, stop).and_then(|_| out.flush()).map_err(|error| match error.kind() {
@@ -68,14 +70,16 @@ pub fn restore(
     check(&copied.path, &copy_key, counts, stop)?;
 
     // The new store has a key of its own: who opens the backup some day does not have that of the account.
-    let store_key = own_key(home)?;
-    home.write_private(&home.store(), b"")?;
-    copy((&copied.path, &copy_key), (&home.store(), store_key.as_bytes()), stop)?;
-    let db = store::open(&home.store(), store_key.as_bytes(), false)?;
+    let store_key = made.key(own_key)?;
+    let name = home.store();
+    let new = NewStore::begin(&name)?;
+    copy((&copied.path, &copy_key), (new.path(), store_key.as_bytes()), stop)?;
+    let db = store::open(new.path(), store_key.as_bytes(), false)?;
     let own = crate::engine::begin_restored(db, home)?;
-    check(&home.store(), store_key.as_bytes(), counts, stop)?;
+    check(new.path(), store_key.as_bytes(), counts, stop)?;
+    made.store(new)?;
     let account = publish(home, &own)?;
-    std::mem::forget(undo);
+    made.keep();
     Ok(Restored { account, created_ms: manifest.created_ms, messages: counts.messages, contacts: counts.contacts })
 }
 
