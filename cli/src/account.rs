@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use subrosa_client_core::{
     Client,
-    accounts::Accounts,
+    accounts::{Accounts, Current},
     api::TimeoutParams,
     home::Home,
     net::Network,
@@ -34,6 +34,18 @@ pub(crate) fn accounts(ctx: &Context) -> Result<Accounts, Failure> {
 /// The directory of the account that is meant.
 pub(crate) fn home(ctx: &Context) -> Result<Home, Failure> {
     Ok(accounts(ctx)?.select(ctx.global.account.as_deref())?)
+}
+
+/// Settles which account is meant from now on, and says so where one would not expect it. Says whether the new one is.
+pub(crate) fn settle_current(ctx: &Context, accounts: &Accounts, made: &Home) -> Result<bool, Failure> {
+    match accounts.settle_current(made)? {
+        Current::AsBefore => {}
+        Current::Stays(name) => ctx.out.note(&format!("\nCommands that name no account go on using {name}.")),
+        Current::Instead { gone, now } => ctx.out.note(&format!(
+            "\nThe chosen account, {gone}, is not here any more: from now on commands that name no account use {now}."
+        )),
+    }
+    Ok(accounts.select(None).is_ok_and(|home| home.path() == made.path()))
 }
 
 /// The way to the relays that the flags and the environment ask for.

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use subrosa_client_core::{
     ApiError, ErrorKind,
     account::{self, InitParams},
-    accounts::Accounts,
+    accounts::{Accounts, Current},
     api::LocalAccount,
     home::Home,
     keys::{self, KeySource, Passphrase, StoreSecret},
@@ -51,6 +51,8 @@ pub(crate) struct AccountDoor {
     network: Network,
     keys: Arc<Keys>,
     opened: Mutex<Option<Opened>>,
+    /// What is to be said once the terminal is the shell's again.
+    note: StdMutex<Option<String>>,
 }
 
 /// What opens the account: asked for whenever its engine is to run here.
@@ -127,7 +129,13 @@ impl AccountDoor {
                 again: Notify::new(),
             }),
             opened: Mutex::new(None),
+            note: StdMutex::default(),
         })
+    }
+
+    /// What changed for commands outside the interface, if anything did; once.
+    pub(crate) fn take_note(&self) -> Option<String> {
+        lock(&self.note).take()
     }
 
     fn room(&self) -> Room {
@@ -183,7 +191,11 @@ impl AccountDoor {
         let params = InitParams { relay, pin, handle: new.handle, registration, network: self.network.clone() };
         account::init(&home, params, &secret, |text| words(Typed::new(zeroize::Zeroizing::new(text.to_owned()))))
             .await?;
-        self.accounts.settle_current(&home)?;
+        if let Current::Instead { gone, now } = self.accounts.settle_current(&home)? {
+            *lock(&self.note) = Some(format!(
+                "The chosen account, {gone}, was not here any more: commands that name no account use {now} now."
+            ));
+        }
         *lock(&self.keys.home) = Some(home);
         Ok(())
     }

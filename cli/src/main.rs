@@ -77,7 +77,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         harden::forbid_core_files();
     }
     if !matches!(verb, args::Verb::Relay(_)) && !draws(&verb) {
-        log_to_stderr(global.verbose);
+        log_to_stderr(global.verbose, global.json && !stays(&verb));
     }
     let runtime = match &verb {
         args::Verb::Relay(_) => subrosa_relay::runtime(),
@@ -131,9 +131,16 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ErrorKind::Usage.exit_code()))
 }
 
-/// Nothing but errors unless asked: stderr is for people. `SUBROSA_LOG` overrides with a filter of its own.
-fn log_to_stderr(verbose: u8) {
+/// The verb goes on after a fault that the engine tries to get over by itself: only the log tells of it.
+const fn stays(verb: &args::Verb) -> bool {
+    matches!(verb, args::Verb::Listen(_) | args::Verb::Daemon(_) | args::Verb::Rpc(_))
+}
+
+/// Nothing but errors unless asked: stderr is for people. With `one_error` nothing at all: a program that reads stderr finds the
+/// error with which the command ended, and no line beside it. `SUBROSA_LOG` overrides with a filter of its own.
+fn log_to_stderr(verbose: u8, one_error: bool) {
     let level = match verbose {
+        0 if one_error => "off",
         0 | 1 => "error",
         2 => "info",
         3 => "debug",

@@ -6,7 +6,7 @@ use std::{
 };
 
 use subrosa_client_core::{ApiError, ErrorKind};
-use subrosa_tui::{Config, Ending, Options, Welcome};
+use subrosa_tui::{Config, Ending, Options, Welcome, door::Door};
 
 use crate::{Context, account::accounts, door::AccountDoor, errors::Failure, output::is_dumb};
 
@@ -23,14 +23,19 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Failure> {
             .into());
     }
     let config = settings(ctx)?;
+    let door = Arc::new(AccountDoor::new(ctx)?);
     let options = Options {
-        door: Arc::new(AccountDoor::new(ctx)?),
+        door: Arc::clone(&door) as Arc<dyn Door>,
         config,
         colour: ctx.out.ticks.colour,
         unicode: ctx.out.ticks.unicode,
         welcome: Welcome::default(),
     };
-    match subrosa_tui::run(options, ctx.interrupt.wait()).await.map_err(|error| terminal_error(&error))? {
+    let ending = subrosa_tui::run(options, ctx.interrupt.wait()).await;
+    if let Some(note) = door.take_note() {
+        ctx.out.note(&note);
+    }
+    match ending.map_err(|error| terminal_error(&error))? {
         Ending::Left => Ok(()),
         Ending::Refused(error) => Err(error.into()),
         Ending::Stopped(signal) => Err(Failure::Interrupted(signal)),

@@ -45,7 +45,7 @@ pub(crate) struct InitArgs {
     pub(crate) keyring: bool,
 }
 
-/// The accounts of this machine: list, choose, rename and remove them, change what opens them
+/// The accounts of this machine: list, choose, rename, repair and remove them, change what opens them
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
@@ -82,6 +82,17 @@ Examples:
 Examples:
   subrosa account rename alice work")]
     Rename(AccountRename),
+    /// Make an account whole again whose account.json is missing or damaged, or say what is missing and what is possible
+    #[command(before_help = "\
+Examples:
+  subrosa account repair
+  subrosa account repair alice
+  subrosa account repair alice --set-aside && subrosa restore alice.backup")]
+    #[command(after_help = "\
+account.json is made anew from the store, which has to open: store.db and store.key are needed, and what opens the account. A
+store.db-wal of another account is set aside. Nothing is ever deleted or overwritten: what is set aside keeps its name with the date
+behind it (store.db.2026-11-30T09-41-00), and has it back with mv.")]
+    Repair(AccountRepair),
     /// Remove an account: at its relay, then here; nobody can write to it any more, and nothing of it comes back
     #[command(before_help = "\
 Examples:
@@ -103,6 +114,17 @@ the store with the old passphrase: if somebody has both, make a new account.")]
     Passphrase(NewSecret),
 }
 
+/// An account that is to be made whole.
+#[derive(Debug, Args)]
+pub(crate) struct AccountRepair {
+    /// Its local name; without it the one that is meant, or the only one that needs it
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) name: Option<String>,
+    /// It cannot be repaired: give all its files dated names, so that there is room for a backup or a new account
+    #[arg(long)]
+    pub(crate) set_aside: bool,
+}
+
 /// An account that goes.
 #[derive(Debug, Args)]
 pub(crate) struct AccountRemove {
@@ -112,7 +134,7 @@ pub(crate) struct AccountRemove {
     /// Do not ask
     #[arg(long)]
     pub(crate) force: bool,
-    /// Only what is on this machine: the relay is gone, or the account stays on another device
+    /// Only what is on this machine: the relay is gone, the account stays on another device, or it cannot be opened
     #[arg(long)]
     pub(crate) local_only: bool,
 }

@@ -93,7 +93,7 @@ Examples:
   subrosa restore alice.backup
   subrosa restore alice.backup --account alice-again --passphrase-file pass.txt --backup-passphrase-file old.txt")]
 #[command(after_help = "\
-Nothing is ever restored over an account; it gets its handle as local name, or that of --account. Stop it everywhere else first:
+Nothing is ever restored over an account, nor over what is left of one (subrosa account repair); it gets its handle as local name, or that of --account. Stop it everywhere else first:
 one device is one directory. What was written after the backup comes back only as far as the relay still holds it; conversations go on by themselves, with new keys.")]
 pub(crate) struct RestoreArgs {
     /// The file that `subrosa backup` made

@@ -14,7 +14,9 @@ mod programs;
 mod service;
 mod values;
 
-pub(crate) use account::{AccountArgs, AccountRemove, AccountVerb, DoctorArgs, InitArgs, NewSecret, StatusArgs};
+pub(crate) use account::{
+    AccountArgs, AccountRemove, AccountRepair, AccountVerb, DoctorArgs, InitArgs, NewSecret, StatusArgs,
+};
 pub(crate) use chats::{ChatArgs, ChatVerb, Mute, OutboxArgs, OutboxVerb, SearchArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use files::{BackupArgs, CompletionsArgs, ExportArgs, ExportFormat, ManArgs, RestoreArgs};

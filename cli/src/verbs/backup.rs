@@ -7,6 +7,7 @@ use std::{
 
 use subrosa_client_core::{
     ApiError, ErrorKind,
+    account::is_begun,
     api::{BackupMade, BackupParams},
     backup,
     clean::clean_line,
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Context,
-    account::{Use, accounts, home, with_account},
+    account::{Use, accounts, home, settle_current, with_account},
     args::{BackupArgs, RestoreArgs},
     errors::Failure,
     output::{
@@ -88,7 +89,12 @@ pub(crate) async fn restore(ctx: &Context, args: RestoreArgs) -> Result<(), Fail
     let wanted = ctx.global.account.clone();
     if let Some(name) = &wanted {
         // Before anything is asked. Without a name it is the handle, which stands inside the backup.
-        accounts.place_for(name)?;
+        let home = accounts.place_for(name)?;
+        if !is_begun(&home)
+            && let Some(lost) = home.lost()
+        {
+            return Err(lost.into());
+        }
     }
     let of_backup = Source::of_backup(&ctx.global, &ctx.out, args.backup_passphrase_file);
     let of_account = Secret::new(&ctx.global, &ctx.out)?;
@@ -102,7 +108,9 @@ pub(crate) async fn restore(ctx: &Context, args: RestoreArgs) -> Result<(), Fail
         let opens = hide.during(|| of_backup.get())?;
         let own_key = |home: &Home| {
             let name = home.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-            keys::create(home, hide.during(|| of_account.make(&name, keyring))?)
+            // One that an interrupted restore left is asked for, not made anew.
+            let made = || if is_begun(home) { of_account.get(home) } else { of_account.make(&name, keyring) };
+            keys::create(home, hide.during(made)?)
         };
         let place = |handle: &str| places.place_for(wanted.as_deref().unwrap_or(handle));
         backup::restore(place, &args.file, &opens, own_key, &stopped)
@@ -118,13 +126,11 @@ pub(crate) async fn restore(ctx: &Context, args: RestoreArgs) -> Result<(), Fail
         }
     };
     drop(progress);
-    let current = accounts.settle_current(&Home::at(&restored.account.data_dir))?;
+    let made = Home::at(&restored.account.data_dir);
     let name = clean_line(&restored.account.name).into_owned();
     let when = time::short(restored.created_ms);
     ctx.out.line(restored)?;
-    if let Some(current) = current {
-        ctx.out.note(&format!("\nCommands that name no account go on using {current}."));
-    }
+    settle_current(ctx, &accounts, &made)?;
     ctx.out.note(&format!(
         "\nThis is {name} as of {when}. Conversations go on with new keys; see what came meanwhile:\n  subrosa receive"
     ));

@@ -93,7 +93,7 @@ async fn account(ctx: &Context, home: &Home, found: &mut Findings<'_>) -> Result
         }
         Err(Failure::Api(error)) => {
             let fix = match error.code {
-                ErrorKind::DamagedStore => "subrosa restore FILE, under another --account name, from your last backup",
+                ErrorKind::DamagedStore => REPAIR,
                 _ => "subrosa status",
             };
             found.add(of_error("store", &error, fix))
@@ -171,6 +171,9 @@ fn disk(path: &Path) -> Check {
     }
 }
 
+/// The public facts are made anew from the store.
+const REPAIR: &str = "subrosa account repair";
+
 fn account_file(home: &Home) -> Check {
     let path = home.account_file();
     let read = std::fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
@@ -181,16 +184,17 @@ fn account_file(home: &Home) -> Check {
             let text = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();
             Check::fine("account", format!("{} at {}", text("name"), text("relay")))
         }
-        Ok(_) => {
-            Check::fail("account", format!("{} lacks what it should hold", path.display()), "subrosa restore FILE")
-        }
-        Err(error) => Check::fail("account", format!("{}: {error}", path.display()), "subrosa restore FILE"),
+        Ok(_) => Check::fail("account", format!("{} lacks what it should hold", path.display()), REPAIR),
+        Err(error) => Check::fail("account", format!("{}: {error}", path.display()), REPAIR),
     }
 }
 
 /// Where what opens the account comes from, and whether it is there. Only a warning if not: a flag may name another place, and
 /// whether the account opens is said by the store's check.
 fn key(home: &Home) -> Check {
+    if let Err(error) = keys::check(home) {
+        return of_error("key", &error, REPAIR);
+    }
     let source = keys::remembered(home);
     let found = format!("it opens with {source}");
     match &source {

@@ -11,6 +11,7 @@ use subrosa_client_core::{
     ApiError, ErrorKind,
     account::{self, InitParams, RegistrationToken},
     clean::clean_line,
+    home::Home,
     net::NetError,
     place::Place,
 };
@@ -18,7 +19,7 @@ use url::Url;
 
 use crate::{
     Context,
-    account::{accounts, network},
+    account::{accounts, network, settle_current},
     args::InitArgs,
     errors::{Failure, usage},
     secret::Secret,
@@ -36,9 +37,16 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         place.registration = Some(registration_token(token)?);
     }
     let network = network(ctx)?;
-    let mut words = Words::prepare(ctx, args.recovery_file)?;
+    // An interrupted init left a key, or it is all that is left of an account: what opens it is asked for, and nothing made anew.
+    let begun = account::is_begun(&home);
+    if !begun && let Some(lost) = home.lost() {
+        return Err(lost.into());
+    }
+    let mut words = Words::prepare(ctx, args.recovery_file, &home)?;
     let secret = Secret::new(&ctx.global, &ctx.out)?;
-    secret.check(&local_name, args.keyring)?;
+    if !begun {
+        secret.check(&local_name, args.keyring)?;
+    }
     // Before anything is made or asked: an account whose relay is not reached would only have to be undone.
     tokio::select! {
         answer = account::knock(place.url.clone(), place.pin, &network) => {
@@ -46,16 +54,26 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
         }
         signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
     }
-    let (named, keyring) = (local_name.clone(), args.keyring);
-    let secret = tokio::task::spawn_blocking(move || secret.make(&named, keyring))
-        .await
-        .map_err(|error| ApiError::new(ErrorKind::Failed, format!("asking for the passphrase failed: {error}")))??;
+    let (named, keyring, of) = (local_name.clone(), args.keyring, home.clone());
+    let secret =
+        tokio::task::spawn_blocking(move || if begun { secret.get(&of) } else { secret.make(&named, keyring) })
+            .await
+            .map_err(|error| {
+                ApiError::new(ErrorKind::Failed, format!("asking for the passphrase failed: {error}"))
+            })??;
 
     let Place { url: relay, pin, registration } = place;
     let params = InitParams { relay, pin, handle: args.name, registration, network };
     let made = tokio::select! {
         made = account::init(&home, params, &secret, |text| words.keep(text)) => made?,
-        signal = ctx.interrupt.wait() => return Err(Failure::Interrupted(signal)),
+        signal = ctx.interrupt.wait() => {
+            if account::is_begun(&home) {
+                ctx.out.note(
+                    "\nThe relay may have registered it, so what was begun is kept, and so are its recovery words: run the same init again.",
+                );
+            }
+            return Err(Failure::Interrupted(signal));
+        }
     };
     let kept = words.account_made();
     ctx.out.line(made)?;
@@ -64,16 +82,7 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
             "\nAn earlier init was interrupted; this finished it. The recovery words are those it gave you then.",
         );
     }
-    let current = accounts.settle_current(&home)?;
-    let flag = match (current, accounts.list()?.len()) {
-        (_, 0 | 1) => String::new(),
-        (current, _) => {
-            if let Some(current) = current {
-                ctx.out.note(&format!("\nCommands that name no account go on using {current}."));
-            }
-            format!("--account {local_name} ")
-        }
-    };
+    let flag = if settle_current(ctx, &accounts, &home)? { String::new() } else { format!("--account {local_name} ") };
     ctx.out.note(&format!("\nNext: invite somebody with a link:\n  subrosa {flag}invite"));
     Ok(())
 }
@@ -122,12 +131,12 @@ pub(crate) fn no_answer(error: &NetError, relay: &Url, name: &str) -> ApiError {
 /// Where the 24 recovery words go. A file is there, private and synced, before the account becomes final at the relay:
 /// an account without its words could never be recovered.
 enum Words {
-    File { path: PathBuf, file: File, kept: bool, made: bool },
+    File { path: PathBuf, file: File, kept: bool, made: bool, of: Home },
     Terminal { kept: bool },
 }
 
 impl Words {
-    fn prepare(ctx: &Context, path: Option<PathBuf>) -> Result<Self, Failure> {
+    fn prepare(ctx: &Context, path: Option<PathBuf>, of: &Home) -> Result<Self, Failure> {
         let Some(path) = path else {
             if ctx.out.json || ctx.global.no_input || !std::io::stderr().is_terminal() {
                 return Err(usage(
@@ -139,13 +148,15 @@ impl Words {
         };
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| {
             let hint = match error.kind() {
-                std::io::ErrorKind::AlreadyExists => "it may hold the words of another account: name a new file",
+                std::io::ErrorKind::AlreadyExists => {
+                    "it may hold the words of another account, or those of an init that was interrupted: keep it and name a new file"
+                }
                 _ => "name a file in a directory that can be written",
             };
             ApiError::new(ErrorKind::Storage, format!("cannot make the recovery file {}: {error}", path.display()))
                 .hint(hint)
         })?;
-        Ok(Self::File { path, file, kept: false, made: false })
+        Ok(Self::File { path, file, kept: false, made: false, of: of.clone() })
     }
 
     fn keep(&mut self, words: &str) -> Result<(), ApiError> {
@@ -183,10 +194,13 @@ impl Words {
 }
 
 impl Drop for Words {
-    /// An account that was not made has no words: no file is left, and the next try may use its name.
+    /// An account that was not made has no words: no file is left, and the next try may use its name. One whose registration was
+    /// not answered may be known to its relay: its keys stay ([`account::is_begun`]), and so do its words.
     fn drop(&mut self) {
-        if let Self::File { path, made: false, .. } = self {
-            let _ = std::fs::remove_file(path);
+        if let Self::File { path, made: false, kept, of, .. } = self {
+            if !(*kept && account::is_begun(of)) {
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
 }
