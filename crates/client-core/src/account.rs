@@ -409,7 +409,7 @@ async fn register(
                 // A first try that was not answered may have been heard, and a relay that is too busy may have done it.
                 let refused = match &error {
                     NetError::Refused(_) => !error.is_transient(),
-                    NetError::Address { .. } | NetError::UnknownKey { .. } => true,
+                    NetError::Address { .. } | NetError::UnknownKey { .. } => tries == 1,
                     _ => false,
                 };
                 return Err(NotRegistered { error: error.to_api(), refused });
