@@ -107,10 +107,13 @@ impl Home {
     #[must_use]
     pub fn remains(&self) -> Vec<PathBuf> {
         let store = self.store();
-        let beside = |suffix| store::log::beside(&store, suffix);
-        let files = [self.account_file(), self.store_key(), store.clone(), beside("-wal"), beside("-journal")];
         // A link to a disk that is not there now is one, too.
-        files.into_iter().filter(|file| std::fs::symlink_metadata(file).is_ok()).collect()
+        let there = |file: &PathBuf| std::fs::symlink_metadata(file).is_ok();
+        // SQLite leaves them empty where it has nothing to say.
+        let says = |file: &PathBuf| std::fs::symlink_metadata(file).is_ok_and(|found| found.len() > 0);
+        let files = [self.account_file(), self.store_key(), store.clone()].into_iter().filter(there);
+        let logs = ["-wal", "-journal"].map(|suffix| store::log::beside(&store, suffix)).into_iter().filter(says);
+        files.chain(logs).collect()
     }
 
     /// The local name of the account, as far as the directory tells.
