@@ -288,6 +288,30 @@ fn a_backup_is_not_restored_over_what_is_left_of_its_account() {
 }
 
 #[test]
+fn a_restore_that_was_killed_goes_on_and_its_key_is_never_replaced() {
+    let world = World::new();
+    let restore =
+        ["restore", &world.text("alice.backup"), "--backup-passphrase-file", &world.text("backup-passphrase")];
+    let account = world.account("case", "alice");
+    fs::create_dir_all(&account).unwrap();
+    let key = fs::read(world.account("pristine", "alice").join("store.key")).unwrap();
+    fs::write(account.join("store.key"), &key).unwrap();
+    for unfinished in ["store.db.partial-store", "store.db.partial-new", "store.db.partial-new-wal"] {
+        fs::write(account.join(unfinished), "half").unwrap();
+    }
+    write_private(&world.path("other-key"), format!("subrosa-key-1 {}\n", "07".repeat(32)).as_bytes());
+    let other = world.run("case", &[&restore[..], &["--key-file", &world.text("other-key")]].concat());
+    assert!(assert_speaks(&other, "other key")["hint"].as_str().unwrap().contains("account repair alice"), "{other:?}");
+    assert_eq!(fs::read(account.join("store.key")).unwrap(), key);
+    world.run("case", &[&restore[..], &["--key-file", &world.text("key")]].concat()).line();
+    assert_eq!(fs::read(account.join("store.key")).unwrap(), key);
+    assert!(world.reads("case"));
+    let mut left: Vec<_> = fs::read_dir(&account).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("partial")), "{left:?}");
+}
+
+#[test]
 fn two_that_make_the_same_account_at_once_make_one() {
     let relay = Relay::start();
     let world = World { relay, place: tempfile::tempdir().unwrap() };
