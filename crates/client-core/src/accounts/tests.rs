@@ -119,7 +119,7 @@ fn removing_an_account_leaves_what_was_set_aside_and_takes_what_links_point_to()
     let aside = alice.path().join("store.db.2026-11-30T09-41-00");
     fs::write(&aside, "somebody's").unwrap();
     let lock = hold(&alice, "account remove").unwrap();
-    assert_eq!(accounts.erase(&alice, &lock).unwrap(), [aside.clone()]);
+    assert_eq!(accounts.erase(&alice, &lock).unwrap(), std::slice::from_ref(&aside));
     assert!(!stick.exists() && alice.remains().is_empty());
     assert_eq!(fs::read(&aside).unwrap(), b"somebody's");
     assert_eq!(fs::read_dir(alice.path()).unwrap().count(), 1);
