@@ -93,6 +93,12 @@ async fn an_init_whose_registration_is_not_answered_goes_on_with_the_same_answer
     assert_eq!(fs::read(home.account_file()).unwrap(), public);
 }
 
+async fn fails_at_its_words(home: &Home, relay: &TestRelay) {
+    let no_paper = |_: &str| Err(ApiError::new(ErrorKind::Failed, "the paper is used up"));
+    let error = init(home, params(relay, "alice"), &passphrase(), no_paper).await.unwrap_err();
+    assert!(error.message.contains("paper"), "{error}");
+}
+
 async fn relay_away(relay: &mut TestRelay) {
     relay.stop().await;
 }
@@ -102,20 +108,14 @@ async fn an_init_that_is_refused_or_fails_removes_what_it_made_and_nothing_else(
     let relay = TestRelay::start().await;
     let place = tempfile::tempdir().unwrap();
     let home = Home::at(place.path());
-    let failed = init(&home, params(&relay, "alice"), &passphrase(), |_| {
-        Err(ApiError::new(ErrorKind::Failed, "the paper is used up"))
-    });
-    assert!(failed.await.unwrap_err().message.contains("paper"));
+    fails_at_its_words(&home, &relay).await;
     assert_eq!(names(place.path()), [""; 0]);
 
     // Killed right after it had made its key: that key is used, and stays when the next one fails, too.
     keys::create(&home, &passphrase()).unwrap();
     let key = files(place.path());
     assert!(is_begun(&home));
-    let failed = init(&home, params(&relay, "alice"), &passphrase(), |_| {
-        Err(ApiError::new(ErrorKind::Failed, "the paper is used up"))
-    });
-    assert!(failed.await.unwrap_err().message.contains("paper"));
+    fails_at_its_words(&home, &relay).await;
     assert_eq!(files(place.path()), key);
     // And what it had begun to write is nobody's store.
     fs::write(place.path().join("store.db.partial-new"), "half").unwrap();
