@@ -3,25 +3,30 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
+    sync::OnceLock,
     time::Duration,
 };
 
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::{
     CompleteEnv,
-    engine::{ArgValueCompleter, CompletionCandidate, PathCompleter},
+    engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, complete},
 };
 use subrosa_client_core::{
     Client as _, Remote,
     accounts::Accounts,
-    api::{ChatsParams, ContactState, NoParams},
-    clean::clean_line,
+    api::{Contact, ContactState, NoParams},
+    clean::{clean_line, is_invisible},
     rpc::SocketCaller,
 };
 
-use crate::args::Cli;
+use crate::{
+    args::Cli,
+    output::print,
+    shells::{NAME_TAG, Shell, Typed},
+};
 
 /// The variable by which a shell says that it asks. Not clap's `COMPLETE`: other programs use that.
 pub(crate) const VARIABLE: &str = "SUBROSA_COMPLETE";
@@ -29,18 +34,50 @@ pub(crate) const VARIABLE: &str = "SUBROSA_COMPLETE";
 /// Who presses Tab does not wait.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// Digits of an id that stand for a name: not to be met by chance.
+const ID_DIGITS: usize = 16;
+
+/// The conversation with oneself.
+const NOTES: &str = "me";
+
 /// More names than anybody chooses from.
 const MAX_NAMES: usize = 200;
 
+/// The words of the line, as the program would get them, for [`typed`].
+static WORDS: OnceLock<Vec<OsString>> = OnceLock::new();
+
 /// Answers a shell, if one asks.
 pub(crate) fn answer_shell() -> Option<ExitCode> {
-    std::env::var_os(VARIABLE)?;
+    let name = std::env::var_os(VARIABLE)?;
     let current = std::env::current_dir().ok();
-    match CompleteEnv::with_factory(command).var(VARIABLE).try_complete(std::env::args_os(), current.as_deref()) {
+    let Some(shell) = Shell::named(&name) else { return answer_others(current.as_deref()) };
+    let arguments: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    if arguments.is_empty() {
+        return Some(answered(print(shell.registration())));
+    }
+    // Silence is an answer, too.
+    let Some(typed) = Typed::of(shell, arguments) else { return Some(ExitCode::SUCCESS) };
+    let words = WORDS.get_or_init(|| typed.words.clone()).clone();
+    let index = words.len().saturating_sub(1);
+    let answer = complete(&mut command(), words, index, current.as_deref()).and_then(|candidates| {
+        let mut lines = Vec::new();
+        typed.write(&candidates, &mut lines)?;
+        print(&String::from_utf8_lossy(&lines))
+    });
+    Some(answered(answer))
+}
+
+/// Shells that clap's scripts serve.
+fn answer_others(current: Option<&Path>) -> Option<ExitCode> {
+    match CompleteEnv::with_factory(command).var(VARIABLE).try_complete(std::env::args_os(), current) {
         Ok(true) => Some(ExitCode::SUCCESS),
         Ok(false) => None,
         Err(_) => Some(ExitCode::FAILURE),
     }
+}
+
+fn answered(answer: std::io::Result<()>) -> ExitCode {
+    if answer.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The command line, knowing where names come from.
@@ -66,17 +103,56 @@ fn with_values(arg: Arg) -> Arg {
 }
 
 fn chats(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, async |client| {
-        let chats = client.chats(ChatsParams::default()).await.ok()?.chats;
-        Some(chats.into_iter().filter(|chat| chat.state != ContactState::Blocked).map(|chat| chat.name).collect())
-    })
+    let mut found = people(current, |contact| contact.state != ContactState::Blocked);
+    found.extend(matching(current, vec![NOTES.to_owned()]));
+    found
 }
 
 fn contacts(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, async |client| {
-        let contacts = client.contact_list(NoParams {}).await.ok()?.contacts;
-        Some(contacts.into_iter().map(|contact| contact.name).collect())
-    })
+    people(current, |_| true)
+}
+
+/// Everybody who fits what was begun: by name, or by the beginning of the id where the name does not mean them alone or cannot
+/// be written in every shell as one word.
+fn people(current: &OsStr, wanted: impl Fn(&Contact) -> bool) -> Vec<CompletionCandidate> {
+    let everybody =
+        asked(async |client| Some(client.contact_list(NoParams {}).await.ok()?.contacts)).unwrap_or_default();
+    let begun = current.to_string_lossy();
+    let mut found: Vec<_> = everybody
+        .iter()
+        .filter(|contact| wanted(contact))
+        .filter_map(|contact| {
+            let id: String = contact.id.chars().take(ID_DIGITS).collect();
+            let by_name = is_one_word(&contact.name) && is_alone(contact, &everybody);
+            let value = if by_name { contact.name.clone() } else { id };
+            let fits = value.starts_with(&*begun) || contact.name.starts_with(&*begun);
+            (fits && !value.is_empty()).then_some((value, by_name, contact))
+        })
+        .collect();
+    found.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    let candidate = |(value, by_name, contact): (String, bool, &Contact)| {
+        let shown = (!by_name).then(|| clean_line(&contact.name).into_owned().into());
+        CompletionCandidate::new(value).tag(Some(NAME_TAG.into())).help(shown)
+    };
+    found.into_iter().take(MAX_NAMES).map(candidate).collect()
+}
+
+/// Whether a name can stand on a command line: no flag, and nothing that a shell, however it quotes, takes apart or does not show.
+fn is_one_word(name: &str) -> bool {
+    let shell = std::env::var_os(VARIABLE).as_deref().and_then(Shell::named);
+    let fits = |c: char| match shell {
+        Some(_) => c == ' ' || !(c.is_whitespace() || c.is_control() || is_invisible(c)),
+        // Their scripts are not ours: only what needs no quotes.
+        None => c.is_ascii_alphanumeric() || "._-".contains(c),
+    };
+    !name.is_empty() && !name.starts_with('-') && name.trim() == name && name.chars().all(fits)
+}
+
+/// Whether nobody else would be meant by the name.
+fn is_alone(contact: &Contact, everybody: &[Contact]) -> bool {
+    let name = contact.name.to_lowercase();
+    let others = everybody.iter().filter(|other| other.id != contact.id);
+    !others.into_iter().any(|other| other.name.to_lowercase() == name || other.handle.to_lowercase() == name)
 }
 
 fn local_accounts(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -84,22 +160,16 @@ fn local_accounts(current: &OsStr) -> Vec<CompletionCandidate> {
     matching(current, accounts.into_iter().map(|account| account.account).collect())
 }
 
-/// Asks the running engine for names. No engine is started for it: that would need a passphrase, and time.
-fn candidates(
-    current: &OsStr,
-    ask: impl AsyncFnOnce(&Remote<SocketCaller>) -> Option<Vec<String>>,
-) -> Vec<CompletionCandidate> {
-    let asked = || {
-        let home = typed_accounts()?.select(typed("--account").as_deref().and_then(OsStr::to_str)).ok()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-        let names = runtime.block_on(async {
-            let work = async { ask(&Remote(SocketCaller::connect(&home).await.ok()?)).await };
-            tokio::time::timeout(PATIENCE, work).await.ok().flatten()
-        });
-        runtime.shutdown_background();
-        names
-    };
-    matching(current, asked().unwrap_or_default())
+/// Asks the running engine. No engine is started for it: that would need a passphrase, and time.
+fn asked<T>(ask: impl AsyncFnOnce(&Remote<SocketCaller>) -> Option<T>) -> Option<T> {
+    let home = typed_accounts()?.select(typed("--account").as_deref().and_then(OsStr::to_str)).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let names = runtime.block_on(async {
+        let work = async { ask(&Remote(SocketCaller::connect(&home).await.ok()?)).await };
+        tokio::time::timeout(PATIENCE, work).await.ok().flatten()
+    });
+    runtime.shutdown_background();
+    names
 }
 
 fn matching(current: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
@@ -118,7 +188,7 @@ fn typed_accounts() -> Option<Accounts> {
 
 /// The value of a flag as it stands in the line that is being typed.
 fn typed(flag: &str) -> Option<OsString> {
-    let words: Vec<_> = std::env::args_os().collect();
+    let words = WORDS.get().cloned().unwrap_or_else(|| std::env::args_os().collect());
     words.iter().enumerate().find_map(|(index, word)| {
         if word == flag {
             return words.get(index + 1).cloned();

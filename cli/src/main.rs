@@ -13,6 +13,7 @@ mod interrupt;
 mod output;
 mod passphrase;
 mod secret;
+mod shells;
 mod tui;
 mod verbs;
 

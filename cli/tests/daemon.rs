@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Account, DEADLINE, Relay, Running, connect, run, schema};
+use support::{Account, DEADLINE, HOSTILE, Relay, Running, connect, run, schema};
 
 /// What a server said to one request.
 struct Answer {
@@ -36,6 +36,7 @@ fn request(address: &str, line: &str, headers: &[&str], body: &str) -> Answer {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    support::assert_harmless(body);
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Answer { status, body: serde_json::from_str(body).unwrap_or(Value::Null) }
 }
@@ -72,6 +73,7 @@ impl Events {
             if let Some(next) = line.strip_prefix("id: ") {
                 id = next.trim().to_owned();
             } else if let Some(data) = line.strip_prefix("data: ") {
+                support::assert_harmless(data);
                 let event: Value = serde_json::from_str(data).unwrap();
                 schema::check_line(&event);
                 return (id, event);
@@ -129,9 +131,12 @@ fn programs_reach_the_engine_over_http_and_sockets() {
     let (id, event) = events.event();
     assert_eq!((&event["body"], event["cursor"].to_string()), (&json!("first"), id.clone()));
     drop(events);
-    bob.run(&["send", "alice", "-m", "second"]).line();
+    run(&mut bob.command(&["send", "alice", "-"]), Some(HOSTILE.as_bytes())).line();
     let mut events = Events::open(&address, &token, "/events?types=message", Some(&id));
-    assert_eq!(events.event().1["body"], "second");
+    assert_eq!(events.event().1["body"], HOSTILE);
+    let history = r#"{"jsonrpc":"2.0","id":8,"method":"history","params":{"chat":"bob"}}"#;
+    let history = request(&address, "POST /rpc", &[&host, &bearer], history);
+    assert_eq!(history.body["result"]["messages"][1]["body"], HOSTILE);
 
     // The further socket speaks the same.
     let mut further = UnixStream::connect(&socket).unwrap();

@@ -69,18 +69,11 @@ fn a_conversation_is_exported_whole_in_order_and_harmless() {
 /// What a shell would be offered for the last of these words.
 fn completed(account: &Account, words: &[&str]) -> Vec<String> {
     let mut command = subrosa();
-    command
-        .env("SUBROSA_HOME", account.home())
-        .env("SUBROSA_COMPLETE", "bash")
-        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
-        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
-        .env("_CLAP_COMPLETE_SPACE", "true")
-        .env("_CLAP_IFS", "\n")
-        .args(["--", "subrosa"])
-        .args(words);
+    command.env("SUBROSA_HOME", account.home()).env("SUBROSA_COMPLETE", "zsh").args(["--", "subrosa"]).args(words);
     let Outcome { code, stdout, stderr } = run(&mut command, None);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    stdout.lines().map(str::to_owned).collect()
+    // A description follows a tab.
+    stdout.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
 }
 
 #[test]

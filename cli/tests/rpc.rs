@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Account, DEADLINE, Relay, connect, run, schema, subrosa};
+use support::{Account, DEADLINE, HOSTILE, Relay, connect, run, schema, subrosa};
 
 /// `subrosa rpc`, held by a program.
 struct Rpc {
@@ -30,6 +30,7 @@ impl Rpc {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
+                support::assert_harmless(&line);
                 if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
                     return;
                 }
@@ -94,6 +95,10 @@ fn a_program_drives_an_account_over_stdio() {
     bob.run(&["send", "alice", "-m", "over stdio"]).line();
     let message = rpc.event(|_| true);
     assert_eq!((&message["type"], &message["body"]), (&json!("message"), &json!("over stdio")));
+
+    // What others write reaches the program whole, and a terminal not at all: every line is looked at where it is read.
+    run(&mut bob.command(&["send", "alice", "-"]), Some(HOSTILE.as_bytes())).line();
+    assert_eq!(rpc.event(|_| true)["body"], HOSTILE);
 
     // The same words on the command line, which uses this program's engine.
     assert_eq!(alice.run(&["status"]).line()["engine"]["kind"], "rpc");

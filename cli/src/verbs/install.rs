@@ -19,6 +19,7 @@ use crate::{
     complete::VARIABLE,
     errors::Failure,
     output::print,
+    shells::Shell,
 };
 
 /// Our name, as shells find the program.
@@ -26,6 +27,9 @@ const NAME: &str = "subrosa";
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
     let name = args.shell.to_string();
+    if let Some(shell) = Shell::named(name.as_ref()) {
+        return Ok(print(shell.registration())?);
+    }
     let shells = Shells::builtins();
     let shell = shells.completer(&name).ok_or_else(|| {
         ApiError::new(ErrorKind::Usage, format!("{name} cannot be completed")).hint("see: subrosa completions --help")

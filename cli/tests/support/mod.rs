@@ -42,6 +42,16 @@ pub fn subrosa() -> Command {
     command
 }
 
+/// Nothing in this acts on a terminal or hides: what a program reads as JSON, whichever way it came.
+pub fn assert_harmless(json: &str) {
+    let hides = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e0fff}');
+    let raw: String = json.chars().filter(|&c| (c.is_control() && c != '\n' && c != '\r') || hides(c)).collect();
+    assert!(raw.is_empty(), "{raw:?} in {json:?}");
+}
+
+/// What a stranger may write: escape sequences of C0 and C1, directions, line separators, what nobody sees, tags.
+pub const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}txt.exe\u{2028}\u{200b}\u{e0067}\u{7f}end";
+
 /// How a command ended.
 #[derive(Debug)]
 pub struct Outcome {

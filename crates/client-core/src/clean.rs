@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-pub use subrosa_wire::harmless::escape_json;
-use subrosa_wire::harmless::{is_control, is_invisible, is_line_end};
+pub use subrosa_wire::harmless::{escape_json, is_invisible};
+use subrosa_wire::harmless::{is_control, is_line_end};
 
 /// A text of several lines: line ends stay (`\r\n` and Unicode's separators become `\n`), tabs become spaces.
 #[must_use]

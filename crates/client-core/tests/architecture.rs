@@ -203,3 +203,52 @@ fn what_messages_say_is_known_to_the_engine_only() {
         .collect();
     assert_eq!(holders, ["client-core"]);
 }
+
+#[test]
+fn json_that_leaves_is_written_in_one_place_for_each_program() {
+    /// Files in which a serializer is called, and why what it writes is not for a stream: everything else goes through
+    /// `json_line`, which lets nothing of others act on a terminal.
+    const ALLOWED: &[(&str, &str)] = &[
+        ("crates/client-core/src/clean.rs", "the writer of clients"),
+        ("crates/relay/src/json.rs", "the writer of the relay"),
+        ("crates/client-core/src/account.rs", "our own account.json"),
+        ("crates/client-core/src/backup/make.rs", "encrypted with the backup"),
+        ("crates/client-core/src/client.rs", "values for the connection, which writes them"),
+        ("crates/client-core/src/engine/core.rs", "results kept in the store"),
+        ("crates/client-core/src/keys.rs", "our own store.key"),
+        ("crates/client-core/src/lock.rs", "who holds the lock"),
+        ("crates/client-core/src/requests.rs", "hashed"),
+        ("crates/client-core/src/store/events.rs", "events kept in the store"),
+    ];
+    let mut writers = BTreeSet::new();
+    for directory in ["cli/src", "tui/src", "crates/client-core/src", "crates/relay/src"] {
+        for file in files(&root().join(directory), &["rs"]) {
+            let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            if name.ends_with("fuzzing.rs") || name.ends_with("tests.rs") {
+                continue;
+            }
+            let source = fs::read_to_string(&file).unwrap();
+            // Tests write what they like.
+            let source = source.split("#[cfg(test)]").next().unwrap();
+            let calls = ["serde_json::to_", "json::to_string", "json::to_vec", "to_writer(", "Serializer::new"];
+            // `roff.to_writer` is the man page's.
+            if calls.iter().any(|call| source.replace("roff.to_writer", "").contains(call)) {
+                writers.insert(name.clone());
+            }
+            // A value shows itself as JSON.
+            let shows = |line: &str| {
+                let written =
+                    ["write!", "writeln!", "print!", "println!", "format!"].iter().any(|call| line.contains(call));
+                line.contains("answer.to_string()") || (written && line.contains("json!("))
+            };
+            // The client's ping says nothing of anybody.
+            assert!(
+                !source.lines().any(shows) || name == "crates/client-core/src/rpc/client.rs",
+                "{name} writes a JSON value by itself"
+            );
+        }
+    }
+    let unknown: Vec<_> = writers.iter().filter(|name| !ALLOWED.iter().any(|(file, _)| file == *name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}: use json_line, or say here why nobody sees it");
+    assert!(writers.len() >= 5, "the search finds what is there: {writers:?}");
+}
