@@ -309,6 +309,9 @@ fn draw_contact(frame: &mut Frame<'_>, app: &App, contact: Option<&Contact>) {
         fact(app, "Devices", contact.devices.to_string()),
         fact(app, "Relay", contact.relay.clone()),
     ];
+    if let Some(other) = &contact.looks_like {
+        lines.insert(0, fact(app, "Looks like", format!("{other}: another account, called {}", contact.handle)));
+    }
     let inside_width = WIDTH.min(usize::from(frame.area().width).saturating_sub(4));
     let id = crate::text::line(&contact.id);
     for (at, range) in wrap(&id, inside_width.saturating_sub(FACT)).into_iter().enumerate() {
