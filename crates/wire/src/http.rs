@@ -113,6 +113,9 @@ pub trait HttpCall: HttpMessage {
     const PATH: &'static str;
     /// What comes back.
     type Answer: HttpMessage;
+
+    /// The account that is asked about: questions about two accounts should not share a connection.
+    fn about(&self) -> Option<AccountId>;
 }
 
 fn parse<M: Message + Default>(bytes: Bytes) -> Result<M, WireError> {
@@ -122,18 +125,34 @@ fn parse<M: Message + Default>(bytes: Bytes) -> Result<M, WireError> {
 impl HttpCall for Register {
     const PATH: &'static str = "/v1/register";
     type Answer = Registered;
+
+    fn about(&self) -> Option<AccountId> {
+        None
+    }
 }
 impl HttpCall for Resolve {
     const PATH: &'static str = "/v1/resolve";
     type Answer = Resolved;
+
+    fn about(&self) -> Option<AccountId> {
+        None
+    }
 }
 impl HttpCall for GetDevices {
     const PATH: &'static str = "/v1/devices";
     type Answer = Devices;
+
+    fn about(&self) -> Option<AccountId> {
+        Some(self.account)
+    }
 }
 impl HttpCall for TakePrekeys {
     const PATH: &'static str = "/v1/prekeys";
     type Answer = Prekeys;
+
+    fn about(&self) -> Option<AccountId> {
+        Some(self.device.account)
+    }
 }
 
 impl HttpMessage for Register {

@@ -1,4 +1,6 @@
-//! Question and answer over HTTPS (PROTOCOL.md 2): register, resolve, devices, prekeys.
+//! Question and answer over HTTPS (docs/protocol.md, "Questions over HTTPS"): register, resolve, devices, prekeys.
+//!
+//! Questions about two accounts never share a connection: it would join whom one asker asks about.
 
 use std::{
     collections::HashMap,
@@ -13,6 +15,7 @@ use reqwest::{
     redirect::Policy,
 };
 use subrosa_wire::{
+    AccountId,
     http::{CONTENT_TYPE, HttpCall, HttpMessage},
     limits::MAX_HTTP_BYTES,
     submit::Refusal,
@@ -34,18 +37,21 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Unused connections are kept this long: a joiner asks two or three things in a row, then nothing for days.
 const HTTP_IDLE: Duration = Duration::from_secs(20);
 
-/// Unused connections kept for each relay.
-const HTTP_IDLE_PER_RELAY: usize = 1;
+/// Unused connections kept for each account asked about.
+const HTTP_IDLE_CONNECTIONS: usize = 1;
 
-/// Relays whose connection settings are kept. Beyond it all are made anew: that costs a handshake.
+/// Accounts whose connection settings are kept. Beyond it all are made anew: that costs a handshake.
 const MAX_CLIENTS: usize = 32;
+
+/// What shares connections: questions about one account (or about none) of one relay.
+type Subject = (RelayEndpoint, Option<AccountId>);
 
 /// The HTTPS client of an engine.
 #[derive(Debug, Clone)]
 pub struct Http {
     network: Network,
-    /// One for each relay: its pin and its circuit through a proxy are its own.
-    clients: Arc<Mutex<HashMap<RelayEndpoint, Client>>>,
+    /// One for each subject: its pin, its connections and its circuit through a proxy are its own.
+    clients: Arc<Mutex<HashMap<Subject, Client>>>,
     connect: Duration,
     whole: Duration,
 }
@@ -61,18 +67,19 @@ impl Http {
         Self { network, clients: Arc::default(), connect, whole }
     }
 
-    /// The client for a relay.
-    fn client(&self, relay: &RelayEndpoint) -> Result<Client, NetError> {
+    /// The client for a subject.
+    fn client(&self, subject: &Subject) -> Result<Client, NetError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(relay) {
+        if let Some(client) = clients.get(subject) {
             return Ok(client.clone());
         }
-        let credentials = self.network.proxy().map(|proxy| proxy.credentials(relay, Circuit::Questions));
+        let (relay, account) = subject;
+        let credentials = self.network.proxy().map(|proxy| proxy.credentials(relay, Circuit::Questions(*account)));
         let client = self.build(relay, credentials.as_ref())?;
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
         }
-        clients.insert(relay.clone(), client.clone());
+        clients.insert(subject.clone(), client.clone());
         Ok(client)
     }
 
@@ -90,7 +97,7 @@ impl Http {
             .connect_timeout(self.connect)
             .timeout(self.whole)
             .pool_idle_timeout(HTTP_IDLE)
-            .pool_max_idle_per_host(HTTP_IDLE_PER_RELAY);
+            .pool_max_idle_per_host(HTTP_IDLE_CONNECTIONS);
         let builder = match self.network.proxy() {
             Some(proxy) => {
                 let url = proxy.url_with(credentials).ok_or_else(|| failed("the proxy"))?;
@@ -107,13 +114,14 @@ impl Http {
     /// [`NetError::Refused`] with the relay's code, or why there is no answer.
     pub async fn call<C: HttpCall>(&self, relay: &RelayEndpoint, call: &C) -> Result<C::Answer, NetError> {
         self.network.check(relay)?;
-        let mut client = self.client(relay)?;
+        let subject = (relay.clone(), call.about());
+        let mut client = self.client(&subject)?;
         let url = format!("{}{}", relay, C::PATH);
         let ask =
             |client: &Client| client.post(&url).header(CONTENT_TYPE_HEADER, CONTENT_TYPE).body(call.encode()).send();
         let mut sent = ask(&client).await;
         if sent.as_ref().is_err_and(|error| self.wants_no_credentials(error)) {
-            client = self.without_credentials(relay)?;
+            client = self.without_credentials(&subject)?;
             sent = ask(&client).await;
         }
         let response = sent.map_err(|error| self.failure(relay, &error))?;
@@ -143,9 +151,10 @@ impl Http {
     pub async fn probe(&self, relay: &RelayEndpoint) -> Result<(), NetError> {
         self.network.check(relay)?;
         let url = format!("{relay}/healthz");
-        let mut sent = self.client(relay)?.get(&url).send().await;
+        let subject = (relay.clone(), None);
+        let mut sent = self.client(&subject)?.get(&url).send().await;
         if sent.as_ref().is_err_and(|error| self.wants_no_credentials(error)) {
-            sent = self.without_credentials(relay)?.get(&url).send().await;
+            sent = self.without_credentials(&subject)?.get(&url).send().await;
         }
         sent.map(|_| ()).map_err(|error| self.failure(relay, &error))
     }
@@ -160,9 +169,9 @@ impl Http {
             })
     }
 
-    fn without_credentials(&self, relay: &RelayEndpoint) -> Result<Client, NetError> {
-        let client = self.build(relay, None)?;
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(relay.clone(), client.clone());
+    fn without_credentials(&self, subject: &Subject) -> Result<Client, NetError> {
+        let client = self.build(&subject.0, None)?;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(subject.clone(), client.clone());
         Ok(client)
     }
 

@@ -1,12 +1,13 @@
 //! A SOCKS5 proxy (Tor) between this computer and every relay.
 //!
-//! Names are resolved by the proxy, never here. Each purpose and each relay has its own user name
-//! and password, by which Tor keeps them on separate circuits (`IsolateSOCKSAuth`, on by default):
-//! who sees the anonymous submissions come out cannot join them to the mailbox by the exit's address.
+//! Names are resolved by the proxy, never here. Each purpose, each relay and each account that is written to or asked about
+//! has its own user name and password, by which Tor keeps them on separate circuits (`IsolateSOCKSAuth`, on by default):
+//! who sees the anonymous submissions come out cannot join them to the mailbox, nor to each other, by the exit's address.
 
 use std::{fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
+use subrosa_wire::AccountId;
 use tokio::net::TcpStream;
 use tokio_socks::tcp::Socks5Stream;
 use url::{Host, Url};
@@ -26,10 +27,10 @@ const MAX_CREDENTIAL_BYTES: usize = 255;
 pub(super) enum Circuit {
     /// The own mailbox, where we say who we are.
     Mailbox,
-    /// Anonymous submissions.
-    Submit,
-    /// Questions over HTTPS.
-    Questions,
+    /// Anonymous submissions to an account.
+    Submit(AccountId),
+    /// Questions over HTTPS about an account, or about none.
+    Questions(Option<AccountId>),
 }
 
 /// Where a SOCKS5 proxy is.
@@ -64,16 +65,18 @@ impl Proxy {
         if let Some(given) = &self.credentials {
             return given.clone();
         }
-        let purpose = match circuit {
-            Circuit::Mailbox => "mailbox",
-            Circuit::Submit => "submit",
-            Circuit::Questions => "questions",
+        let (purpose, account) = match circuit {
+            Circuit::Mailbox => ("mailbox", None),
+            Circuit::Submit(account) => ("submit", Some(account)),
+            Circuit::Questions(account) => ("questions", account),
         };
         let digest = Sha256::new()
             .chain_update(&self.secret[..])
             .chain_update(purpose)
             .chain_update([0])
             .chain_update(relay.authority())
+            .chain_update([0])
+            .chain_update(account.map(|account| account.0).unwrap_or_default())
             .finalize();
         Credentials { user: hex::encode(&digest[..16]), password: Zeroizing::new(hex::encode(&digest[16..])) }
     }
@@ -224,7 +227,7 @@ mod tests {
         }
         let proxy: Proxy = "socks5h://ann:s%40cret@10.0.0.1:1".parse().unwrap();
         let relay = "https://relay.example.org".parse().unwrap();
-        assert_eq!(*proxy.credentials(&relay, Circuit::Submit).password, "s@cret");
+        assert_eq!(*proxy.credentials(&relay, Circuit::Submit(AccountId([1; 32]))).password, "s@cret");
     }
 
     #[test]
@@ -246,20 +249,23 @@ mod tests {
     }
 
     #[test]
-    fn every_purpose_and_every_relay_has_its_own_circuit() {
+    fn every_purpose_relay_and_account_has_its_own_circuit() {
         let one: RelayEndpoint = "https://one.example".parse().unwrap();
         let two: RelayEndpoint = "https://two.example".parse().unwrap();
         let users = |proxy: &Proxy| {
-            let mut users: Vec<_> = [Circuit::Mailbox, Circuit::Submit, Circuit::Questions]
-                .iter()
-                .flat_map(|circuit| [&one, &two].map(|relay| proxy.credentials(relay, *circuit).user))
+            let accounts = [AccountId([1; 32]), AccountId([2; 32])];
+            let mut users: Vec<_> = [Circuit::Mailbox, Circuit::Questions(None)]
+                .into_iter()
+                .chain(accounts.map(Circuit::Submit))
+                .chain(accounts.map(|account| Circuit::Questions(Some(account))))
+                .flat_map(|circuit| [&one, &two].map(|relay| proxy.credentials(relay, circuit).user))
                 .collect();
             users.sort();
             users.dedup();
             users
         };
         let proxy: Proxy = "socks5h://127.0.0.1:9050".parse().unwrap();
-        assert_eq!(users(&proxy).len(), 6);
+        assert_eq!(users(&proxy).len(), 12);
         assert_eq!(users(&proxy), users(&proxy), "a socket that is opened again keeps its circuit");
         let again: Proxy = "socks5h://127.0.0.1:9050".parse().unwrap();
         assert!(users(&proxy).iter().all(|user| !users(&again).contains(user)), "another process, other circuits");

@@ -1,5 +1,8 @@
-//! Anonymous submissions (PROTOCOL.md 2 and 3): one `/v1/submit` socket for each relay that is
+//! Anonymous submissions (docs/protocol.md, "The submission socket"): one `/v1/submit` socket for each account that is
 //! written to, opened when needed and closed when idle.
+//!
+//! A socket for all accounts of a relay would join them: the relay would see whom one anonymous sender writes to, its own
+//! other devices among them, which name it.
 
 use std::{
     collections::HashMap,
@@ -9,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use subrosa_wire::{
-    ErrorCode,
+    AccountId, ErrorCode,
     limits::{MAX_SUBMIT_FRAME_BYTES, MAX_SUBMIT_ITEMS, VERSIONS},
     submit::{Refusal, Submit, SubmitClientFrame, SubmitResult, SubmitServerFrame},
 };
@@ -26,12 +29,12 @@ use super::{
     timing::Timing,
 };
 
-/// Relays with a socket of ours at once. An account's contacts live on a handful; the least recently
-/// used socket makes room.
-const MAX_RELAYS: usize = 32;
+/// Accounts with a socket of ours at once, at all relays: more than anybody writes to in the minute that an idle socket
+/// stays. The least recently used one makes room.
+const MAX_SOCKETS: usize = 64;
 
 /// Submissions in flight on one socket: hides the round trip without queueing a relay's whole second.
-const MAX_CALLS_PER_RELAY: usize = 16;
+const MAX_CALLS_PER_SOCKET: usize = 16;
 
 /// Submissions waiting or in flight on all sockets: with at most 512 KiB each, memory stays bounded.
 const MAX_CALLS: usize = 128;
@@ -47,7 +50,8 @@ pub struct Submitter {
 
 #[derive(Debug)]
 struct Shared {
-    lanes: Mutex<HashMap<RelayEndpoint, LaneEntry>>,
+    lanes: Mutex<HashMap<(RelayEndpoint, AccountId), LaneEntry>>,
+    away: Arc<Away>,
     slots: Semaphore,
     network: Network,
     timing: Timing,
@@ -73,11 +77,12 @@ impl Submitter {
     }
 
     pub(super) fn with_timing(network: Network, timing: Timing) -> Self {
-        let shared = Shared { lanes: Mutex::default(), slots: Semaphore::new(MAX_CALLS), network, timing };
+        let shared =
+            Shared { lanes: Mutex::default(), away: Arc::default(), slots: Semaphore::new(MAX_CALLS), network, timing };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Submits and waits for one result for each item, in the items' order.
+    /// Submits to the devices of one account and waits for one result for each item, in the items' order.
     ///
     /// Repeating a submission is safe: a relay stores an envelope once.
     ///
@@ -85,9 +90,10 @@ impl Submitter {
     /// [`NetError::Refused`] when the relay refuses the whole; otherwise why nothing is known about
     /// it, and whether a retry of the same bytes makes sense ([`NetError::is_transient`]).
     pub async fn submit(&self, relay: &RelayEndpoint, submit: &Submit) -> Result<Vec<SubmitResult>, NetError> {
-        if submit.items.is_empty() {
+        let Some(first) = submit.items.first() else {
             return Err(NetError::Refused(Refusal::never(ErrorCode::Malformed)));
-        }
+        };
+        let account = first.device.account;
         if submit.items.len() > MAX_SUBMIT_ITEMS {
             return Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge)));
         }
@@ -98,50 +104,77 @@ impl Submitter {
         let call = Call { submit: submit.clone(), reply };
         let work = async {
             let _slot = self.shared.slots.acquire().await.map_err(|_| NetError::Closed)?;
-            self.lane(relay).send(call).await.map_err(|_| NetError::Closed)?;
+            self.lane(relay, account).send(call).await.map_err(|_| NetError::Closed)?;
             answer.await.unwrap_or(Err(NetError::Closed))
         };
         timeout(patience, work).await.unwrap_or_else(|_| Err(NetError::timeout(relay, "a submission", patience)))
     }
 
-    /// The queue of the relay's socket task; starts one if there is none.
-    fn lane(&self, relay: &RelayEndpoint) -> mpsc::Sender<Call> {
+    /// The queue of the account's socket task; starts one if there is none.
+    fn lane(&self, relay: &RelayEndpoint, account: AccountId) -> mpsc::Sender<Call> {
+        let key = (relay.clone(), account);
         let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = lanes.get_mut(relay).filter(|entry| !entry.calls.is_closed()) {
+        if let Some(entry) = lanes.get_mut(&key).filter(|entry| !entry.calls.is_closed()) {
             entry.used = Instant::now();
             return entry.calls.clone();
         }
-        if lanes.len() >= MAX_RELAYS {
-            let oldest = lanes.iter().min_by_key(|(_, entry)| entry.used).map(|(relay, _)| relay.clone());
+        lanes.retain(|_, entry| !entry.calls.is_closed());
+        if lanes.len() >= MAX_SOCKETS {
+            let oldest = lanes.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
             // Its task finishes the calls in flight, then closes: it only loses its place here.
-            oldest.map(|relay| lanes.remove(&relay));
+            oldest.map(|key| lanes.remove(&key));
         }
         let (calls, queue) = mpsc::channel(LANE_QUEUE);
         let lane = Lane {
             relay: relay.clone(),
+            account,
             queue,
             open: Calls::new(),
-            away_until: None,
-            away_because: ErrorCode::Unavailable,
+            away: Arc::clone(&self.shared.away),
             network: self.shared.network.clone(),
             timing: self.shared.timing,
         };
         tokio::spawn(lane.run());
-        lanes.insert(relay.clone(), LaneEntry { calls: calls.clone(), used: Instant::now() });
+        lanes.insert(key, LaneEntry { calls: calls.clone(), used: Instant::now() });
         calls
     }
 }
 
-/// The task of one relay's submit socket. It lives as long as somebody holds its queue.
+/// Relays that asked to be left alone, until when and why: whoever is written to there.
+#[derive(Debug, Default)]
+struct Away(Mutex<HashMap<RelayEndpoint, (Instant, ErrorCode)>>);
+
+impl Away {
+    /// How long the relay still wants to be left alone.
+    fn left(&self, relay: &RelayEndpoint) -> Option<(Duration, ErrorCode)> {
+        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        away.retain(|_, (until, _)| *until > now);
+        away.get(relay).map(|(until, because)| (until.saturating_duration_since(now), *because))
+    }
+
+    fn until(&self, relay: &RelayEndpoint, until: Instant, because: ErrorCode) {
+        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Bounded: nobody has more relays than sockets, and what is over goes when anybody looks.
+        let room = away.len() < MAX_SOCKETS;
+        match away.get_mut(relay) {
+            Some(known) => *known = (known.0.max(until), because),
+            None if room => {
+                away.insert(relay.clone(), (until, because));
+            }
+            None => {}
+        }
+    }
+}
+
+/// The task of the submit socket for one account. It lives as long as somebody holds its queue.
 struct Lane {
     relay: RelayEndpoint,
+    account: AccountId,
     queue: mpsc::Receiver<Call>,
     /// Calls in flight; the expected number of results.
     open: Calls<usize, Vec<SubmitResult>>,
-    /// The relay asked to be left alone until then.
-    away_until: Option<Instant>,
-    /// Why.
-    away_because: ErrorCode,
+    away: Arc<Away>,
     network: Network,
     timing: Timing,
 }
@@ -185,26 +218,18 @@ impl Lane {
     }
 
     /// The error of calls to a relay that asked to be left alone, while it lasts.
-    fn away(&mut self) -> Option<NetError> {
-        let left = self.away_until?.checked_duration_since(Instant::now());
-        match left.filter(|left| !left.is_zero()) {
-            Some(left) => Some(NetError::away(left, self.away_because)),
-            None => {
-                self.away_until = None;
-                self.away_because = ErrorCode::Unavailable;
-                None
-            }
-        }
+    fn away(&self) -> Option<NetError> {
+        self.away.left(&self.relay).map(|(left, because)| NetError::away(left, because))
     }
 
     /// A relay that refuses the socket and says for how long is left alone until then, whoever is written to.
-    fn obey(&mut self, error: &NetError) {
+    fn obey(&self, error: &NetError) {
         if let Some(wait) = error.retry_after() {
-            if let NetError::Refused(refusal) = error {
-                self.away_because = refusal.code;
-            }
-            let until = Instant::now() + wait.min(self.timing.retry_max);
-            self.away_until = Some(self.away_until.map_or(until, |before| before.max(until)));
+            let because = match error {
+                NetError::Refused(refusal) => refusal.code,
+                _ => ErrorCode::Unavailable,
+            };
+            self.away.until(&self.relay, Instant::now() + wait.min(self.timing.retry_max), because);
         }
     }
 
@@ -226,7 +251,7 @@ impl Lane {
     async fn connect(&mut self) -> Result<(Reader, Writer), NetError> {
         let (mut reader, mut writer) = socket::open(
             &self.network,
-            Circuit::Submit,
+            Circuit::Submit(self.account),
             &self.relay,
             "/v1/submit",
             MAX_SUBMIT_FRAME_BYTES,
@@ -242,7 +267,7 @@ impl Lane {
                 SubmitServerFrame::Error(refusal) => Err(NetError::refused(refusal)),
                 SubmitServerFrame::GoAway { retry_after_ms } => {
                     let hint = Duration::from_millis(retry_after_ms.into()).min(self.timing.retry_max);
-                    self.away_until = Some(Instant::now() + hint);
+                    self.away.until(&self.relay, Instant::now() + hint, ErrorCode::Unavailable);
                     Err(NetError::going_away(hint))
                 }
                 SubmitServerFrame::Reply { .. } | SubmitServerFrame::Pong => {
@@ -258,7 +283,7 @@ impl Lane {
 
     /// One socket from its first call to its end; Ok when it was closed for want of use.
     async fn session(&mut self, mut reader: Reader, writer: Writer, first: Bytes) -> Result<(), NetError> {
-        let (frames, queue) = mpsc::channel(MAX_CALLS_PER_RELAY + WRITE_QUEUE_SLACK);
+        let (frames, queue) = mpsc::channel(MAX_CALLS_PER_SOCKET + WRITE_QUEUE_SLACK);
         let pump = writer.pump(Frames(queue));
         tokio::pin!(pump);
         let send = |frame| frames.try_send(frame).map_err(|_| NetError::Closed);
@@ -293,7 +318,7 @@ impl Lane {
                     let _ = send(SubmitClientFrame::Ping.encode());
                 }
                 call = self.queue.recv(),
-                    if !orphaned && leaving.is_none() && self.open.len() < MAX_CALLS_PER_RELAY =>
+                    if !orphaned && leaving.is_none() && self.open.len() < MAX_CALLS_PER_SOCKET =>
                 {
                     used = Instant::now();
                     match call {
@@ -320,7 +345,7 @@ impl Lane {
                     let in_flight = self.open.len();
                     if let Some(hint) = self.handle(bytes)? {
                         let now = Instant::now();
-                        self.away_until = Some(now + hint);
+                        self.away.until(&self.relay, now + hint, ErrorCode::Unavailable);
                         leaving = Some((NetError::going_away(hint), now + self.timing.grace));
                     }
                     if self.open.len() < in_flight {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use subrosa_wire::{
-    ErrorCode,
+    AccountId, ErrorCode,
     limits::MAX_SUBMIT_ITEMS,
     submit::{Refusal, SubmitClientFrame, SubmitResult, SubmitServerFrame},
 };
@@ -88,6 +88,21 @@ async fn one_socket_carries_many_calls_and_tells_their_answers_apart() {
         assert_eq!(results, Ok(vec![SubmitResult::Accepted; items]));
     }
     assert_eq!(relay.connections(), 1);
+}
+
+/// One socket for all would tell the relay whom one anonymous sender writes to.
+#[tokio::test]
+async fn no_two_accounts_are_written_to_on_one_socket() {
+    let relay = Fake::websocket(|_, socket| accept_all(socket)).await;
+    let submitter = Submitter::with_timing(Network::direct(), timing());
+    for account in [1, 2, 3, 1, 2, 3] {
+        let mut submit = submission(2);
+        for item in &mut submit.items {
+            item.device.account = AccountId([account; 32]);
+        }
+        soon(submitter.submit(&relay.endpoint, &submit)).await.unwrap();
+    }
+    assert_eq!(relay.connections(), 3);
 }
 
 #[tokio::test]
@@ -294,7 +309,7 @@ async fn sockets_end_with_the_submitter() {
 
 #[tokio::test]
 async fn more_relays_than_sockets_take_turns() {
-    const RELAYS: usize = 40;
+    const RELAYS: usize = 72;
     let submitter = Submitter::with_timing(Network::direct(), timing());
     let mut relays = Vec::new();
     for _ in 0..RELAYS {
