@@ -209,7 +209,10 @@ impl Drop for Words {
 fn show(words: &str) -> std::io::Result<()> {
     let mut terminal = anstream::stderr().lock();
     writeln!(terminal, "\nYour recovery words. They are shown this once: write them down, on paper.")?;
-    writeln!(terminal, "With them you get the account back if this device is lost; so does whoever else has them.\n")?;
+    writeln!(
+        terminal,
+        "They will prove that the account is yours; no command takes them yet. Against the loss of this device, make backups: subrosa backup.\n"
+    )?;
     for (index, word) in words.split_whitespace().enumerate() {
         let end = if index % 4 == 3 { "\n" } else { "" };
         write!(terminal, "  {:>2} {word:<10}{end}", index + 1)?;

@@ -231,8 +231,8 @@ pub(super) fn draw_words(frame: &mut Frame<'_>, app: &App, words: &Words) -> Opt
     let list: Vec<&str> = words.list().collect();
     let rows = list.len().div_ceil(per_row);
     let mut lines = Vec::new();
-    let text = "Write these words down, on paper, in their order. They are shown this once. With them you get your account back if \
-                this device is lost; so does whoever else has them.";
+    let text = "Write these words down, on paper, in their order. They are shown this once. They will prove that the \
+                account is yours; no command takes them yet. Against the loss of this device, make backups: subrosa backup.";
     let text = wrapped(text, columns, theme.text);
     if rows + text.len() + 4 <= height {
         lines.extend(text);
