@@ -105,6 +105,24 @@ fn read_receipts_can_be_switched_off_also_under_a_running_engine() {
 }
 
 #[test]
+fn delivery_receipts_can_be_switched_off_also_under_a_running_engine() {
+    let relay = Relay::start();
+    let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
+    connect(&alice, &bob);
+    let listens = alice.listen(&[]);
+    let _bob_listens = bob.listen(&[]);
+    alice.run(&["config", "set", "delivery_receipts", "off"]).line();
+    let quiet = bob.run(&["send", "alice", "-m", "quietly there", "--wait", "sent"]).line();
+    listens.wait_for(|event| event["body"] == "quietly there");
+    // Receipts are gathered 200 ms after a message, under the setting of that moment; Bob's takes as long, and begins later.
+    let answer = alice.run(&["send", "bob", "-m", "seen", "--wait", "delivered"]).line();
+    assert_eq!(answer["status"], "delivered");
+    alice.run(&["config", "unset", "delivery_receipts"]).line();
+    bob.run(&["send", "alice", "-m", "loudly there", "--wait", "delivered"]).line();
+    assert_eq!(bob.run(&["info", text(&quiet["id"])]).line()["status"], "sent");
+}
+
+#[test]
 fn settings_come_from_flag_environment_file_and_default_in_this_order() {
     let home = Account::prepare("alice");
     let path = home.run(&["config", "path"]).line();

@@ -202,30 +202,21 @@ fn contact(person: &Person, own: &Own) -> Result<ContactRow, ApiError> {
     delivery_key.copy_from_slice(&record.id()[..16]);
     let known = person.state == ContactState::Ok;
     Ok(ContactRow {
-        account: AccountId(record.id()),
-        record,
         list: Some(list),
         list_stale: false,
-        held: None,
+        // Nobody renews it.
+        old_list: 1,
         name: person.name.clone(),
-        handle: person.handle.clone(),
-        looks_like: None,
-        relay: own.relay.clone(),
         pin: own.pin,
-        state: person.state,
         verified: person.verified,
         verified_ms: person.verified.then_some(person.since_ms),
-        origin: String::new(),
         delivery_key: known.then(|| DeliveryKey::new(delivery_key)),
-        link: None,
         requested: known,
         introduced: known,
         answered: known,
-        clock: 0,
-        since_ms: person.since_ms,
-        last_seen_ms: None,
+        had_key: known,
         decided_ms: person.since_ms,
-        state_before: None,
+        ..ContactRow::new(record, person.handle.clone(), own.relay.clone(), person.state, person.since_ms)
     })
 }
 

@@ -144,6 +144,12 @@ pub const SETTINGS: &[Setting] = &[
         about: "tell the writers of messages when you have read them",
     },
     Setting {
+        name: "delivery_receipts",
+        kind: Kind::Switch,
+        default: "on",
+        about: "tell the writers of messages that they arrived; read receipts say so, too",
+    },
+    Setting {
         name: "lock_timeout",
         kind: Kind::Time,
         default: "5s",

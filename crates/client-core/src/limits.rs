@@ -38,6 +38,13 @@ pub const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Text messages that may wait in the outbox: more is a runaway script.
 pub const MAX_OUTBOX: u64 = 50_000;
 
+/// Contents without a message (receipts, introductions, answers to retry requests) that wait for one contact: nobody can
+/// make the outbox grow by what they send. Receipts beyond it wait to be gathered, 500 in each content.
+pub const MAX_SILENT: u64 = 256;
+
+/// The same for our own other devices: what is sent leaves a copy each, and as many changes and openings again.
+pub const MAX_SILENT_OWN: u64 = 2 * MAX_OUTBOX;
+
 /// Requests kept until they are answered: the relay lets 100 wait at once, fetched ones pile up here.
 pub const MAX_REQUESTS_KEPT: u64 = 1_000;
 
@@ -58,6 +65,13 @@ pub const RETRY_REQUEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// … and at most so often a day: a broken peer must not make two devices talk for ever.
 pub const MAX_RETRY_REQUESTS_PER_DAY: u32 = 3;
+
+/// Whoever asks is answered as rarely as it may ask, with some slack for the way: two requests an hour apart may arrive less
+/// than an hour apart …
+pub const RETRY_ANSWER_PAUSE: Duration = Duration::from_secs(55 * 60);
+
+/// … and two of its days may fall into one of ours.
+pub const MAX_RETRY_ANSWERS_PER_DAY: u32 = 2 * MAX_RETRY_REQUESTS_PER_DAY;
 
 /// A message is encrypted anew for a device that asks at most so often.
 pub const MAX_RESENDS: u32 = 2;
@@ -87,6 +101,25 @@ pub const MAX_SIGNED_PER_DAY: u32 = 24;
 /// What was here so long may have been read. What comes to stand above it later is marked; sooner, people who write at the
 /// same time would mark each other's messages.
 pub const SHOWN_AFTER_MS: u64 = 30_000;
+/// An account signs its device list anew after this long, whoever is on it: contacts see from the date that no newer one is
+/// kept from them.
+pub const LIST_RENEW_AFTER: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// A contact's list that is older is shown: an account that was connected in the last 45 days (after that nothing waits for it)
+/// has a list of at most 59 days.
+pub const LIST_SHOWN_AFTER: Duration = Duration::from_secs(60 * 24 * 3600);
+
+/// After this long sending holds until the person decides.
+pub const LIST_HOLDS_AFTER: Duration = Duration::from_secs(75 * 24 * 3600);
+
+/// What a contact announces makes us ask their relay for their list at most so often, unless a message waits for it.
+pub const LIST_ASK_PAUSE: Duration = Duration::from_secs(600);
+
+/// After a change of the delivery key every contact gets the new one within this long, each at a random moment.
+pub const INTRODUCE_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Between two of them at most this long is waited where several are overdue: the engine was off meanwhile.
+pub const INTRODUCE_GAP: Duration = Duration::from_secs(20 * 60);
 
 /// Default life of a contact link.
 pub const LINK_TTL_S: u32 = 7 * 24 * 3600;

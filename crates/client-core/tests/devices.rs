@@ -105,11 +105,13 @@ async fn what_a_person_decides_on_one_device_holds_on_the_other() {
     phone.engine.send(answer).await.unwrap();
     assert_eq!(alice.message("an answer").await.reply_to.unwrap().id, question.id);
 
-    // Blocked on the phone: also here, and Carol gets the key that both have now.
+    // Blocked on the phone: also here, and Carol gets the key that both have now with the next word.
     phone.engine.contact_block(who("bob")).await.unwrap();
     let flushed = phone.engine.flush(TimeoutParams { timeout_ms: support::PATIENCE_MS }).await.unwrap();
     assert!(flushed.done, "the relay knows");
     alice.contact_state("bob", ContactState::Blocked).await;
+    let word = phone.send("carol", "listen").await;
+    phone.wait(&word, MessageStatus::Delivered).await;
     let sent = carol.send("alice", "after the block").await;
     carol.wait(&sent, MessageStatus::Delivered).await;
     alice.message("after the block").await;
@@ -124,6 +126,8 @@ async fn what_a_person_decides_on_one_device_holds_on_the_other() {
 
     alice.engine.contact_remove(who("bob")).await.unwrap();
     phone.contact_state("bob", ContactState::Removed).await;
+    let word = alice.send("carol", "listen again").await;
+    alice.wait(&word, MessageStatus::Delivered).await;
     let sent = carol.send("alice", "still a contact").await;
     carol.wait(&sent, MessageStatus::Delivered).await;
     phone.message("still a contact").await;

@@ -48,7 +48,9 @@ async fn a_blocked_contact_gets_nothing_through_and_the_others_do() {
     let waiting = mallory.engine.wait(waiting).await.unwrap();
     assert_eq!(waiting.status, MessageStatus::Queued, "{waiting:?}");
 
-    // Bob has the new key, or gets it while his message waits.
+    // Bob has the new key with the next word of hers.
+    let word = alice.send("bob", "listen").await;
+    alice.wait(&word, MessageStatus::Delivered).await;
     for n in 0..3 {
         let sent = bob.send("alice", &format!("still here {n}")).await;
         bob.wait(&sent, MessageStatus::Delivered).await;
@@ -127,6 +129,8 @@ async fn a_removed_contact_is_forgotten_and_may_ask_again() {
     let found = subrosa_client_core::api::SearchParams { query: "forget".into(), ..Default::default() };
     assert!(alice.engine.search(found).await.unwrap().hits.is_empty());
     assert!(alice.engine.chats(Default::default()).await.unwrap().chats.iter().all(|chat| chat.name != "bob"));
+    let word = alice.send("carol", "are you still there?").await;
+    alice.wait(&word, MessageStatus::Delivered).await;
     let sent = carol.send("alice", "I am still here").await;
     carol.wait(&sent, MessageStatus::Delivered).await;
 

@@ -86,6 +86,19 @@ impl DeviceList {
         UnverifiedDeviceList(list).verify(record)
     }
 
+    /// The same devices under the next version, signed anew: a list's date shows that no newer one is kept back.
+    ///
+    /// # Errors
+    /// [`DeviceListError`], as [`Self::issue`].
+    pub fn renewed(
+        &self,
+        key: &AccountKeyPair,
+        record: &AccountRecord,
+        issued_ms: u64,
+    ) -> Result<Self, DeviceListError> {
+        Self::issue(key, record, self.version.saturating_add(1), issued_ms, self.highest, self.devices.clone())
+    }
+
     fn check_consistency(&self) -> Result<(), DeviceListError> {
         if self.devices.is_empty() || self.devices.len() > MAX_DEVICES {
             return Err(DeviceListError::DeviceCount);

@@ -1,9 +1,10 @@
 //! What a verified content does: store a message, move a tick, meet a person, follow another device of ours.
 
 use subrosa_crypto::{AccountRecord, DeviceList};
-use subrosa_wire::{AccountId, DeliveryKey, MessageId};
+use subrosa_wire::{AccountId, DeliveryKey, MessageId, mailbox::Way};
 
 use super::{
+    audience::{is_listened_to, may_ask_by},
     conversations::NOTES_NAME,
     core::Change,
     queries,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, ContactState, Event, MessageStatus, ReceiptEvent},
-    content::{self, Body, CheckedContent, ContactSync, Hello, Receipt, ReceiptStatus, Transcript},
+    content::{self, Body, CheckedContent, ContactSync, Receipt, ReceiptStatus, Transcript},
     limits::{CLOCK_TOLERANCE_MS, MAX_CLOCK_JUMP, SHOWN_AFTER_MS},
     store::{
         self,
@@ -34,6 +35,13 @@ impl Change<'_> {
         if sender.own {
             return self.apply_own(content);
         }
+        let state = sender.contact.as_ref().map(|contact| contact.state);
+        if !is_listened_to(content.body.as_ref(), state) {
+            return Ok(Outcome::Junk);
+        }
+        if matches!(state, None | Some(ContactState::Request)) && !may_ask_by(arrival.way, self.has_siblings()) {
+            return Ok(Outcome::Junk);
+        }
         let mut contact = match sender.contact.take() {
             Some(mut contact) => {
                 if let Some(introduction) = &content.introduction {
@@ -41,14 +49,16 @@ impl Change<'_> {
                 }
                 contact
             }
-            None => match self.meet_stranger(&sender.record, &content, received_ms)? {
+            None => match self.meet_stranger(&sender.record, &content, arrival)? {
                 Some(contact) => contact,
                 None => return Ok(Outcome::Junk),
             },
         };
-        // What they could not decrypt may have been our introduction: a retry request is no answer to it.
+        // Whoever writes with our delivery key after an introduction of ours has it. What they could not decrypt may have
+        // been that introduction: a retry request is no answer to it.
         let asks_again = matches!(content.body, Some(Body::RetryRequest(_)));
-        let answered = !asks_again && (contact.answered || contact.introduced);
+        let answers = contact.introduced && arrival.way == Way::DeliveryKey;
+        let answered = !asks_again && (contact.answered || answers);
         if answered != contact.answered {
             contact.answered = answered;
             contacts::put(self.db, &contact)?;
@@ -65,12 +75,8 @@ impl Change<'_> {
             Some(Body::Receipt(receipt)) => self.apply_receipt(&contact, &receipt),
             // An introduction only, and that is applied already.
             Some(Body::Hello(_)) => Ok(Outcome::Applied),
-            Some(Body::RetryRequest(request)) => {
-                // Only texts are logged; what else it was may have been our answer to theirs.
-                self.queue_for(&account, Some(sender.device.device), None, Body::Hello(Hello {}))?;
-                self.send_again(&sender.device, &request)
-            }
-            // These are for our own devices only.
+            Some(Body::RetryRequest(request)) => self.send_again(&contact, &sender.device, &request),
+            // For our own devices only; refused above.
             Some(Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_) | Body::KeySync(_)) => {
                 Ok(Outcome::Junk)
             }
@@ -85,10 +91,10 @@ impl Change<'_> {
         &mut self,
         record: &AccountRecord,
         content: &CheckedContent,
-        received_ms: u64,
+        arrival: &Arrival,
     ) -> Result<Option<ContactRow>, ApiError> {
         match &content.introduction {
-            Some(introduction) => self.meet(record, introduction, received_ms),
+            Some(introduction) => self.meet(record, introduction, arrival),
             None => Ok(None),
         }
     }

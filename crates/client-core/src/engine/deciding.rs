@@ -1,21 +1,23 @@
 //! What a person decides about a contact: another name, block, unblock, remove.
 //!
 //! Blocking has to bite at the relay: the delivery key that the blocked one has is replaced, the old one is dead at once,
-//! and everybody else is introduced to the new one with a message of its own and with all that follows until they answer.
+//! and everybody else is introduced to the new one: with the next content, or within a day at a random moment of their own.
 //! Each of these calls may be repeated: it asks for a state, not for a step.
 
 use subrosa_wire::{DeliveryKey, mailbox::MailboxRequest};
 
 use super::{
+    audience::may_hear_from_us,
     core::{Change, Core},
     naming::{self, MAX_NAME_CHARS},
     people::view,
-    sending::random_id,
+    sending::{random_id, random_within},
 };
 use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, Done, ErrorKind, Event},
     clean::clean_name,
     content::{Body, Hello, KeySync},
+    limits::{INTRODUCE_GAP, INTRODUCE_WITHIN},
     store::{
         self,
         contacts::{self, ContactRow},
@@ -73,17 +75,19 @@ impl Core {
     }
 }
 
-/// Whether they may have our delivery key: they got an introduction of ours.
-const fn has_our_key(state: ContactState) -> bool {
-    matches!(state, ContactState::Ok | ContactState::Requested)
+/// Whether they may have our delivery key: it was sealed to them once, also if that was long ago or in a state they are not in
+/// any more; or another device of ours may have given it to them.
+const fn may_have_our_key(contact: &ContactRow, state: ContactState) -> bool {
+    contact.had_key || may_hear_from_us(state)
 }
 
 impl Change<'_> {
     fn block(&mut self, mut contact: ContactRow) -> Result<Contact, ApiError> {
+        let rotates = may_have_our_key(&contact, contact.state);
         contact.state_before = Some(contact.state);
         contact.decided_ms = self.now_ms;
         self.set_blocked(&mut contact)?;
-        if contact.state_before.is_some_and(has_our_key) {
+        if rotates {
             self.rotate_delivery_key()?;
         }
         self.sync_contact(&contact)?;
@@ -94,14 +98,14 @@ impl Change<'_> {
     fn set_blocked(&mut self, contact: &mut ContactRow) -> Result<(), ApiError> {
         contact.state = ContactState::Blocked;
         self.fail_outbox(&contact.account, BLOCKED)?;
-        store::messages::drop_pending_receipts(self.db, &contact.account)?;
+        store::pending_receipts::drop_for(self.db, &contact.account)?;
         self.put_contact(contact)
     }
 
     fn unblock(&mut self, mut contact: ContactRow) -> Result<Contact, ApiError> {
         contact.decided_ms = self.now_ms;
         self.set_unblocked(&mut contact)?;
-        if has_our_key(contact.state) {
+        if may_hear_from_us(contact.state) {
             self.queue(&contact.account, None, Body::Hello(Hello {}))?;
         }
         self.sync_contact(&contact)?;
@@ -119,7 +123,7 @@ impl Change<'_> {
     }
 
     fn remove(&mut self, mut contact: ContactRow) -> Result<(), ApiError> {
-        let rotates = has_our_key(contact.state);
+        let rotates = may_have_our_key(&contact, contact.state);
         contact.state = ContactState::Removed;
         contact.decided_ms = self.now_ms;
         self.forget(&contact)?;
@@ -147,9 +151,12 @@ impl Change<'_> {
             let sync = KeySync { delivery_key: key.as_bytes().to_vec(), changed_ms };
             self.queue(&own, None, Body::KeySync(sync))?;
         }
+        // All at once they would be the list of our contacts, sent to whoever watches, moments after the key changed.
+        let spread = self.now_ms.saturating_add(1)..=self.now_ms.saturating_add(millis(INTRODUCE_WITHIN));
         for account in contacts::introduce_again(self.db)? {
-            self.queue(&account, None, Body::Hello(Hello {}))?;
+            contacts::set_introduce_ms(self.db, &account, Some(random_within(&spread)?))?;
         }
+        self.wake_outbox();
         Ok(())
     }
 
@@ -200,5 +207,29 @@ impl Change<'_> {
             }
         }
         Ok(false)
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Core {
+    /// Gives our new delivery key to whoever's moment has come. When the next one's comes.
+    ///
+    /// Only one at a time: an engine that was off for a day would otherwise name all contacts in one burst.
+    pub(crate) fn introduce_due(&mut self, now_ms: u64) -> Result<Option<u64>, ApiError> {
+        let Some((account, due_ms)) = contacts::next_introduction(&self.db)? else { return Ok(None) };
+        // A moment that is further away than any was set by a clock that was ahead.
+        if due_ms > now_ms && due_ms <= now_ms.saturating_add(millis(INTRODUCE_WITHIN)) {
+            return Ok(Some(due_ms));
+        }
+        self.change(|change| {
+            contacts::set_introduce_ms(change.db, &account, None)?;
+            change.queue(&account, None, Body::Hello(Hello {}))?;
+            let gap = now_ms.saturating_add(1)..=now_ms.saturating_add(millis(INTRODUCE_GAP));
+            contacts::postpone_introductions(change.db, random_within(&gap)?)?;
+            Ok(contacts::next_introduction(change.db)?.map(|(_, due_ms)| due_ms))
+        })
     }
 }

@@ -14,6 +14,7 @@ use subrosa_wire::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    audience::may_hear_from_us,
     core::{Change, Core, CoreHandle, Signals, now_ms},
     sealing::{Batch, Prepared, Route},
 };
@@ -57,7 +58,7 @@ impl Core {
     fn due(&mut self) -> Result<(Vec<AccountId>, Option<u64>), ApiError> {
         let now = now_ms();
         let mut due = Vec::new();
-        let mut next: Option<u64> = None;
+        let mut next = self.introduce_due(now)?;
         for (target, next_ms) in store::outbox::targets(&self.db, now)? {
             if self.busy.contains(&target) {
                 continue;
@@ -89,12 +90,12 @@ impl Core {
     pub(crate) fn is_idle(&mut self) -> Result<bool, ApiError> {
         let now = now_ms();
         let due = store::outbox::targets(&self.db, now)?.iter().any(|(_, next_ms)| *next_ms <= now);
-        Ok(!due && self.busy.is_empty() && !store::messages::has_pending_receipts(&self.db)?)
+        Ok(!due && self.busy.is_empty() && !store::pending_receipts::any(&self.db)?)
     }
 
     /// Where to ask for a contact's devices.
     fn route_to(&mut self, account: &AccountId) -> Result<Option<Route>, ApiError> {
-        let contact = store::contacts::get(&self.db, account)?;
+        let contact = store::contacts::get(&self.db, account)?.filter(|contact| may_hear_from_us(contact.state));
         Ok(contact.map(|contact| Route { capability: contact.capability(), relay: contact.relay, pin: contact.pin }))
     }
 }
@@ -166,6 +167,10 @@ impl Dispatcher {
             match step {
                 Ok(()) => {}
                 Err(Failure::Fault(error)) => return Err(error),
+                Err(Failure::Behind(reason)) => {
+                    self.core.run(move |core| core.postpone(target, &reason, None)).await?;
+                    return Ok(());
+                }
                 Err(Failure::Net(error)) => {
                     let api = error.to_api();
                     // A relay of another version is for an update to mend, here or there.
@@ -198,8 +203,12 @@ impl Dispatcher {
     async fn fetch_devices(&self, account: AccountId, route: &Route) -> Result<(), Failure> {
         let relay = endpoint(route)?;
         let devices = self.http.call(&relay, &GetDevices { account }).await?;
-        self.core.run(move |core| core.change(|change| change.learn_list(&account, &devices.device_list))).await?;
-        Ok(())
+        let learn = move |core: &mut Core| core.change(|change| change.learn_list(&account, &devices.device_list));
+        match self.core.run(learn).await?.behind {
+            // Asked again later, as if it had not been reached: no relay makes us seal for an older list.
+            Some(reason) => Err(Failure::Behind(ApiError::new(ErrorKind::Failed, reason))),
+            None => Ok(()),
+        }
     }
 
     async fn fetch_bundles(&self, route: &Route, devices: Vec<DeviceAddress>) -> Result<(), Failure> {
@@ -284,6 +293,8 @@ enum Failure {
     Net(NetError),
     /// Ourselves.
     Fault(ApiError),
+    /// The relay serves an older device list than its account announced.
+    Behind(ApiError),
 }
 
 impl From<NetError> for Failure {

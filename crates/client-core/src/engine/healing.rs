@@ -2,19 +2,21 @@
 //! session; and what a peer could not decrypt is encrypted anew for it.
 //!
 //! A failed decryption never alters a session. Both directions are bounded: one request an hour and three a day for
-//! each device, 64 envelopes each; a message is sent again at most twice, and only to the device it went to before.
+//! each device, 64 envelopes each, answered as rarely; a message is sent again at most twice, and only to the device it
+//! went to before.
 
 use subrosa_wire::{DeviceAddress, EnvelopeId};
 
 use super::{
+    audience::may_hear_from_us,
     core::{Change, Core},
     receiving::Sender,
     sending::text_of,
 };
 use crate::{
-    api::{ApiError, ContactState},
-    content::{Body, RetryRequest},
-    store::{self, envelopes::Outcome, retries, sessions},
+    api::ApiError,
+    content::{Body, Hello, RetryRequest},
+    store::{self, contacts::ContactRow, envelopes::Outcome, retries, retries::Resend, sessions},
 };
 
 impl Change<'_> {
@@ -29,16 +31,36 @@ impl Change<'_> {
         self.queue_for(&device.account, Some(device.device), None, Body::RetryRequest(RetryRequest { envelope_ids }))
     }
 
-    /// A device could not decrypt envelopes of ours.
-    pub(super) fn send_again(&mut self, sender: &DeviceAddress, request: &RetryRequest) -> Result<Outcome, ApiError> {
+    /// A device could not decrypt envelopes of ours. It is answered for ids that this log shows as sent to it, and as rarely
+    /// as it may ask: an answer to anything else would tell whoever asks, unseen by the person, that this device is on.
+    pub(super) fn send_again(
+        &mut self,
+        contact: &ContactRow,
+        sender: &DeviceAddress,
+        request: &RetryRequest,
+    ) -> Result<Outcome, ApiError> {
+        if !retries::any_sent(self.db, &request.envelope_ids, sender)?
+            || !retries::take_answer(self.db, sender, self.now_ms)?
+        {
+            return Ok(Outcome::Applied);
+        }
+        let mut introduces = false;
         for id in &request.envelope_ids {
-            let Some(message) = retries::take_resend(self.db, id, sender)? else { continue };
-            let Some(message) = store::messages::get(self.db, &message)? else { continue };
-            if !message.outgoing || message.raw.is_some() {
-                continue;
+            match retries::take_resend(self.db, id, sender)? {
+                Some(Resend::Introduction) => introduces = true,
+                Some(Resend::Message(message)) => {
+                    let Some(message) = store::messages::get(self.db, &message)? else { continue };
+                    if !message.outgoing || message.raw.is_some() {
+                        continue;
+                    }
+                    // The same message id: a receiver that has it after all drops it.
+                    self.queue_again(sender, &message, Body::Text(text_of(&message)))?;
+                }
+                None => {}
             }
-            // The same message id: a receiver that has it after all drops it.
-            self.queue_again(sender, &message, Body::Text(text_of(&message)))?;
+        }
+        if introduces && !contact.answered {
+            self.queue_for(&sender.account, Some(sender.device), None, Body::Hello(Hello {}))?;
         }
         Ok(Outcome::Applied)
     }
@@ -52,10 +74,7 @@ impl Change<'_> {
         reason: &str,
     ) -> Result<Outcome, ApiError> {
         // Only for people we talk to: strangers neither fill the quarantine nor get an answer.
-        let trusted = sender
-            .contact
-            .as_ref()
-            .is_some_and(|contact| matches!(contact.state, ContactState::Ok | ContactState::Requested));
+        let trusted = sender.contact.as_ref().is_some_and(|contact| may_hear_from_us(contact.state));
         if !trusted && !sender.own {
             return Ok(Outcome::Junk);
         }

@@ -10,6 +10,7 @@
 
 mod acquaintance;
 mod ageing;
+mod audience;
 mod checkup;
 mod contents;
 mod conversations;
@@ -19,6 +20,7 @@ mod dispatch;
 mod exporting;
 mod faults;
 mod healing;
+mod lists;
 mod mailbox;
 mod naming;
 mod notes;
@@ -298,6 +300,9 @@ async fn upkeep(core: CoreHandle, link: watch::Receiver<LinkState>, stop: Cancel
         };
         if let Err(error) = core.run(move |core| core.upkeep(online, caught_up)).await {
             tracing::error!(%error, "old things could not be renewed or forgotten");
+        }
+        if let Err(error) = core.run(Core::renew_list).await {
+            tracing::error!(%error, "the device list could not be renewed");
         }
         tokio::select! {
             () = stop.cancelled() => return,

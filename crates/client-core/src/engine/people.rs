@@ -1,13 +1,19 @@
 //! Contacts: finding them by what a person types, adding them, learning their device lists.
 
 use bytes::Bytes;
-use subrosa_crypto::{AccountRecord, DeviceList, Freshness, LinkKeys, safety_number};
-use subrosa_wire::{AccountId, ContactLink, link::is_loopback};
+use subrosa_crypto::{AccountRecord, DeviceList, LinkKeys, safety_number};
+use subrosa_wire::{
+    AccountId, ContactLink,
+    link::{authority, is_loopback, is_private},
+    mailbox::Way,
+};
 use url::Url;
 
 use super::{
+    audience::may_hear_from_us,
     core::{Change, Core},
     naming::{self, Shown, find},
+    receiving::Arrival,
 };
 use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
@@ -52,32 +58,8 @@ fn fresh(
     state: ContactState,
     now_ms: u64,
 ) -> ContactRow {
-    ContactRow {
-        account: AccountId(record.id()),
-        record,
-        list: None,
-        list_stale: true,
-        held: None,
-        handle: handle.to_owned(),
-        name: shown.name,
-        looks_like: shown.looks_like,
-        relay,
-        pin: None,
-        state,
-        verified: false,
-        verified_ms: None,
-        origin: String::new(),
-        delivery_key: None,
-        link: None,
-        requested: false,
-        introduced: false,
-        answered: false,
-        clock: 0,
-        since_ms: now_ms,
-        last_seen_ms: None,
-        decided_ms: 0,
-        state_before: None,
-    }
+    let contact = ContactRow::new(record, handle.to_owned(), relay, state, now_ms);
+    ContactRow { name: shown.name, looks_like: shown.looks_like, ..contact }
 }
 
 /// What came of a link that somebody showed.
@@ -88,39 +70,6 @@ enum LinkUse {
     Unknown,
     /// One of this device, but expired, used by somebody else, or seen by them only as a relay sees it.
     Refused,
-}
-
-/// What came of comparing a list with the one we know.
-enum Learned {
-    Adopted { new_devices: Vec<u32> },
-    Unchanged,
-    Held(String),
-}
-
-fn compare(contact: &ContactRow, bytes: &[u8]) -> Learned {
-    let verified = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&contact.record).ok());
-    let Some(list) = verified else {
-        return Learned::Held("their relay gave a device list whose signature does not verify".into());
-    };
-    let Some(known) = &contact.list else {
-        return Learned::Adopted { new_devices: Vec::new() };
-    };
-    match list.compare(known) {
-        Freshness::Same => Learned::Unchanged,
-        Freshness::Newer => Learned::Adopted {
-            new_devices: list
-                .devices()
-                .iter()
-                .filter(|device| !known.devices().iter().any(|old| old.identity() == device.identity()))
-                .map(subrosa_crypto::DeviceCertificate::number)
-                .collect(),
-        },
-        Freshness::Older => Learned::Held("their relay gave an older device list than the one known here".into()),
-        Freshness::Conflict => Learned::Held("two different device lists of the same version exist".into()),
-        Freshness::NumberReused => {
-            Learned::Held("their new device list gives the number of an earlier device to another one".into())
-        }
-    }
 }
 
 impl Change<'_> {
@@ -150,52 +99,6 @@ impl Change<'_> {
             shown.name
         );
         self.notice("look_alike", text, Some(account))
-    }
-
-    /// Takes over a device list if it is newer and valid; stops sending otherwise (PROTOCOL.md 1).
-    /// What was refused stays refused until the person decides, whatever the relay gives later. Says which version is
-    /// known now.
-    pub(crate) fn learn_list(&mut self, account: &AccountId, bytes: &[u8]) -> Result<u32, ApiError> {
-        let Some(mut contact) = contacts::get(self.db, account)? else { return Ok(0) };
-        match compare(&contact, bytes) {
-            Learned::Adopted { new_devices } => {
-                contact.list = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&contact.record).ok());
-                contact.list_stale = false;
-                self.put_contact(&contact)?;
-                for number in new_devices {
-                    let text = format!("{} uses a new device (number {number})", contact.name);
-                    self.notice("new_device", text, Some(account))?;
-                }
-                self.sync_contact(&contact)?;
-            }
-            Learned::Unchanged => {
-                contact.list_stale = false;
-                contacts::put(self.db, &contact)?;
-            }
-            Learned::Held(reason) => self.hold(&mut contact, &reason)?,
-        }
-        self.wake_outbox();
-        Ok(contact.list.as_ref().map_or(0, DeviceList::version))
-    }
-
-    /// Stops sending to a contact until the person decides.
-    pub(crate) fn hold(&mut self, contact: &mut ContactRow, reason: &str) -> Result<(), ApiError> {
-        if contact.held.is_none() {
-            contact.held = Some(reason.to_owned());
-            contact.list_stale = true;
-            contacts::put(self.db, contact)?;
-            let text = format!("sending to {} has stopped: {reason}", contact.name);
-            self.notice("sending_stopped", text, Some(&contact.account))?;
-        }
-        Ok(())
-    }
-
-    /// As [`Change::hold`], by id.
-    pub(crate) fn hold_account(&mut self, account: &AccountId, reason: &str) -> Result<(), ApiError> {
-        match contacts::get(self.db, account)? {
-            Some(mut contact) => self.hold(&mut contact, reason),
-            None => Ok(()),
-        }
     }
 
     /// The person behind a contact link, checked against what their relay says.
@@ -235,7 +138,12 @@ impl Change<'_> {
         if contact.list.as_ref().is_none_or(|known| known.version() < list.version()) {
             contact.list = Some(list);
         }
-        contact.list_stale = false;
+        // The link is from a channel that its relay does not write to.
+        if link.list_version > contact.floor.version {
+            contact.floor = contacts::ListFloor { version: link.list_version, ..contacts::ListFloor::default() };
+        }
+        contact.list_stale = contact.list.as_ref().is_none_or(|list| list.version() < contact.floor.version);
+        contact.list_asked_ms = self.now_ms;
         contact.relay = link.relay.clone();
         contact.pin = link.pin;
         contact.verified = true;
@@ -286,11 +194,7 @@ impl Change<'_> {
     /// Accepts a request, or lets sending go on after a refused list.
     pub(crate) fn accept(&mut self, account: &AccountId) -> Result<Contact, ApiError> {
         let mut contact = contacts::get(self.db, account)?.ok_or_else(|| not_found(&account.to_string()))?;
-        if contact.held.take().is_some() {
-            contact.list_stale = true;
-            store::outbox::wake(self.db, account)?;
-            self.wake_outbox();
-        }
+        self.take_list_as_it_is(&mut contact)?;
         if contact.state == ContactState::Blocked {
             return Err(ApiError::new(ErrorKind::Failed, format!("{} is blocked", contact.name))
                 .hint(format!("`subrosa contact unblock '{}'` takes it back", contact.name)));
@@ -316,17 +220,24 @@ impl Change<'_> {
         &mut self,
         record: &AccountRecord,
         introduction: &CheckedIntroduction,
-        received_ms: u64,
+        arrival: &Arrival,
     ) -> Result<Option<ContactRow>, ApiError> {
         let account = AccountId(record.id());
-        if !self.may_call(&introduction.relay) {
+        let received_ms = arrival.received_ms;
+        // The lane is for accounts of our own relay: whatever they say, that is where they are, and no host that a stranger
+        // names is ever called.
+        let (relay, pin) = match arrival.way {
+            Way::RequestLane => (self.own.relay.clone(), self.own.pin),
+            _ => (introduction.relay.clone(), introduction.pin),
+        };
+        if !self.may_call(&relay) {
             return Ok(None);
         }
         let handle = introduction.handle.as_str();
         let shown = naming::shown(self.db, self.own, handle, &account)?;
-        let (relay, named) = (introduction.relay.clone(), shown.clone());
+        let named = shown.clone();
         let mut contact = fresh(*record, handle, shown, relay, ContactState::Request, self.now_ms);
-        contact.pin = introduction.pin;
+        contact.pin = pin;
         contact.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
         if let Some(shown) = &introduction.link {
@@ -341,6 +252,9 @@ impl Change<'_> {
                 }
                 LinkUse::Unknown | LinkUse::Refused => return Ok(None),
             }
+        } else if arrival.way == Way::ContactToken && !self.has_siblings() {
+            // With a token of ours, but not a word about which.
+            return Ok(None);
         }
         if contact.state == ContactState::Request && contacts::requests(self.db)? >= MAX_REQUESTS_KEPT {
             return Ok(None);
@@ -354,9 +268,11 @@ impl Change<'_> {
         Ok(Some(contact))
     }
 
-    /// Nobody far away makes us call at services of this machine: a relay on loopback is believed only if ours is, too.
+    /// Nobody far away makes us call at services of this machine or its network: a relay on loopback is believed only if ours
+    /// is, too, and one at a private address only if ours is as near.
     fn may_call(&self, relay: &Url) -> bool {
-        !is_loopback(relay) || is_loopback(&self.own.relay)
+        let near = is_loopback(&self.own.relay);
+        (near || !is_loopback(relay)) && (near || is_private(&self.own.relay) || !is_private(relay))
     }
 
     /// A known contact introduces themselves (again): where to reach them, and whether they accept us.
@@ -378,8 +294,14 @@ impl Change<'_> {
         };
         let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone());
         contact.delivery_key = Some(introduction.delivery_key.clone());
-        contact.relay = introduction.relay.clone();
-        contact.pin = introduction.pin;
+        // The relay on record is the one at which we met them. Nobody's words make us call at another host; whoever moved
+        // gives or takes a new link.
+        if joined.is_some() {
+            contact.relay = introduction.relay.clone();
+            contact.pin = introduction.pin;
+        } else {
+            self.show_other_relay(contact, introduction)?;
+        }
         // Their key serves from now on; the token was for reaching them before it.
         contact.link = None;
         match contact.state {
@@ -388,13 +310,16 @@ impl Change<'_> {
             ContactState::Request if joined.is_some() => contact.state = ContactState::Ok,
             _ => {}
         }
+        let welcomes = joined.is_some();
         if let Some(origin) = joined {
             contact.origin = origin;
-            self.queue(&contact.account, None, Body::Hello(Hello {}))?;
         }
         let after = (contact.state, contact.delivery_key.clone(), contact.relay.clone());
-        if before != after {
+        if before != after || welcomes {
             self.put_contact(contact)?;
+            if welcomes {
+                self.queue(&contact.account, None, Body::Hello(Hello {}))?;
+            }
             self.sync_contact(contact)?;
             // Rows that waited for a key or an answer may go.
             store::outbox::wake(self.db, &contact.account)?;
@@ -403,27 +328,29 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Our own list changed on another device. Says which version is known now.
-    pub(crate) fn learn_own_list(&mut self, bytes: &[u8]) -> Result<u32, ApiError> {
-        let Some(list) = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&self.own.record).ok()) else {
-            self.notice("device_list_refused", "our relay gave a device list that is not ours".into(), None)?;
-            return Ok(self.own.list.version());
-        };
-        match list.compare(&self.own.list) {
-            Freshness::Newer => {
-                store::account::set_list(self.db, &list)?;
-                self.reload_own();
-                self.wake_outbox();
-            }
-            // An older one is the relay's; what our own account key signed twice is no relay's doing.
-            Freshness::Conflict | Freshness::NumberReused => {
-                let text = "our account's key signed a device list that contradicts the one known here";
-                self.notice("device_list_refused", text.into(), None)?;
-                return Ok(self.own.list.version());
-            }
-            Freshness::Same | Freshness::Older => {}
+    /// Somebody says that they are at another relay than the one on record. Told once for each address.
+    fn show_other_relay(
+        &mut self,
+        contact: &mut ContactRow,
+        introduction: &CheckedIntroduction,
+    ) -> Result<(), ApiError> {
+        let same = authority(&introduction.relay) == authority(&contact.relay)
+            // Another name for the same place: known by its key, or on this machine.
+            || (introduction.pin.is_some() && introduction.pin == contact.pin)
+            || (is_loopback(&introduction.relay) && is_loopback(&contact.relay));
+        let claimed = introduction.relay.as_str();
+        if same || !may_hear_from_us(contact.state) || contact.relay_told.as_deref() == Some(claimed) {
+            return Ok(());
         }
-        Ok(list.version().max(self.own.list.version()))
+        contact.relay_told = Some(claimed.to_owned());
+        contacts::put(self.db, contact)?;
+        let text = format!(
+            "{} says that their relay is {} now; what you write still goes to {}. If they moved, exchange a new contact link",
+            contact.name,
+            clean_line(claimed.trim_end_matches('/')),
+            contact.relay.as_str().trim_end_matches('/')
+        );
+        self.notice("relay_differs", text, Some(&contact.account))
     }
 
     /// A contact that another device of ours told us about.

@@ -15,7 +15,11 @@ use subrosa_wire::{
     submit::EnvelopeClass,
 };
 
-use super::core::{Change, Core, Wakes, address};
+use super::{
+    audience::may_hear_from_us,
+    core::{Change, Core, Wakes, address},
+    lists::may_ask,
+};
 use crate::{
     api::{ApiError, ContactState},
     content,
@@ -81,6 +85,11 @@ impl Core {
             for push in pushes {
                 let id = EnvelopeId::of(&change.own.address, &push.head, &push.body);
                 let arrival = Arrival::of(push);
+                // No content of today may be ephemeral: it could be asked whether we are here without leaving a trace. Nor is
+                // it remembered: what is not stored is not repeated.
+                if arrival.class == EnvelopeClass::Ephemeral {
+                    continue;
+                }
                 let outcome = if envelopes::known(change.db, &id)? {
                     Outcome::Duplicate
                 } else {
@@ -127,15 +136,9 @@ impl Change<'_> {
         // follows was said by the sender in this session.
         let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
         if let Some(contact) = &mut sender.contact {
-            let (version, hash) = contact.list.as_ref().map_or((0, [0; 32]), |list| (list.version(), list.hash()));
-            if content.list_version == version && content.list_hash != hash {
-                self.hold(contact, "two different device lists of the same version exist")?;
-            } else if content.list_version > version && !contact.list_stale {
-                contact.list_stale = true;
-                contacts::put(self.db, contact)?;
-            }
-            // Nothing makes us call at an address that a stranger chose.
-            if contact.list_stale && matches!(contact.state, ContactState::Ok | ContactState::Requested) {
+            self.announced(contact, content.list_version, content.list_hash)?;
+            // Nothing makes us call at an address that a stranger chose, and nobody's words make us call again and again.
+            if contact.list_stale && may_hear_from_us(contact.state) && may_ask(contact, self.now_ms) {
                 stale.push(contact.account);
             }
         }

@@ -13,17 +13,15 @@ use crate::{
     store::{
         self, contacts,
         outbox::{self, OutboxRow},
+        retries::Resend,
     },
 };
 
 /// So long at most a row waits because a relay says so: no relay silences a client for ever.
 const MAX_RELAY_WAIT_S: u32 = 3_600;
 
-/// Somebody who blocks another person replaces the key that all have. Whoever was offline meanwhile writes with the old one
-/// first; so long their messages wait for the new one before they fail.
-const KEY_PATIENCE_MS: u64 = 24 * 3600 * 1_000;
-
-/// First pause then; it doubles. The new key wakes what waits at once.
+/// Somebody who blocks another person replaces the key that all have, and gives the new one to the others within a day; whoever
+/// writes with the old one meanwhile waits for the new one, as long as messages wait at all. First pause then; it doubles. The new key wakes what waits at once.
 const KEY_WAIT_FIRST_S: u32 = 5;
 
 impl Core {
@@ -43,6 +41,10 @@ impl Core {
                 change.finish_row(&target, row, batch.route.capability.is_none(), &outcomes)?;
             }
             change.wake_outbox();
+            if store::pending_receipts::any_for(change.db, &target)? {
+                // They may have waited for room in the outbox.
+                change.wake_receipts();
+            }
             Ok(())
         })
     }
@@ -111,8 +113,13 @@ impl Change<'_> {
             match result {
                 SubmitResult::Accepted => {
                     done.push(device.device);
-                    if let Some(message) = stored.message {
-                        store::retries::log_sent(self.db, envelope, device, &message, self.now_ms)?;
+                    let content = match stored.message {
+                        Some(message) => Some(Resend::Message(message)),
+                        None if stored.introduces => Some(Resend::Introduction),
+                        None => None,
+                    };
+                    if let Some(content) = content {
+                        store::retries::log_sent(self.db, envelope, device, content, self.now_ms)?;
                     }
                 }
                 SubmitResult::StaleDevices(list) => stale = Some(list),
@@ -137,9 +144,7 @@ impl Change<'_> {
                     retry_s = Some((*retry_after_s, format!("their relay says: {code}")));
                 }
                 // They may have replaced their key because of somebody else: the new one is on its way to us then.
-                SubmitResult::Refused { code: ErrorCode::CapabilityRefused, .. }
-                    if self.may_get_new_key(target, &stored)? =>
-                {
+                SubmitResult::Refused { code: ErrorCode::CapabilityRefused, .. } if self.may_get_new_key(target)? => {
                     let wait_s = KEY_WAIT_FIRST_S.checked_shl(stored.attempts.min(16)).unwrap_or(MAX_RELAY_WAIT_S);
                     retry_s =
                         Some((wait_s, "their relay refuses our key: they replaced it, or blocked you".to_owned()));
@@ -164,7 +169,7 @@ impl Change<'_> {
             } else {
                 self.learn_list(target, list)?
             };
-            if stored.sealed_list.is_none_or(|sealed| sealed < known) {
+            if stored.sealed_list.is_none_or(|sealed| sealed < known.version) {
                 outbox::unseal(self.db, row.id, &done)?;
             } else {
                 // It refuses the list it gives (its own may be on the way to it): without a pause this would be a loop.
@@ -191,9 +196,8 @@ impl Change<'_> {
     }
 
     /// Whether a refused key may soon be replaced: they are a contact who gave us one.
-    fn may_get_new_key(&self, target: &AccountId, row: &OutboxRow) -> Result<bool, ApiError> {
-        let young = self.now_ms < row.created_ms.saturating_add(KEY_PATIENCE_MS);
-        Ok(young && contacts::get(self.db, target)?.is_some_and(|contact| contact.delivery_key.is_some()))
+    fn may_get_new_key(&self, target: &AccountId) -> Result<bool, ApiError> {
+        Ok(contacts::get(self.db, target)?.is_some_and(|contact| contact.delivery_key.is_some()))
     }
 
     /// A relay has the row on disk for at least one device: that is *sent*.
@@ -209,9 +213,10 @@ impl Change<'_> {
         }
         if row.introduces
             && let Some(mut contact) = contacts::get(self.db, target)?
-            && !contact.introduced
+            && (!contact.introduced || contact.introduce_ms.is_some())
         {
             contact.introduced = true;
+            contact.introduce_ms = None;
             contacts::put(self.db, &contact)?;
         }
         Ok(())

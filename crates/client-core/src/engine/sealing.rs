@@ -21,9 +21,13 @@ use subrosa_wire::{
 };
 use url::Url;
 
-use super::core::{Change, Core, WithoutKeys, address};
+use super::{
+    audience::may_hear_from_us,
+    core::{Change, Core, WithoutKeys, address},
+    lists::{self, Age},
+};
 use crate::{
-    api::{ApiError, ErrorKind},
+    api::{ApiError, ErrorKind, MessageStatus},
     content::{Content, Introduction},
     limits::MAX_BATCH,
     store::{
@@ -122,7 +126,9 @@ impl Change<'_> {
                 contact: None,
             })));
         }
-        let Some(contact) = contacts::get(self.db, target)? else { return Ok(Resolved::Drop) };
+        // Asked again here: whoever was accepted when the intent was made may not be any more.
+        let known = contacts::get(self.db, target)?.filter(|contact| may_hear_from_us(contact.state));
+        let Some(contact) = known else { return Ok(Resolved::Drop) };
         if let Some(reason) = &contact.held {
             return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
         }
@@ -132,6 +138,11 @@ impl Change<'_> {
             return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
         }
         let route = Route { relay: contact.relay.clone(), pin: contact.pin, capability };
+        match lists::age(&contact, self.now_ms) {
+            Age::Young => {}
+            Age::Ask => return Ok(Resolved::NeedDevices(route)),
+            Age::Holds(reason) => return Ok(Resolved::Wait(format!("sending has stopped: {reason}"))),
+        }
         match &contact.list {
             Some(list) if !contact.list_stale => Ok(Resolved::Receiver(Box::new(Receiver {
                 route,
@@ -245,6 +256,10 @@ impl Change<'_> {
             submit.bodies.push(Bytes::from(body));
         }
         outbox::set_sealed(self.db, row.id, &submit.encode(), receiver.list.version(), introduces)?;
+        if introduces && let Some(contact) = &receiver.contact {
+            // From now on they may have our delivery key, whatever becomes of this submission.
+            contacts::set_had_key(self.db, &contact.account)?;
+        }
         Ok(submit)
     }
 
@@ -306,6 +321,9 @@ impl Core {
                 }
                 Resolved::Drop => {
                     for row in &rows {
+                        if let Some(message) = &row.message {
+                            change.move_status(message, MessageStatus::Failed, Some("they are no contact of yours"))?;
+                        }
                         outbox::delete(change.db, row.id)?;
                     }
                     change.wake_outbox();

@@ -11,7 +11,7 @@ use crate::{
     content::{
         Body, CONTENT_VERSION, ContactSync, Content, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Text, Transcript,
     },
-    limits::{MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_TEXT_BYTES},
+    limits::{MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES},
     receipts,
     store::{
         self,
@@ -34,6 +34,13 @@ pub(crate) fn random_id() -> Result<[u8; 16], ApiError> {
         ApiError::new(ErrorKind::Failed, format!("no randomness from the operating system: {error}"))
     })?;
     Ok(id)
+}
+
+/// A random number of a range, from the operating system. Uniform up to 1 in 2^64.
+pub(crate) fn random_within(range: &std::ops::RangeInclusive<u64>) -> Result<u64, ApiError> {
+    let (start, span) = (*range.start(), u128::from(range.end().saturating_sub(*range.start())) + 1);
+    let offset = (u128::from_be_bytes(random_id()?) >> 64) * span >> 64;
+    Ok(start.saturating_add(u64::try_from(offset).unwrap_or(0)))
 }
 
 /// Reads a message id made by a caller.
@@ -169,10 +176,24 @@ impl Change<'_> {
         message: Option<&MessageId>,
         content: &Content,
     ) -> Result<(), ApiError> {
+        if !self.may_leave_for(target)? {
+            tracing::debug!("nothing is queued for an account that was neither accepted nor asked");
+            return Ok(());
+        }
+        if message.is_none() && !self.has_room(target)? {
+            tracing::warn!("too much waits for one receiver already: a content without a message is left out");
+            return Ok(());
+        }
         let expires_ms = self.now_ms.saturating_add(u64::try_from(MAX_EXPIRY.as_millis()).unwrap_or(u64::MAX));
         store::outbox::put(self.db, target, device, message, &content.encode_to_vec(), self.now_ms, expires_ms)?;
         self.wake_outbox();
         Ok(())
+    }
+
+    /// Whether more contents without a message may wait for this receiver.
+    fn has_room(&self, target: &AccountId) -> Result<bool, ApiError> {
+        let most = if *target == self.own.address.account { MAX_SILENT_OWN } else { MAX_SILENT };
+        Ok(store::outbox::silent_count(self.db, target, most)? < most)
     }
 
     /// Whether this account has other devices that must hear of what happens here.
@@ -197,7 +218,7 @@ impl Change<'_> {
         status: MessageStatus,
     ) -> Result<(), ApiError> {
         if contact.state == ContactState::Ok {
-            store::messages::add_pending_receipt(self.db, &contact.account, message, status, self.now_ms)?;
+            store::pending_receipts::add(self.db, &contact.account, message, status, self.now_ms)?;
             self.wake_receipts();
         }
         Ok(())
@@ -321,10 +342,23 @@ impl Core {
         sent_view(&self.db, &self.own, &message)
     }
 
+    /// Whether a kind of receipt is sent. Read anew each time: a changed setting counts at once, also in an engine that runs for
+    /// weeks.
+    fn tells(&self, setting: &str) -> bool {
+        self.home.config().and_then(|config| config.is_on(setting)).unwrap_or_else(|error| {
+            tracing::warn!(%error, setting, "no such receipts while the settings cannot be read");
+            false
+        })
+    }
+
     /// Turns gathered receipts into intents.
     pub(crate) fn gather_receipts(&mut self) -> Result<(), ApiError> {
+        let tells = self.tells("delivery_receipts");
         self.change(|change| {
-            while let Some(batch) = store::messages::take_pending_receipts(change.db, MAX_RECEIPT_IDS)? {
+            if !tells {
+                store::pending_receipts::drop_delivered(change.db)?;
+            }
+            while let Some(batch) = store::pending_receipts::take(change.db, MAX_RECEIPT_IDS)? {
                 let status = match batch.status {
                     MessageStatus::Read => ReceiptStatus::Read,
                     _ => ReceiptStatus::Delivered,
@@ -345,11 +379,7 @@ impl Core {
         if chat == self.own.address.account {
             return Ok(0);
         }
-        // Read anew each time: a changed setting counts at once, also in an engine that runs for weeks.
-        let tells = self.home.config().and_then(|config| config.is_on("read_receipts")).unwrap_or_else(|error| {
-            tracing::warn!(%error, "no read receipts while the settings cannot be read");
-            false
-        });
+        let tells = self.tells("read_receipts");
         self.change(|change| {
             let contact = contacts::get(change.db, &chat)?.ok_or_else(|| people::not_found(&chat.to_string()))?;
             let upto = upto.map(|id| store::messages::get(change.db, &id)).transpose()?.flatten();

@@ -5,6 +5,7 @@ mod support;
 
 mod ageing;
 mod late;
+mod rules;
 
 use subrosa_crypto::SignedPrekeyPair;
 use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, submit::SubmitResult};

@@ -39,6 +39,28 @@ pub(crate) struct ContactRow {
     pub(crate) decided_ms: u64,
     /// What unblocking goes back to.
     pub(crate) state_before: Option<ContactState>,
+    /// Our delivery key was sealed to them once: whoever loses them replaces it.
+    pub(crate) had_key: bool,
+    /// When our new delivery key is given to them, unless a content takes it along before.
+    pub(crate) introduce_ms: Option<u64>,
+    /// The newest device list they announced themselves, and its hash where it is known: whatever their relay serves, no
+    /// older one is sealed for.
+    pub(crate) floor: ListFloor,
+    /// Version of a device list that the person takes although nobody has renewed it for long.
+    pub(crate) old_list: u32,
+    /// When their relay was last asked for their list.
+    pub(crate) list_asked_ms: u64,
+    /// A relay that they claimed and that is not the one on record: the person knows of it.
+    pub(crate) relay_told: Option<String>,
+}
+
+/// See [`ContactRow::floor`]. Version 0: they have announced none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ListFloor {
+    pub(crate) version: u32,
+    pub(crate) hash: Option<[u8; 32]>,
+    /// The person was told that an older one is served.
+    pub(crate) told: bool,
 }
 
 /// What is kept of a link that we opened, until its maker answered.
@@ -52,6 +74,42 @@ pub(crate) struct OpenedLink {
 }
 
 impl ContactRow {
+    /// A new contact with what is known at first.
+    pub(crate) fn new(record: AccountRecord, handle: String, relay: Url, state: ContactState, now_ms: u64) -> Self {
+        Self {
+            account: AccountId(record.id()),
+            record,
+            list: None,
+            list_stale: true,
+            held: None,
+            name: handle.clone(),
+            looks_like: None,
+            handle,
+            relay,
+            pin: None,
+            state,
+            verified: false,
+            verified_ms: None,
+            origin: String::new(),
+            delivery_key: None,
+            link: None,
+            requested: false,
+            introduced: false,
+            answered: false,
+            clock: 0,
+            since_ms: now_ms,
+            last_seen_ms: None,
+            decided_ms: 0,
+            state_before: None,
+            had_key: false,
+            introduce_ms: None,
+            floor: ListFloor::default(),
+            old_list: 0,
+            list_asked_ms: 0,
+            relay_told: None,
+        }
+    }
+
     /// What lets us submit: their delivery key, or the token of the link we opened.
     pub(crate) fn capability(&self) -> Option<Capability> {
         if let Some(key) = &self.delivery_key {
@@ -88,7 +146,8 @@ pub(crate) const fn state_from_number(number: u32) -> Option<ContactState> {
 
 const COLUMNS: &str = "account, record, device_list, list_stale, held, name, handle, relay, pin, state, verified,
     verified_ms, origin, delivery_key, token, binding, requested, introduced, answered, clock, since_ms, last_seen_ms,
-    decided_ms, state_before, looks_like, link_proof";
+    decided_ms, state_before, had_key, introduce_ms, floor_version, floor_hash, floor_told, old_list, list_asked_ms,
+    relay_told, looks_like, link_proof";
 
 fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
     const WHAT: &str = "contact";
@@ -100,7 +159,7 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
     let link = match (
         row.get::<_, Option<Vec<u8>>>(14)?,
         row.get::<_, Option<Vec<u8>>>(15)?,
-        row.get::<_, Option<Vec<u8>>>(25)?,
+        row.get::<_, Option<Vec<u8>>>(33)?,
     ) {
         (Some(token), Some(binding), Some(proof)) => Some(OpenedLink {
             token: ContactToken::new(array(&token, WHAT)?),
@@ -136,7 +195,17 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         last_seen_ms: row.get::<_, Option<i64>>(21)?.map(from_sql),
         decided_ms: from_sql(row.get(22)?),
         state_before: row.get::<_, Option<u32>>(23)?.and_then(state_from_number),
-        looks_like: row.get(24)?,
+        had_key: row.get(24)?,
+        introduce_ms: row.get::<_, Option<i64>>(25)?.map(from_sql),
+        floor: ListFloor {
+            version: row.get(26)?,
+            hash: row.get::<_, Option<Vec<u8>>>(27)?.map(|hash| array(&hash, WHAT)).transpose()?,
+            told: row.get(28)?,
+        },
+        old_list: row.get(29)?,
+        list_asked_ms: from_sql(row.get(30)?),
+        relay_told: row.get(31)?,
+        looks_like: row.get(32)?,
     })
 }
 
@@ -146,6 +215,15 @@ pub(crate) fn get(db: &Db, account: &AccountId) -> Result<Option<ContactRow>, St
         .query_and_then(params![account.0], read)?
         .next()
         .transpose()
+}
+
+/// What an account is to us.
+pub(crate) fn state(db: &Db, account: &AccountId) -> Result<Option<ContactState>, StoreError> {
+    let number: Option<u32> = db
+        .prepare_cached("SELECT state FROM contact WHERE account = ?1")?
+        .query_row(params![account.0], |row| row.get(0))
+        .optional()?;
+    number.map(|number| state_from_number(number).ok_or(StoreError::Damaged("contact"))).transpose()
 }
 
 /// How a contact is shown.
@@ -197,6 +275,7 @@ pub(crate) fn delete(db: &Db, account: &AccountId) -> Result<(), StoreError> {
         "DELETE FROM quarantine WHERE account = ?1",
         "DELETE FROM sent_envelope WHERE account = ?1",
         "DELETE FROM retry_request WHERE account = ?1",
+        "DELETE FROM retry_answer WHERE account = ?1",
         "DELETE FROM contact WHERE account = ?1",
     ] {
         db.execute(sql, params![account.0])?;
@@ -218,6 +297,38 @@ pub(crate) fn introduce_again(db: &Db) -> Result<Vec<AccountId>, StoreError> {
         .collect()
 }
 
+/// Our delivery key is in bytes that may leave for them.
+pub(crate) fn set_had_key(db: &Db, account: &AccountId) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE contact SET had_key = 1 WHERE account = ?1 AND had_key = 0")?
+        .execute(params![account.0])?;
+    Ok(())
+}
+
+/// When a contact gets our new delivery key, unless a content takes it along before. `None`: they have it.
+pub(crate) fn set_introduce_ms(db: &Db, account: &AccountId, at_ms: Option<u64>) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE contact SET introduce_ms = ?2 WHERE account = ?1")?
+        .execute(params![account.0, at_ms.map(to_sql)])?;
+    Ok(())
+}
+
+/// Nobody gets it before this moment: of those that are due then, one goes and the others wait again.
+pub(crate) fn postpone_introductions(db: &Db, not_before_ms: u64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE contact SET introduce_ms = ?1 WHERE introduce_ms < ?1")?
+        .execute(params![to_sql(not_before_ms)])?;
+    Ok(())
+}
+
+/// Whoever is the next to get our new delivery key, and when.
+pub(crate) fn next_introduction(db: &Db) -> Result<Option<(AccountId, u64)>, StoreError> {
+    db.prepare_cached(
+        "SELECT account, introduce_ms FROM contact INDEXED BY contact_introduce WHERE introduce_ms IS NOT NULL
+         ORDER BY introduce_ms LIMIT 1",
+    )?
+    .query_and_then([], |row| Ok((AccountId(array(&row.get::<_, Vec<u8>>(0)?, "contact")?), from_sql(row.get(1)?))))?
+    .next()
+    .transpose()
+}
+
 /// Strangers whose requests wait for an answer.
 pub(crate) fn requests(db: &Db) -> Result<u64, StoreError> {
     let count: i64 = db.query_row(
@@ -234,8 +345,10 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
     db.execute(
         "INSERT INTO contact (account, record, device_list, list_version, list_hash, list_stale, held, name, handle,
              relay, pin, state, verified, verified_ms, origin, delivery_key, token, binding, requested, introduced,
-             answered, clock, since_ms, last_seen_ms, decided_ms, state_before, looks_like, link_proof)
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28)
+             answered, clock, since_ms, last_seen_ms, decided_ms, state_before, had_key, introduce_ms, floor_version,
+             floor_hash, floor_told, old_list, list_asked_ms, relay_told, looks_like, link_proof)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,
+             ?32,?33,?34,?35,?36)
          ON CONFLICT (account) DO UPDATE SET
              device_list=excluded.device_list, list_version=excluded.list_version, list_hash=excluded.list_hash,
              list_stale=excluded.list_stale, held=excluded.held, name=excluded.name, handle=excluded.handle,
@@ -244,6 +357,9 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
              token=excluded.token, binding=excluded.binding, requested=excluded.requested,
              introduced=excluded.introduced, answered=excluded.answered, clock=excluded.clock,
              last_seen_ms=excluded.last_seen_ms, decided_ms=excluded.decided_ms, state_before=excluded.state_before,
+             had_key=excluded.had_key, introduce_ms=excluded.introduce_ms, floor_version=excluded.floor_version,
+             floor_hash=excluded.floor_hash, floor_told=excluded.floor_told, old_list=excluded.old_list,
+             list_asked_ms=excluded.list_asked_ms, relay_told=excluded.relay_told,
              looks_like=excluded.looks_like, link_proof=excluded.link_proof",
         params![
             contact.account.0,
@@ -272,6 +388,14 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
             contact.last_seen_ms.map(to_sql),
             to_sql(contact.decided_ms),
             contact.state_before.map(state_number),
+            contact.had_key,
+            contact.introduce_ms.map(to_sql),
+            contact.floor.version,
+            contact.floor.hash,
+            contact.floor.told,
+            contact.old_list,
+            to_sql(contact.list_asked_ms),
+            contact.relay_told,
             contact.looks_like,
             contact.link.as_ref().map(|link| link.proof),
         ],

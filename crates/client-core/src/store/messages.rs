@@ -360,69 +360,9 @@ pub(crate) fn delete_chat(db: &Db, chat: &AccountId) -> Result<u64, StoreError> 
     Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
 }
 
-/// Receipts that were to be sent to somebody are not.
-pub(crate) fn drop_pending_receipts(db: &Db, to: &AccountId) -> Result<(), StoreError> {
-    db.execute("DELETE FROM pending_receipt WHERE account = ?1", params![to.0])?;
-    Ok(())
-}
-
 /// Opened.
 pub(crate) fn set_read(db: &Db, id: &MessageId) -> Result<bool, StoreError> {
     let changed =
         db.prepare_cached("UPDATE message SET unread = 0 WHERE id = ?1 AND unread = 1")?.execute(params![id.0])?;
     Ok(changed == 1)
-}
-
-/// A receipt to be sent with others, 200 ms from now.
-pub(crate) fn add_pending_receipt(
-    db: &Db,
-    to: &AccountId,
-    message: &MessageId,
-    status: MessageStatus,
-    ts_ms: u64,
-) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT OR IGNORE INTO pending_receipt (account, message, status, ts_ms) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![to.0, message.0, receipts::number(status), to_sql(ts_ms)])?;
-    Ok(())
-}
-
-/// A batch of pending receipts.
-pub(crate) struct PendingReceipts {
-    pub(crate) to: AccountId,
-    pub(crate) status: MessageStatus,
-    pub(crate) items: Vec<(MessageId, u64)>,
-}
-
-/// Takes up to `max` pending receipts of one person and status.
-pub(crate) fn take_pending_receipts(db: &Db, max: usize) -> Result<Option<PendingReceipts>, StoreError> {
-    let first = db
-        .query_row("SELECT account, status FROM pending_receipt LIMIT 1", [], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, u32>(1)?))
-        })
-        .optional()?;
-    let Some((account, status)) = first else { return Ok(None) };
-    let items = db
-        .prepare_cached(
-            "SELECT message, ts_ms FROM pending_receipt WHERE account = ?1 AND status = ?2 ORDER BY ts_ms LIMIT ?3",
-        )?
-        .query_and_then(params![account, status, i64::try_from(max).unwrap_or(i64::MAX)], |row| {
-            Ok((MessageId(array(&row.get::<_, Vec<u8>>(0)?, "receipt")?), from_sql(row.get(1)?)))
-        })?
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    for (message, _) in &items {
-        db.prepare_cached("DELETE FROM pending_receipt WHERE account = ?1 AND status = ?2 AND message = ?3")?
-            .execute(params![account, status, message.0])?;
-    }
-    Ok(Some(PendingReceipts {
-        to: AccountId(array(&account, "receipt")?),
-        status: receipts::from_number(status).ok_or(StoreError::Damaged("receipt"))?,
-        items,
-    }))
-}
-
-/// Whether receipts wait to be sent.
-pub(crate) fn has_pending_receipts(db: &Db) -> Result<bool, StoreError> {
-    Ok(db.prepare_cached("SELECT 1 FROM pending_receipt")?.exists([])?)
 }

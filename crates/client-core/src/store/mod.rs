@@ -14,6 +14,7 @@ pub(crate) mod messages;
 mod migrations;
 pub(crate) mod new;
 pub(crate) mod outbox;
+pub(crate) mod pending_receipts;
 pub(crate) mod prekeys;
 pub(crate) mod requests;
 pub(crate) mod retries;

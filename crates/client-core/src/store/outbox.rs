@@ -23,10 +23,9 @@ pub(crate) struct OutboxRow {
     /// Devices that have it.
     pub(crate) done: Vec<u32>,
     pub(crate) attempts: u32,
-    pub(crate) created_ms: u64,
 }
 
-const COLUMNS: &str = "id, message, content, sealed, sealed_list, introduces, done, attempts, device, created_ms";
+const COLUMNS: &str = "id, message, content, sealed, sealed_list, introduces, done, attempts, device";
 
 fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
     const WHAT: &str = "outbox row";
@@ -41,7 +40,6 @@ fn read(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
         done: done.as_chunks::<4>().0.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect(),
         attempts: row.get(7)?,
         device: row.get(8)?,
-        created_ms: from_sql(row.get(9)?),
     })
 }
 
@@ -210,6 +208,17 @@ pub(crate) fn message_count(db: &Db) -> Result<u64, StoreError> {
     Ok(from_sql(count))
 }
 
+/// Rows without a message that wait for one receiver; counts no further than `most`.
+pub(crate) fn silent_count(db: &Db, target: &AccountId, most: u64) -> Result<u64, StoreError> {
+    let count: i64 = db
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM outbox INDEXED BY outbox_silent
+             WHERE message IS NULL AND target = ?1 LIMIT ?2)",
+        )?
+        .query_row(params![target.0, to_sql(most)], |row| row.get(0))?;
+    Ok(from_sql(count))
+}
+
 /// A message that waits.
 pub(crate) struct WaitingRow {
     pub(crate) message: MessageId,
@@ -243,7 +252,7 @@ pub(crate) fn messages(db: &Db, limit: u32) -> Result<Vec<WaitingRow>, StoreErro
 pub(crate) fn of_message(db: &Db, message: &MessageId) -> Result<Option<(OutboxRow, AccountId)>, StoreError> {
     db.prepare_cached(&format!("SELECT {COLUMNS}, target FROM outbox WHERE message = ?1"))?
         .query_and_then(params![message.0], |row| {
-            Ok((read(row)?, AccountId(array(&row.get::<_, Vec<u8>>(10)?, "outbox row")?)))
+            Ok((read(row)?, AccountId(array(&row.get::<_, Vec<u8>>(9)?, "outbox row")?)))
         })?
         .next()
         .transpose()

@@ -1,29 +1,59 @@
 //! What was sent in which envelope, and who was asked to send again.
 
+use std::time::Duration;
+
 use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, MessageId};
 
 use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
-use crate::limits::{MAX_RESENDS, MAX_RETRY_IDS, MAX_RETRY_REQUESTS_PER_DAY, RETRY_REQUEST_PAUSE};
+use crate::limits::{
+    MAX_RESENDS, MAX_RETRY_ANSWERS_PER_DAY, MAX_RETRY_IDS, MAX_RETRY_REQUESTS_PER_DAY, RETRY_ANSWER_PAUSE,
+    RETRY_REQUEST_PAUSE,
+};
 
 const DAY_MS: u64 = 24 * 3600 * 1_000;
 
-/// An envelope with this message is at the relay of this device.
+/// What an envelope carried, if it is worth sending again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resend {
+    /// A message.
+    Message(MessageId),
+    /// Nothing that is shown, but our introduction with it.
+    Introduction,
+}
+
+/// An envelope with this content is at the relay of this device. An introduction is an empty message id in the table.
 pub(crate) fn log_sent(
     db: &Db,
     id: &EnvelopeId,
     device: &DeviceAddress,
-    message: &MessageId,
+    content: Resend,
     now_ms: u64,
 ) -> Result<(), StoreError> {
+    let message: &[u8] = match &content {
+        Resend::Message(id) => &id.0,
+        Resend::Introduction => &[],
+    };
     db.prepare_cached(
         "INSERT OR IGNORE INTO sent_envelope (id, account, device, message, sent_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![id.0, device.account.0, device.device, message.0, to_sql(now_ms)])?;
+    .execute(params![id.0, device.account.0, device.device, message, to_sql(now_ms)])?;
     Ok(())
 }
 
-/// The message that this envelope carried to this device, if it may be sent again; counts the sending.
-pub(crate) fn take_resend(db: &Db, id: &[u8], device: &DeviceAddress) -> Result<Option<MessageId>, StoreError> {
+/// Whether one of these envelopes went to this device.
+pub(crate) fn any_sent(db: &Db, ids: &[Vec<u8>], device: &DeviceAddress) -> Result<bool, StoreError> {
+    let mut statement =
+        db.prepare_cached("SELECT 1 FROM sent_envelope WHERE id = ?1 AND account = ?2 AND device = ?3")?;
+    for id in ids {
+        if statement.exists(params![id, device.account.0, device.device])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What this envelope carried to this device, if it may be sent again; counts the sending.
+pub(crate) fn take_resend(db: &Db, id: &[u8], device: &DeviceAddress) -> Result<Option<Resend>, StoreError> {
     let message: Option<Vec<u8>> = db
         .query_row(
             "UPDATE sent_envelope SET resent = resent + 1
@@ -32,7 +62,11 @@ pub(crate) fn take_resend(db: &Db, id: &[u8], device: &DeviceAddress) -> Result<
             |row| row.get(0),
         )
         .optional()?;
-    message.map(|message| array(&message, "sent envelope").map(MessageId)).transpose()
+    match message {
+        None => Ok(None),
+        Some(empty) if empty.is_empty() => Ok(Some(Resend::Introduction)),
+        Some(message) => Ok(Some(Resend::Message(MessageId(array(&message, "sent envelope")?)))),
+    }
 }
 
 /// Forgets what no relay holds any more.
@@ -56,27 +90,7 @@ pub(crate) fn devices_to_ask(db: &Db) -> Result<Vec<DeviceAddress>, StoreError> 
 
 /// The envelopes to ask a device for, if it may be asked now; they count as asked for.
 pub(crate) fn take_request(db: &Db, device: &DeviceAddress, now_ms: u64) -> Result<Vec<Vec<u8>>, StoreError> {
-    let known: Option<(i64, u32, i64)> = db
-        .query_row(
-            "SELECT day_ms, count, last_ms FROM retry_request WHERE account = ?1 AND device = ?2",
-            params![device.account.0, device.device],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .optional()?;
-    let pause_ms = u64::try_from(RETRY_REQUEST_PAUSE.as_millis()).unwrap_or(u64::MAX);
-    let (day_ms, count) = match known {
-        // A time that is still to come was set by a clock that was ahead: it counts for nothing.
-        Some((_, _, last_ms)) if (from_sql(last_ms)..from_sql(last_ms).saturating_add(pause_ms)).contains(&now_ms) => {
-            return Ok(Vec::new());
-        }
-        Some((day_ms, count, _)) if (from_sql(day_ms)..from_sql(day_ms).saturating_add(DAY_MS)).contains(&now_ms) => {
-            (from_sql(day_ms), count)
-        }
-        _ => (now_ms, 0),
-    };
-    if count >= MAX_RETRY_REQUESTS_PER_DAY {
-        return Ok(Vec::new());
-    }
+    let Some(turn) = Turn::of(db, Turns::REQUESTS, device, now_ms)? else { return Ok(Vec::new()) };
     let ids: Vec<Vec<u8>> = db
         .prepare_cached(
             "SELECT id FROM quarantine WHERE account = ?1 AND device = ?2 AND requested = 0 ORDER BY seen_ms LIMIT ?3",
@@ -89,10 +103,80 @@ pub(crate) fn take_request(db: &Db, device: &DeviceAddress, now_ms: u64) -> Resu
         db.prepare_cached("UPDATE quarantine SET requested = 1 WHERE id = ?1")?.execute(params![id])?;
     }
     if !ids.is_empty() {
-        db.execute(
-            "INSERT OR REPLACE INTO retry_request (account, device, day_ms, count, last_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![device.account.0, device.device, to_sql(day_ms), count + 1, to_sql(now_ms)],
-        )?;
+        turn.take(db)?;
     }
     Ok(ids)
+}
+
+/// Whether this device may be answered now; it counts as answered then.
+pub(crate) fn take_answer(db: &Db, device: &DeviceAddress, now_ms: u64) -> Result<bool, StoreError> {
+    match Turn::of(db, Turns::ANSWERS, device, now_ms)? {
+        Some(turn) => {
+            turn.take(db)?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// How often something happens with one device.
+#[derive(Clone, Copy)]
+struct Turns {
+    table: &'static str,
+    pause: Duration,
+    a_day: u32,
+}
+
+impl Turns {
+    const REQUESTS: Self =
+        Self { table: "retry_request", pause: RETRY_REQUEST_PAUSE, a_day: MAX_RETRY_REQUESTS_PER_DAY };
+    const ANSWERS: Self = Self { table: "retry_answer", pause: RETRY_ANSWER_PAUSE, a_day: MAX_RETRY_ANSWERS_PER_DAY };
+}
+
+/// A turn that may be taken.
+struct Turn<'a> {
+    turns: Turns,
+    device: &'a DeviceAddress,
+    day_ms: u64,
+    count: u32,
+    now_ms: u64,
+}
+
+impl<'a> Turn<'a> {
+    /// `None`: not yet, or not today any more.
+    fn of(db: &Db, turns: Turns, device: &'a DeviceAddress, now_ms: u64) -> Result<Option<Self>, StoreError> {
+        let known: Option<(i64, u32, i64)> = db
+            .prepare_cached(&format!(
+                "SELECT day_ms, count, last_ms FROM {} WHERE account = ?1 AND device = ?2",
+                turns.table
+            ))?
+            .query_row(params![device.account.0, device.device], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let pause_ms = u64::try_from(turns.pause.as_millis()).unwrap_or(u64::MAX);
+        // A time that is still to come was set by a clock that was ahead: it counts for nothing.
+        let within = |since: i64, long: u64| (from_sql(since)..from_sql(since).saturating_add(long)).contains(&now_ms);
+        let (day_ms, count) = match known {
+            Some((_, _, last_ms)) if within(last_ms, pause_ms) => return Ok(None),
+            Some((day_ms, count, _)) if within(day_ms, DAY_MS) => (from_sql(day_ms), count),
+            _ => (now_ms, 0),
+        };
+        Ok((count < turns.a_day).then_some(Self { turns, device, day_ms, count, now_ms }))
+    }
+
+    fn take(self, db: &Db) -> Result<(), StoreError> {
+        db.execute(
+            &format!(
+                "INSERT OR REPLACE INTO {} (account, device, day_ms, count, last_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                self.turns.table
+            ),
+            params![
+                self.device.account.0,
+                self.device.device,
+                to_sql(self.day_ms),
+                self.count + 1,
+                to_sql(self.now_ms)
+            ],
+        )?;
+        Ok(())
+    }
 }
