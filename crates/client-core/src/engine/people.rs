@@ -282,7 +282,8 @@ impl Change<'_> {
         introduction: &CheckedIntroduction,
         received_ms: u64,
     ) -> Result<(), ApiError> {
-        if !self.may_call(&introduction.relay) {
+        // Only a link makes their word about where they are count.
+        if introduction.link.is_some() && !self.may_call(&introduction.relay) {
             return Ok(());
         }
         let joined = match &introduction.link {
