@@ -245,6 +245,7 @@ impl Actor {
             pin: Vec::new(),
             delivery_key: self.delivery_key.to_vec(),
             contact_token: Vec::new(),
+            link_proof: Vec::new(),
         }
     }
 

@@ -77,6 +77,9 @@ pub struct Introduction {
     /// What shows that a link was opened.
     #[prost(bytes = "vec", tag = "5")]
     pub contact_token: Vec<u8>,
+    /// 32 bytes beside a token.
+    #[prost(bytes = "vec", tag = "6")]
+    pub link_proof: Vec<u8>,
 }
 
 /// A text.

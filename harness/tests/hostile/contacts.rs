@@ -4,12 +4,92 @@ use subrosa_client_core::{
     Client,
     api::{ContactState, MessageStatus, TimeoutParams},
 };
-use subrosa_harness::hostile::{Content, Middle, frames::Push};
+use subrosa_harness::hostile::{Content, Middle, Seen, frames::Push};
 
 use crate::{
-    stage::{Stage, cursor, shown, victim_address},
-    support::{PATIENCE_MS, pair},
+    stage::{Stage, cursor, shown, status, victim_address},
+    support::{PATIENCE_MS, Person, pair},
 };
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retry_requests_do_not_tell_whether_somebody_is_there() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut probe = stage.contact(&ana, "peter").await;
+    let sent = ana.send("carol", "for carol").await;
+    ana.wait(&sent, MessageStatus::Sent).await;
+    let of_carol = stage.middle.envelopes_for(0, &friend.actor.record.id()).last().unwrap().id();
+    let (mark, since) = (stage.middle.mark(), cursor(&ana).await);
+    for ids in [vec![], vec![[9; 16]], vec![of_carol], vec![[1; 16]; 64]] {
+        let content = Content::retry_request(&ids);
+        probe.write(&stage, &content).await;
+        let envelope = probe.actor.write(&probe.target, &content).unwrap();
+        stage.middle.inject(&envelope.to, Middle::ephemeral(&envelope)).unwrap();
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(stage.middle.envelopes_for(mark, &probe.actor.record.id()).len(), 0, "the probe was answered");
+    assert_eq!(stage.asked_about(mark, &probe.actor.record.id()), Vec::<String>::new());
+    assert_eq!(shown(&ana, since, &probe.actor.id()).await, []);
+}
+
+/// Repetitions: the store grew by 1 MiB in 4,200.
+const MANY: usize = 2_000;
+/// What two thousand requests may leave behind: pages that SQLite had to split, no row for each.
+const MAX_GROWTH: u64 = 64 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_retry_requests_fill_neither_store_nor_outbox() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut probe = stage.contact(&ana, "peter").await;
+    let sent = ana.send("peter", "read this").await;
+    ana.wait(&sent, MessageStatus::Sent).await;
+    let account = probe.actor.record.id();
+    let mark = stage.middle.mark();
+    let true_id = stage.middle.envelopes_for(0, &account).last().unwrap().id();
+    let before = store_bytes(&ana).await;
+    for round in 0..MANY {
+        let ids = if round % 2 == 0 { vec![true_id] } else { vec![] };
+        let envelope = probe.actor.write(&probe.target, &Content::retry_request(&ids)).unwrap();
+        stage.middle.inject(&envelope.to, Middle::ephemeral(&envelope)).unwrap();
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(status(&ana).await.outbox, 0);
+    let answers = stage.middle.envelopes_for(mark, &account).len();
+    assert!(answers <= 2, "{answers} answers to what may be asked twice");
+    let after = store_bytes(&ana).await;
+    assert!(after <= before + MAX_GROWTH, "{before} bytes became {after}");
+}
+
+/// Size of the store's database, without its log.
+async fn store_bytes(person: &Person) -> u64 {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(person.dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() == "store.db" {
+            bytes += entry.metadata().unwrap().len();
+        }
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_ephemeral_is_no_message() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut probe = stage.contact(&ana, "peter").await;
+    let (mark, since) = (stage.middle.mark(), cursor(&ana).await);
+    for content in [Content::text("silent"), Content::hello(), Content::new(), Content::receipt(1, &[vec![3; 16]])] {
+        let envelope = probe.actor.write(&probe.target, &content).unwrap();
+        stage.middle.inject(&envelope.to, Middle::ephemeral(&envelope)).unwrap();
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(stage.middle.envelopes_for(mark, &probe.actor.record.id()).len(), 0);
+    assert_eq!(shown(&ana, since, &probe.actor.id()).await, []);
+}
 
 /// More than healing asks for at once.
 const JUNK: usize = 70;
@@ -65,6 +145,38 @@ async fn a_handle_with_what_nobody_sees_in_it_is_junk() {
     }
 }
 
+/// Announcements of one contact.
+const ANNOUNCED: u32 = 50;
+/// Calls that they may cost: one when the first comes, one after the pause if the test is slow.
+const MAX_CALLS: usize = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn announced_list_versions_do_not_make_an_engine_call_and_call() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut moving = stage.contact(&ana, "peter").await;
+    let mut hosts = Vec::new();
+    let mark = stage.middle.mark();
+    for version in 2..=ANNOUNCED {
+        let host = stage.host(1_000 + u16::try_from(version).unwrap()).await;
+        let content = Content { list_version: version, list_hash: vec![5; 32], ..Content::text("I have a new device") };
+        // Every second time with an introduction that names another host.
+        let content =
+            if version % 2 == 0 { content.introduced(moving.actor.introduction(&host.url())) } else { content };
+        moving.write(&stage, &content).await;
+        hosts.push(host);
+    }
+    stage.settle(&ana, &mut friend).await;
+    let devices = |seen: &[Seen]| {
+        seen.iter().filter(|seen| matches!(seen, Seen::Question { path, .. } if path == "devices")).count()
+    };
+    let asked = devices(&stage.middle.since(mark)) + hosts.iter().map(|host| devices(&host.since(0))).sum::<usize>();
+    assert!(asked <= MAX_CALLS, "{asked} calls");
+    let called = hosts.iter().filter(|host| !host.since(0).is_empty()).count();
+    assert_eq!(called, 0, "hosts that were only named");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_device_says_nothing_any_more() {
     let stage = Stage::new().await;
@@ -103,4 +215,23 @@ async fn a_removed_device_says_nothing_any_more() {
     assert_eq!(shown(&ana, since, &known.actor.id()).await, []);
     assert!(stage.middle.envelopes_for(mark, &known.actor.record.id()).is_empty());
     assert_eq!(ana.contact("peter").await.state, ContactState::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_put_above_our_answer_says_that_it_came_later() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut known = stage.contact(&ana, "peter").await;
+    let asked = Content { clock: 5, ..Content::text("Shall we meet?") };
+    known.write(&stage, &asked).await;
+    ana.message("Shall we meet?").await;
+    let sent = ana.send("peter", "Yes, agreed.").await;
+    ana.wait(&sent, MessageStatus::Sent).await;
+    // With the clock and the time of the question before it.
+    let debt = Content { clock: 5, sent_ms: asked.sent_ms, ..Content::text("Do you take over the debt of 10,000?") };
+    known.write(&stage, &debt).await;
+    let shown = ana.message("Do you take over the debt of 10,000?").await;
+    assert!(shown.late && shown.arrived_ms.is_some(), "{shown:?}");
+    let bodies = ana.bodies("peter").await;
+    assert_eq!(bodies.last().unwrap(), "Yes, agreed.", "it stands above the answer: {bodies:?}");
 }

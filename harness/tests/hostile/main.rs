@@ -7,5 +7,7 @@
 mod support;
 
 mod contacts;
+mod relays;
+mod search;
 mod stage;
 mod strangers;

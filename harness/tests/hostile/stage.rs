@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use subrosa_client_core::{
     Client,
-    api::{ContactState, Event, EventsParams, TimeoutParams, WhoParams},
+    api::{ContactState, Event, EventsParams, NoParams, Status, TimeoutParams, WhoParams},
 };
 use subrosa_crypto::PartyAddress;
 use subrosa_harness::hostile::{
@@ -108,6 +108,21 @@ impl Stage {
         assert!(flushed.done, "{flushed:?}");
     }
 
+    /// The next envelope for a device after `mark`, which moves behind it.
+    pub async fn next_envelope(&self, mark: &mut usize, to: &PartyAddress) -> Envelope {
+        let mut index = *mark;
+        let fits = |seen: &Seen| {
+            index += 1;
+            match seen {
+                Seen::Submitted { envelope, .. } if envelope.to == *to => Some(envelope.clone()),
+                _ => None,
+            }
+        };
+        let found = self.middle.wait(*mark, fits).await;
+        *mark = index;
+        found.unwrap_or_else(|error| panic!("nothing came for {to:?}: {error}"))
+    }
+
     /// What the relay was asked about an account since a mark.
     pub fn asked_about(&self, mark: usize, account: &[u8; 32]) -> Vec<String> {
         self.middle.fitting(mark, |seen| match seen {
@@ -134,15 +149,23 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads on until a receipt for a message of ours. A newer delivery key is taken over.
+    /// Reads on until a receipt for a message of ours.
     pub async fn receipt_for(&mut self, stage: &Stage, message_id: &[u8]) -> Opened {
+        self.read_until(stage, |content| {
+            let mut receipts = content.receipt.iter().flat_map(|receipt| &receipt.items);
+            receipts.any(|item| item.message_id == message_id)
+        })
+        .await
+    }
+
+    /// Reads on until a content that fits. A newer delivery key is taken over.
+    pub async fn read_until(&mut self, stage: &Stage, fits: impl Fn(&Content) -> bool) -> Opened {
         loop {
             let Ok(opened) = self.next(stage).await else { continue };
             if let Some(introduction) = &opened.content.introduction {
                 self.key = introduction.delivery_key.as_slice().try_into().unwrap();
             }
-            let receipts = opened.content.receipt.iter().flat_map(|receipt| &receipt.items);
-            if receipts.into_iter().any(|item| item.message_id == message_id) {
+            if fits(&opened.content) {
                 return opened;
             }
         }
@@ -150,20 +173,8 @@ impl Known {
 
     /// The next envelope that the victim sent to this device; one that was read before is an error.
     async fn next(&mut self, stage: &Stage) -> Result<Opened, ()> {
-        let mut index = self.mark;
         let own = self.actor.address();
-        let envelope = stage
-            .middle
-            .wait(self.mark, |seen| {
-                index += 1;
-                match seen {
-                    Seen::Submitted { envelope, .. } if envelope.to == own => Some(envelope.clone()),
-                    _ => None,
-                }
-            })
-            .await
-            .unwrap_or_else(|error| panic!("{} got nothing: {error}", self.actor.handle));
-        self.mark = index;
+        let envelope = stage.next_envelope(&mut self.mark, &own).await;
         self.actor.read(&envelope.head, &envelope.body, &self.target).map_err(|_| ())
     }
 
@@ -208,4 +219,8 @@ pub async fn cursor(victim: &Person) -> u64 {
         }
         cursor = page.cursor;
     }
+}
+
+pub async fn status(victim: &Person) -> Status {
+    victim.engine.status(NoParams {}).await.unwrap()
 }
