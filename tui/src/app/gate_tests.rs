@@ -17,7 +17,7 @@ use crate::{
     message::{Effect, Msg, Opened},
 };
 
-const LINK: &str = "https://relay.example.org/i#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
+const LINK: &str = "https://relay.example.org/i#AgEAEfGhIjKlMnOpQrStUvWxYz0123456789";
 
 fn at_the_door(size: (u16, u16)) -> App {
     let mut app = app_alone(size);
