@@ -32,13 +32,15 @@ fn other_passphrase() -> Passphrase {
     Passphrase::typed(Zeroizing::new("another".to_owned())).unwrap()
 }
 
-/// Names and contents of a directory's files, without the lock.
+/// Names and contents of a directory's files, without the lock and what SQLite leaves where it only looked.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap())
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .filter(|(name, _)| name != "engine.lock")
+        .filter(|(name, content)| {
+            name != "engine.lock" && !name.ends_with("-shm") && !(name.ends_with("-wal") && content.is_empty())
+        })
         .collect();
     files.sort();
     files
