@@ -151,7 +151,7 @@ pub async fn wire(root: &Path, around: &Surroundings) -> Result<Wire> {
     let [writer, reader] = &people[..] else { bail!("two people") };
     settle(&proxy).await;
     let before = proxy.counts.now();
-    let id = send_and_wait(writer, &reader.name, MessageStatus::Sent).await?;
+    let id = send_and_wait(writer, &reader.name, true, MessageStatus::Sent).await?;
     wait_message(reader, &id).await?;
     settle(&proxy).await;
     let first = since(&before, &proxy.counts.now());
@@ -159,11 +159,11 @@ pub async fn wire(root: &Path, around: &Surroundings) -> Result<Wire> {
     reader.run(["contact", "accept", &writer.name]).await?;
     writer.wait_contact(&reader.id).await?;
     // The first messages both ways finish the set-up; the measured one comes after them.
-    send_and_wait(writer, &reader.id, MessageStatus::Delivered).await?;
-    send_and_wait(reader, &writer.id, MessageStatus::Delivered).await?;
+    send_and_wait(writer, &reader.id, false, MessageStatus::Delivered).await?;
+    send_and_wait(reader, &writer.id, false, MessageStatus::Delivered).await?;
     settle(&proxy).await;
     let before = proxy.counts.now();
-    let id = send_and_wait(writer, &reader.id, MessageStatus::Sent).await?;
+    let id = send_and_wait(writer, &reader.id, false, MessageStatus::Sent).await?;
     wait_message(reader, &id).await?;
     // Receipts are gathered for 200 ms, so they have not left yet.
     let later = since(&before, &proxy.counts.now());
@@ -188,9 +188,11 @@ async fn settle(proxy: &Proxy) {
     }
 }
 
-async fn send_and_wait(from: &Account, to: &str, status: MessageStatus) -> Result<String> {
+/// `request`: to a stranger, by handle.
+async fn send_and_wait(from: &Account, to: &str, request: bool, status: MessageStatus) -> Result<String> {
     let id = own_id();
-    let params = SendParams { to: to.to_owned(), body: TEXT.into(), id: Some(id.clone()), ..SendParams::default() };
+    let params =
+        SendParams { to: to.to_owned(), body: TEXT.into(), id: Some(id.clone()), request, ..SendParams::default() };
     from.rpc().await?.call::<_, Sent>("send", &params, PATIENCE).await?;
     wait_status(from, &id, status).await?;
     Ok(id)

@@ -65,7 +65,7 @@ def relay_link(s):
     yield "taken: as subrosa://", {**link("relay.example.org:443", pin=True), "change": {"scheme": "subrosa://"}}
     for name, how in (
         ("as a contact link", {"read_as": 1}), ("address of version 1", {"scheme": "subrosa-relay://", "path": "/#"}), ("cut at #", {"path": "/i", "cut": True}),
-        ("pin altered", {"payload": [flip(20)]}), ("a byte more", {"payload": [{"append": "00"}], "checksum_again": True}),
+        ("pin altered", {"payload": [flip(20)]}), ("a byte more", {"payload": [{"cut": 4}, {"append": "00"}], "checksum_behind": True}),
         ("http to another machine", {"scheme": "http://", "authority": "relay.example.org:443", "payload": [put(2, "03")], "checksum_again": True}),
     ):  # fmt: skip
         yield f"refused: {name}", {**link("relay.example.org:443", pin=True), "change": how}

@@ -93,10 +93,15 @@ def link(given, kind, fields):
     changed = change(payload, how.get("payload", []))
     if how.get("checksum_again"):
         changed = changed[:-4] + checksum(given["authority"], changed[:-4])
+    if how.get("checksum_behind"):
+        changed += checksum(given["authority"], changed)
     authority = how.get("authority", shown)
     text = how.get("before", "") + how.get("scheme", f"{scheme}://") + authority + how.get("path", "/i#")
     text += ("" if how.get("cut") else base64url(changed)) + how.get("behind", "")
-    return middle, attempt(lambda: read_link(text, how.get("read_as", kind)), {"link": text})
+    wanted = how.get("read_as", kind)
+    if wanted not in (CONTACT, RELAY):
+        raise ValueError(f"no kind of link: {wanted}")
+    return middle, attempt(lambda: read_link(text, wanted), {"link": text})
 
 
 def contact_link(given):

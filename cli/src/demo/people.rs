@@ -82,10 +82,13 @@ async fn talk(stage: &Stage, other: &Player, lines: &[Line]) -> Result<(), ApiEr
 
 /// Sends it and waits until the other side has it, so that everybody sees one order.
 async fn say(client: &dyn Client, to: &str, text: &str) -> Result<String, ApiError> {
-    let sent = client.send(SendParams { to: to.to_owned(), body: text.to_owned(), ..SendParams::default() }).await?;
+    // Tess is a stranger, and says so: a bare name never reaches one.
+    let request = text == TESS;
+    let params = SendParams { to: to.to_owned(), body: text.to_owned(), request, ..SendParams::default() };
+    let sent = client.send(params).await?;
     let wait = WaitParams { id: sent.id.clone(), status: MessageStatus::Delivered, timeout_ms: PATIENCE_MS };
     // A request has no receipts before it is accepted: it counts when the relay has it.
-    let wait = if text == TESS { WaitParams { status: MessageStatus::Sent, ..wait } } else { wait };
+    let wait = if request { WaitParams { status: MessageStatus::Sent, ..wait } } else { wait };
     client.wait(wait).await?;
     Ok(sent.id)
 }

@@ -197,10 +197,10 @@ impl Drop for Words {
     /// An account that was not made has no words: no file is left, and the next try may use its name. One whose registration was
     /// not answered may be known to its relay: its keys stay ([`account::is_begun`]), and so do its words.
     fn drop(&mut self) {
-        if let Self::File { path, made: false, kept, of, .. } = self {
-            if !(*kept && account::is_begun(of)) {
-                let _ = std::fs::remove_file(path);
-            }
+        if let Self::File { path, made: false, kept, of, .. } = self
+            && !(*kept && account::is_begun(of))
+        {
+            let _ = std::fs::remove_file(path);
         }
     }
 }

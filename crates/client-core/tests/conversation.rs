@@ -10,6 +10,7 @@ use subrosa_client_core::{
         ContactState, InfoParams, JoinParams, MessageStatus, NoParams, SendParams, VerifyParams, WaitParams, WhoParams,
     },
     home::Home,
+    repair::repair,
 };
 use support::{PATIENCE_MS, Person, TestRelay, pair};
 
@@ -210,39 +211,26 @@ async fn errors_say_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_init_that_was_killed_before_its_end_is_finished_by_the_next() {
+async fn an_account_that_was_in_use_is_put_together_again_and_never_begun_anew() {
     let relay = TestRelay::start().await;
     let alice = Person::new(&relay, "alice").await;
     let id = alice.id().await;
     alice.engine.shutdown().await;
-    // Killed after the relay had registered the account and before the last file was written.
     std::fs::remove_file(alice.dir.path().join("account.json")).unwrap();
-    let init = |name: &'static str| {
-        let relay = relay.url().parse().unwrap();
+    let home = Home::at(alice.dir.path());
+    for name in ["alice", "alicia"] {
         let params = InitParams {
-            relay,
+            relay: relay.url().parse().unwrap(),
             pin: None,
             handle: name.to_owned(),
             registration: None,
             network: subrosa_client_core::net::Network::direct(),
         };
-        let home = Home::at(alice.dir.path());
-        async move {
-            let mut words = 0;
-            let info = init(&home, params, &support::passphrase(), |_| {
-                words += 1;
-                Ok(())
-            })
-            .await
-            .unwrap();
-            (info, words)
-        }
-    };
-    let (info, words) = init("alice").await;
-    assert_eq!((info.id, words), (id.clone(), 0), "the same account, whose words were handed out the first time");
-
-    // For another name it is a new account.
-    std::fs::remove_file(alice.dir.path().join("account.json")).unwrap();
-    let (info, words) = init("alicia").await;
-    assert!(info.id != id && words == 1);
+        let refused =
+            init(&home, params, &support::passphrase(), |_| panic!("no new account is made")).await.unwrap_err();
+        assert_eq!(refused.code, ErrorKind::DamagedStore, "{refused:?}");
+        assert!(refused.hint.unwrap().contains("account repair"));
+    }
+    repair(&home, || Ok((&support::passphrase()).into())).unwrap();
+    assert_eq!(support::start(alice.dir.path()).await.account(NoParams {}).await.unwrap().id, id);
 }

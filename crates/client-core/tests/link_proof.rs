@@ -24,7 +24,7 @@ fn store(person: &Person) -> Connection {
 /// The one contact in a store, as columns and values.
 fn only_contact(store: &Connection) -> (Vec<String>, Vec<Value>) {
     let mut statement = store.prepare("SELECT * FROM contact").unwrap();
-    let columns: Vec<String> = statement.column_names().into_iter().map(ToOwned::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(ToOwned::to_owned).collect();
     let values = statement
         .query_row([], |row| (0..columns.len()).map(|at| row.get(at)).collect::<Result<Vec<Value>, _>>())
         .unwrap();

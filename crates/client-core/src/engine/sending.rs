@@ -39,7 +39,7 @@ pub(crate) fn random_id() -> Result<[u8; 16], ApiError> {
 /// A random number of a range, from the operating system. Uniform up to 1 in 2^64.
 pub(crate) fn random_within(range: &std::ops::RangeInclusive<u64>) -> Result<u64, ApiError> {
     let (start, span) = (*range.start(), u128::from(range.end().saturating_sub(*range.start())) + 1);
-    let offset = (u128::from_be_bytes(random_id()?) >> 64) * span >> 64;
+    let offset = ((u128::from_be_bytes(random_id()?) >> 64) * span) >> 64;
     Ok(start.saturating_add(u64::try_from(offset).unwrap_or(0)))
 }
 
