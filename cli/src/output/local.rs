@@ -14,7 +14,7 @@ use super::{
 const ACCOUNT_COLUMNS: usize = 14;
 
 /// Columns for a setting's name and value.
-const SETTING_COLUMNS: usize = 16;
+const SETTING_COLUMNS: usize = 17;
 
 /// `* alice   alice   f9c2ab10  https://relay.example.org/  listen (pid 71)`
 pub(super) fn account(it: &LocalAccount, ticks: Ticks) -> String {
