@@ -115,8 +115,8 @@ fn delivery_receipts_can_be_switched_off_also_under_a_running_engine() {
     listens.wait_for(|event| event["body"] == "quietly there");
     // What waits to be told is settled now, under the setting of this moment.
     let flush = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"flush\",\"params\":{\"timeout_ms\":10000}}\n";
-    let flushed = support::run(&mut alice.command(&["rpc"]), Some(flush)).line();
-    assert_eq!(flushed["result"]["done"], true, "{flushed}");
+    let flushed = support::run(&mut alice.command(&["rpc"]), Some(flush));
+    assert!(flushed.stdout.contains("\"done\":true"), "{flushed:?}");
     alice.run(&["config", "unset", "delivery_receipts"]).line();
     bob.run(&["send", "alice", "-m", "loudly there", "--wait", "delivered"]).line();
     assert_eq!(bob.run(&["info", text(&quiet["id"])]).line()["status"], "sent");
