@@ -12,7 +12,7 @@ async fn every_send_is_accepted_once_and_none_is_lost_whoever_is_killed() {
     let config = Config {
         sends: 100,
         parallel: 10,
-        longest_pause: Duration::from_millis(1_500),
+        longest_pause: Duration::from_millis(600),
         settle: Duration::from_secs(60),
         seed: rand::random(),
     };
