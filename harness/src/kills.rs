@@ -109,7 +109,7 @@ impl Figures {
     }
 }
 
-/// Longest restart that is no violation (DESIGN.md, reliability).
+/// Longest restart that is no violation.
 const MAX_RESTART_MS: u64 = 1_000;
 
 /// Longest time without any event that is no violation: retries begin at half a second and everything restarts at once.

@@ -1,6 +1,6 @@
 //! Access to an account's engine: run it here, or reach the process that does.
 //!
-//! Whoever takes the account's lock runs the engine (`PROTOCOL.md` 7). Everybody else becomes a client of
+//! Whoever takes the account's lock runs the engine. Everybody else becomes a client of
 //! its socket, without a passphrase. When the owner goes away, the next call of a client takes the lock and goes on:
 //! repeating the call that was open is safe, since `send` carries the message's id and every other change a request id
 //! ([`crate::requests`]). An owner that lives but gives no sign of life is an error that names it, never a silent wait.

@@ -1,4 +1,4 @@
-//! Questions and answers over HTTPS: register, resolve, devices, prekeys (PROTOCOL.md 2).
+//! Questions and answers over HTTPS: register, resolve, devices, prekeys (docs/protocol.md, "Questions over HTTPS").
 
 use bytes::Bytes;
 use prost::Message;

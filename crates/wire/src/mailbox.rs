@@ -1,4 +1,4 @@
-//! Frames of the authenticated socket `/v1/mailbox` (PROTOCOL.md 2 and 4).
+//! Frames of the authenticated socket `/v1/mailbox` (docs/protocol.md, "The mailbox socket").
 
 use bytes::Bytes;
 use prost::Message;

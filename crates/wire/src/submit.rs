@@ -1,4 +1,4 @@
-//! Submissions: bodies, items, results, and the frames of `/v1/submit` (PROTOCOL.md 2 and 3).
+//! Submissions: bodies, items, results, and the frames of `/v1/submit` (docs/protocol.md, "The submission socket").
 
 use bytes::Bytes;
 use prost::Message;

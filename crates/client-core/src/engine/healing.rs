@@ -1,5 +1,5 @@
-//! Healing (PROTOCOL.md 6): what a verified peer sent and this device could not decrypt is asked for again, in a new
-//! session; and what a peer could not decrypt is encrypted anew for it.
+//! Healing (docs/protocol.md, "What a client does with them"): what a verified peer sent and this device could not decrypt
+//! is asked for again, in a new session; and what a peer could not decrypt is encrypted anew for it.
 //!
 //! A failed decryption never alters a session. Both directions are bounded: one request an hour and three a day for
 //! each device, 64 envelopes each, answered as rarely; a message is sent again at most twice, and only to the device it

@@ -1,8 +1,8 @@
 //! Receiving: a batch of pushes becomes one transaction.
 //!
-//! Each envelope ends as stored, applied, quarantined, duplicate or junk (PROTOCOL.md 4); all five are
-//! committed with the new `Seq`, so that nothing unreadable blocks the window. Ratchet state, message
-//! and the intent to send a receipt are one transaction; the acknowledgement comes after it.
+//! Each envelope ends as stored, applied, quarantined, duplicate or junk (docs/protocol.md, "What a client does with them");
+//! all five are committed with the new `Seq`, so that nothing unreadable blocks the window. Ratchet state, message and the
+//! intent to send a receipt are one transaction; the acknowledgement comes after it.
 
 use bytes::Bytes;
 use subrosa_crypto::{

@@ -1,4 +1,4 @@
-//! The device's own mailbox (PROTOCOL.md 2 and 4): one authenticated `/v1/mailbox` socket, kept open
+//! The device's own mailbox (docs/protocol.md, "The mailbox socket"): one authenticated `/v1/mailbox` socket, kept open
 //! and reopened, its envelopes handed on in order.
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -1,4 +1,4 @@
-//! The network: how an engine reaches relays (PROTOCOL.md 2, 4, 5).
+//! The network: how an engine reaches relays (docs/protocol.md, sections 8 to 10).
 //!
 //! Three ways, one for each thing a relay is asked:
 //! - [`Http`]: a question and its answer (register, resolve, devices, prekeys);

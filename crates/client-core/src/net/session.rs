@@ -1,4 +1,4 @@
-//! One mailbox session (PROTOCOL.md 2): log in, then push, ack and ask until the socket ends.
+//! One mailbox session (docs/protocol.md, "The mailbox socket"): log in, then push, ack and ask until the socket ends.
 
 use std::{sync::Arc, time::Duration};
 

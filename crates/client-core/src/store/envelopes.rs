@@ -5,7 +5,7 @@ use subrosa_wire::{DeviceAddress, EnvelopeId};
 use super::{Db, StoreError, params, to_sql};
 use crate::limits::MAX_QUARANTINED;
 
-/// How an envelope ended (PROTOCOL.md 4). Each is committed and acknowledged.
+/// How an envelope ended (docs/protocol.md, "What a client does with them"). Each is committed and acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// A message was stored.

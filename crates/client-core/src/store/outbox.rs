@@ -64,7 +64,7 @@ pub(crate) fn put(
 /// ahead, and may go.
 const LONGEST_WAIT_MS: u64 = 24 * 3600 * 1_000 + 60_000;
 
-/// The row waits for some devices while others have it: it holds up nobody behind it (PROTOCOL.md 4). ?1 is the time
+/// The row waits for some devices while others have it: it holds up nobody behind it. ?1 is the time
 /// now, ?2 the longest wait.
 const STRAGGLES: &str = "done <> x'' AND next_ms BETWEEN ?1 + 1 AND ?1 + ?2";
 
