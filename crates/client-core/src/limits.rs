@@ -147,3 +147,11 @@ pub const MAX_OUTBOX_PAGE: u32 = 1_000;
 
 /// Muted without end: the last millisecond of the year 9999, which every language's dates and numbers can hold.
 pub const MUTED_FOR_EVER_MS: u64 = 253_402_300_799_999;
+
+/// A day, as times are kept.
+pub(crate) const DAY_MS: u64 = 24 * 3600 * 1_000;
+
+/// A bound in milliseconds, as times are kept.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -13,12 +13,9 @@ use super::{
 };
 use crate::{
     api::ApiError,
-    limits::{CLOCK_DOUBT, KEEP_RESULTS, MAX_CLOCK_CORRECTION},
+    limits::{CLOCK_DOUBT, DAY_MS, KEEP_RESULTS, MAX_CLOCK_CORRECTION, millis},
     store::{self, prekeys, sessions},
 };
-
-/// A day in milliseconds.
-pub(super) const DAY_MS: u64 = 24 * 3600 * 1_000;
 
 /// For clocks that differ, and for a receipt or an answer on the last day.
 const SLACK: Duration = Duration::from_secs(24 * 3600);
@@ -44,10 +41,6 @@ const KEEP_ENVELOPES: Duration = Duration::from_secs(MAX_EXPIRY.as_secs() + SLAC
 /// All that may still be needed to read the mailbox is kept so much longer while it was not read to its end. Not for ever: a
 /// relay that never says where the end is would keep it alive.
 const WHILE_UNREAD: Duration = MAX_EXPIRY;
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 impl Change<'_> {
     /// When the relay took an envelope, as far as it is believed: not in the future, and not longer ago than one can have

@@ -17,7 +17,7 @@ use crate::{
     api::{ApiError, Contact, ContactEvent, ContactState, Done, ErrorKind, Event},
     clean::clean_name,
     content::{Body, Hello, KeySync},
-    limits::{INTRODUCE_GAP, INTRODUCE_WITHIN},
+    limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, millis},
     store::{
         self,
         contacts::{self, ContactRow},
@@ -208,10 +208,6 @@ impl Change<'_> {
         }
         Ok(false)
     }
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Core {

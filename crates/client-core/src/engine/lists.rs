@@ -12,14 +12,12 @@ use subrosa_wire::{AccountId, mailbox::MailboxRequest};
 use super::core::{Change, Core};
 use crate::{
     api::ApiError,
-    limits::{LIST_ASK_PAUSE, LIST_HOLDS_AFTER, LIST_RENEW_AFTER, LIST_SHOWN_AFTER},
+    limits::{DAY_MS, LIST_ASK_PAUSE, LIST_HOLDS_AFTER, LIST_RENEW_AFTER, LIST_SHOWN_AFTER, millis},
     store::{
         self,
         contacts::{self, ContactRow, ListFloor},
     },
 };
-
-const DAY_MS: u64 = 24 * 3600 * 1_000;
 
 /// What came of comparing a list with the one we know.
 enum Learned {
@@ -96,10 +94,6 @@ pub(super) fn age(contact: &ContactRow, now_ms: u64) -> Age {
         ));
     }
     if age_ms > millis(LIST_SHOWN_AFTER) && asked_ms_ago > DAY_MS { Age::Ask } else { Age::Young }
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether a contact's list may be asked for again without anybody waiting for it: their words alone make us call so often.

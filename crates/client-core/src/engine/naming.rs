@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use subrosa_wire::AccountId;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::conversations::is_own_name;
+use super::{audience::may_hear_from_us, conversations::is_own_name};
 use crate::{
-    api::{ApiError, ContactState, ErrorKind},
+    api::{ApiError, ErrorKind},
     clean::{clean_line, clean_name},
     store::{
         Db,
@@ -74,7 +74,7 @@ pub(crate) fn find(db: &Db, who: &str) -> Result<Option<ContactRow>, ApiError> {
         let fits = folded(&row.name) == asked
             || prefix.as_ref().is_some_and(|prefix| row.account.to_string().starts_with(prefix));
         named |= fits;
-        if fits || (is_known(row.state) && folded(&row.handle) == asked) {
+        if fits || (may_hear_from_us(row.state) && folded(&row.handle) == asked) {
             found.insert(row.account);
         } else if folded(&row.handle) == asked {
             claimed.push(row.account);
@@ -103,11 +103,6 @@ pub(super) fn ambiguous(who: &str, fit: &[String]) -> ApiError {
 fn id_prefix(text: &str) -> Option<String> {
     (text.len() >= MIN_ID_PREFIX && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .then(|| text.to_ascii_lowercase())
-}
-
-/// Somebody the person chose to know: their handle is theirs here.
-const fn is_known(state: ContactState) -> bool {
-    matches!(state, ContactState::Ok | ContactState::Requested)
 }
 
 /// Whether a name would mean somebody else than this account: another contact by name, handle or the beginning of their id, or

@@ -247,7 +247,7 @@ impl Change<'_> {
                     contact.origin = origin;
                 }
                 // Another device of ours may have made the link; its contact sync settles it.
-                LinkUse::Unknown if self.own.list.devices().len() > 1 => {
+                LinkUse::Unknown if self.has_siblings() => {
                     contact.origin = "says they have a contact link".into();
                 }
                 LinkUse::Unknown | LinkUse::Refused => return Ok(None),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, MessageStatus},
-    limits::{MAX_BATCH, RETRY_FIRST, RETRY_MAX},
+    limits::{MAX_BATCH, RETRY_FIRST, RETRY_MAX, millis},
     net::jitter,
     store::{
         self, contacts,
@@ -92,7 +92,7 @@ impl Core {
 /// Exponential backoff with full jitter.
 fn backoff_ms(attempts: u32) -> u64 {
     let bound = RETRY_FIRST.saturating_mul(1u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX)).min(RETRY_MAX);
-    u64::try_from(jitter(bound).as_millis()).unwrap_or(u64::MAX)
+    millis(jitter(bound))
 }
 
 impl Change<'_> {

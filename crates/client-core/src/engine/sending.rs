@@ -11,7 +11,7 @@ use crate::{
     content::{
         Body, CONTENT_VERSION, ContactSync, Content, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Text, Transcript,
     },
-    limits::{MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES},
+    limits::{DAY_MS, MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES, millis},
     receipts,
     store::{
         self,
@@ -25,7 +25,7 @@ use crate::{
 const _: () = assert!(MAX_TEXT_BYTES + 1024 < max_plaintext_len(MessageKind::Setup));
 
 /// A receipt may come this long after an envelope was fetched on its last day: the receiver may be offline meanwhile.
-const CONFIRMATION_SLACK_MS: u64 = 24 * 3600 * 1_000;
+const CONFIRMATION_SLACK_MS: u64 = DAY_MS;
 
 /// 16 random bytes from the operating system.
 pub(crate) fn random_id() -> Result<[u8; 16], ApiError> {
@@ -184,7 +184,7 @@ impl Change<'_> {
             tracing::warn!("too much waits for one receiver already: a content without a message is left out");
             return Ok(());
         }
-        let expires_ms = self.now_ms.saturating_add(u64::try_from(MAX_EXPIRY.as_millis()).unwrap_or(u64::MAX));
+        let expires_ms = self.now_ms.saturating_add(millis(MAX_EXPIRY));
         store::outbox::put(self.db, target, device, message, &content.encode_to_vec(), self.now_ms, expires_ms)?;
         self.wake_outbox();
         Ok(())
@@ -406,7 +406,7 @@ impl Core {
 
     /// Messages that waited longer than any relay keeps them are not delivered. `read_ms`: up to when receipts were read.
     pub(crate) fn expire_outbox(&mut self, now_ms: u64, read_ms: u64) -> Result<(), ApiError> {
-        let longest = u64::try_from(MAX_EXPIRY.as_millis()).unwrap_or(u64::MAX).saturating_add(CONFIRMATION_SLACK_MS);
+        let longest = millis(MAX_EXPIRY).saturating_add(CONFIRMATION_SLACK_MS);
         self.change(|change| {
             for row in store::outbox::expired(change.db, now_ms)? {
                 store::outbox::delete(change.db, row.id)?;

@@ -20,10 +20,9 @@ use super::{
 use crate::{
     Client,
     api::{ApiError, ContactState, ErrorKind, MessageStatus, NoParams, SendParams, TimeoutParams, WaitParams},
+    limits::DAY_MS,
     store,
 };
-
-const DAY_MS: u64 = 24 * 3600 * 1_000;
 
 impl Person {
     async fn inside<R: Send + 'static>(&self, look: impl FnOnce(&mut Core) -> R + Send + 'static) -> R {

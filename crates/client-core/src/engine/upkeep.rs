@@ -10,13 +10,12 @@ use subrosa_wire::{
 
 use super::{
     acquaintance::link_token,
-    ageing::DAY_MS,
     core::{Change, Core},
     sending::random_id,
 };
 use crate::{
     api::{ApiError, ErrorKind},
-    limits::{LINK_TTL_S, MAX_ONE_TIME_KEPT, MAX_ONE_TIME_PER_DAY, MAX_OPEN_LINKS, MAX_SIGNED_PER_DAY},
+    limits::{DAY_MS, LINK_TTL_S, MAX_ONE_TIME_KEPT, MAX_ONE_TIME_PER_DAY, MAX_OPEN_LINKS, MAX_SIGNED_PER_DAY},
     store::{
         self,
         prekeys::{self, PrekeyKind},
@@ -41,6 +40,10 @@ pub(crate) struct Refill {
 }
 
 impl Refill {
+    const fn is_nothing(&self) -> bool {
+        self.one_time_ec == 0 && self.one_time_kem == 0 && !self.signed && !self.replace
+    }
+
     /// Everything anew.
     pub(crate) const ALL: Self =
         Self { one_time_ec: MAX_ONE_TIME_EC, one_time_kem: MAX_ONE_TIME_KEM, signed: true, replace: true };
@@ -72,6 +75,10 @@ impl Change<'_> {
     /// Makes prekeys, keeps their secrets and queues their upload, all in this transaction. Fewer than wanted when there
     /// were many today.
     pub(crate) fn make_prekeys(&mut self, wanted: Refill) -> Result<(), ApiError> {
+        // Asked at each connection, and nearly always for nothing: that must not cost a synced write.
+        if wanted.is_nothing() {
+            return Ok(());
+        }
         let refill = self.allowed(wanted)?;
         let count = refill.one_time_ec + refill.one_time_kem + if refill.signed { 2 } else { 0 };
         if count == 0 && !refill.replace {
@@ -136,7 +143,7 @@ impl Change<'_> {
 }
 
 impl Core {
-    /// The mailbox is ours: compare what the relay says with what we hold (PROTOCOL.md 4).
+    /// The mailbox is ours: compare what the relay says with what we hold (docs/protocol.md, "What a client does with them").
     pub(crate) fn ready(
         &mut self,
         epoch: MailboxEpoch,

@@ -6,11 +6,9 @@ use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, MessageId};
 
 use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
 use crate::limits::{
-    MAX_RESENDS, MAX_RETRY_ANSWERS_PER_DAY, MAX_RETRY_IDS, MAX_RETRY_REQUESTS_PER_DAY, RETRY_ANSWER_PAUSE,
-    RETRY_REQUEST_PAUSE,
+    DAY_MS, MAX_RESENDS, MAX_RETRY_ANSWERS_PER_DAY, MAX_RETRY_IDS, MAX_RETRY_REQUESTS_PER_DAY, RETRY_ANSWER_PAUSE,
+    RETRY_REQUEST_PAUSE, millis,
 };
-
-const DAY_MS: u64 = 24 * 3600 * 1_000;
 
 /// What an envelope carried, if it is worth sending again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +150,7 @@ impl<'a> Turn<'a> {
             ))?
             .query_row(params![device.account.0, device.device], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let pause_ms = u64::try_from(turns.pause.as_millis()).unwrap_or(u64::MAX);
+        let pause_ms = millis(turns.pause);
         // A time that is still to come was set by a clock that was ahead: it counts for nothing.
         let within = |since: i64, long: u64| (from_sql(since)..from_sql(since).saturating_add(long)).contains(&now_ms);
         let (day_ms, count) = match known {

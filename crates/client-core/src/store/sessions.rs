@@ -41,10 +41,7 @@ pub(crate) fn update(
     state: &SerializedSession,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    let changed = db
-        .prepare_cached("UPDATE session SET state = ?4, used_ms = ?5 WHERE account = ?1 AND device = ?2 AND id = ?3")?
-        .execute(params![device.account.0, device.device, id, state.as_bytes(), to_sql(now_ms)])?;
-    if changed == 1 { Ok(()) } else { Err(StoreError::Damaged("session")) }
+    put_state(db, device, id, state, now_ms, false)
 }
 
 /// As [`update`], for a state that has read something of theirs: what they answered need not be set up any more.
@@ -55,12 +52,23 @@ pub(crate) fn received(
     state: &SerializedSession,
     now_ms: u64,
 ) -> Result<(), StoreError> {
+    put_state(db, device, id, state, now_ms, true)
+}
+
+fn put_state(
+    db: &Db,
+    device: &DeviceAddress,
+    id: &[u8; 32],
+    state: &SerializedSession,
+    now_ms: u64,
+    answered: bool,
+) -> Result<(), StoreError> {
     let changed = db
         .prepare_cached(
-            "UPDATE session SET state = ?4, used_ms = ?5, setup_ms = NULL
+            "UPDATE session SET state = ?4, used_ms = ?5, setup_ms = iif(?6, NULL, setup_ms)
              WHERE account = ?1 AND device = ?2 AND id = ?3",
         )?
-        .execute(params![device.account.0, device.device, id, state.as_bytes(), to_sql(now_ms)])?;
+        .execute(params![device.account.0, device.device, id, state.as_bytes(), to_sql(now_ms), answered])?;
     if changed == 1 { Ok(()) } else { Err(StoreError::Damaged("session")) }
 }
 
