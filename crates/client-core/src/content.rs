@@ -2,7 +2,10 @@
 //!
 //! Contents come from other people: everything is checked here before the engine acts on it.
 
-use prost::Message as _;
+use prost::{
+    DecodeError, Message as _,
+    encoding::{DecodeContext, decode_key, skip_field},
+};
 use subrosa_wire::{AccountId, ContactToken, DeliveryKey, Handle, MessageId};
 use url::Url;
 
@@ -22,6 +25,9 @@ pub(crate) use proto::{
 
 /// Version of the schema.
 pub(crate) const CONTENT_VERSION: u32 = 1;
+
+/// Field numbers of `Content` from here on are bodies, also those of later programs.
+const FIRST_BODY_FIELD: u32 = 16;
 
 /// Longest claimed relay URL that is looked at.
 const MAX_CLAIM_BYTES: usize = 300;
@@ -108,6 +114,18 @@ fn check_text(text: &str, reply_to: &[u8]) -> Result<(), ContentError> {
     optional::<16>(reply_to, "reply").map(|_| ())
 }
 
+/// Whether there is a body at all, of whatever type: nothing is no text that a newer program could read.
+fn has_body(mut bytes: &[u8]) -> Result<bool, DecodeError> {
+    while !bytes.is_empty() {
+        let (field, wire_type) = decode_key(&mut bytes)?;
+        if field >= FIRST_BODY_FIELD {
+            return Ok(true);
+        }
+        skip_field(wire_type, field, &mut bytes, DecodeContext::default())?;
+    }
+    Ok(false)
+}
+
 /// Decodes a decrypted content and checks every field that the engine will use.
 pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
     let content = Content::decode(bytes).map_err(|_| ContentError("not a content"))?;
@@ -115,6 +133,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<CheckedContent, ContentError> {
         return Err(ContentError("version"));
     }
     match &content.body {
+        None if has_body(bytes) != Ok(true) => return Err(ContentError("no body")),
         Some(Body::Text(text)) => {
             check_text(&text.text, &text.reply_to)?;
         }
@@ -212,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_introduction_may_not_point_at_plaintext_elsewhere() {
-        let mut value = content(None);
+        let mut value = content(Some(Body::Hello(Hello {})));
         value.introduction = Some(Introduction {
             handle: "bob".into(),
             relay: "http://192.0.2.7/".into(),
@@ -239,7 +258,7 @@ mod tests {
                 contact_token: vec![],
                 link_proof: vec![],
             };
-            let mut introduced = content(None);
+            let mut introduced = content(Some(Body::Hello(Hello {})));
             introduced.introduction = Some(introduction);
             let synced =
                 content(Some(Body::ContactSync(ContactSync { handle: handle.into(), ..ContactSync::default() })));
@@ -254,8 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_an_unknown_type_is_kept_apart_from_damage() {
-        assert!(decode(&content(None).encode_to_vec()).is_ok_and(|checked| checked.body.is_none()));
+    fn a_body_of_an_unknown_type_is_kept_apart_from_damage_and_from_nothing() {
+        let nothing = content(None).encode_to_vec();
+        assert!(decode(&nothing).is_err());
+        // Field 100, two bytes long; then a field that is no body.
+        assert!(decode(&[&nothing[..], b"\xa2\x06\x02hi"].concat()).is_ok_and(|checked| checked.body.is_none()));
+        assert!(decode(&[&nothing[..], b"\x72\x02hi"].concat()).is_err());
     }
 
     proptest::proptest! {
