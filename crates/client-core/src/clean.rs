@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 pub use subrosa_wire::harmless::{escape_json, is_invisible};
-use subrosa_wire::harmless::{is_control, is_line_end};
+use subrosa_wire::harmless::{into_harmless, is_control, is_line_end};
 
 /// A text of several lines: line ends stay (`\r\n` and Unicode's separators become `\n`), tabs become spaces.
 #[must_use]
@@ -37,11 +37,7 @@ pub fn clean_name(name: &str) -> String {
 /// # Errors
 /// A value that JSON cannot hold.
 pub fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
-    let line = serde_json::to_string(value)?;
-    Ok(match escape_json(&line) {
-        Cow::Borrowed(_) => line,
-        Cow::Owned(escaped) => escaped,
-    })
+    serde_json::to_string(value).map(into_harmless)
 }
 
 /// As [`json_line`], indented for people.

@@ -8,10 +8,10 @@ use std::path::Path;
 use subrosa_client_core::{
     Client, DeviceRequest,
     account::init_linked,
-    api::{ChatKind, ContactState, MessageStatus, NoParams, SendParams, TimeoutParams, WhoParams},
+    api::{ChatKind, ContactState, MessageStatus, NoParams, SendParams, TimeoutParams},
     home::Home,
 };
-use support::{Person, TestRelay, pair, passphrase, start};
+use support::{Person, TestRelay, pair, passphrase, start, who};
 
 /// A second installation of a person.
 async fn second_device(person: &Person) -> Person {
@@ -89,7 +89,6 @@ async fn what_a_person_decides_on_one_device_holds_on_the_other() {
     pair(&alice, &bob).await;
     pair(&alice, &carol).await;
     let phone = second_device(&alice).await;
-    let who = |name: &str| WhoParams { who: name.to_owned() };
 
     let note = alice.send("me", "buy milk").await;
     let seen = phone.message("buy milk").await;
@@ -107,8 +106,8 @@ async fn what_a_person_decides_on_one_device_holds_on_the_other() {
 
     // Blocked on the phone: also here, and Carol gets the key that both have now with the next word.
     phone.engine.contact_block(who("bob")).await.unwrap();
-    let flushed = phone.engine.flush(TimeoutParams { timeout_ms: support::PATIENCE_MS }).await.unwrap();
-    assert!(flushed.done, "the relay knows");
+    // The relay knows.
+    phone.settled().await;
     alice.contact_state("bob", ContactState::Blocked).await;
     let word = phone.send("carol", "listen").await;
     phone.wait(&word, MessageStatus::Delivered).await;
@@ -184,13 +183,12 @@ async fn an_older_copy_of_a_directory_is_noticed_and_heals() {
 async fn a_second_process_of_one_device_displaces_the_first() {
     let relay = TestRelay::start().await;
     let alice = Person::new(&relay, "alice").await;
-    let drained =
-        alice.engine.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
+    let drained = alice.engine.drain(TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
     assert!(drained.unwrap().done);
     let copy = tempfile::tempdir().unwrap();
     copy_directory(alice.dir.path(), copy.path());
     let other = start(copy.path()).await;
-    let drained = other.drain(subrosa_client_core::api::TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
+    let drained = other.drain(TimeoutParams { timeout_ms: support::PATIENCE_MS }).await;
     assert!(drained.unwrap().done);
     loop {
         let status = alice.engine.status(NoParams {}).await.unwrap();

@@ -5,21 +5,9 @@ mod support;
 
 use subrosa_client_core::{
     Client, ErrorKind,
-    api::{
-        ContactState, Event, MessageStatus, NoParams, RenameParams, SendParams, TimeoutParams, WaitParams, WhoParams,
-    },
+    api::{ContactState, Event, MessageStatus, NoParams, RenameParams, SendParams, WaitParams},
 };
-use support::{PATIENCE_MS, Person, TestRelay, pair};
-
-fn who(name: &str) -> WhoParams {
-    WhoParams { who: name.to_owned() }
-}
-
-/// Everything that a person's engine has to say is at the relays.
-async fn settled(person: &Person) {
-    let flushed = person.engine.flush(TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap();
-    assert!(flushed.done, "{}", person.name);
-}
+use support::{Person, TestRelay, pair, who};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_contact_gets_nothing_through_and_the_others_do() {
@@ -34,7 +22,7 @@ async fn a_blocked_contact_gets_nothing_through_and_the_others_do() {
 
     let blocked = alice.engine.contact_block(who("mallory")).await.unwrap();
     assert_eq!(blocked.state, ContactState::Blocked);
-    settled(&alice).await;
+    alice.settled().await;
     // Again: nothing more happens.
     alice.engine.contact_block(who("mallory")).await.unwrap();
     alice.contact_state("mallory", ContactState::Blocked).await;
@@ -74,7 +62,7 @@ async fn what_waits_for_somebody_who_is_blocked_fails_and_says_why() {
     let alice = Person::new(&relay, "alice").await;
     let bob = Person::new(&relay, "bob").await;
     pair(&alice, &bob).await;
-    settled(&alice).await;
+    alice.settled().await;
     relay.stop().await;
     let sent = alice.send("bob", "too late").await;
     alice.engine.contact_block(who("bob")).await.unwrap();

@@ -1,20 +1,13 @@
 //! All JSON that the relay and its host's verbs write: nothing in it acts on a terminal ([`escape_json`]).
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use serde::Serialize;
-use subrosa_wire::harmless::escape_json;
+use subrosa_wire::harmless::{escape_json, into_harmless};
 
 /// A value as one line.
 pub(crate) fn json_line(value: &impl Serialize) -> io::Result<String> {
-    let line = serde_json::to_string(value)?;
-    Ok(match escape_json(&line) {
-        Cow::Borrowed(_) => line,
-        Cow::Owned(escaped) => escaped,
-    })
+    Ok(into_harmless(serde_json::to_string(value)?))
 }
 
 /// What the log's JSON goes through, a whole line at a time.

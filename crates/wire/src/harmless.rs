@@ -27,6 +27,15 @@ pub fn escape_json(line: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// As [`escape_json`], of a line that is the caller's own: nearly all are harmless and come back as they are.
+#[must_use]
+pub fn into_harmless(line: String) -> String {
+    match escape_json(&line) {
+        Cow::Borrowed(_) => line,
+        Cow::Owned(escaped) => escaped,
+    }
+}
+
 /// Everything that some terminal or pager takes as the end of a line.
 #[must_use]
 pub const fn is_line_end(c: char) -> bool {

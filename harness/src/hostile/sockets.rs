@@ -10,7 +10,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 use super::{
     actor::{Actor, Target, device_address},
     frames::{
-        Auth, Capability, Challenge, Hello, ItemResult, MailboxClientFrame, MailboxServerFrame, OneBytes, Push, Ready,
+        Auth, Capability, Challenge, Hello, ItemResult, MailboxClientFrame, MailboxServerFrame, OneBytes, Ready,
         Request, Response, SetDeliveryKeys, Submit, SubmitClientFrame, SubmitFrame, SubmitServerFrame, Token,
     },
     questions::{AccountId, AskPrekeys, Devices, Prekeys, Registered, Resolve, ask},
@@ -144,7 +144,7 @@ impl Relay {
         send(&mut socket, &MailboxClientFrame { auth: Some(auth), ..MailboxClientFrame::default() }).await?;
         let ready: MailboxServerFrame = next(&mut socket).await?;
         let ready = ready.ready.context("not ready")?;
-        Ok(Mailbox { socket, ready, pushed: Vec::new(), last_request: 0 })
+        Ok(Mailbox { socket, ready, last_request: 0 })
     }
 
     /// Opens an anonymous socket.
@@ -166,27 +166,10 @@ pub struct Mailbox {
     socket: Socket,
     /// What the relay said first.
     pub ready: Ready,
-    pushed: Vec<Push>,
     last_request: u64,
 }
 
 impl Mailbox {
-    /// The next envelope; it is not acknowledged.
-    ///
-    /// # Errors
-    /// None comes.
-    pub async fn push(&mut self) -> Result<Push> {
-        if !self.pushed.is_empty() {
-            return Ok(self.pushed.remove(0));
-        }
-        loop {
-            let frame: MailboxServerFrame = next(&mut self.socket).await?;
-            if let Some(push) = frame.push {
-                return Ok(push);
-            }
-        }
-    }
-
     /// Makes a request.
     ///
     /// # Errors
@@ -198,9 +181,6 @@ impl Mailbox {
         send(&mut self.socket, &MailboxClientFrame { request, ..MailboxClientFrame::default() }).await?;
         loop {
             let frame: MailboxServerFrame = next(&mut self.socket).await?;
-            if let Some(push) = frame.push {
-                self.pushed.push(push);
-            }
             if let Some(response) = frame.response {
                 ensure!(response.id == id, "a response to something else");
                 return Ok(response);

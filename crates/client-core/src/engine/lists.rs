@@ -79,10 +79,15 @@ pub(super) enum Age {
     Holds(String),
 }
 
+/// How long ago a contact's list was signed; 0 where there is none, or the person takes it as it is.
+fn age_ms(contact: &ContactRow, now_ms: u64) -> u64 {
+    let list = contact.list.as_ref().filter(|list| list.version() > contact.old_list);
+    list.map_or(0, |list| now_ms.saturating_sub(list.issued_ms()))
+}
+
 /// Whether a contact's list was renewed lately. Asking for it goes before holding.
 pub(super) fn age(contact: &ContactRow, now_ms: u64) -> Age {
-    let Some(list) = contact.list.as_ref().filter(|list| list.version() > contact.old_list) else { return Age::Young };
-    let age_ms = now_ms.saturating_sub(list.issued_ms());
+    let age_ms = age_ms(contact, now_ms);
     let asked_ms_ago = now_ms.saturating_sub(contact.list_asked_ms);
     if age_ms > millis(LIST_HOLDS_AFTER) {
         if asked_ms_ago > millis(LIST_ASK_PAUSE) {
@@ -130,8 +135,8 @@ impl Change<'_> {
         contact.list_asked_ms = self.now_ms;
         match compare(&contact, bytes) {
             Learned::Adopted { list, new_devices } => {
-                contact.list_stale = list.version() < contact.floor.version;
                 contact.list = Some(list);
+                contact.list_stale = contact.is_behind();
                 self.put_contact(&contact)?;
                 for number in new_devices {
                     let text = format!("{} uses a new device (number {number})", contact.name);
@@ -141,7 +146,7 @@ impl Change<'_> {
                 self.show_age(&contact)?;
             }
             Learned::Unchanged => {
-                contact.list_stale = contact.list.as_ref().is_none_or(|list| list.version() < contact.floor.version);
+                contact.list_stale = contact.is_behind();
                 contacts::put(self.db, &contact)?;
                 self.show_age(&contact)?;
             }
@@ -173,8 +178,7 @@ impl Change<'_> {
 
     /// A list that nobody has renewed for long is shown before it holds; as often as it is asked for, once a day.
     fn show_age(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
-        let Some(list) = contact.list.as_ref().filter(|list| list.version() > contact.old_list) else { return Ok(()) };
-        let age_ms = self.now_ms.saturating_sub(list.issued_ms());
+        let age_ms = age_ms(contact, self.now_ms);
         if age_ms <= millis(LIST_SHOWN_AFTER) {
             return Ok(());
         }
@@ -209,10 +213,8 @@ impl Change<'_> {
 
     /// The person takes a contact's list as it is: what was refused, what they announced and how old it is count no more.
     pub(crate) fn take_list_as_it_is(&mut self, contact: &mut ContactRow) -> Result<(), ApiError> {
-        let behind = contact.list.as_ref().is_some_and(|list| list.version() < contact.floor.version);
-        let old = contact.list.as_ref().is_some_and(|list| {
-            self.now_ms.saturating_sub(list.issued_ms()) > millis(LIST_SHOWN_AFTER) && list.version() > contact.old_list
-        });
+        let old = age_ms(contact, self.now_ms) > millis(LIST_SHOWN_AFTER);
+        let behind = contact.list.is_some() && contact.is_behind();
         if contact.held.take().is_some() || behind || old {
             contact.floor = ListFloor::default();
             contact.old_list = contact.list.as_ref().map_or(0, DeviceList::version);

@@ -142,7 +142,7 @@ impl Change<'_> {
         if link.list_version > contact.floor.version {
             contact.floor = contacts::ListFloor { version: link.list_version, ..contacts::ListFloor::default() };
         }
-        contact.list_stale = contact.list.as_ref().is_none_or(|list| list.version() < contact.floor.version);
+        contact.list_stale = contact.is_behind();
         contact.list_asked_ms = self.now_ms;
         contact.relay = link.relay.clone();
         contact.pin = link.pin;

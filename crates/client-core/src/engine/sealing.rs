@@ -27,7 +27,7 @@ use super::{
     lists::{self, Age},
 };
 use crate::{
-    api::{ApiError, ErrorKind, MessageStatus},
+    api::{ApiError, ErrorKind},
     content::{Content, Introduction},
     limits::MAX_BATCH,
     store::{
@@ -320,12 +320,7 @@ impl Core {
                     return Ok((Prepared::Nothing, false));
                 }
                 Resolved::Drop => {
-                    for row in &rows {
-                        if let Some(message) = &row.message {
-                            change.move_status(message, MessageStatus::Failed, Some("they are no contact of yours"))?;
-                        }
-                        outbox::delete(change.db, row.id)?;
-                    }
+                    change.fail_outbox(&target, "they are no contact of yours")?;
                     change.wake_outbox();
                     return Ok((Prepared::Nothing, false));
                 }

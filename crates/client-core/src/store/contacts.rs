@@ -110,6 +110,11 @@ impl ContactRow {
         }
     }
 
+    /// Whether their list has to be asked for: none is known, or only an older one than they announced.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.list.as_ref().is_none_or(|list| list.version() < self.floor.version)
+    }
+
     /// What lets us submit: their delivery key, or the token of the link we opened.
     pub(crate) fn capability(&self) -> Option<Capability> {
         if let Some(key) = &self.delivery_key {

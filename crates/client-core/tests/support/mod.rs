@@ -8,7 +8,7 @@ use subrosa_client_core::{
     account::{InitParams, init},
     api::{
         Contact, ContactState, EngineOwner, Event, EventsParams, HistoryParams, InviteParams, JoinParams, Message,
-        MessageStatus, NoParams, Notice, ReadParams, SendParams, Sent, WaitParams, WhoParams,
+        MessageStatus, NoParams, Notice, ReadParams, SendParams, Sent, TimeoutParams, WaitParams, WhoParams,
     },
     home::Home,
     keys::{self, Passphrase},
@@ -100,6 +100,10 @@ pub async fn start(home: &Path) -> Engine {
     Engine::start(&home, key, owner, Network::direct()).await.unwrap()
 }
 
+pub fn who(name: &str) -> WhoParams {
+    WhoParams { who: name.to_owned() }
+}
+
 impl Person {
     pub async fn new(relay: &TestRelay, name: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -123,6 +127,12 @@ impl Person {
     pub async fn restart(&mut self) {
         self.engine.shutdown().await;
         self.engine = start(self.dir.path()).await;
+    }
+
+    /// Everything that this person's engine has to say is at the relays.
+    pub async fn settled(&self) {
+        let flushed = self.engine.flush(TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap();
+        assert!(flushed.done, "{}", self.name);
     }
 
     pub async fn id(&self) -> String {

@@ -12,8 +12,7 @@ use super::{
     support::{Person, TestRelay, pair},
 };
 use crate::{
-    Client as _,
-    api::{ContactState, MessageStatus, TimeoutParams},
+    api::{ContactState, MessageStatus},
     net::RelayEndpoint,
     store::{self, prekeys::PrekeyKind},
 };
@@ -92,7 +91,7 @@ async fn a_set_up_that_waited_while_the_device_was_off_for_weeks_is_read() {
     alice.days_pass(44).await;
     alice.engine.shutdown().await;
     carol.join(&link).await;
-    assert!(carol.engine.flush(TimeoutParams { timeout_ms: 20_000 }).await.unwrap().done);
+    carol.settled().await;
     // Nobody is there to send it again.
     carol.engine.shutdown().await;
     alice.restart().await;

@@ -7,23 +7,15 @@ use subrosa_wire::mailbox::MailboxRequest;
 use super::{
     super::core::{Core, now_ms},
     DAY_MS,
-    support::{PATIENCE_MS, Person, TestRelay, pair},
+    support::{PATIENCE_MS, Person, TestRelay, pair, who},
 };
 use crate::{
     Client,
-    api::{ContactState, MessageStatus, SendParams, TimeoutParams, WhoParams},
+    api::{ContactState, MessageStatus, SendParams},
     content::{Body, Hello, RetryRequest},
     limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, MAX_SILENT},
     store,
 };
-
-fn who(name: &str) -> WhoParams {
-    WhoParams { who: name.into() }
-}
-
-async fn settled(person: &Person) {
-    assert!(person.engine.flush(TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap().done);
-}
 
 /// When each contact gets the new key.
 fn moments(core: &Core) -> Vec<u64> {
@@ -47,7 +39,7 @@ async fn after_a_block_no_burst_of_introductions_is_the_contact_list() {
         pair(&alice, &person).await;
         others.push(person);
     }
-    settled(&alice).await;
+    alice.settled().await;
     let before = now_ms();
     alice.engine.contact_block(who("mallory")).await.unwrap();
     let (at, rows) = alice.inside(|core| (moments(core), waiting(core))).await;
@@ -83,7 +75,7 @@ async fn a_key_that_was_ever_given_is_replaced_whatever_its_holder_is_by_now() {
     let alice = Person::new(&relay, "alice").await;
     let ben = Person::new(&relay, "ben").await;
     pair(&alice, &ben).await;
-    settled(&alice).await;
+    alice.settled().await;
     let key = |core: &mut Core| core.own.delivery_key.clone();
     let before = alice.inside(key).await;
     // As if another decision had made a request of them again.
@@ -115,7 +107,7 @@ async fn nothing_is_queued_or_sealed_for_who_is_not_accepted() {
     let alice = Person::new(&relay, "alice").await;
     let ben = Person::new(&relay, "ben").await;
     pair(&alice, &ben).await;
-    settled(&alice).await;
+    alice.settled().await;
     let account = ben.account().await;
     let (queued, prepared) = alice
         .inside(move |core| {
@@ -140,7 +132,7 @@ async fn whoever_asks_for_resends_is_answered_for_what_they_got_and_as_rarely_as
     pair(&alice, &ben).await;
     let sent = alice.try_send("ben", "once more".into()).await.unwrap();
     alice.wait(&sent, MessageStatus::Delivered).await;
-    settled(&alice).await;
+    alice.settled().await;
     let account = ben.account().await;
     let answers = alice
         .inside(move |core| {
@@ -183,7 +175,7 @@ async fn what_others_make_us_say_does_not_grow_the_outbox_without_end() {
     let alice = Person::new(&relay, "alice").await;
     let ben = Person::new(&relay, "ben").await;
     pair(&alice, &ben).await;
-    settled(&alice).await;
+    alice.settled().await;
     relay.stop().await;
     let account = ben.account().await;
     let (rows, receipts) = alice
@@ -218,7 +210,7 @@ impl Person {
             .unwrap();
         })
         .await;
-        settled(self).await;
+        self.settled().await;
         let text = format!("my list is {days} days old");
         self.try_send(&to.name, text.clone()).await.unwrap();
         to.message(&text).await;
@@ -271,7 +263,7 @@ async fn a_list_that_nobody_renews_is_shown_then_holds_and_its_account_renews_it
         })
         .await;
     assert_eq!(renewed, (1, 0, true), "once, and not again before it is time");
-    settled(&ben).await;
+    ben.settled().await;
     let sent = ben.try_send("alice", "renewed".into()).await.unwrap();
     ben.wait(&sent, MessageStatus::Delivered).await;
     alice.asked_long_ago().await;
