@@ -1,6 +1,6 @@
 """The inputs of all checked-in cases. Random ones come from a fixed seed, so each run makes the same files."""
 
-from .cases_wire import capabilities, contact_link, envelope_id, frames, link_secret, relay_link, relay_proofs
+from .cases_wire import capabilities, contact_link, envelope_id, frames, link_secret, message_ids, relay_link, relay_proofs
 from .primitives import P
 from .registry import compute
 from .source import Source, flip, put
@@ -437,7 +437,7 @@ CASES = {
     "device-list": device_list, "prekeys": prekeys, "ml-kem-1024": ml_kem, "x3dh": x3dh, "pqxdh": pqxdh, "key-schedule": key_schedule,
     "double-ratchet": double_ratchet, "seal": seal, "safety-number": safety_number, "frames": frames, "envelope-id": envelope_id,
     "contact-link": contact_link, "relay-link": relay_link, "link-secret": link_secret, "capabilities": capabilities,
-    "relay-proofs": relay_proofs,
+    "message-id": message_ids, "relay-proofs": relay_proofs,
 }  # fmt: skip
 
 

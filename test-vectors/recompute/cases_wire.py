@@ -82,6 +82,16 @@ def link_secret(s):
     yield "refused: proof altered", case([flip(31)])
 
 
+def message_ids(s):
+    low, high = sorted((s.hex(32), s.hex(32)))
+    for name, one, other, author in (
+        ("smaller id first", low, high, "one"), ("larger id first", high, low, "other"), ("by the other one", low, high, "other"),
+        ("note to self", low, low, "one"), ("equal in all but the last byte", low, low[:-2] + ("00" if low[-2:] != "00" else "01"), "one"),
+        ("ids as unsigned bytes", "ff" * 32, "7f" * 32, "other"),
+    ):  # fmt: skip
+        yield name, {"one": one, "other": other, "author": author, "random": s.hex(16)}
+
+
 def relay_proofs(s):
     for what in ("auth", "registration", "auth bound to its connection"):
         what, *bound = what.split(" ", 1)

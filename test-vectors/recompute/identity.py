@@ -362,3 +362,13 @@ def link_secret(given):
 
     middle = {"proof_key": proof_key.hex(), "expected": expected.hex()}
     return middle, attempt(check, {"token": token.hex(), "proof": proof.hex(), "shown": shown.hex()})
+
+
+# Section 15
+
+
+def message_ids(given):
+    smaller, larger = sorted((unhex(given["one"]), unhex(given["other"])))
+    conversation = sha256(b"Subrosa chat id v1" + smaller + larger)
+    message = sha256(b"Subrosa message id v1" + conversation + unhex(given[given["author"]]) + unhex(given["random"]))
+    return {}, {"conversation": conversation.hex(), "message_id": message[:16].hex()}

@@ -26,6 +26,7 @@ CONSTRUCTIONS = {
     "capabilities": ("Capabilities", "14", wire.capabilities, AGAIN, "hashlib"),
     "relay-link": ("Relay link", "13", wire.relay_link, AGAIN, "hashlib"),
     "link-secret": ("Token and proof of a contact link", "14", identity.link_secret, AGAIN, "cryptography"),
+    "message-id": ("Conversation and message ids", "15", identity.message_ids, AGAIN, "hashlib"),
     "relay-proofs": ("Relay authentication, registration", "2, 14", identity.relay_proofs, AGAIN, "cryptography"),
 }
 

@@ -3,24 +3,24 @@
 //! What is written is what the engine would have written, through the same statements: rows, receipts, search index, counters,
 //! events. What is left out is the network: nothing of it was ever sealed or sent.
 
-use std::collections::HashMap;
-
 use subrosa_crypto::{AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair};
 use subrosa_wire::{AccountId, DeliveryKey, MessageId};
 
 use crate::{
-    api::{ApiError, ContactState, ErrorKind, Event, MessageStatus},
-    engine::message_view,
+    api::{ApiError, ChatKind, ContactState, ErrorKind, MessageStatus},
+    content::Withholds,
     home::Home,
     keys::{self, StoreSecret},
     lock::{EngineLock, LockAttempt},
     store::{
         self, Db,
         account::Own,
-        chats, contacts,
-        contacts::ContactRow,
-        messages,
-        messages::{Late, MessageRow},
+        contacts::{self, ContactRow, Given, Reach},
+        conversations,
+        events::Happened,
+        messages::{self, Late, MessageRow},
+        peers::{self, PeerRow},
+        recipients::{self, RecipientRow},
     },
 };
 
@@ -81,7 +81,6 @@ pub struct Line {
 pub struct Filler {
     db: Db,
     own: Own,
-    names: HashMap<AccountId, String>,
     _lock: EngineLock,
 }
 
@@ -103,8 +102,7 @@ impl Filler {
         db.execute_batch(&format!("PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB};"))
             .map_err(store::StoreError::from)?;
         let own = store::account::load(&db)?;
-        let names = contacts::all(&db)?.into_iter().map(|contact| (contact.account, contact.name)).collect();
-        Ok(Self { db, own, names, _lock: lock })
+        Ok(Self { db, own, _lock: lock })
     }
 
     /// Adds people, in one transaction. Gives their accounts.
@@ -117,16 +115,12 @@ impl Filler {
         for person in people {
             let contact = contact(person, &self.own)?;
             contacts::put(&transaction, &contact)?;
-            let account = contact.account;
-            chats::set(
-                &transaction,
-                &account,
-                Some(person.muted_until_ms),
-                Some(person.pinned),
-                Some(person.archived),
-            )?;
-            chats::set_draft(&transaction, &account, person.draft.as_deref())?;
-            self.names.insert(account, contact.name);
+            let account = *contact.account();
+            let chat = self.own.chat_with(&account);
+            conversations::ensure(&transaction, &chat, ChatKind::Direct, &[account], person.since_ms)?;
+            let (muted, pinned, archived) = (person.muted_until_ms, person.pinned, person.archived);
+            conversations::set(&transaction, &chat, Some(muted), Some(pinned), Some(archived))?;
+            conversations::set_draft(&transaction, &chat, person.draft.as_deref())?;
             accounts.push(account);
         }
         transaction.commit().map_err(store::StoreError::from)?;
@@ -139,27 +133,39 @@ impl Filler {
     /// The store cannot be written.
     pub fn lines(&mut self, lines: &[Line]) -> Result<(), ApiError> {
         let transaction = self.db.transaction().map_err(store::StoreError::from)?;
-        let mut seen: HashMap<AccountId, (u64, Option<u64>)> = HashMap::new();
         for line in lines {
             let message = row(line, &self.own);
             messages::insert(&transaction, &message)?;
-            for (step, reached) in line.status.map_or(&[][..], steps).iter().enumerate() {
-                let ts_ms = line.shown_ms + 100 * (step as u64 + 1);
-                messages::add_receipt(&transaction, &line.id, &line.chat, *reached, ts_ms)?;
+            if let Some(status) = line.status {
+                recipients::add(&transaction, &line.id, &line.chat, status)?;
+                let times = steps(status).iter().zip(1..);
+                let at = |wanted| {
+                    let step = times.clone().find(|(reached, _)| **reached == wanted);
+                    step.map(|(_, step)| line.shown_ms + 100 * step)
+                };
+                let reached = RecipientRow {
+                    account: line.chat,
+                    status,
+                    error: None,
+                    unreached: false,
+                    sent_ms: at(MessageStatus::Sent),
+                    delivered_ms: at(MessageStatus::Delivered),
+                    read_ms: at(MessageStatus::Read),
+                    withholds: Withholds::default(),
+                };
+                recipients::put(&transaction, &line.id, &reached)?;
             }
             if line.event {
-                let name = self.names.get(&line.chat).map_or("", String::as_str);
-                store::events::append(
-                    &transaction,
-                    &Event::Message(message_view(&transaction, &self.own, name, &message)?),
-                )?;
+                let happened = Happened::Message {
+                    conversation: message.conversation,
+                    message: message.id,
+                    incoming: !line.outgoing,
+                };
+                store::events::append(&transaction, &happened)?;
             }
-            let (clock, last_ms) = seen.entry(line.chat).or_default();
-            *clock = (*clock).max(line.clock);
-            *last_ms = (*last_ms).max((!line.outgoing).then_some(line.shown_ms));
-        }
-        for (chat, (clock, last_ms)) in seen {
-            contacts::touch(&transaction, &chat, clock, last_ms)?;
+            if !line.outgoing {
+                peers::seen(&transaction, &line.chat, Withholds::default(), line.shown_ms)?;
+            }
         }
         transaction.commit().map_err(store::StoreError::from)?;
         Ok(())
@@ -201,34 +207,36 @@ fn contact(person: &Person, own: &Own) -> Result<ContactRow, ApiError> {
     let mut delivery_key = [0; 16];
     delivery_key.copy_from_slice(&record.id()[..16]);
     let known = person.state == ContactState::Ok;
+    let contact = ContactRow::new(record, person.handle.clone(), own.relay.clone(), person.state, person.since_ms);
     Ok(ContactRow {
-        list: Some(list),
-        list_stale: false,
-        // Nobody renews it.
-        old_list: 1,
+        peer: PeerRow {
+            list: Some(list),
+            list_stale: false,
+            // Nobody renews it.
+            old_list: 1,
+            pin: own.pin,
+            ..contact.peer
+        },
         name: person.name.clone(),
-        pin: own.pin,
         verified: person.verified,
         verified_ms: person.verified.then_some(person.since_ms),
-        delivery_key: known.then(|| DeliveryKey::new(delivery_key)),
-        requested: known,
-        introduced: known,
-        answered: known,
-        had_key: known,
         decided_ms: person.since_ms,
-        ..ContactRow::new(record, person.handle.clone(), own.relay.clone(), person.state, person.since_ms)
+        reach: Reach { delivery_key: known.then(|| DeliveryKey::new(delivery_key)), requested: known, ..contact.reach },
+        given: Given { introduced: known, answered: known, had_key: known, ..contact.given },
+        ..contact
     })
 }
 
 fn row(line: &Line, own: &Own) -> MessageRow {
     MessageRow {
         id: line.id,
-        chat: line.chat,
+        conversation: own.chat_with(&line.chat),
         sender: if line.outgoing { own.address.account } else { line.chat },
         outgoing: line.outgoing,
         clock: line.clock,
         shown_ms: line.shown_ms,
         body: line.body.clone(),
+        forwarded: false,
         reply_to: line.reply_to,
         raw: None,
         status: line.status,

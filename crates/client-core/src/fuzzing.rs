@@ -21,7 +21,7 @@ use crate::{
     clean::{clean_line, clean_text, escape_json},
     client::{Remote, RemoteCall, dispatch},
     config,
-    content::{self, Body},
+    content::{self, Body, CheckedContent},
     keys,
     limits::{MAX_RECEIPT_IDS, MAX_RETRY_IDS, MAX_TEXT_BYTES},
     net::{Proxy, RelayEndpoint},
@@ -37,8 +37,9 @@ pub fn contents(data: &[u8]) {
     match &checked.body {
         Some(Body::Text(body)) => text(&body.text),
         Some(Body::Transcript(body)) => {
-            text(&body.text);
-            assert!(content::account_id(&body.peer).is_some());
+            if let Ok(CheckedContent { body: Some(Body::Text(body)), .. }) = content::decode_transcript(body) {
+                text(&body.text);
+            }
         }
         Some(Body::Receipt(body)) => {
             let ids = content::message_ids(body.items.iter().map(|item| &item.message_id));

@@ -19,6 +19,7 @@ pub mod clean;
 pub mod client;
 pub mod config;
 mod content;
+mod conversation;
 mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -23,6 +23,16 @@ pub const KEEP_RESULTS: Duration = Duration::from_secs(24 * 3600);
 /// Messages of one batch to one person: fits a submission (`wire::limits`), keeps one batch in flight worth its round trip.
 pub const MAX_BATCH: usize = 32;
 
+/// Envelopes that are sealed where they are taken: 32 take two milliseconds. More are sealed beside the core's thread, which
+/// answers interfaces meanwhile.
+pub const INLINE_SEALS: usize = MAX_BATCH;
+
+/// A relay that was not reached for so long holds up nobody else in a conversation: its people are listed.
+pub const RELAY_SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// What is ephemeral is worth something for so long.
+pub const EPHEMERAL_FOR: Duration = Duration::from_secs(10);
+
 /// Receipts are gathered this long before they are sent.
 pub const RECEIPT_COALESCE: Duration = Duration::from_millis(200);
 
@@ -76,8 +86,16 @@ pub const MAX_RETRY_ANSWERS_PER_DAY: u32 = 2 * MAX_RETRY_REQUESTS_PER_DAY;
 /// A message is encrypted anew for a device that asks at most so often.
 pub const MAX_RESENDS: u32 = 2;
 
-/// How far a message may push a conversation's logical clock.
-pub const MAX_CLOCK_JUMP: u64 = 10_000;
+/// What stands further ahead of our time than this is thrown away: no clock is off by a week unnoticed, and whoever puts a line
+/// there would have it below everything for as long.
+pub const MAX_CLOCK_AHEAD: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A clock that is further ahead does not push ours: else one wrong clock would put the whole conversation into the future.
+pub const CLOCK_FOLLOWS: Duration = Duration::from_secs(24 * 3600);
+
+/// Contents of unknown types that are kept of one sender until a newer program reads them: more than anybody does between two
+/// updates by hand.
+pub const MAX_KEPT_CONTENTS: u32 = 1_000;
 
 /// A clock further off than this is shown to the person.
 pub const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1_000;

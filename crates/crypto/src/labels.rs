@@ -34,6 +34,10 @@ pub(crate) const SEAL_HEAD: &[u8] = b"Subrosa seal head v1";
 pub(crate) const SEAL_BODY: &[u8] = b"Subrosa seal body v1";
 /// HKDF info of the key under which a seal's sender is shown to one receiver.
 pub(crate) const SEAL_SENDER: &[u8] = b"Subrosa seal sender v1";
+/// Hashed into the id of what two accounts say to each other.
+pub(crate) const CHAT_ID: &[u8] = b"Subrosa chat id v1";
+/// Hashed into the id of a content.
+pub(crate) const MESSAGE_ID: &[u8] = b"Subrosa message id v1";
 /// HKDF info of a contact link's token, which the relay sees.
 pub(crate) const LINK_TOKEN: &[u8] = b"Subrosa link token v1";
 /// HKDF info of the key that proves to its maker who has a contact link.

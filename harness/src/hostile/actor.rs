@@ -14,7 +14,7 @@ use subrosa_crypto::{
 };
 
 use super::{
-    contents::{Content, Introduction},
+    contents::{Content, Introduction, chat_id},
     frames::{Capability, DURABLE, DeviceAddress, Item, PutPrekeys, Submit},
     questions::{Devices, Prekeys, Register},
 };
@@ -319,12 +319,21 @@ impl Actor {
         self.sessions.get(device).and_then(|all| all.first()).is_some_and(|session| !session.is_unanswered())
     }
 
+    /// What a content of this actor is called at the target.
+    #[must_use]
+    pub fn id_of(&self, content: &Content, target: &Target) -> Vec<u8> {
+        content.id(&self.record.id(), &target.record.id())
+    }
+
     /// Encrypts a content in the newest session and seals it. A content without the hash of a list names the actor's.
     ///
     /// # Errors
     /// There is no session, or the content is too long.
     pub fn write(&mut self, target: &Target, content: &Content) -> Result<Envelope> {
         let mut content = content.clone();
+        if content.shown && content.conversation.is_empty() {
+            content.conversation = chat_id(&self.record.id(), &target.record.id()).to_vec();
+        }
         if content.list_hash.is_empty() {
             content.list_version = self.list.version();
             content.list_hash = self.list.hash().to_vec();

@@ -8,9 +8,9 @@ pub struct Content {
     /// 1.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// 16 bytes.
+    /// 16 bytes, of which the message id is made.
     #[prost(bytes = "vec", tag = "2")]
-    pub message_id: Vec<u8>,
+    pub random: Vec<u8>,
     /// The sender's logical clock.
     #[prost(uint64, tag = "3")]
     pub clock: u64,
@@ -26,6 +26,15 @@ pub struct Content {
     /// How to reach the sender.
     #[prost(message, optional, tag = "7")]
     pub introduction: Option<Introduction>,
+    /// Empty or 32 bytes. Of what is shown it is filled in when it is sent, if it is empty.
+    #[prost(bytes = "vec", tag = "8")]
+    pub conversation: Vec<u8>,
+    /// Whether it is a line in it.
+    #[prost(bool, tag = "9")]
+    pub shown: bool,
+    /// Receipts that the sender does not send.
+    #[prost(uint32, tag = "10")]
+    pub withholds: u32,
     /// A text.
     #[prost(message, optional, tag = "16")]
     pub text: Option<Text>,
@@ -91,6 +100,9 @@ pub struct Text {
     /// Empty or 16 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub reply_to: Vec<u8>,
+    /// Somebody else's words.
+    #[prost(bool, tag = "3")]
+    pub forwarded: bool,
 }
 
 /// Ticks.
@@ -113,6 +125,9 @@ pub struct ReceiptItem {
     /// When.
     #[prost(uint64, tag = "2")]
     pub ts_ms: u64,
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub conversation: Vec<u8>,
 }
 
 /// What another device of the account is said to have sent.
@@ -120,22 +135,10 @@ pub struct ReceiptItem {
 pub struct Transcript {
     /// 32 bytes.
     #[prost(bytes = "vec", tag = "1")]
-    pub peer: Vec<u8>,
-    /// 16 bytes.
+    pub conversation: Vec<u8>,
+    /// A content of it, without introduction and device list.
     #[prost(bytes = "vec", tag = "2")]
-    pub message_id: Vec<u8>,
-    /// Its logical clock.
-    #[prost(uint64, tag = "3")]
-    pub clock: u64,
-    /// When.
-    #[prost(uint64, tag = "4")]
-    pub sent_ms: u64,
-    /// The text.
-    #[prost(string, tag = "5")]
-    pub text: String,
-    /// Empty or 16 bytes.
-    #[prost(bytes = "vec", tag = "6")]
-    pub reply_to: Vec<u8>,
+    pub content: Vec<u8>,
 }
 
 /// What another device of the account is said to know of a contact.
@@ -195,24 +198,35 @@ pub struct KeySync {
     pub changed_ms: u64,
 }
 
+/// What two accounts call what they say to each other (`docs/protocol.md` section 15).
+#[must_use]
+pub fn chat_id(one: &[u8; 32], other: &[u8; 32]) -> [u8; 32] {
+    let (smaller, larger) = if one <= other { (one, other) } else { (other, one) };
+    super::sha256(&[b"Subrosa chat id v1".as_slice(), smaller, larger].concat())
+}
+
 impl Content {
-    /// A content without a body: version 1, a random id, the clock of now. The device list is filled in when it is sent, if
+    /// A content without a body: version 1, random bytes, the clock of now. The device list is filled in when it is sent, if
     /// its hash is empty.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            version: 1,
-            message_id: rand::random::<[u8; 16]>().to_vec(),
-            clock: 1,
-            sent_ms: super::now_ms(),
-            ..Self::default()
-        }
+        let now = super::now_ms();
+        Self { version: 1, random: rand::random::<[u8; 16]>().to_vec(), clock: now, sent_ms: now, ..Self::default() }
     }
 
     /// A text.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self { text: Some(Text { text: text.to_owned(), reply_to: Vec::new() }), ..Self::new() }
+        let text = Some(Text { text: text.to_owned(), ..Text::default() });
+        Self { text, shown: true, ..Self::new() }
+    }
+
+    /// What it is called, written by one account in its chat with another.
+    #[must_use]
+    pub fn id(&self, author: &[u8; 32], other: &[u8; 32]) -> Vec<u8> {
+        let conversation = chat_id(author, other);
+        let label = b"Subrosa message id v1".as_slice();
+        super::sha256(&[label, &conversation, author, &self.random].concat())[..16].to_vec()
     }
 
     /// "I could not decrypt these."
@@ -228,10 +242,15 @@ impl Content {
         Self { clock: 0, hello: Some(Nothing {}), ..Self::new() }
     }
 
-    /// Ticks for messages.
+    /// Ticks for messages of a conversation.
     #[must_use]
-    pub fn receipt(status: u32, messages: &[Vec<u8>]) -> Self {
-        let items = messages.iter().map(|id| ReceiptItem { message_id: id.clone(), ts_ms: super::now_ms() }).collect();
+    pub fn receipt(status: u32, conversation: &[u8; 32], messages: &[Vec<u8>]) -> Self {
+        let item = |id: &Vec<u8>| ReceiptItem {
+            message_id: id.clone(),
+            ts_ms: super::now_ms(),
+            conversation: conversation.to_vec(),
+        };
+        let items = messages.iter().map(item).collect();
         Self { clock: 0, receipt: Some(Receipt { status, items }), ..Self::new() }
     }
 

@@ -10,12 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use subrosa_client_core::{
-    api::{
-        Chats, ChatsParams, History, HistoryParams, Hits, MessageStatus, SearchParams, SendParams, Sent, WaitParams,
-    },
-    limits::MAX_CLOCK_JUMP,
-};
+use subrosa_client_core::api::{Chats, ChatsParams, History, HistoryParams, Hits, SearchParams, SendParams, Sent};
 use tokio::task::block_in_place;
 
 use super::{Manifest, OWNER, PATIENCE, PEER, key_file, relay, terminal::Terminal, words::RARE};
@@ -178,7 +173,6 @@ pub async fn measure(folder: &Path, told: impl Fn(&str)) -> Result<Figures> {
     bench.idle(&mut terminal)?;
     told("open");
     bench.opened(&mut terminal)?;
-    bench.clocks().await?;
     told("keys");
     bench.figures.quiet = block_in_place(|| type_keys(&mut terminal))?;
     told("search");
@@ -247,19 +241,6 @@ impl Bench {
             self.figures.idle = (wakes, terminal.frames - before.1);
             Ok(())
         })
-    }
-
-    /// The peer has none of the messages that were filled in, so its clock stands near the beginning of the conversation, and what
-    /// it writes would, too. Each message of ours takes it on by as much as a clock may jump.
-    async fn clocks(&self) -> Result<()> {
-        let mut rpc = self.owner.rpc().await?;
-        for _ in 0..=self.manifest.size.largest as u64 / MAX_CLOCK_JUMP {
-            let send = SendParams { to: self.peer.id.clone(), body: "on".to_owned(), ..SendParams::default() };
-            let sent: Sent = rpc.call("send", &send, PATIENCE).await?;
-            let wait = WaitParams { id: sent.id, status: MessageStatus::Delivered, timeout_ms: 30_000 };
-            rpc.call::<_, Sent>("wait", &wait, PATIENCE).await?;
-        }
-        Ok(())
     }
 
     /// Opens the largest chat through the palette, as somebody would who knows the name.

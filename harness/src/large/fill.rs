@@ -103,7 +103,8 @@ pub(super) fn fill(
     for (number, chat) in order.into_iter().enumerate() {
         let chat = usize::from(chat);
         left[chat] -= 1;
-        clocks[chat] += 1;
+        let shown_ms = begin_ms + step * number as u64 + random.random_range(0..step.max(1));
+        clocks[chat] = shown_ms.max(clocks[chat] + 1);
         let unread = chat % UNREAD_EVERY == UNREAD_EVERY - 1 && left[chat] < UNREAD;
         let reports = chat == REPORTS;
         let outgoing = !unread && !reports && random.random_bool(0.45);
@@ -115,7 +116,7 @@ pub(super) fn fill(
             chat: *accounts.get(chat).context("a chat without an account")?,
             outgoing,
             clock: clocks[chat],
-            shown_ms: begin_ms + step * number as u64 + random.random_range(0..step.max(1)),
+            shown_ms,
             body,
             reply_to,
             status: outgoing.then(|| status(&mut random, chat, left[chat])),

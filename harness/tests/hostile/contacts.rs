@@ -82,7 +82,9 @@ async fn what_is_ephemeral_is_no_message() {
     let mut friend = stage.contact(&ana, "carol").await;
     let mut probe = stage.contact(&ana, "peter").await;
     let (mark, since) = (stage.middle.mark(), cursor(&ana).await);
-    for content in [Content::text("silent"), Content::hello(), Content::new(), Content::receipt(1, &[vec![3; 16]])] {
+    for content in
+        [Content::text("silent"), Content::hello(), Content::new(), Content::receipt(1, &[4; 32], &[vec![3; 16]])]
+    {
         let envelope = probe.actor.write(&probe.target, &content).unwrap();
         stage.middle.inject(&envelope.to, Middle::ephemeral(&envelope)).unwrap();
     }
@@ -223,13 +225,14 @@ async fn a_question_put_above_our_answer_says_that_it_came_later() {
     let stage = Stage::new().await;
     let ana = stage.person("ana").await;
     let mut known = stage.contact(&ana, "peter").await;
-    let asked = Content { clock: 5, ..Content::text("Shall we meet?") };
+    let asked = Content::text("Shall we meet?");
     known.write(&stage, &asked).await;
     ana.message("Shall we meet?").await;
     let sent = ana.send("peter", "Yes, agreed.").await;
     ana.wait(&sent, MessageStatus::Sent).await;
     // With the clock and the time of the question before it.
-    let debt = Content { clock: 5, sent_ms: asked.sent_ms, ..Content::text("Do you take over the debt of 10,000?") };
+    let debt =
+        Content { clock: asked.clock, sent_ms: asked.sent_ms, ..Content::text("Do you take over the debt of 10,000?") };
     known.write(&stage, &debt).await;
     let shown = ana.message("Do you take over the debt of 10,000?").await;
     assert!(shown.late && shown.arrived_ms.is_some(), "{shown:?}");

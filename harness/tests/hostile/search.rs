@@ -11,12 +11,13 @@ use std::{
     path::Path,
 };
 
+use prost::Message as _;
 use subrosa_client_core::{
     Client,
     api::{ContactState, Event, EventsParams, WhoParams},
 };
 use subrosa_harness::hostile::{
-    Actor, ContactSync, Content, Envelope, Ids, KeySync, Middle, Seen, Target, Text, Transcript,
+    Actor, ContactSync, Content, Envelope, Ids, KeySync, Middle, Seen, Target, Text, Transcript, chat_id,
     frames::{BY_KEY, BY_LANE, DURABLE, EPHEMERAL, Push},
     now_ms,
     questions::Prekeys,
@@ -33,10 +34,12 @@ struct Said {
     message: Vec<u8>,
     /// Its envelope.
     envelope: [u8; 16],
+    /// Where it stands.
+    conversation: [u8; 32],
     /// A message of somebody else, unread.
     unread: Vec<u8>,
-    /// Somebody else.
-    other: [u8; 32],
+    /// Where that stands.
+    elsewhere: [u8; 32],
 }
 
 /// A kind of content: its name, its field in `Content`, and one that would do the most harm.
@@ -54,21 +57,21 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "receipt: delivered",
         field: Some(17),
-        make: |_, said| Content::receipt(0, std::slice::from_ref(&said.message)),
+        make: |_, said| Content::receipt(0, &said.conversation, std::slice::from_ref(&said.message)),
     },
     Kind {
         name: "receipt: read",
         field: Some(17),
-        make: |_, said| Content::receipt(1, std::slice::from_ref(&said.message)),
+        make: |_, said| Content::receipt(1, &said.conversation, std::slice::from_ref(&said.message)),
     },
     Kind { name: "hello", field: Some(18), make: |_, _| Content::hello() },
     Kind {
         name: "transcript",
         field: Some(19),
         make: |_, said| {
-            let message_id = rand::random::<[u8; 16]>().to_vec();
-            let (peer, text, sent_ms) = (said.other.to_vec(), "I never wrote this".to_owned(), now_ms());
-            let transcript = Transcript { peer, message_id, clock: 1, sent_ms, text, reply_to: Vec::new() };
+            let conversation = said.elsewhere.to_vec();
+            let line = Content { conversation: conversation.clone(), ..Content::text("I never wrote this") };
+            let transcript = Transcript { conversation, content: line.encode_to_vec() };
             Content { transcript: Some(transcript), ..Content::new() }
         },
     },
@@ -115,7 +118,15 @@ const KINDS: &[Kind] = &[
         name: "body of an unknown type",
         field: Some(UNKNOWN),
         make: |_, _| {
-            let unknown = Some(Text { text: "from a later version".to_owned(), reply_to: Vec::new() });
+            let unknown = Some(Text { text: "from a later version".to_owned(), ..Text::default() });
+            Content { unknown, shown: true, ..Content::new() }
+        },
+    },
+    Kind {
+        name: "silent body of an unknown type",
+        field: Some(UNKNOWN),
+        make: |_, _| {
+            let unknown = Some(Text { text: "a reaction, perhaps".to_owned(), ..Text::default() });
             Content { unknown, ..Content::new() }
         },
     },
@@ -247,8 +258,10 @@ impl Search {
         loop {
             let envelope = self.stage.next_envelope(&mut mark, &own).await;
             let Ok(opened) = actor.read(&envelope.head, &envelope.body, &self.target) else { continue };
-            if opened.content.message_id == message {
-                return Said { envelope: envelope.id(), message, unread: Vec::new(), other: [0; 32] };
+            let (author, own) = (self.target.record.id(), actor.record.id());
+            if opened.content.id(&author, &own) == message {
+                let conversation = chat_id(&author, &own);
+                return Said { envelope: envelope.id(), message, conversation, unread: Vec::new(), elsewhere: [0; 32] };
             }
         }
     }
@@ -270,7 +283,14 @@ impl Search {
                 let request = self.stage.middle.envelope_for(mark, &cell.actor.address()).await.unwrap();
                 cell.actor.read(&request.head, &request.body, &self.target).unwrap();
                 let message = hex::decode(&sent.id).unwrap();
-                cell.said = Some(Said { envelope: request.id(), message, unread: Vec::new(), other: [0; 32] });
+                let conversation = chat_id(&self.target.record.id(), &cell.actor.record.id());
+                cell.said = Some(Said {
+                    envelope: request.id(),
+                    message,
+                    conversation,
+                    unread: Vec::new(),
+                    elsewhere: [0; 32],
+                });
             }
             State::Contact => self.accepted(cell).await,
             State::Blocked => {
@@ -297,7 +317,7 @@ fn cells() -> Vec<(usize, &'static Kind, bool, u32)> {
     cells
 }
 
-/// All events of the person since a cursor, by the account that they are about, each in a word.
+/// All events of the person since a cursor, by the chat that they are about, each in a word.
 async fn seen_by_account(ana: &Person, since: u64) -> BTreeMap<String, Vec<&'static str>> {
     let mut seen: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     let mut cursor = since;
@@ -314,9 +334,9 @@ async fn seen_by_account(ana: &Person, since: u64) -> BTreeMap<String, Vec<&'sta
                 Event::Message(message) => (message.chat, "message"),
                 Event::Receipt(receipt) => (receipt.chat, "tick"),
                 Event::Contact(event) => match event.contact.state {
-                    ContactState::Request => (event.contact.id, "request"),
-                    ContactState::Ok => (event.contact.id, "contact"),
-                    _ => (event.contact.id, "another state"),
+                    ContactState::Request => (event.contact.chat, "request"),
+                    ContactState::Ok => (event.contact.chat, "contact"),
+                    _ => (event.contact.chat, "another state"),
                 },
                 Event::Notice(notice) => (notice.chat.unwrap_or_default(), "notice"),
                 Event::State(_) | Event::Chat(_) => continue,
@@ -371,9 +391,10 @@ async fn every_content_in_every_class_and_state_does_what_the_threat_model_says(
         let own = cell.said.as_ref().unwrap_or(&said);
         let named = Said {
             message: own.message.clone(),
+            conversation: own.conversation,
             envelope: own.envelope,
             unread: said.unread.clone(),
-            other: said.other,
+            elsewhere: said.elsewhere,
         };
         let mut content = (cell.kind.make)(&cell.actor, &named);
         if let Some(host) = &cell.host {
@@ -390,7 +411,7 @@ async fn every_content_in_every_class_and_state_does_what_the_threat_model_says(
     let person = seen_by_account(&search.ana, since).await;
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     for cell in &mut all {
-        let outcome = search.outcome(mark, cell, person.get(&cell.actor.id()).map_or(&[], Vec::as_slice));
+        let outcome = search.outcome(mark, cell, person.get(&search.chat_with(&cell.actor)).map_or(&[], Vec::as_slice));
         if cell.column == 0 {
             let class = if cell.class == DURABLE { "" } else { EPHEMERALLY };
             let introduced = if cell.introduced { ", introduced" } else { "" };
@@ -407,7 +428,7 @@ async fn every_content_in_every_class_and_state_does_what_the_threat_model_says(
         .filter(|seen| matches!(seen, Seen::Requested(request) if request.put_prekeys.is_none()))
         .collect::<Vec<_>>();
     assert_eq!(nothing_else, [], "a stranger's content changed what the relay is told");
-    let unread = person.get(&hex::encode(search.friend.actor.record.id())).cloned().unwrap_or_default();
+    let unread = person.get(&search.chat_with(&search.friend.actor)).cloned().unwrap_or_default();
     assert!(unread.iter().all(|word| *word == "message"), "of somebody else: {unread:?}");
     compare(&table(&rows));
 }
@@ -441,16 +462,24 @@ impl std::fmt::Display for Outcome {
 }
 
 impl Search {
+    /// What the victim's interfaces call its chat with somebody.
+    fn chat_with(&self, actor: &Actor) -> String {
+        hex::encode(chat_id(&self.target.record.id(), &actor.record.id()))
+    }
+
     async fn tell_friend(&mut self) -> Said {
         let mark = self.stage.middle.mark();
         let sent = self.ana.send(&self.friend.actor.id(), "for carol").await;
         let message = hex::decode(&sent.id).unwrap();
         let envelope = self.stage.middle.envelope_for(mark, &self.friend.actor.address()).await.unwrap().id();
         // It brings the key that was made after the last block.
-        self.friend.read_until(&self.stage, |content| content.message_id == message).await;
+        let (ana, friend) = (self.target.record.id(), self.friend.actor.record.id());
+        self.friend.read_until(&self.stage, |content| content.id(&ana, &friend) == message).await;
         let unread = Content::text("not read yet");
         self.friend.write(&self.stage, &unread).await;
-        Said { message, envelope, unread: unread.message_id, other: self.friend.actor.record.id() }
+        let conversation = chat_id(&ana, &friend);
+        let unread = self.friend.actor.id_of(&unread, &self.friend.target);
+        Said { message, envelope, conversation, unread, elsewhere: conversation }
     }
 
     fn outcome(&self, mark: usize, cell: &mut Cell, person: &[&'static str]) -> Outcome {

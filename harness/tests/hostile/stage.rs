@@ -8,7 +8,7 @@ use subrosa_client_core::{
 };
 use subrosa_crypto::PartyAddress;
 use subrosa_harness::hostile::{
-    Actor, Content, Envelope, Mailbox, Middle, Opened, Relay, Seen, Target, frames::ItemResult, with_key,
+    Actor, Content, Envelope, Mailbox, Middle, Opened, Relay, Seen, Target, chat_id, frames::ItemResult, with_key,
 };
 
 use crate::support::{PATIENCE_MS, Person, TestRelay};
@@ -91,8 +91,9 @@ impl Stage {
         let key = opened.content.introduction.expect("the answer introduces").delivery_key;
         let key = key.as_slice().try_into().unwrap();
         // It was written before the answer, and is receipted now.
+        let known_id = actor.id_of(&hello, &target);
         let mut known = Known { actor, mailbox, target, key, mark };
-        let receipt = known.receipt_for(self, &hello.message_id).await;
+        let receipt = known.receipt_for(self, &known_id).await;
         assert!(receipt.setup || known.actor.is_answered(&victim_address(&known.target)));
         known
     }
@@ -103,7 +104,8 @@ impl Stage {
         let text = Content::text("still there?");
         let envelope = friend.actor.write(&friend.target, &text).unwrap();
         self.deliver(&envelope, &friend.key).await;
-        friend.receipt_for(self, &text.message_id).await;
+        let id = friend.actor.id_of(&text, &friend.target);
+        friend.receipt_for(self, &id).await;
         let flushed = victim.engine.flush(TimeoutParams { timeout_ms: PATIENCE_MS }).await.unwrap();
         assert!(flushed.done, "{flushed:?}");
     }
@@ -186,8 +188,15 @@ impl Known {
     }
 }
 
+/// What the victim's interfaces call its chat with an account.
+pub async fn chat_with(victim: &Person, account: &str) -> String {
+    let id = |text: &str| hex::decode(text).unwrap().try_into().unwrap();
+    hex::encode(chat_id(&id(&victim.id().await), &id(account)))
+}
+
 /// Everything the person was shown since a cursor about one account.
 pub async fn shown(victim: &Person, since: u64, account: &str) -> Vec<Event> {
+    let chat = chat_with(victim, account).await;
     let mut cursor = since;
     let mut shown = Vec::new();
     loop {
@@ -198,12 +207,12 @@ pub async fn shown(victim: &Person, since: u64, account: &str) -> Vec<Event> {
         }
         cursor = page.cursor;
         shown.extend(page.events.into_iter().filter(|event| match event {
-            Event::Message(message) => message.chat == account,
-            Event::Receipt(receipt) => receipt.chat == account,
-            Event::State(state) => state.chat == account,
+            Event::Message(message) => message.chat == chat,
+            Event::Receipt(receipt) => receipt.chat == chat,
+            Event::State(state) => state.chat == chat,
             Event::Contact(event) => event.contact.id == account,
             Event::Chat(_) => false,
-            Event::Notice(notice) => notice.chat.as_deref() == Some(account),
+            Event::Notice(notice) => notice.chat.as_ref() == Some(&chat),
         }));
     }
 }

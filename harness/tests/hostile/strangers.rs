@@ -17,7 +17,7 @@ fn first_words() -> Vec<(&'static str, Content)> {
         ("an empty retry request", Content::retry_request(&[])),
         ("a retry request for an invented id", Content::retry_request(&[[7; 16]])),
         ("a hello", Content::hello()),
-        ("a receipt", Content::receipt(0, &[vec![7; 16]])),
+        ("a receipt", Content::receipt(0, &[4; 32], &[vec![7; 16]])),
         ("nothing", Content::new()),
         ("a text", Content::text("hello?")),
     ]

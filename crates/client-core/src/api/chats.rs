@@ -24,6 +24,9 @@ pub struct Chat {
     pub id: String,
     /// Kind.
     pub kind: ChatKind,
+    /// Account id of the other one; direct chats only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
     /// Shown name, cleaned for terminals.
     pub name: String,
     /// The contact's state; `ok` for notes.

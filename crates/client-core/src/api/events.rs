@@ -21,6 +21,8 @@ pub struct ReceiptEvent {
     pub name: String,
     /// `delivered` or `read`.
     pub status: MessageStatus,
+    /// How far the message is with everybody it went to.
+    pub overall: MessageStatus,
     /// When, by their clock, never later than ours.
     pub ts_ms: u64,
 }
@@ -162,19 +164,6 @@ impl Event {
             Self::Chat(chat) => chat.cursor,
             Self::Notice(notice) => notice.cursor,
         }
-    }
-
-    /// The stream sets the place when it reads an event back.
-    pub(crate) const fn set_cursor(&mut self, cursor: u64) {
-        let place = match self {
-            Self::Message(message) => &mut message.cursor,
-            Self::Receipt(receipt) => &mut receipt.cursor,
-            Self::State(state) => &mut state.cursor,
-            Self::Contact(contact) => &mut contact.cursor,
-            Self::Chat(chat) => &mut chat.cursor,
-            Self::Notice(notice) => &mut notice.cursor,
-        };
-        *place = Some(cursor);
     }
 }
 

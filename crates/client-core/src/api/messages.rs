@@ -11,7 +11,8 @@ pub struct SendParams {
     pub to: String,
     /// The text, 1 to [`crate::limits::MAX_TEXT_BYTES`] bytes.
     pub body: String,
-    /// Message id made by the caller (32 hexadecimal digits): the same id again answers as the first time and sends nothing new.
+    /// 16 random bytes of the caller's (32 hexadecimal digits), from which, with chat and account, the message id is made: the same
+    /// again to the same chat answers as the first time and sends nothing new.
     #[serde(default)]
     pub id: Option<String>,
     /// Message id that this answers; one that is not known here is fine.
@@ -25,6 +26,9 @@ pub struct SendParams {
     /// nothing ever goes to somebody who is none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub request: bool,
+    /// Somebody else's words, passed on: receivers see that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
 }
 
 /// Parameters of `receivers`.
@@ -67,7 +71,7 @@ pub struct Sent {
     pub id: String,
     /// Chat id.
     pub chat: String,
-    /// Least advanced of the results.
+    /// How far it got with everybody who can be reached.
     pub status: MessageStatus,
     /// When it was queued.
     pub ts_ms: u64,
@@ -84,6 +88,9 @@ pub struct SendResult {
     pub name: String,
     /// How far it got.
     pub status: MessageStatus,
+    /// `true`: their mailbox is full, their device idle, or their relay silent. It is tried further; the others do not wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreached: bool,
     /// Why it waits or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -158,6 +165,9 @@ pub struct Message {
     pub ts_ms: u64,
     /// Text, as written (clean it before it meets a terminal).
     pub body: String,
+    /// `true`: somebody else's words, passed on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
     /// What it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<ReplyTo>,
@@ -178,6 +188,9 @@ pub struct Message {
     /// below leaves it unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
+    /// `true`: its author's clock is more than five minutes ahead, so it stands below what is written after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ahead: bool,
     /// Search only: shown name of the chat, cleaned for terminals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_name: Option<String>,

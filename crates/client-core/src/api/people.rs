@@ -115,12 +115,12 @@ pub struct JoinParams {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhoParams {
-    /// Name, handle, account id or the beginning of one (8 characters or more).
+    /// Name, handle, account id or the beginning of one (8 characters or more), or the id of the chat with them.
     pub who: String,
 }
 
 /// Where a contact stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactState {
     /// They wrote to us; we have not accepted.
@@ -128,6 +128,7 @@ pub enum ContactState {
     /// We wrote to them; they have not answered.
     Requested,
     /// Both sides talk.
+    #[default]
     Ok,
     /// Blocked by us.
     Blocked,
@@ -136,10 +137,12 @@ pub enum ContactState {
 }
 
 /// A person we know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contact {
-    /// Account id; also the id of the 1:1 chat.
+    /// Account id.
     pub id: String,
+    /// Id of the chat with them.
+    pub chat: String,
     /// Shown name, unique here and cleaned for terminals: the handle, with a part of the id behind a `~` where the handle means
     /// or looks like somebody else, unless renamed.
     pub name: String,

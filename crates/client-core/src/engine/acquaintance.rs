@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, Connection, Contact, ErrorKind, Invite, InviteParams, JoinParams},
+    conversation::ConversationId,
     net::RelayEndpoint,
     requests,
     store::{self, contacts::OpenedLink},
@@ -29,12 +30,12 @@ const LINK_TIMEOUT: Duration = Duration::from_secs(15);
 impl Engine {
     /// Whom a text is for. Somebody who is no contact only by their handle, and only if that was said: a mistyped name must
     /// not become a message to whoever has it as a handle.
-    pub(super) async fn receiver(&self, who: String, request: bool) -> Result<AccountId, ApiError> {
+    pub(super) async fn receiver(&self, who: String, request: bool) -> Result<ConversationId, ApiError> {
         let core = &self.inner.core;
         let asked = who.clone();
         let known = core.run(move |core| core.known_receiver(&asked, request)).await?;
         let relay = match known {
-            Known::Account(account) => return Ok(account),
+            Known::Conversation(conversation) => return Ok(conversation),
             Known::Nobody(relay) => relay,
         };
         let Ok(handle) = who.parse::<Handle>() else { return Err(people::not_found(&who)) };
@@ -59,7 +60,8 @@ impl Engine {
             if resolved.account == core.own.address.account {
                 return Err(receivers::own_handle(handle.as_str()));
             }
-            core.change(|change| change.add_requested(handle.as_str(), &record, &devices.device_list))
+            let account = core.change(|change| change.add_requested(handle.as_str(), &record, &devices.device_list))?;
+            Ok(core.own.chat_with(&account))
         })
         .await
     }
@@ -159,10 +161,14 @@ impl Engine {
                 // Also by this very link: a call that was cut off is made again. The token is bound by our first envelope,
                 // so that another binding would be refused as somebody else's.
                 let known = store::contacts::get(&core.db, &account)?.filter(|contact| {
-                    let by_this_link = contact.link.as_ref().is_some_and(|opened| opened.token == used);
+                    let by_this_link = contact.reach.link.as_ref().is_some_and(|opened| opened.token == used);
                     contact.verified && (contact.state == crate::api::ContactState::Ok || by_this_link)
                 });
-                Ok((core.own.address.account, core.own.relay.clone(), known.map(|contact| people::view(&contact))))
+                Ok((
+                    core.own.address.account,
+                    core.own.relay.clone(),
+                    known.map(|contact| people::view(&core.own, &contact)),
+                ))
             })
             .await?;
         if own == account {
@@ -205,7 +211,7 @@ impl Engine {
             core.change(|change| {
                 let contact = change.join(&link, &record, &devices.device_list, opened)?;
                 if let Some((device, prekeys)) = bundle
-                    && store::sessions::current(change.db, &device)?.is_none()
+                    && !store::sessions::has_current(change.db, &device)?
                 {
                     change.start_session(device, &prekeys)?;
                 }

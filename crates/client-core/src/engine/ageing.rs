@@ -125,6 +125,7 @@ impl Core {
             store::envelopes::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::invites::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::retries::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            store::outbox::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::requests::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_RESULTS)))?;
             if agrees {
                 prekeys::replaced_by_now(change.db, change.now_ms)?;

@@ -25,7 +25,7 @@ pub(crate) const fn may_hear_from_us(state: ContactState) -> bool {
 /// Whether a content of this kind from somebody in this state means anything. `None`: an account that nobody here knows.
 ///
 /// Every kind is named: a new one has to say whom it is for.
-pub(crate) const fn is_listened_to(body: Option<&Body>, state: Option<ContactState>) -> bool {
+pub(crate) const fn is_listened_to(body: Option<&Body>, shown: bool, state: Option<ContactState>) -> bool {
     let (talks, asks) = match state {
         Some(ContactState::Ok | ContactState::Requested) => (true, false),
         // What a request may be: words, or an introduction alone.
@@ -33,9 +33,10 @@ pub(crate) const fn is_listened_to(body: Option<&Body>, state: Option<ContactSta
         Some(ContactState::Blocked | ContactState::Removed) => (false, false),
     };
     match body {
-        // `None`: of a type that a newer program knows. It may be words.
-        None | Some(Body::Text(_) | Body::Hello(_)) => talks || asks,
+        Some(Body::Text(_) | Body::Hello(_)) => talks || asks,
         Some(Body::Receipt(_) | Body::RetryRequest(_)) => talks,
+        // Of a type that a newer program knows: words, or something that only who talks with us may say.
+        None => talks || (asks && shown),
         // Between the devices of one account only.
         Some(Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_) | Body::KeySync(_)) => false,
     }

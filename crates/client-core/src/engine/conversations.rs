@@ -6,25 +6,23 @@ use super::{
     core::{Change, Core, now_ms},
     naming,
     people::not_found,
-    queries::message_view,
     sending::parse_id,
+    views::{NOTES_NAME, Views},
 };
 use crate::{
     api::{
-        ApiError, Chat, ChatDraftParams, ChatEvent, ChatKind, ChatSetParams, Chats, ChatsParams, Done, ErrorKind,
-        Event, History, HistoryParams,
+        ApiError, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Done, ErrorKind, History, HistoryParams,
     },
+    conversation::ConversationId,
     limits::{MAX_HISTORY_PAGE, MAX_TEXT_BYTES},
     store::{
         self, Db,
         account::Own,
-        chats::{self, ChatRow},
+        conversations,
+        events::Happened,
         messages::{Direction, MessageRow, page},
     },
 };
-
-/// How the conversation with oneself is shown.
-pub(crate) const NOTES_NAME: &str = "Note to self";
 
 /// How it is named in commands. No handle is that short, and no contact is shown under it.
 const NOTES_ALIAS: &str = "me";
@@ -38,8 +36,10 @@ const MIN_ID_PREFIX: usize = 8;
 /// A conversation that was named.
 #[derive(Debug, Clone)]
 pub(crate) struct ChatRef {
-    pub(crate) id: AccountId,
+    pub(crate) id: ConversationId,
     pub(crate) name: String,
+    /// The other one, if there is one.
+    pub(crate) other: Option<AccountId>,
 }
 
 /// Names that mean ourselves and no contact is shown under.
@@ -54,79 +54,60 @@ pub(crate) fn is_self(own: &Own, text: &str) -> bool {
         || (text.len() >= MIN_ID_PREFIX && own.address.account.to_string().starts_with(&text.to_ascii_lowercase()))
 }
 
-/// Finds a conversation by what a person types. Who has our own handle elsewhere is not meant by it, and neither are we.
+/// Finds a conversation by what a person types, or by its id. Who has our own handle elsewhere is not meant by it, and neither
+/// are we.
 pub(crate) fn find_chat(db: &Db, own: &Own, text: &str) -> Result<ChatRef, ApiError> {
+    let notes = || ChatRef { id: own.notes(), name: NOTES_NAME.to_owned(), other: None };
+    if ConversationId::parse(text) == Some(own.notes()) {
+        return Ok(notes());
+    }
     if !is_own_name(text)
-        && let Some(contact) = naming::find(db, text)?
+        && let Some(contact) = naming::find(db, own, text)?
     {
-        if is_self(own, text) && contact.account.to_string() != text {
+        let (account, chat) = (*contact.account(), own.chat_with(contact.account()));
+        if is_self(own, text) && account.to_string() != text && chat.to_string() != text {
             return Err(naming::ambiguous(text, &[naming::described(&contact), "yourself (me)".to_owned()]));
         }
-        return Ok(ChatRef { id: contact.account, name: contact.name });
+        return Ok(ChatRef { id: chat, name: contact.name, other: Some(account) });
     }
     if is_self(own, text) {
-        return Ok(ChatRef { id: own.address.account, name: NOTES_NAME.to_owned() });
+        return Ok(notes());
     }
     Err(not_found(text))
 }
 
-/// The view of a conversation; without what events leave out unless it is for the list.
-fn chat_view(db: &Db, own: &Own, row: ChatRow, for_list: bool) -> Result<(Chat, u64), ApiError> {
-    let last = row.last.map(|last| store::messages::at_row(db, last)).transpose()?.flatten();
-    let newest_ms = last.as_ref().map_or(row.since_ms, |message| message.shown_ms);
-    let last = match last.filter(|_| for_list) {
-        Some(message) => Some(message_view(db, own, &row.name, &message)?),
-        None => None,
-    };
-    let chat = Chat {
-        id: row.id.to_string(),
-        kind: if row.id == own.address.account { ChatKind::Notes } else { ChatKind::Direct },
-        name: row.name,
-        state: row.state,
-        unread: row.unread,
-        first_unread: row.first_unread.map(|id| id.to_string()),
-        last,
-        muted_until_ms: Some(row.muted_until_ms).filter(|until| *until > now_ms()),
-        pinned: row.pinned,
-        archived: row.archived,
-        draft: row.draft.filter(|_| for_list),
-    };
-    Ok((chat, newest_ms))
-}
-
 impl Change<'_> {
-    /// Tells the interfaces that a chat's settings or counter changed.
-    pub(crate) fn chat_event(&mut self, chat: &AccountId) -> Result<(), ApiError> {
-        let own = &self.own.address.account;
-        if let Some(row) = chats::list(self.db, own, NOTES_NAME, Some(chat))?.pop() {
-            let (chat, _) = chat_view(self.db, self.own, row, false)?;
-            self.event(&Event::Chat(ChatEvent { cursor: None, chat }))?;
-        }
-        Ok(())
+    /// Tells the interfaces that a conversation's settings or counter changed.
+    pub(crate) fn conversation_event(&mut self, conversation: &ConversationId) -> Result<(), ApiError> {
+        self.event(&Happened::Conversation { conversation: *conversation })
     }
 }
 
 impl Core {
     pub(crate) fn chats(&self, params: ChatsParams) -> Result<Chats, ApiError> {
+        let (views, now_ms) = (Views::new(&self.db, &self.own), now_ms());
         let mut list = Vec::new();
-        for row in chats::list(&self.db, &self.own.address.account, NOTES_NAME, None)? {
+        for row in conversations::list(&self.db, None)? {
             if (params.unread && row.unread == 0) || (row.archived && !params.archived && !params.unread) {
                 continue;
             }
-            list.push(chat_view(&self.db, &self.own, row, true)?);
+            list.push(views.chat(row, true, now_ms)?);
         }
         list.sort_by(|(a, a_ms), (b, b_ms)| (b.pinned, b_ms).cmp(&(a.pinned, a_ms)));
         Ok(Chats { chats: list.into_iter().map(|(chat, _)| chat).collect() })
     }
 
     pub(crate) fn chat_set(&mut self, params: &ChatSetParams) -> Result<Chat, ApiError> {
-        let chat = find_chat(&self.db, &self.own, &params.chat)?.id;
+        let chat = find_chat(&self.db, &self.own, &params.chat)?;
         self.change(|change| {
-            if chats::set(change.db, &chat, params.muted_until_ms, params.pinned, params.archived)? {
-                change.chat_event(&chat)?;
+            if chat.other.is_none() {
+                change.ensure_notes()?;
             }
-            let row = chats::list(change.db, &change.own.address.account, NOTES_NAME, Some(&chat))?.pop();
-            Ok(chat_view(change.db, change.own, row.ok_or_else(|| not_found(&params.chat))?, true)?.0)
+            if conversations::set(change.db, &chat.id, params.muted_until_ms, params.pinned, params.archived)? {
+                change.conversation_event(&chat.id)?;
+            }
+            let row = conversations::list(change.db, Some(&chat.id))?.pop().ok_or_else(|| not_found(&params.chat))?;
+            Ok(Views::new(change.db, change.own).chat(row, true, change.now_ms)?.0)
         })
     }
 
@@ -135,17 +116,22 @@ impl Core {
         if params.text.len() > MAX_TEXT_BYTES {
             return Err(ApiError::new(ErrorKind::Usage, format!("a draft has at most {MAX_TEXT_BYTES} bytes")));
         }
-        let chat = find_chat(&self.db, &self.own, &params.chat)?.id;
+        let chat = find_chat(&self.db, &self.own, &params.chat)?;
         let draft = Some(params.text.as_str()).filter(|text| !text.is_empty());
-        let changed = self.change(|change| Ok(chats::set_draft(change.db, &chat, draft)?))?;
-        Ok(Done { id: Some(chat.to_string()), count: u64::from(changed) })
+        let changed = self.change(|change| {
+            if chat.other.is_none() && draft.is_some() {
+                change.ensure_notes()?;
+            }
+            Ok(conversations::set_draft(change.db, &chat.id, draft)?)
+        })?;
+        Ok(Done { id: Some(chat.id.to_string()), count: u64::from(changed) })
     }
 
     /// A message of a chat, by id or the beginning of one.
     pub(super) fn place(&self, chat: &ChatRef, id: &str) -> Result<MessageRow, ApiError> {
         let message =
             if id.len() == 32 { store::messages::get(&self.db, &parse_id(id)?)? } else { Some(self.message_row(id)?) };
-        message.filter(|message| message.chat == chat.id).ok_or_else(|| {
+        message.filter(|message| message.conversation == chat.id).ok_or_else(|| {
             ApiError::new(ErrorKind::NotFound, format!("no message {id} in the chat with {}", chat.name))
                 .hint("`subrosa history CHAT --json` shows the ids")
         })
@@ -199,10 +185,8 @@ impl Core {
                 .hint("give one of them"));
             }
         };
-        let messages = rows
-            .iter()
-            .map(|message| message_view(&self.db, &self.own, &chat.name, message))
-            .collect::<Result<_, _>>()?;
+        let views = Views::new(&self.db, &self.own);
+        let messages = rows.iter().map(|message| views.message(message)).collect::<Result<_, _>>()?;
         Ok(History { messages, more_before, more_after })
     }
 }

@@ -19,11 +19,11 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::pair_keys::PairKeys;
 use crate::{
-    api::{ApiError, EngineOwner, ErrorKind, Event},
+    api::{ApiError, EngineOwner, ErrorKind},
     home::Home,
-    limits::CORE_QUEUE,
+    limits::{CORE_QUEUE, INLINE_SEALS, MAX_CLOCK_CORRECTION, millis},
     requests::{self, Request},
-    store::{self, Db, account::Own},
+    store::{self, Db, account::Own, deliveries::Lane, events::Happened},
 };
 
 /// Milliseconds since 1970. A clock before 1970 counts as 1970.
@@ -63,6 +63,8 @@ pub(crate) struct Signals {
 pub(super) struct WithoutKeys {
     pub(super) since_ms: u64,
     pub(super) ask_again_ms: u64,
+    /// How long was waited the last time.
+    pub(super) pause_ms: u64,
 }
 
 impl Signals {
@@ -86,12 +88,16 @@ pub(crate) struct Core {
     pub(super) pair_keys: PairKeys,
     /// Devices that have no prekeys at their relay yet.
     pub(super) without_keys: HashMap<DeviceAddress, WithoutKeys>,
-    /// Receivers whose relay was not reached the last time.
-    pub(super) struggling: HashSet<AccountId>,
+    /// Lanes whose relay was not reached the last time.
+    pub(super) struggling: HashSet<Lane>,
     /// Those of them whose next try is at a time of our choice, not of their relay's; and since when (ms since 1970).
-    pub(super) backing_off: HashMap<AccountId, u64>,
-    /// Receivers whose oldest rows are on their way.
-    pub(super) busy: HashSet<AccountId>,
+    pub(super) backing_off: HashMap<Lane, u64>,
+    /// Lanes of which something is on its way.
+    pub(super) busy: HashSet<Lane>,
+    /// So many envelopes are sealed where they are taken.
+    pub(super) inline_seals: usize,
+    /// Something was deleted of which nothing is to stay, also in the log.
+    scrubs: bool,
     /// The relay's clock minus ours, once it told us.
     pub(super) clock_off_ms: Option<i64>,
     /// One-time prekeys that the relay had when it last told us.
@@ -105,16 +111,19 @@ pub(crate) struct Change<'a> {
     pub(crate) own: &'a Own,
     pub(super) pair_keys: &'a mut PairKeys,
     pub(crate) now_ms: u64,
+    /// The relay's clock minus ours, as far as it is heeded.
+    correction_ms: i64,
     newest_event: Option<u64>,
     wake_outbox: bool,
     wake_tasks: bool,
     wake_receipts: bool,
     reload_own: bool,
+    scrubs: bool,
 }
 
 impl Change<'_> {
     /// Appends an event; interfaces see it after the commit.
-    pub(crate) fn event(&mut self, event: &Event) -> Result<(), ApiError> {
+    pub(crate) fn event(&mut self, event: &Happened) -> Result<(), ApiError> {
         self.newest_event = Some(store::events::append(self.db, event)?);
         Ok(())
     }
@@ -132,6 +141,16 @@ impl Change<'_> {
     /// The account row changed.
     pub(crate) const fn reload_own(&mut self) {
         self.reload_own = true;
+    }
+
+    /// What was deleted is to stay nowhere, also not in the store's log.
+    pub(crate) const fn scrub(&mut self) {
+        self.scrubs = true;
+    }
+
+    /// Now, by the relay's clock if that is known and near ours.
+    pub(crate) const fn corrected_ms(&self) -> u64 {
+        self.now_ms.saturating_add_signed(self.correction_ms)
     }
 
     /// Queues a request to the own relay, in the same transaction as the change it belongs to.
@@ -169,6 +188,8 @@ impl Core {
             struggling: HashSet::new(),
             backing_off: HashMap::new(),
             busy: HashSet::new(),
+            inline_seals: INLINE_SEALS,
+            scrubs: false,
             clock_off_ms: None,
             prekeys_left: None,
             signals,
@@ -194,16 +215,19 @@ impl Core {
             ("SAVEPOINT change", "RELEASE change", "ROLLBACK TO change; RELEASE change")
         };
         self.db.execute_batch(begin).map_err(store::StoreError::from)?;
+        let correction_ms = self.clock_off_ms.filter(|off| off.unsigned_abs() <= millis(MAX_CLOCK_CORRECTION));
         let mut change = Change {
             db: &self.db,
             own: &self.own,
             pair_keys: &mut self.pair_keys,
             now_ms: now_ms(),
+            correction_ms: correction_ms.unwrap_or(0),
             newest_event: None,
             wake_outbox: false,
             wake_tasks: false,
             wake_receipts: false,
             reload_own: false,
+            scrubs: false,
         };
         let result = f(&mut change);
         let wakes = Wakes {
@@ -212,7 +236,7 @@ impl Core {
             tasks: change.wake_tasks,
             receipts: change.wake_receipts,
         };
-        let reload = change.reload_own;
+        let (reload, scrubs) = (change.reload_own, change.scrubs);
         let result = result.and_then(|result| {
             self.db.execute_batch(commit).map_err(store::StoreError::from)?;
             Ok(result)
@@ -228,6 +252,8 @@ impl Core {
         if reload {
             self.own = store::account::load(&self.db)?;
         }
+        self.scrubs |= scrubs;
+        self.scrub();
         Ok((result, wakes))
     }
 
@@ -254,12 +280,23 @@ impl Core {
             self.db.execute_batch("COMMIT").map_err(store::StoreError::from)?;
             Ok(done)
         });
+        self.scrub();
         if done.is_err() {
             let _ = self.db.execute_batch("ROLLBACK");
             // A change in it may have brought a new account row, which is undone now.
             self.own = store::account::load(&self.db)?;
         }
         done
+    }
+
+    /// The store's log holds pages as they were. Once a change in which something went for good is committed, it is emptied.
+    fn scrub(&mut self) {
+        if !self.scrubs || !self.db.is_autocommit() {
+            return;
+        }
+        // Whoever reads meanwhile (a backup) keeps the log; it is emptied by a later checkpoint then.
+        let emptied = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        self.scrubs = !matches!(emptied, Ok(0));
     }
 
     /// Wakes whoever waits for what a change brought.

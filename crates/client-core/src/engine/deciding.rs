@@ -14,13 +14,16 @@ use super::{
     sending::{random_id, random_within},
 };
 use crate::{
-    api::{ApiError, Contact, ContactEvent, ContactState, Done, ErrorKind, Event},
+    api::{ApiError, Contact, ContactState, Done, ErrorKind},
     clean::clean_name,
     content::{Body, Hello, KeySync},
     limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, millis},
     store::{
         self,
         contacts::{self, ContactRow},
+        conversations,
+        events::Happened,
+        peers,
     },
 };
 
@@ -38,7 +41,7 @@ impl Core {
                 format!("a name has 1 to {MAX_NAME_CHARS} characters that can be shown"),
             ));
         }
-        if naming::is_taken(&self.db, &self.own, &name, &contact.account)? {
+        if naming::is_taken(&self.db, &self.own, &name, contact.account())? {
             return Err(ApiError::new(ErrorKind::Usage, format!("{name:?} is somebody else's name here"))
                 .hint("choose one that no contact has as name or handle; `subrosa contact list` shows them"));
         }
@@ -47,13 +50,13 @@ impl Core {
             contact.looks_like = None;
             self.change(|change| change.put_contact(&contact))?;
         }
-        Ok(view(&contact))
+        Ok(view(&self.own, &contact))
     }
 
     pub(crate) fn contact_block(&mut self, who: &str) -> Result<Contact, ApiError> {
         let contact = self.contact_row(who)?;
         if contact.state == ContactState::Blocked {
-            return Ok(view(&contact));
+            return Ok(view(&self.own, &contact));
         }
         self.change(|change| change.block(contact))
     }
@@ -61,7 +64,7 @@ impl Core {
     pub(crate) fn contact_unblock(&mut self, who: &str) -> Result<Contact, ApiError> {
         let contact = self.contact_row(who)?;
         if contact.state != ContactState::Blocked {
-            return Ok(view(&contact));
+            return Ok(view(&self.own, &contact));
         }
         self.change(|change| change.unblock(contact))
     }
@@ -69,7 +72,7 @@ impl Core {
     /// Forgets a contact and everything that was said. For a request: declines it, without a word to them.
     pub(crate) fn contact_remove(&mut self, who: &str) -> Result<Done, ApiError> {
         let contact = self.contact_row(who)?;
-        let id = contact.account;
+        let id = *contact.account();
         self.change(|change| change.remove(contact))?;
         Ok(Done { id: Some(id.to_string()), count: 1 })
     }
@@ -78,7 +81,7 @@ impl Core {
 /// Whether they may have our delivery key: it was sealed to them once, also if that was long ago or in a state they are not in
 /// any more; or another device of ours may have given it to them.
 const fn may_have_our_key(contact: &ContactRow, state: ContactState) -> bool {
-    contact.had_key || may_hear_from_us(state)
+    contact.given.had_key || may_hear_from_us(state)
 }
 
 impl Change<'_> {
@@ -91,14 +94,14 @@ impl Change<'_> {
             self.rotate_delivery_key()?;
         }
         self.sync_contact(&contact)?;
-        Ok(view(&contact))
+        Ok(view(self.own, &contact))
     }
 
     /// From now on nothing goes to them, and nothing of theirs is looked at.
     fn set_blocked(&mut self, contact: &mut ContactRow) -> Result<(), ApiError> {
         contact.state = ContactState::Blocked;
-        self.fail_outbox(&contact.account, BLOCKED)?;
-        store::pending_receipts::drop_for(self.db, &contact.account)?;
+        self.fail_outbox(contact.account(), BLOCKED)?;
+        store::pending_receipts::drop_for(self.db, contact.account())?;
         self.put_contact(contact)
     }
 
@@ -106,19 +109,19 @@ impl Change<'_> {
         contact.decided_ms = self.now_ms;
         self.set_unblocked(&mut contact)?;
         if may_hear_from_us(contact.state) {
-            self.queue(&contact.account, None, Body::Hello(Hello {}))?;
+            self.queue(contact.account(), Body::Hello(Hello {}))?;
         }
         self.sync_contact(&contact)?;
-        Ok(view(&contact))
+        Ok(view(self.own, &contact))
     }
 
     fn set_unblocked(&mut self, contact: &mut ContactRow) -> Result<(), ApiError> {
         contact.state = contact.state_before.take().unwrap_or(ContactState::Request);
         // The key they have is dead: what we send introduces us until they answer.
-        contact.answered = false;
-        contact.introduced = false;
-        contact.requested = false;
-        contact.list_stale = true;
+        contact.given.answered = false;
+        contact.given.introduced = false;
+        contact.reach.requested = false;
+        contact.peer.list_stale = true;
         self.put_contact(contact)
     }
 
@@ -133,12 +136,17 @@ impl Change<'_> {
         self.sync_contact(&contact)
     }
 
-    /// Forgets a contact with the conversation.
+    /// Forgets a contact with the conversation: nothing of it stays in the store.
     fn forget(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
-        store::messages::delete_chat(self.db, &contact.account)?;
-        contacts::delete(self.db, &contact.account)?;
-        let contact = Contact { state: ContactState::Removed, ..view(contact) };
-        self.event(&Event::Contact(ContactEvent { cursor: None, contact }))
+        let account = contact.account();
+        let conversation = self.own.chat_with(account);
+        conversations::delete(self.db, &conversation)?;
+        peers::delete(self.db, account)?;
+        store::events::forget_account(self.db, account)?;
+        store::invites::forget_user(self.db, account)?;
+        store::requests::forget_about(self.db, [&account.to_string(), &conversation.to_string()])?;
+        self.scrub();
+        self.event(&Happened::Removed { account: *account })
     }
 
     /// Replaces what lets contacts submit to us. The old key is dead as soon as our relay hears of it.
@@ -149,7 +157,7 @@ impl Change<'_> {
         if self.has_siblings() {
             let own = self.own.address.account;
             let sync = KeySync { delivery_key: key.as_bytes().to_vec(), changed_ms };
-            self.queue(&own, None, Body::KeySync(sync))?;
+            self.queue(&own, Body::KeySync(sync))?;
         }
         // All at once they would be the list of our contacts, sent to whoever watches, moments after the key changed.
         let spread = self.now_ms.saturating_add(1)..=self.now_ms.saturating_add(millis(INTRODUCE_WITHIN));
@@ -181,19 +189,16 @@ impl Change<'_> {
         }
     }
 
-    /// What another device of ours decided about a contact, later than what is known here. Says whether the contact is gone.
+    /// What another device of ours decided about a contact, later than what is known here.
     pub(super) fn apply_decision(
         &mut self,
         contact: &mut ContactRow,
         state: ContactState,
         decided_ms: u64,
-    ) -> Result<bool, ApiError> {
+    ) -> Result<(), ApiError> {
         contact.decided_ms = decided_ms;
         match state {
-            ContactState::Removed => {
-                self.forget(contact)?;
-                return Ok(true);
-            }
+            ContactState::Removed => self.forget(contact)?,
             ContactState::Blocked if contact.state != ContactState::Blocked => {
                 contact.state_before = Some(contact.state);
                 self.set_blocked(contact)?;
@@ -206,7 +211,7 @@ impl Change<'_> {
                 contact.state = other;
             }
         }
-        Ok(false)
+        Ok(())
     }
 }
 
@@ -222,7 +227,7 @@ impl Core {
         }
         self.change(|change| {
             contacts::set_introduce_ms(change.db, &account, None)?;
-            change.queue(&account, None, Body::Hello(Hello {}))?;
+            change.queue(&account, Body::Hello(Hello {}))?;
             let gap = now_ms.saturating_add(1)..=now_ms.saturating_add(millis(INTRODUCE_GAP));
             contacts::postpone_introductions(change.db, random_within(&gap)?)?;
             Ok(contacts::next_introduction(change.db)?.map(|(_, due_ms)| due_ms))

@@ -1,4 +1,4 @@
-//! The outbox at work: for each receiver one batch in flight, first-in first-out.
+//! The outbox at work: for each lane one batch in flight, for each device first-in first-out.
 
 use std::{
     collections::HashSet,
@@ -16,22 +16,25 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     audience::may_hear_from_us,
     core::{Change, Core, CoreHandle, Signals, now_ms},
-    sealing::{Batch, Prepared, Route},
+    results::Retry,
+    routes::Route,
+    sealing::{Batch, Prepared},
 };
 use crate::{
     api::{ApiError, ErrorKind},
+    limits::{LIST_ASK_PAUSE, RETRY_MAX, millis},
     net::{Http, MailboxHandle, NetError, RelayEndpoint, Submitter, jitter},
-    store,
+    store::{self, deliveries::Lane},
 };
 
-/// Receivers served at once: enough to hide round trips, few enough to stay small.
+/// Lanes served at once: enough to hide round trips, few enough to stay small.
 const MAX_CONCURRENT: usize = 16;
 
 /// Of these at most so many whose relay was not reached the last time: relays that hang keep nobody else waiting.
 const MAX_STRUGGLING: usize = MAX_CONCURRENT / 2;
 
-/// Steps (fetch list, fetch bundles, submit) of one receiver before others get a turn; lists that change
-/// faster than this are somebody's game.
+/// Steps (fetch list, fetch bundles, seal, submit) for each account of a lane before others get a turn; lists that change faster
+/// than this are somebody's game.
 const MAX_STEPS: usize = 8;
 
 /// The outbox looks again after this long even if nothing woke it.
@@ -54,22 +57,22 @@ pub(crate) struct Dispatcher {
 }
 
 impl Core {
-    /// Receivers whose oldest row may go now (they are busy from here on), and when the next one may.
-    fn due(&mut self) -> Result<(Vec<AccountId>, Option<u64>), ApiError> {
+    /// Lanes of which something may go now (they are busy from here on), and when the next one may.
+    fn due(&mut self) -> Result<(Vec<Lane>, Option<u64>), ApiError> {
         let now = now_ms();
         let mut due = Vec::new();
         let mut next = self.introduce_due(now)?;
-        for (target, next_ms) in store::outbox::targets(&self.db, now)? {
-            if self.busy.contains(&target) {
+        for (lane, next_ms) in store::deliveries::lanes(&self.db, now)? {
+            if self.busy.contains(&lane) {
                 continue;
             }
             if next_ms <= now {
-                let struggles = self.struggling.contains(&target);
+                let struggles = self.struggling.contains(&lane);
                 let slots = if struggles { MAX_STRUGGLING } else { MAX_CONCURRENT };
                 let taken = self.busy.iter().filter(|busy| !struggles || self.struggling.contains(busy)).count();
                 if taken < slots && self.busy.len() < MAX_CONCURRENT {
-                    self.busy.insert(target);
-                    due.push(target);
+                    self.busy.insert(lane.clone());
+                    due.push(lane);
                 }
             } else {
                 next = Some(next.map_or(next_ms, |earliest| earliest.min(next_ms)));
@@ -78,10 +81,10 @@ impl Core {
         Ok((due, next))
     }
 
-    /// Nothing more to do for this receiver now. Nothing else takes a receiver out of `busy`: were it free before its
-    /// task has ended, a second batch would be in flight beside the first.
-    fn release(&mut self, target: &AccountId) {
-        self.busy.remove(target);
+    /// Nothing more to do for this lane now. Nothing else takes a lane out of `busy`: were it free before its task has ended, a
+    /// second batch would be in flight beside the first.
+    fn release(&mut self, lane: &Lane) {
+        self.busy.remove(lane);
         self.signals.progress.send_modify(|count| *count = count.wrapping_add(1));
         self.signals.outbox.notify_one();
     }
@@ -89,14 +92,18 @@ impl Core {
     /// Whether everything that can go has gone.
     pub(crate) fn is_idle(&mut self) -> Result<bool, ApiError> {
         let now = now_ms();
-        let due = store::outbox::targets(&self.db, now)?.iter().any(|(_, next_ms)| *next_ms <= now);
+        let due = store::deliveries::lanes(&self.db, now)?.iter().any(|(_, next_ms)| *next_ms <= now);
         Ok(!due && self.busy.is_empty() && !store::pending_receipts::any(&self.db)?)
     }
 
     /// Where to ask for a contact's devices.
     fn route_to(&mut self, account: &AccountId) -> Result<Option<Route>, ApiError> {
         let contact = store::contacts::get(&self.db, account)?.filter(|contact| may_hear_from_us(contact.state));
-        Ok(contact.map(|contact| Route { capability: contact.capability(), relay: contact.relay, pin: contact.pin }))
+        Ok(contact.map(|contact| Route {
+            capability: contact.reach.capability(),
+            relay: contact.peer.relay,
+            pin: contact.peer.pin,
+        }))
     }
 }
 
@@ -115,12 +122,12 @@ impl Dispatcher {
                     continue;
                 }
             };
-            for target in due {
+            for lane in due {
                 let this = Arc::clone(&self);
                 self.tracker.spawn(async move {
                     tokio::select! {
                         () = this.stop.cancelled() => {}
-                        () = this.serve(target) => {}
+                        () = this.serve(lane) => {}
                     }
                 });
             }
@@ -134,59 +141,83 @@ impl Dispatcher {
         }
     }
 
-    async fn serve(&self, target: AccountId) {
-        if let Err(error) = self.steps(target).await {
+    async fn serve(&self, lane: Lane) {
+        if let Err(error) = self.steps(&lane).await {
             tracing::error!(%error, "a batch could not be prepared");
             tokio::time::sleep(FAULT_PAUSE).await;
-            // If even this fails the row stays as it is and is tried again.
-            let _ = self.core.run(move |core| core.postpone(target, &error, None)).await;
+            let rests = lane.clone();
+            // If even this fails everything stays as it is and is tried again.
+            let _ = self.core.run(move |core| core.postpone(&rests, None, &error, Retry::Backoff(RETRY_MAX))).await;
         }
         let _ = self
             .core
             .run(move |core| {
-                core.release(&target);
+                core.release(&lane);
                 Ok(())
             })
             .await;
     }
 
-    async fn steps(&self, target: AccountId) -> Result<(), ApiError> {
-        for _ in 0..MAX_STEPS {
-            let step = match self.core.run(move |core| core.prepare(target)).await? {
+    async fn steps(&self, lane: &Lane) -> Result<(), ApiError> {
+        let (mut steps, mut accounts) = (0, HashSet::new());
+        while steps < MAX_STEPS * accounts.len().max(1) {
+            steps += 1;
+            let at = lane.clone();
+            let (account, step) = match self.core.run(move |core| core.prepare(&at)).await? {
                 Prepared::Nothing => return Ok(()),
-                Prepared::NeedDevices(route) => self.fetch_devices(target, &route).await,
-                Prepared::NeedBundles(route, devices) => self.fetch_bundles(&route, devices).await,
+                Prepared::NeedDevices(account, route) => (Some(account), self.fetch_devices(account, &route).await),
+                Prepared::NeedBundles(route, devices) => {
+                    (devices.first().map(|device| device.account), self.fetch_bundles(&route, devices).await)
+                }
+                Prepared::Seal(sealing) => {
+                    let sealed = tokio::task::spawn_blocking(move || sealing.run()).await;
+                    let sealed = sealed.map_err(|_| ApiError::new(ErrorKind::Failed, "sealing was cut off"))??;
+                    self.core.run(move |core| core.keep_sealed(&sealed)).await?;
+                    continue;
+                }
                 Prepared::Ready(batch) => match self.submit(&batch).await {
                     Ok(results) => {
-                        self.core.run(move |core| core.finish(target, &batch, &results)).await?;
+                        let at = lane.clone();
+                        self.core.run(move |core| core.finish(&at, &batch, &results)).await?;
                         return Ok(());
                     }
-                    Err(error) => Err(error),
+                    Err(error) => (None, Err(error)),
                 },
             };
-            match step {
-                Ok(()) => {}
-                Err(Failure::Fault(error)) => return Err(error),
-                Err(Failure::Behind(reason)) => {
-                    self.core.run(move |core| core.postpone(target, &reason, None)).await?;
-                    return Ok(());
-                }
-                Err(Failure::Net(error)) => {
-                    let api = error.to_api();
-                    // A relay of another version is for an update to mend, here or there.
-                    if error.is_transient() || matches!(error, NetError::NewerRelay) {
-                        // The hint may be the same for many: spread over as long again.
-                        let after = error.retry_after().map(|after| after + jitter(after));
-                        let after = after.map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
-                        self.core.run(move |core| core.postpone(target, &api, after)).await?;
-                    } else {
-                        self.core.run(move |core| core.give_up(target, &api)).await?;
-                    }
-                    return Ok(());
-                }
+            accounts.extend(account);
+            let Err(failure) = step else { continue };
+            self.failed(lane, account, failure).await?;
+            // The others in it go on; a relay that is not reached is so for all.
+            if account.is_none() {
+                return Ok(());
             }
         }
         Err(ApiError::new(ErrorKind::Failed, "what is needed to write to them changes faster than it is fetched"))
+    }
+
+    /// A step did not succeed, for one account or for the whole lane.
+    async fn failed(&self, lane: &Lane, account: Option<AccountId>, failure: Failure) -> Result<(), ApiError> {
+        let at = lane.clone();
+        match failure {
+            Failure::Fault(error) => Err(error),
+            Failure::Behind(reason) => {
+                // What a contact announced makes us ask their relay, ever more rarely while it has nothing newer.
+                let retry = Retry::Backoff(LIST_ASK_PAUSE);
+                self.core.run(move |core| core.postpone(&at, account.as_ref(), &reason, retry)).await
+            }
+            Failure::Net(error) => {
+                let api = error.to_api();
+                // A relay of another version is for an update to mend, here or there.
+                if error.is_transient() || matches!(error, NetError::NewerRelay) {
+                    // The hint may be the same for many: spread over as long again.
+                    let after = error.retry_after().map(|after| after + jitter(after));
+                    let retry = after.map_or(Retry::Backoff(RETRY_MAX), |after| Retry::After(millis(after)));
+                    self.core.run(move |core| core.postpone(&at, account.as_ref(), &api, retry)).await
+                } else {
+                    self.core.run(move |core| core.give_up(&at, account.as_ref(), &api)).await
+                }
+            }
+        }
     }
 
     async fn submit(&self, batch: &Batch) -> Result<Vec<subrosa_wire::submit::SubmitResult>, Failure> {
@@ -244,7 +275,7 @@ impl Dispatcher {
             let start = move |change: &mut Change<'_>| {
                 // Their first message may have come while we asked. Two sessions, each current at one side only,
                 // would never be answered and never ratchet.
-                if store::sessions::current(change.db, &device)?.is_some() {
+                if store::sessions::has_current(change.db, &device)? {
                     return Ok(());
                 }
                 change.start_session(device, &prekeys)

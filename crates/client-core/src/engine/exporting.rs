@@ -1,6 +1,6 @@
 //! Whole conversations, page by page from the oldest message on: constant memory on both sides.
 
-use super::{conversations::find_chat, core::Core, queries::message_view};
+use super::{conversations::find_chat, core::Core, views::Views};
 use crate::{
     api::{ApiError, ExportPage, ExportParams},
     limits::MAX_EXPORT_PAGE,
@@ -16,10 +16,8 @@ impl Core {
         let after = params.after.as_deref().map(|id| self.place(&chat, id)).transpose()?;
         let limit = params.limit.unwrap_or(MAX_EXPORT_PAGE).clamp(1, MAX_EXPORT_PAGE);
         let messages = page(&self.db, &chat.id, after.as_ref(), Direction::After, 0, limit)?;
-        let messages = messages
-            .iter()
-            .map(|message| message_view(&self.db, &self.own, &chat.name, message))
-            .collect::<Result<_, _>>()?;
+        let views = Views::new(&self.db, &self.own);
+        let messages = messages.iter().map(|message| views.message(message)).collect::<Result<_, _>>()?;
         Ok(ExportPage {
             chat: chat.id.to_string(),
             total: store::messages::count_in(&self.db, &chat.id)?,

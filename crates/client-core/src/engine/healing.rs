@@ -2,7 +2,7 @@
 //! is asked for again, in a new session; and what a peer could not decrypt is encrypted anew for it.
 //!
 //! A failed decryption never alters a session. Both directions are bounded: one request an hour and three a day for
-//! each device, 64 envelopes each, answered as rarely; a message is sent again at most twice, and only to the device it
+//! each device, 64 envelopes each, answered as rarely; a content is sent again at most twice, and only to the device it
 //! went to before.
 
 use subrosa_wire::{DeviceAddress, EnvelopeId};
@@ -11,12 +11,12 @@ use super::{
     audience::may_hear_from_us,
     core::{Change, Core},
     receiving::Sender,
-    sending::text_of,
 };
 use crate::{
     api::ApiError,
-    content::{Body, Hello, RetryRequest},
-    store::{self, contacts::ContactRow, envelopes::Outcome, retries, retries::Resend, sessions},
+    content::{Body, RetryRequest},
+    limits::MAX_RESENDS,
+    store::{self, deliveries, envelopes::Outcome, outbox, retries, sessions},
 };
 
 impl Change<'_> {
@@ -28,39 +28,22 @@ impl Change<'_> {
         }
         // The request is the first message of a new session: whatever is wrong with the old ones stays behind.
         sessions::archive(self.db, device)?;
-        self.queue_for(&device.account, Some(device.device), None, Body::RetryRequest(RetryRequest { envelope_ids }))
+        self.queue_for(&device.account, device.device, Body::RetryRequest(RetryRequest { envelope_ids }))
     }
 
-    /// A device could not decrypt envelopes of ours. It is answered for ids that this log shows as sent to it, and as rarely
+    /// A device could not decrypt envelopes of ours. It is answered for ids that our log shows as sent to it, and as rarely
     /// as it may ask: an answer to anything else would tell whoever asks, unseen by the person, that this device is on.
-    pub(super) fn send_again(
-        &mut self,
-        contact: &ContactRow,
-        sender: &DeviceAddress,
-        request: &RetryRequest,
-    ) -> Result<Outcome, ApiError> {
-        if !retries::any_sent(self.db, &request.envelope_ids, sender)?
+    /// Whatever the envelopes carried is encrypted anew, from its encoded form: a receiver that has it after all drops it.
+    pub(super) fn send_again(&mut self, sender: &DeviceAddress, request: &RetryRequest) -> Result<Outcome, ApiError> {
+        if !deliveries::any_sent(self.db, &request.envelope_ids, sender)?
             || !retries::take_answer(self.db, sender, self.now_ms)?
         {
             return Ok(Outcome::Applied);
         }
-        let mut introduces = false;
         for id in &request.envelope_ids {
-            match retries::take_resend(self.db, id, sender)? {
-                Some(Resend::Introduction) => introduces = true,
-                Some(Resend::Message(message)) => {
-                    let Some(message) = store::messages::get(self.db, &message)? else { continue };
-                    if !message.outgoing || message.raw.is_some() {
-                        continue;
-                    }
-                    // The same message id: a receiver that has it after all drops it.
-                    self.queue_again(sender, &message, Body::Text(text_of(&message)))?;
-                }
-                None => {}
+            if outbox::send_again(self.db, id, sender, MAX_RESENDS)? {
+                self.wake_outbox();
             }
-        }
-        if introduces && !contact.answered {
-            self.queue_for(&sender.account, Some(sender.device), None, Body::Hello(Hello {}))?;
         }
         Ok(Outcome::Applied)
     }

@@ -15,7 +15,8 @@ use crate::{
     limits::{DAY_MS, LIST_ASK_PAUSE, LIST_HOLDS_AFTER, LIST_RENEW_AFTER, LIST_SHOWN_AFTER, millis},
     store::{
         self,
-        contacts::{self, ContactRow, ListFloor},
+        contacts::{self, ContactRow},
+        peers::{self, ListFloor, PeerRow},
     },
 };
 
@@ -29,16 +30,16 @@ enum Learned {
 /// Two lists of one version: the account key signed twice.
 const CONFLICT: &str = "two different device lists of the same version exist";
 
-fn compare(contact: &ContactRow, bytes: &[u8]) -> Learned {
-    let verified = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&contact.record).ok());
+fn compare(peer: &PeerRow, bytes: &[u8]) -> Learned {
+    let verified = DeviceList::decode(bytes).ok().and_then(|list| list.verify(&peer.record).ok());
     let Some(list) = verified else {
         return Learned::Held("their relay gave a device list whose signature does not verify");
     };
-    let floor = &contact.floor;
+    let floor = &peer.floor;
     if list.version() == floor.version && floor.hash.is_some_and(|hash| hash != list.hash()) {
         return Learned::Held(CONFLICT);
     }
-    let Some(known) = &contact.list else {
+    let Some(known) = &peer.list else {
         return Learned::Adopted { list, new_devices: Vec::new() };
     };
     match list.compare(known) {
@@ -79,16 +80,16 @@ pub(super) enum Age {
     Holds(String),
 }
 
-/// How long ago a contact's list was signed; 0 where there is none, or the person takes it as it is.
-fn age_ms(contact: &ContactRow, now_ms: u64) -> u64 {
-    let list = contact.list.as_ref().filter(|list| list.version() > contact.old_list);
+/// How long ago a peer's list was signed; 0 where there is none, or the person takes it as it is.
+fn age_ms(peer: &PeerRow, now_ms: u64) -> u64 {
+    let list = peer.list.as_ref().filter(|list| list.version() > peer.old_list);
     list.map_or(0, |list| now_ms.saturating_sub(list.issued_ms()))
 }
 
-/// Whether a contact's list was renewed lately. Asking for it goes before holding.
-pub(super) fn age(contact: &ContactRow, now_ms: u64) -> Age {
-    let age_ms = age_ms(contact, now_ms);
-    let asked_ms_ago = now_ms.saturating_sub(contact.list_asked_ms);
+/// Whether a peer's list was renewed lately. Asking for it goes before holding.
+pub(super) fn age(peer: &PeerRow, now_ms: u64) -> Age {
+    let age_ms = age_ms(peer, now_ms);
+    let asked_ms_ago = now_ms.saturating_sub(peer.list_asked_ms);
     if age_ms > millis(LIST_HOLDS_AFTER) {
         if asked_ms_ago > millis(LIST_ASK_PAUSE) {
             return Age::Ask;
@@ -101,28 +102,28 @@ pub(super) fn age(contact: &ContactRow, now_ms: u64) -> Age {
     if age_ms > millis(LIST_SHOWN_AFTER) && asked_ms_ago > DAY_MS { Age::Ask } else { Age::Young }
 }
 
-/// Whether a contact's list may be asked for again without anybody waiting for it: their words alone make us call so often.
-pub(super) fn may_ask(contact: &ContactRow, now_ms: u64) -> bool {
-    now_ms.saturating_sub(contact.list_asked_ms) >= millis(LIST_ASK_PAUSE)
+/// Whether a peer's list may be asked for again without anybody waiting for it: their words alone make us call so often.
+pub(super) fn may_ask(peer: &PeerRow, now_ms: u64) -> bool {
+    now_ms.saturating_sub(peer.list_asked_ms) >= millis(LIST_ASK_PAUSE)
 }
 
 impl Change<'_> {
     /// A verified content names its account's device list. A newer one than all we know becomes the floor: whatever their
     /// relay serves, nothing is sealed for an older one.
-    pub(crate) fn announced(&mut self, contact: &mut ContactRow, version: u32, hash: [u8; 32]) -> Result<(), ApiError> {
-        let (known, known_hash) = contact.list.as_ref().map_or((0, [0; 32]), |list| (list.version(), list.hash()));
-        let floor = contact.floor;
+    pub(crate) fn announced(&mut self, peer: &mut PeerRow, version: u32, hash: [u8; 32]) -> Result<(), ApiError> {
+        let (known, known_hash) = peer.list.as_ref().map_or((0, [0; 32]), |list| (list.version(), list.hash()));
+        let floor = peer.floor;
         let differs_from_floor = version == floor.version && floor.hash.is_some_and(|announced| announced != hash);
         if version > 0 && ((version == known && hash != known_hash) || differs_from_floor) {
-            return self.hold(contact, CONFLICT);
+            return self.hold(peer, CONFLICT);
         }
         if version > known && version >= floor.version {
             let told = floor.told && version == floor.version;
             let now = ListFloor { version, hash: Some(hash), told };
-            if contact.floor != now || !contact.list_stale {
-                contact.floor = now;
-                contact.list_stale = true;
-                contacts::put(self.db, contact)?;
+            if peer.floor != now || !peer.list_stale {
+                peer.floor = now;
+                peer.list_stale = true;
+                peers::put(self.db, peer)?;
             }
         }
         Ok(())
@@ -131,96 +132,108 @@ impl Change<'_> {
     /// Takes over a device list if it is newer and valid; stops sending otherwise. What was refused stays refused until the
     /// person decides, whatever the relay gives later. Says which version is known now.
     pub(crate) fn learn_list(&mut self, account: &AccountId, bytes: &[u8]) -> Result<Known, ApiError> {
-        let Some(mut contact) = contacts::get(self.db, account)? else { return Ok(Known { version: 0, behind: None }) };
-        contact.list_asked_ms = self.now_ms;
-        match compare(&contact, bytes) {
+        let Some(mut peer) = peers::get(self.db, account)? else { return Ok(Known { version: 0, behind: None }) };
+        peer.list_asked_ms = self.now_ms;
+        match compare(&peer, bytes) {
             Learned::Adopted { list, new_devices } => {
-                contact.list = Some(list);
-                contact.list_stale = contact.is_behind();
-                self.put_contact(&contact)?;
-                for number in new_devices {
-                    let text = format!("{} uses a new device (number {number})", contact.name);
-                    self.notice("new_device", text, Some(account))?;
+                peer.list = Some(list);
+                peer.list_stale = peer.is_behind();
+                peers::put(self.db, &peer)?;
+                let contact = contacts::get(self.db, account)?;
+                if let Some(contact) = &contact {
+                    self.contact_event(contact)?;
                 }
-                self.sync_contact(&contact)?;
-                self.show_age(&contact)?;
+                for number in new_devices {
+                    let text = format!("{} uses a new device (number {number})", self.shown_name(&peer)?);
+                    self.notice_about("new_device", text, account)?;
+                }
+                if let Some(contact) = &contact {
+                    self.sync_contact(contact)?;
+                }
+                self.show_age(&peer)?;
             }
             Learned::Unchanged => {
-                contact.list_stale = contact.is_behind();
-                contacts::put(self.db, &contact)?;
-                self.show_age(&contact)?;
+                peer.list_stale = peer.is_behind();
+                peers::put(self.db, &peer)?;
+                self.show_age(&peer)?;
             }
-            Learned::Held(reason) => self.hold(&mut contact, reason)?,
+            Learned::Held(reason) => self.hold(&mut peer, reason)?,
         }
-        let behind = self.show_behind(&mut contact)?;
+        let behind = self.show_behind(&mut peer)?;
         self.wake_outbox();
-        Ok(Known { version: contact.list.as_ref().map_or(0, DeviceList::version), behind })
+        Ok(Known { version: peer.list.as_ref().map_or(0, DeviceList::version), behind })
     }
 
     /// The person is told once that a relay serves an older list than its account announced.
-    fn show_behind(&mut self, contact: &mut ContactRow) -> Result<Option<String>, ApiError> {
-        let served = contact.list.as_ref().map_or(0, DeviceList::version);
-        if contact.held.is_some() || served >= contact.floor.version {
+    fn show_behind(&mut self, peer: &mut PeerRow) -> Result<Option<String>, ApiError> {
+        let served = peer.list.as_ref().map_or(0, DeviceList::version);
+        if peer.held.is_some() || served >= peer.floor.version {
             return Ok(None);
         }
         let reason = format!(
             "their relay gives device list {served}, but they announced list {} themselves",
-            contact.floor.version
+            peer.floor.version
         );
-        if !contact.floor.told {
-            contact.floor.told = true;
-            contacts::put(self.db, contact)?;
-            let text = format!("sending to {} waits: {reason}", contact.name);
-            self.notice("list_withheld", text, Some(&contact.account))?;
+        if !peer.floor.told {
+            peer.floor.told = true;
+            peers::put(self.db, peer)?;
+            let text = format!("sending to {} waits: {reason}", self.shown_name(peer)?);
+            self.notice_about("list_withheld", text, &peer.account)?;
         }
         Ok(Some(reason))
     }
 
     /// A list that nobody has renewed for long is shown before it holds; as often as it is asked for, once a day.
-    fn show_age(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
-        let age_ms = age_ms(contact, self.now_ms);
+    fn show_age(&mut self, peer: &PeerRow) -> Result<(), ApiError> {
+        let age_ms = age_ms(peer, self.now_ms);
         if age_ms <= millis(LIST_SHOWN_AFTER) {
             return Ok(());
         }
         let text = format!(
             "the device list of {} was renewed {} days ago for the last time; after {} days sending to them stops until you decide",
-            contact.name,
+            self.shown_name(peer)?,
             age_ms / DAY_MS,
             millis(LIST_HOLDS_AFTER) / DAY_MS
         );
-        self.notice("old_list", text, Some(&contact.account))
+        self.notice_about("old_list", text, &peer.account)
     }
 
-    /// Stops sending to a contact until the person decides.
-    pub(crate) fn hold(&mut self, contact: &mut ContactRow, reason: &str) -> Result<(), ApiError> {
-        if contact.held.is_none() {
-            contact.held = Some(reason.to_owned());
-            contact.list_stale = true;
-            contacts::put(self.db, contact)?;
-            let text = format!("sending to {} has stopped: {reason}", contact.name);
-            self.notice("sending_stopped", text, Some(&contact.account))?;
+    /// Stops sending to somebody until the person decides.
+    pub(crate) fn hold(&mut self, peer: &mut PeerRow, reason: &str) -> Result<(), ApiError> {
+        if peer.held.is_none() {
+            peer.held = Some(reason.to_owned());
+            peer.list_stale = true;
+            peers::put(self.db, peer)?;
+            let text = format!("sending to {} has stopped: {reason}", self.shown_name(peer)?);
+            self.notice_about("sending_stopped", text, &peer.account)?;
         }
         Ok(())
     }
 
     /// As [`Change::hold`], by id.
     pub(crate) fn hold_account(&mut self, account: &AccountId, reason: &str) -> Result<(), ApiError> {
-        match contacts::get(self.db, account)? {
-            Some(mut contact) => self.hold(&mut contact, reason),
+        match peers::get(self.db, account)? {
+            Some(mut peer) => self.hold(&mut peer, reason),
             None => Ok(()),
         }
     }
 
+    /// How somebody is shown to the person; who is no contact by what they call themselves.
+    fn shown_name(&self, peer: &PeerRow) -> Result<String, ApiError> {
+        Ok(contacts::name(self.db, &peer.account)?.unwrap_or_else(|| peer.handle.clone()))
+    }
+
     /// The person takes a contact's list as it is: what was refused, what they announced and how old it is count no more.
     pub(crate) fn take_list_as_it_is(&mut self, contact: &mut ContactRow) -> Result<(), ApiError> {
-        let old = age_ms(contact, self.now_ms) > millis(LIST_SHOWN_AFTER);
-        let behind = contact.list.is_some() && contact.is_behind();
-        if contact.held.take().is_some() || behind || old {
-            contact.floor = ListFloor::default();
-            contact.old_list = contact.list.as_ref().map_or(0, DeviceList::version);
-            contact.list_stale = true;
-            contacts::put(self.db, contact)?;
-            store::outbox::wake(self.db, &contact.account)?;
+        let peer = &mut contact.peer;
+        let old = age_ms(peer, self.now_ms) > millis(LIST_SHOWN_AFTER);
+        let behind = peer.list.is_some() && peer.is_behind();
+        if peer.held.take().is_some() || behind || old {
+            peer.floor = ListFloor::default();
+            peer.old_list = peer.list.as_ref().map_or(0, DeviceList::version);
+            peer.list_stale = true;
+            peers::put(self.db, peer)?;
+            store::deliveries::wake(self.db, &peer.account)?;
             self.wake_outbox();
         }
         Ok(())

@@ -23,7 +23,6 @@ mod healing;
 mod lists;
 mod mailbox;
 mod naming;
-mod notes;
 mod pair_keys;
 mod people;
 mod queries;
@@ -31,13 +30,16 @@ mod receivers;
 mod receiving;
 mod removal;
 mod results;
+mod routes;
 mod sealing;
 mod search;
 mod sending;
 mod siblings;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod upkeep;
+mod views;
 mod waiting;
 
 use std::{
@@ -79,8 +81,6 @@ use crate::{
     receipts, store,
 };
 
-#[cfg(feature = "bulk")]
-pub(crate) use self::queries::message_view;
 pub use self::siblings::{DeviceRequest, Provision};
 pub(crate) use self::{core::now_ms, queries::account_view};
 
@@ -127,9 +127,11 @@ impl Engine {
         let store_key = Arc::clone(&key);
         let core = tokio::task::spawn_blocking(move || {
             let db = store::open(&path, key.as_bytes(), false)?;
-            let newest = store::events::newest(&db)?;
-            core_signals.events.send_replace(newest);
-            Core::new(db, owner, core_home, core_signals)
+            let mut core = Core::new(db, owner, core_home, core_signals)?;
+            core.read_kept()?;
+            let newest = store::events::newest(&core.db)?;
+            core.signals.events.send_replace(newest);
+            Ok::<_, ApiError>(core)
         })
         .await
         .map_err(|_| ApiError::new(ErrorKind::Failed, "the store could not be opened"))??;
@@ -355,7 +357,7 @@ impl Client for Engine {
 
     fn contact_accept(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
         Box::pin(self.inner.core.once(move |core| {
-            let account = core.contact_row(&params.who)?.account;
+            let account = *core.contact_row(&params.who)?.account();
             core.change(|change| change.accept(&account))
         }))
     }
@@ -391,20 +393,21 @@ impl Client for Engine {
                 (Some(_), Some(_)) => {
                     return Err(ApiError::new(ErrorKind::Usage, "an id and a key exclude each other").hint("give one"));
                 }
-                (Some(id), None) => SendId::Given(parse_id(&id)?),
+                (Some(id), None) => SendId::Given(parse_id(&id)?.0),
                 (None, Some(key)) => {
                     sending::check_key(&key)?;
                     SendId::Key(key)
                 }
-                (None, None) => SendId::Given(subrosa_wire::MessageId(random_id()?)),
+                (None, None) => SendId::Given(random_id()?),
             };
-            let account = self.receiver(params.to, params.request).await?;
+            let conversation = self.receiver(params.to, params.request).await?;
             let sent = self
                 .inner
                 .core
                 .run(move |core| {
                     let reply_to = params.reply_to.map(|id| core.reply_target(&id)).transpose()?;
-                    core.send(account, &Outgoing { body: params.body, reply_to, id })
+                    let text = Outgoing { body: params.body, forwarded: params.forwarded, reply_to, id };
+                    core.send(&conversation, &text)
                 })
                 .await?;
             subrosa_crash_point::crash_point(subrosa_crash_point::CrashPoint::AfterIntent);

@@ -12,10 +12,12 @@ use super::{audience::may_hear_from_us, conversations::is_own_name};
 use crate::{
     api::{ApiError, ErrorKind},
     clean::{clean_line, clean_name},
+    conversation::ConversationId,
     store::{
         Db,
         account::Own,
         contacts::{self, ContactRow, NameRow},
+        conversations,
     },
 };
 
@@ -54,17 +56,19 @@ pub(super) fn looks(name: &str) -> String {
 pub(super) fn described(contact: &ContactRow) -> String {
     /// Enough to type, and not to be met by chance.
     const SHORT_ID: usize = 12;
-    let id: String = contact.account.to_string().chars().take(SHORT_ID).collect();
-    format!("{} (handle {}, id {id})", contact.name, contact.handle)
+    let id: String = contact.account().to_string().chars().take(SHORT_ID).collect();
+    format!("{} (handle {}, id {id})", contact.name, contact.peer.handle)
 }
 
-/// Finds one contact by name, handle, id or the beginning of an id; an error if several fit.
-pub(crate) fn find(db: &Db, who: &str) -> Result<Option<ContactRow>, ApiError> {
+/// Finds one contact by name, handle, id or the beginning of one, or the id of the chat with them; an error if several fit.
+pub(crate) fn find(db: &Db, own: &Own, who: &str) -> Result<Option<ContactRow>, ApiError> {
     // A whole id, as interfaces give it: found without going through all contacts, and no name stands in its way.
-    if let Some(account) = hex::decode(who).ok().and_then(|id| id.try_into().ok()).map(AccountId)
-        && let Some(contact) = contacts::get(db, &account)?
-    {
-        return Ok(Some(contact));
+    if let Some(id) = ConversationId::parse(who) {
+        let others = conversations::others(db, &id)?;
+        let account = others.into_iter().find(|other| own.chat_with(other) == id).unwrap_or(AccountId(id.0));
+        if let Some(contact) = contacts::get(db, &account)? {
+            return Ok(Some(contact));
+        }
     }
     let mut found = BTreeSet::new();
     let (mut named, mut claimed) = (false, Vec::new());

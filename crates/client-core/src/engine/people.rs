@@ -16,29 +16,36 @@ use super::{
     receiving::Arrival,
 };
 use crate::{
-    api::{ApiError, Contact, ContactEvent, ContactState, ErrorKind, Event, Identity, Notice},
+    api::{ApiError, ChatKind, Contact, ContactState, ErrorKind, Identity},
     clean::clean_line,
     content::{Body, CheckedIntroduction, Hello, LinkShown},
+    conversation::ConversationId,
     limits::{CLOCK_TOLERANCE_MS, MAX_REQUESTS_KEPT},
     store::{
         self,
+        account::Own,
         contacts::{self, ContactRow, OpenedLink},
+        conversations,
+        events::Happened,
+        peers::{self, ListFloor},
     },
 };
 
 /// The view of a contact.
-pub(crate) fn view(contact: &ContactRow) -> Contact {
+pub(crate) fn view(own: &Own, contact: &ContactRow) -> Contact {
+    let peer = &contact.peer;
     Contact {
-        id: contact.account.to_string(),
+        id: peer.account.to_string(),
+        chat: own.chat_with(&peer.account).to_string(),
         name: contact.name.clone(),
-        handle: contact.handle.clone(),
+        handle: peer.handle.clone(),
         looks_like: contact.looks_like.clone(),
         state: contact.state,
         verified: contact.verified,
         origin: contact.origin.clone(),
-        relay: contact.relay.to_string(),
-        devices: contact.list.as_ref().map_or(0, |list| u32::try_from(list.devices().len()).unwrap_or(u32::MAX)),
-        last_seen_ms: contact.last_seen_ms,
+        relay: peer.relay.to_string(),
+        devices: peer.list.as_ref().map_or(0, |list| u32::try_from(list.devices().len()).unwrap_or(u32::MAX)),
+        last_seen_ms: peer.last_seen_ms,
         since_ms: contact.since_ms,
     }
 }
@@ -73,22 +80,33 @@ enum LinkUse {
 }
 
 impl Change<'_> {
-    /// Stores a contact and tells the interfaces.
+    /// Stores a contact, with the conversation they are in, and tells the interfaces.
     pub(crate) fn put_contact(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
         contacts::put(self.db, contact)?;
-        self.event(&Event::Contact(ContactEvent { cursor: None, contact: view(contact) }))
+        let (chat, account) = (self.own.chat_with(contact.account()), *contact.account());
+        conversations::ensure(self.db, &chat, ChatKind::Direct, &[account], self.now_ms)?;
+        self.contact_event(contact)
+    }
+
+    /// Tells the interfaces that a contact changed.
+    pub(crate) fn contact_event(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
+        let account = *contact.account();
+        self.event(&Happened::Contact { conversation: self.own.chat_with(&account), account })
     }
 
     /// A line for the person.
-    pub(crate) fn notice(&mut self, code: &str, text: String, chat: Option<&AccountId>) -> Result<(), ApiError> {
-        let notice = Notice {
-            cursor: None,
-            code: code.to_owned(),
-            text,
-            chat: chat.map(ToString::to_string),
-            ts_ms: self.now_ms,
-        };
-        self.event(&Event::Notice(notice))
+    pub(crate) fn notice(
+        &mut self,
+        code: &str,
+        text: String,
+        conversation: Option<ConversationId>,
+    ) -> Result<(), ApiError> {
+        self.event(&Happened::Notice { code: code.to_owned(), text, conversation, ts_ms: self.now_ms })
+    }
+
+    /// A line for the person, in the chat with somebody.
+    pub(crate) fn notice_about(&mut self, code: &str, text: String, account: &AccountId) -> Result<(), ApiError> {
+        self.notice(code, text, Some(self.own.chat_with(account)))
     }
 
     /// Says of a new contact whom they could be taken for.
@@ -98,7 +116,7 @@ impl Change<'_> {
             "{} looks like {other}, and is another account: compare safety numbers before you trust the name",
             shown.name
         );
-        self.notice("look_alike", text, Some(account))
+        self.notice_about("look_alike", text, account)
     }
 
     /// The person behind a contact link, checked against what their relay says.
@@ -116,7 +134,7 @@ impl Change<'_> {
             && contact.verified
         {
             // Opening a link of somebody who is a contact already changes nothing.
-            return Ok(view(contact));
+            return Ok(view(self.own, contact));
         }
         let verified = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok());
         let list = verified.filter(|list| list.version() >= link.list_version).ok_or_else(|| {
@@ -135,29 +153,30 @@ impl Change<'_> {
                 fresh(*record, handle, shown, link.relay.clone(), ContactState::Requested, self.now_ms)
             }
         };
-        if contact.list.as_ref().is_none_or(|known| known.version() < list.version()) {
-            contact.list = Some(list);
+        let peer = &mut contact.peer;
+        if peer.list.as_ref().is_none_or(|known| known.version() < list.version()) {
+            peer.list = Some(list);
         }
         // The link is from a channel that its relay does not write to.
-        if link.list_version > contact.floor.version {
-            contact.floor = contacts::ListFloor { version: link.list_version, ..contacts::ListFloor::default() };
+        if link.list_version > peer.floor.version {
+            peer.floor = ListFloor { version: link.list_version, ..ListFloor::default() };
         }
-        contact.list_stale = contact.is_behind();
-        contact.list_asked_ms = self.now_ms;
-        contact.relay = link.relay.clone();
-        contact.pin = link.pin;
+        peer.list_stale = peer.is_behind();
+        peer.list_asked_ms = self.now_ms;
+        peer.relay = link.relay.clone();
+        peer.pin = link.pin;
         contact.verified = true;
         contact.verified_ms = Some(self.now_ms);
         contact.origin = "you opened their link".into();
         if contact.state == ContactState::Request {
             contact.state = ContactState::Ok;
         }
-        contact.link = Some(opened);
-        contact.answered = false;
+        contact.reach.link = Some(opened);
+        contact.given.answered = false;
         self.put_contact(&contact)?;
-        self.queue(&account, None, Body::Hello(Hello {}))?;
+        self.queue(&account, Body::Hello(Hello {}))?;
         self.sync_contact(&contact)?;
-        Ok(view(&contact))
+        Ok(view(self.own, &contact))
     }
 
     /// Somebody found by handle at the own relay; our first message to them is a request.
@@ -175,17 +194,17 @@ impl Change<'_> {
         self.warn_of(&account, &shown)?;
         let relay = self.own.relay.clone();
         let mut contact = fresh(*record, handle, shown, relay, ContactState::Requested, self.now_ms);
-        contact.pin = self.own.pin;
+        contact.peer.pin = self.own.pin;
         contact.origin = "found by handle".into();
-        contact.list = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok());
-        if contact.list.is_none() {
+        contact.peer.list = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok());
+        if contact.peer.list.is_none() {
             return Err(ApiError::new(
                 ErrorKind::IdentityChanged,
                 "the relay gave a device list whose signature does not verify",
             )
             .hint("nothing was sent; get a contact link from them instead"));
         }
-        contact.list_stale = false;
+        contact.peer.list_stale = false;
         self.put_contact(&contact)?;
         self.sync_contact(&contact)?;
         Ok(account)
@@ -203,16 +222,13 @@ impl Change<'_> {
             contact.state = ContactState::Ok;
             contact.decided_ms = self.now_ms;
             self.put_contact(&contact)?;
-            self.queue(account, None, Body::Hello(Hello {}))?;
-            // What they already wrote is delivered now that they may know.
-            for id in store::messages::unread_up_to(self.db, account, None)? {
-                self.receipt_for(&contact, &id, crate::api::MessageStatus::Delivered)?;
-            }
+            self.queue(account, Body::Hello(Hello {}))?;
+            self.receipts_for_waiting(&contact)?;
             self.sync_contact(&contact)?;
         } else {
             contacts::put(self.db, &contact)?;
         }
-        Ok(view(&contact))
+        Ok(view(self.own, &contact))
     }
 
     /// Somebody unknown introduces themselves. `None`: not to be listened to.
@@ -237,8 +253,8 @@ impl Change<'_> {
         let shown = naming::shown(self.db, self.own, handle, &account)?;
         let named = shown.clone();
         let mut contact = fresh(*record, handle, shown, relay, ContactState::Request, self.now_ms);
-        contact.pin = pin;
-        contact.delivery_key = Some(introduction.delivery_key.clone());
+        contact.peer.pin = pin;
+        contact.reach.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
         if let Some(shown) = &introduction.link {
             match self.use_invite(shown, &account, received_ms)? {
@@ -262,7 +278,7 @@ impl Change<'_> {
         self.warn_of(&account, &named)?;
         self.put_contact(&contact)?;
         if contact.state == ContactState::Ok {
-            self.queue(&account, None, Body::Hello(Hello {}))?;
+            self.queue(&account, Body::Hello(Hello {}))?;
             self.sync_contact(&contact)?;
         }
         Ok(Some(contact))
@@ -287,24 +303,24 @@ impl Change<'_> {
             return Ok(());
         }
         let joined = match &introduction.link {
-            Some(shown) => match self.use_invite(shown, &contact.account, received_ms)? {
+            Some(shown) => match self.use_invite(shown, contact.account(), received_ms)? {
                 LinkUse::Joined(origin) => Some(origin),
                 LinkUse::Unknown | LinkUse::Refused => None,
             },
             None => None,
         };
-        let before = (contact.state, contact.delivery_key.clone(), contact.relay.clone());
-        contact.delivery_key = Some(introduction.delivery_key.clone());
+        let before = (contact.state, contact.reach.delivery_key.clone(), contact.peer.relay.clone());
+        contact.reach.delivery_key = Some(introduction.delivery_key.clone());
         // The relay on record is the one at which we met them. Nobody's words make us call at another host; whoever moved
         // gives or takes a new link.
         if joined.is_some() {
-            contact.relay = introduction.relay.clone();
-            contact.pin = introduction.pin;
+            contact.peer.relay = introduction.relay.clone();
+            contact.peer.pin = introduction.pin;
         } else {
             self.show_other_relay(contact, introduction)?;
         }
         // Their key serves from now on; the token was for reaching them before it.
-        contact.link = None;
+        contact.reach.link = None;
         match contact.state {
             // Their introduction to somebody who asked is the answer.
             ContactState::Requested => contact.state = ContactState::Ok,
@@ -315,15 +331,15 @@ impl Change<'_> {
         if let Some(origin) = joined {
             contact.origin = origin;
         }
-        let after = (contact.state, contact.delivery_key.clone(), contact.relay.clone());
+        let after = (contact.state, contact.reach.delivery_key.clone(), contact.peer.relay.clone());
         if before != after || welcomes {
             self.put_contact(contact)?;
             if welcomes {
-                self.queue(&contact.account, None, Body::Hello(Hello {}))?;
+                self.queue(contact.account(), Body::Hello(Hello {}))?;
             }
             self.sync_contact(contact)?;
             // Rows that waited for a key or an answer may go.
-            store::outbox::wake(self.db, &contact.account)?;
+            store::deliveries::wake(self.db, contact.account())?;
             self.wake_outbox();
         }
         Ok(())
@@ -335,23 +351,24 @@ impl Change<'_> {
         contact: &mut ContactRow,
         introduction: &CheckedIntroduction,
     ) -> Result<(), ApiError> {
-        let same = authority(&introduction.relay) == authority(&contact.relay)
+        let peer = &mut contact.peer;
+        let same = authority(&introduction.relay) == authority(&peer.relay)
             // Another name for the same place: known by its key, or on this machine.
-            || (introduction.pin.is_some() && introduction.pin == contact.pin)
-            || (is_loopback(&introduction.relay) && is_loopback(&contact.relay));
+            || (introduction.pin.is_some() && introduction.pin == peer.pin)
+            || (is_loopback(&introduction.relay) && is_loopback(&peer.relay));
         let claimed = introduction.relay.as_str();
-        if same || !may_hear_from_us(contact.state) || contact.relay_told.as_deref() == Some(claimed) {
+        if same || !may_hear_from_us(contact.state) || peer.relay_told.as_deref() == Some(claimed) {
             return Ok(());
         }
-        contact.relay_told = Some(claimed.to_owned());
-        contacts::put(self.db, contact)?;
+        peer.relay_told = Some(claimed.to_owned());
+        peers::put(self.db, peer)?;
         let text = format!(
             "{} says that their relay is {} now; what you write still goes to {}. If they moved, exchange a new contact link",
             contact.name,
             clean_line(claimed.trim_end_matches('/')),
-            contact.relay.as_str().trim_end_matches('/')
+            peer.relay.as_str().trim_end_matches('/')
         );
-        self.notice("relay_differs", text, Some(&contact.account))
+        self.notice_about("relay_differs", text, &peer.account)
     }
 
     /// A contact that another device of ours told us about.
@@ -402,9 +419,9 @@ impl Core {
     /// Safety number of a contact; compares it when one is given.
     pub(crate) fn verify(&mut self, who: &str, number: Option<&str>) -> Result<Identity, ApiError> {
         self.change(|change| {
-            let mut contact = find(change.db, who)?.ok_or_else(|| not_found(who))?;
+            let mut contact = find(change.db, change.own, who)?.ok_or_else(|| not_found(who))?;
             let own = (&change.own.address.account.0, change.own.record.account_key());
-            let theirs = (&contact.account.0, contact.record.account_key());
+            let theirs = (&contact.peer.account.0, contact.peer.record.account_key());
             let safety = safety_number(own, theirs);
             if let Some(number) = number {
                 // A slip of the keyboard is no changed identity.
@@ -433,7 +450,7 @@ impl Core {
                 }
             }
             Ok(Identity {
-                id: contact.account.to_string(),
+                id: contact.account().to_string(),
                 name: contact.name.clone(),
                 safety_number: safety.groups().collect::<Vec<_>>().join(" "),
                 safety_qr: hex::encode(safety.qr_bytes()),

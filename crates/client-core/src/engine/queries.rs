@@ -1,27 +1,23 @@
 //! Questions about what is stored: messages, receipts, events, status. Nothing here changes anything.
 
-use subrosa_wire::{AccountId, MessageId};
+use subrosa_wire::MessageId;
 
 use super::{
     conversations::find_chat,
-    core::Core,
+    core::{Core, now_ms},
     naming,
     people::{self, not_found},
     sending::{parse_id, sent_view},
+    views::Views,
 };
 use crate::{
     api::{
-        AccountInfo, ApiError, ChatKind, Connection, Contact, Contacts, ErrorKind, EventPage, EventsParams, Message,
-        MessageStatus, Person, ReceiptTime, Receipts, ReceiveParams, Received, ReplyTo, Sent, Status,
+        AccountInfo, ApiError, Connection, Contact, Contacts, ErrorKind, Event, EventPage, EventsParams, ReceiptTime,
+        Receipts, ReceiveParams, Received, Sent, Status,
     },
-    limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE, QUOTE_CHARS},
-    store::{
-        self, Db, StoreError,
-        account::Own,
-        contacts,
-        contacts::ContactRow,
-        messages::{Late, MessageRow},
-    },
+    conversation::ConversationId,
+    limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE},
+    store::{self, account::Own, contacts, contacts::ContactRow, messages::MessageRow},
 };
 
 /// The consumer of `receive` without a name.
@@ -29,50 +25,6 @@ const DEFAULT_CONSUMER: &str = "cli";
 
 /// Longest consumer name.
 const MAX_CONSUMER_BYTES: usize = 64;
-
-/// A message as interfaces see it. `peer_name` is the chat's shown name.
-pub(crate) fn message_view(db: &Db, own: &Own, peer_name: &str, message: &MessageRow) -> Result<Message, StoreError> {
-    let body = if message.raw.is_some() { "update to read this".to_owned() } else { message.body.clone() };
-    let notes = message.chat == own.address.account;
-    Ok(Message {
-        cursor: None,
-        id: message.id.to_string(),
-        chat: message.chat.to_string(),
-        chat_kind: if notes { ChatKind::Notes } else { ChatKind::Direct },
-        from: author(own, peer_name, message),
-        outgoing: message.outgoing,
-        ts_ms: message.shown_ms,
-        body,
-        reply_to: message.reply_to.map(|id| reply_view(db, own, peer_name, &message.chat, id)).transpose()?,
-        status: message.status,
-        unread: (!message.outgoing).then_some(message.unread),
-        unknown: message.raw.is_some(),
-        arrived_ms: message.arrived_ms.filter(|_| message.late != Late::No),
-        late: message.late == Late::Place,
-        chat_name: None,
-        snippet: Vec::new(),
-    })
-}
-
-fn author(own: &Own, peer_name: &str, message: &MessageRow) -> Person {
-    if message.outgoing {
-        Person { id: own.address.account.to_string(), name: own.handle.clone() }
-    } else {
-        Person { id: message.sender.to_string(), name: peer_name.to_owned() }
-    }
-}
-
-/// What a message answers. An original of another chat is not shown: an id that somebody guessed or was given opens nothing.
-fn reply_view(db: &Db, own: &Own, peer_name: &str, chat: &AccountId, id: MessageId) -> Result<ReplyTo, StoreError> {
-    let original = store::messages::get(db, &id)?.filter(|original| original.chat == *chat);
-    Ok(ReplyTo {
-        id: id.to_string(),
-        from: original.as_ref().map(|original| author(own, peer_name, original)),
-        quote: original
-            .filter(|original| original.raw.is_none())
-            .map(|original| original.body.chars().take(QUOTE_CHARS).collect()),
-    })
-}
 
 /// First 16 bytes of SHA-256 of the account key, in groups of four.
 pub(crate) fn fingerprint(own: &Own) -> String {
@@ -105,8 +57,8 @@ impl Core {
             relay,
             relay_url: self.own.relay.to_string(),
             error,
-            outbox: store::outbox::message_count(&self.db)?,
-            unread: store::chats::unread(&self.db)?,
+            outbox: store::recipients::waiting_messages(&self.db)?,
+            unread: store::conversations::unread(&self.db)?,
             requests: contacts::requests(&self.db)?,
             engine: self.owner.clone(),
             last_sync_ms: store::account::last_sync(&self.db)?,
@@ -115,15 +67,17 @@ impl Core {
     }
 
     pub(crate) fn contact_list(&self) -> Result<Contacts, ApiError> {
-        Ok(Contacts { contacts: contacts::all(&self.db)?.iter().map(people::view).collect() })
+        Ok(Contacts {
+            contacts: contacts::all(&self.db)?.iter().map(|contact| people::view(&self.own, contact)).collect(),
+        })
     }
 
     pub(crate) fn contact_show(&self, who: &str) -> Result<Contact, ApiError> {
-        Ok(people::view(&self.contact_row(who)?))
+        Ok(people::view(&self.own, &self.contact_row(who)?))
     }
 
     pub(crate) fn contact_row(&self, who: &str) -> Result<ContactRow, ApiError> {
-        naming::find(&self.db, who)?.ok_or_else(|| not_found(who))
+        naming::find(&self.db, &self.own, who)?.ok_or_else(|| not_found(who))
     }
 
     /// A message by id or the beginning of one.
@@ -159,35 +113,33 @@ impl Core {
         })?;
         let mut view = Receipts {
             id: message.id.to_string(),
-            chat: message.chat.to_string(),
+            chat: message.conversation.to_string(),
             status,
-            total: u32::from(message.chat != self.own.address.account),
+            total: u32::try_from(store::conversations::others(&self.db, &message.conversation)?.len())
+                .unwrap_or(u32::MAX),
             queued_ms: message.shown_ms,
             sent: Vec::new(),
             delivered: Vec::new(),
             read: Vec::new(),
             error: sent_view(&self.db, &self.own, &message)?.results.into_iter().find_map(|result| result.error),
         };
-        for (account, status, ts_ms) in store::messages::receipts_of(&self.db, &message.id)? {
-            let name = contacts::get(&self.db, &account)?.map_or_else(String::new, |contact| contact.name);
-            let time = ReceiptTime { by: account.to_string(), name, ts_ms };
-            match status {
-                MessageStatus::Sent => view.sent.push(time),
-                MessageStatus::Delivered => view.delivered.push(time),
-                MessageStatus::Read => view.read.push(time),
-                _ => {}
+        let views = Views::new(&self.db, &self.own);
+        for row in store::recipients::of(&self.db, &message.id)? {
+            let by = row.account.to_string();
+            let time = |ts_ms: u64| -> Result<ReceiptTime, ApiError> {
+                Ok(ReceiptTime { by: by.clone(), name: views.name(&row.account)?, ts_ms })
+            };
+            // Clocks differ, and a receipt can overtake the relay's reply: nothing is shown as arrived before it was sent.
+            let after_sent = |ts_ms: u64| ts_ms.max(row.sent_ms.unwrap_or(0));
+            if let Some(ts_ms) = row.sent_ms {
+                view.sent.push(time(ts_ms)?);
             }
-        }
-        // Clocks differ, and a receipt can overtake the relay's reply: nothing is shown as arrived before it was sent.
-        for time in view.delivered.iter_mut().chain(&mut view.read) {
-            if let Some(sent) = view.sent.iter().find(|sent| sent.by == time.by) {
-                time.ts_ms = time.ts_ms.max(sent.ts_ms);
+            // Who opened it has it, also when that receipt came first or was lost.
+            if let Some(ts_ms) = row.delivered_ms.or(row.read_ms) {
+                view.delivered.push(time(after_sent(ts_ms))?);
             }
-        }
-        // Who opened it has it, also when that receipt came first or was lost.
-        for read in &view.read {
-            if !view.delivered.iter().any(|delivered| delivered.by == read.by) {
-                view.delivered.push(read.clone());
+            if let Some(ts_ms) = row.read_ms {
+                view.read.push(time(after_sent(ts_ms))?);
             }
         }
         Ok(view)
@@ -203,10 +155,27 @@ impl Core {
             )
             .hint("cursors belong to one account's directory; start with --since 0 to see everything"));
         }
-        let max = params.max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
-        let events = store::events::after(&self.db, since, max, false)?;
-        let cursor = events.last().and_then(crate::api::Event::cursor).unwrap_or(since);
+        let (events, cursor) = self.events_after(since, params.max, false)?;
         Ok(EventPage { events, cursor })
+    }
+
+    /// A page of events as they are now, and where to go on: what has nothing left to show is passed over.
+    fn events_after(&self, since: u64, max: Option<u32>, incoming: bool) -> Result<(Vec<Event>, u64), ApiError> {
+        let max = max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
+        let (views, now_ms) = (Views::new(&self.db, &self.own), now_ms());
+        let (mut events, mut cursor) = (Vec::new(), since);
+        // Until there is something to give, or nothing more: an empty page would be taken for the end.
+        loop {
+            let rows = store::events::after(&self.db, cursor, max, incoming)?;
+            let whole = rows.len() == usize::try_from(max).unwrap_or(usize::MAX);
+            for (at, happened) in rows {
+                cursor = at;
+                events.extend(views.event(at, happened, now_ms)?);
+            }
+            if !events.is_empty() || !whole {
+                return Ok((events, cursor));
+            }
+        }
     }
 
     pub(crate) fn receive_after(&self, params: &ReceiveParams) -> Result<Received, ApiError> {
@@ -214,13 +183,11 @@ impl Core {
         if params.max == Some(0) {
             return Ok(Received { messages: Vec::new(), cursor: since });
         }
-        let max = params.max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
-        let events = store::events::after(&self.db, since, max, true)?;
-        let cursor = events.last().and_then(crate::api::Event::cursor).unwrap_or(since);
+        let (events, cursor) = self.events_after(since, params.max, true)?;
         let messages = events
             .into_iter()
             .filter_map(|event| match event {
-                crate::api::Event::Message(message) => Some(message),
+                Event::Message(message) => Some(message),
                 _ => None,
             })
             .collect();
@@ -237,14 +204,14 @@ impl Core {
     }
 
     /// What `read WHAT` means: a chat, or a message in one.
-    pub(crate) fn read_target(&self, what: &str) -> Result<(AccountId, Option<MessageId>), ApiError> {
+    pub(crate) fn read_target(&self, what: &str) -> Result<(ConversationId, Option<MessageId>), ApiError> {
         match find_chat(&self.db, &self.own, what) {
             Ok(chat) => return Ok((chat.id, None)),
             Err(error) if error.code != ErrorKind::NotFound => return Err(error),
             Err(_) => {}
         }
         match self.message_row(what) {
-            Ok(message) => Ok((message.chat, Some(message.id))),
+            Ok(message) => Ok((message.conversation, Some(message.id))),
             Err(_) => Err(not_found(what)),
         }
     }

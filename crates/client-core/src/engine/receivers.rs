@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::{ApiError, ContactState, ErrorKind, Person, Receivers},
     clean::clean_line,
+    conversation::ConversationId,
     limits::MAX_RECEIVERS,
     net::RelayEndpoint,
     store::contacts::{self, ContactRow},
@@ -21,8 +22,8 @@ const NOTHING_SENT: &str = "nothing was sent to anybody";
 
 /// What is known here about somebody a text is for.
 pub(super) enum Known {
-    /// A contact, or ourselves.
-    Account(AccountId),
+    /// A conversation: with a contact, or with ourselves.
+    Conversation(ConversationId),
     /// Nobody here: the own relay may be asked.
     Nobody(RelayEndpoint),
 }
@@ -38,7 +39,7 @@ pub(super) fn check_writable(contact: &ContactRow) -> Result<(), ApiError> {
         }
         ContactState::Blocked => Err(ApiError::new(ErrorKind::Failed, format!("{name} is blocked"))
             .hint(format!("`subrosa contact unblock '{name}'` takes it back"))),
-        ContactState::Removed => Err(people::not_found(&contact.account.to_string())),
+        ContactState::Removed => Err(people::not_found(&contact.account().to_string())),
     }
 }
 
@@ -74,9 +75,9 @@ impl Core {
         match find_chat(&self.db, &self.own, who) {
             Ok(chat) => {
                 if request {
-                    self.check_request(who, &chat.id)?;
+                    self.check_request(who, chat.other.as_ref())?;
                 }
-                Ok(Known::Account(chat.id))
+                Ok(Known::Conversation(chat.id))
             }
             Err(error) if error.code == ErrorKind::NotFound && request => {
                 let relay = RelayEndpoint::new(self.own.relay.clone(), self.own.pin);
@@ -88,13 +89,14 @@ impl Core {
     }
 
     /// A handle was said: a contact who is only *named* so is somebody else.
-    fn check_request(&self, who: &str, found: &AccountId) -> Result<(), ApiError> {
+    fn check_request(&self, who: &str, found: Option<&AccountId>) -> Result<(), ApiError> {
         if is_self(&self.own, who) {
             return Err(own_handle(who));
         }
+        let Some(found) = found else { return Ok(()) };
         let Some(contact) = contacts::get(&self.db, found)? else { return Ok(()) };
         let by_name = naming::folded(&contact.name) == naming::folded(who);
-        if by_name && (contact.handle != who || contact.relay != self.own.relay) {
+        if by_name && (contact.peer.handle != who || contact.peer.relay != self.own.relay) {
             return Err(ApiError::new(
                 ErrorKind::Usage,
                 format!(
@@ -125,9 +127,10 @@ impl Core {
             Err(error) if error.code == ErrorKind::NotFound => return Err(stranger(who)),
             found => found?,
         };
-        if let Some(contact) = contacts::get(&self.db, &chat.id)? {
+        let account = chat.other.unwrap_or(self.own.address.account);
+        if let Some(contact) = contacts::get(&self.db, &account)? {
             check_writable(&contact)?;
         }
-        Ok(Person { id: chat.id.to_string(), name: chat.name })
+        Ok(Person { id: account.to_string(), name: chat.name })
     }
 }

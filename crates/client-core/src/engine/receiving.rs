@@ -136,13 +136,14 @@ impl Change<'_> {
         // follows was said by the sender in this session.
         let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
         if let Some(contact) = &mut sender.contact {
-            self.announced(contact, content.list_version, content.list_hash)?;
+            self.announced(&mut contact.peer, content.list_version, content.list_hash)?;
             // Nothing makes us call at an address that a stranger chose, and nobody's words make us call again and again.
-            if contact.list_stale && may_hear_from_us(contact.state) && may_ask(contact, self.now_ms) {
-                stale.push(contact.account);
+            let peer = &contact.peer;
+            if peer.list_stale && may_hear_from_us(contact.state) && may_ask(peer, self.now_ms) {
+                stale.push(peer.account);
             }
         }
-        self.apply(&mut sender, content, plaintext.as_bytes(), arrival)
+        self.apply(sender, content, plaintext.as_bytes(), arrival)
     }
 
     /// Who sealed this: record, certificate, what we know, and the seal's own tag. `None` is junk, and nothing has happened
@@ -162,7 +163,7 @@ impl Change<'_> {
         }
         let record = match (&contact, own) {
             (_, true) => self.own.record,
-            (Some(contact), _) => contact.record,
+            (Some(contact), _) => contact.peer.record,
             // The record's id is the sender's: a record certifies itself.
             (None, _) => match opened.claimed_record() {
                 Some(record) => *record,
@@ -170,7 +171,8 @@ impl Change<'_> {
             },
         };
         let Ok(certificate) = opened.claimed_certificate().verify(&record) else { return Ok(None) };
-        let known = if own { Some(&self.own.list) } else { contact.as_ref().and_then(|contact| contact.list.as_ref()) };
+        let known =
+            if own { Some(&self.own.list) } else { contact.as_ref().and_then(|contact| contact.peer.list.as_ref()) };
         if let Some(list) = known {
             let listed = list.device(device.device).is_some_and(|listed| listed.identity() == certificate.identity());
             // A certificate older than the list that lacks it belongs to a removed device.
@@ -244,7 +246,7 @@ impl Change<'_> {
             Some(ours) if ours.is_unanswered() => id < ours.id(),
             Some(_) => {
                 // They lost the session we had. What is sealed in it and not yet accepted would be lost on them.
-                store::outbox::unseal_all(self.db, Some(&device.account))?;
+                store::deliveries::unseal_all(self.db, Some(&device.account))?;
                 true
             }
             None => true,

@@ -1,8 +1,9 @@
-//! From intents to sealed submissions. What a relay answers is the subject of `results.rs`.
+//! From contents to sealed envelopes. What a relay answers is the subject of `results.rs`.
 //!
-//! [`Core::prepare`] takes the oldest rows of one receiver. In one transaction it advances the
-//! ratchets and stores the sealed bytes; only then does a [`Batch`] exist that can leave. Retries send
-//! the stored bytes. Bytes are made anew only for a newer device list.
+//! [`Core::prepare`] takes the oldest deliveries of a lane that may go. The ratchets are advanced and the sealed bytes stored in one
+//! transaction; only then does a [`Batch`] exist that can leave. Retries send the stored bytes. Bytes are made anew only for a
+//! newer device list. A few are sealed where they are taken; many are sealed beside the core's thread ([`Sealing`]), which goes on
+//! meanwhile.
 
 use std::collections::HashMap;
 
@@ -10,64 +11,50 @@ use bytes::Bytes;
 use prost::Message as _;
 use subrosa_crash_point::{CrashPoint, crash_point};
 use subrosa_crypto::{
-    DeviceList, KemUse, MessageKind, PrekeyBundle, SealedContent, Session, VerifiedCertificate, seal,
+    DeviceCertificate, KemUse, MessageKind, PrekeyBundle, SealedContent, SendingPairKey, SerializedSession, Session,
+    VerifiedCertificate, seal,
 };
 use subrosa_wire::{
     AccountId, Capability, DeviceAddress, EnvelopeId,
     http::Prekeys,
     limits::{HEAD_BYTES, MAX_SUBMIT_BODIES, MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_ITEMS},
-    link::authority,
     submit::{EnvelopeClass, Submit, SubmitItem},
 };
-use url::Url;
 
 use super::{
-    audience::may_hear_from_us,
-    core::{Change, Core, WithoutKeys, address},
-    lists::{self, Age},
+    core::{Change, Core, address},
+    routes::{Receiver, Resolved, Route},
 };
 use crate::{
     api::{ApiError, ErrorKind},
-    content::{Content, Introduction},
-    limits::MAX_BATCH,
+    content::{Content, Introduction, Withholds},
+    limits::{MAX_BATCH, RETRY_FIRST, millis},
     store::{
-        self, contacts,
-        contacts::ContactRow,
-        outbox::{self, OutboxRow},
+        self,
+        account::Own,
+        contacts::{self, ContactRow},
+        deliveries::{self, ALL_DEVICES, DeliveryRow, Lane},
+        outbox::{self, ContentRow},
     },
 };
 
-/// Rows that wait for a person and not for a clock look again after a day; what they wait for wakes them at once.
+/// Deliveries that wait for a person and not for a clock look again after a day; what they wait for wakes them at once.
 const WAIT_FOR_PERSON_MS: u64 = 24 * 3600 * 1_000;
 
-/// A new device gives its relay keys within moments of being linked. So long its account's messages wait for it, so
-/// that it gets them too; after that it holds up nobody.
-const KEYS_PATIENCE_MS: u64 = 10 * 1_000;
+/// Deliveries looked at together: as many contents as a batch has, for a person with a handful of devices, or one for a large group.
+const MAX_LOOKED_AT: usize = 8 * MAX_BATCH;
 
-/// How often a device without keys is asked for meanwhile.
-const ASK_KEYS_AGAIN_MS: u64 = 500;
-
-/// And how often after that.
-const ASK_KEYS_LATER_MS: u64 = 60 * 1_000;
-
-/// Where and how a receiver is reached.
-#[derive(Debug, Clone)]
-pub(crate) struct Route {
-    pub(crate) relay: Url,
-    pub(crate) pin: Option<[u8; 32]>,
-    /// `None`: the request lane of the own relay.
-    pub(crate) capability: Option<Capability>,
-}
-
-/// What the outbox must do next for one receiver.
+/// What a lane needs next.
 #[derive(Debug)]
 pub(crate) enum Prepared {
     /// Nothing is due.
     Nothing,
-    /// The device list must be fetched first.
-    NeedDevices(Route),
-    /// Sessions must be started with these devices first.
+    /// An account's device list must be fetched first.
+    NeedDevices(AccountId, Route),
+    /// Sessions must be started with these devices of one account first.
     NeedBundles(Route, Vec<DeviceAddress>),
+    /// So much is to be sealed that the core must not wait for it.
+    Seal(Sealing),
     /// Ready to leave.
     Ready(Batch),
 }
@@ -77,89 +64,117 @@ pub(crate) enum Prepared {
 pub(crate) struct Batch {
     pub(crate) route: Route,
     pub(crate) submit: Submit,
+    /// One for each item, in order.
     pub(super) rows: Vec<BatchRow>,
 }
 
-/// An outbox row in a batch.
-#[derive(Debug)]
+/// A delivery in a batch.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct BatchRow {
     pub(super) id: i64,
-    /// One for each item, in order.
-    pub(super) envelopes: Vec<(DeviceAddress, EnvelopeId)>,
+    pub(super) device: DeviceAddress,
+    pub(super) envelope: EnvelopeId,
 }
 
-/// A receiver with everything that sealing needs.
-struct Receiver {
-    route: Route,
-    list: DeviceList,
-    devices: Vec<VerifiedCertificate>,
-    contact: Option<ContactRow>,
+/// Contents to be sealed for one device, in their order.
+struct SealFor {
+    device: VerifiedCertificate,
+    /// As it was when it was taken.
+    session: Session,
+    pair_key: SendingPairKey,
+    /// Delivery, content, and whether it holds our introduction.
+    contents: Vec<(i64, Vec<u8>, bool)>,
 }
 
-enum Resolved {
-    Receiver(Box<Receiver>),
-    NeedDevices(Route),
-    Wait(String),
-    Drop,
+/// What is sealed together, away from the store.
+pub(crate) struct Sealing {
+    own: SealAs,
+    jobs: Vec<SealFor>,
+}
+
+impl std::fmt::Debug for Sealing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealing for {} devices", self.jobs.len())
+    }
+}
+
+/// Who seals.
+struct SealAs {
+    account: [u8; 32],
+    record: subrosa_crypto::AccountRecord,
+    certificate: DeviceCertificate,
+}
+
+/// What came of one [`SealFor`].
+struct SealedFor {
+    device: DeviceAddress,
+    session: [u8; 32],
+    before: SerializedSession,
+    after: SerializedSession,
+    /// Delivery, head, body, and whether it holds our introduction.
+    envelopes: Vec<(i64, [u8; HEAD_BYTES], Vec<u8>, bool)>,
+}
+
+/// Sealed, and not yet in the store: nothing of it may leave.
+pub(crate) struct Sealed(Vec<SealedFor>);
+
+impl Sealing {
+    /// Encrypts and seals everything. The states it comes to are worth nothing before they are stored.
+    pub(crate) fn run(self) -> Result<Sealed, ApiError> {
+        let Self { own, jobs } = self;
+        Ok(Sealed(jobs.into_iter().map(|job| job.run(&own)).collect::<Result<_, _>>()?))
+    }
+
+    fn envelopes(&self) -> usize {
+        self.jobs.iter().map(|job| job.contents.len()).sum()
+    }
+}
+
+impl SealFor {
+    fn run(self, own: &SealAs) -> Result<SealedFor, ApiError> {
+        let (id, before) = (self.session.id(), self.session.serialize());
+        let mut session = self.session;
+        let mut envelopes = Vec::with_capacity(self.contents.len());
+        for (delivery, content, introduces) in self.contents {
+            let step = session.encrypt(&content).map_err(|error| crypto_error(&error))?;
+            // Nothing of it leaves before the last state is in the store.
+            let (next, ciphertext) = step.commit(|_| Ok::<_, ApiError>(()))?;
+            session = next;
+            let sealed = match ciphertext.kind {
+                MessageKind::Setup => SealedContent::setup(own.record, own.certificate, ciphertext.message),
+                MessageKind::Session => SealedContent::session(own.account, own.certificate, ciphertext.message),
+            };
+            let envelope = seal(&[&self.pair_key], &sealed).map_err(|error| crypto_error(&error))?;
+            let head = envelope.heads.first();
+            let head = *head.ok_or_else(|| ApiError::new(ErrorKind::Failed, "the seal made no head"))?;
+            envelopes.push((delivery, head, envelope.body, introduces));
+        }
+        let device = address(&self.device.address());
+        Ok(SealedFor { device, session: id, before, after: session.serialize(), envelopes })
+    }
+}
+
+fn crypto_error(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorKind::Failed, error.to_string())
+}
+
+impl SealAs {
+    fn new(own: &Own) -> Result<Self, ApiError> {
+        let listed = own.list.device(own.address.device).ok_or_else(|| {
+            ApiError::new(ErrorKind::Failed, "this device is not on the account's device list any more")
+                .hint("it was removed from the account: link it again")
+        })?;
+        Ok(Self { account: own.address.account.0, record: own.record, certificate: *listed.certificate() })
+    }
 }
 
 impl Change<'_> {
-    fn resolve_receiver(&mut self, target: &AccountId) -> Result<Resolved, ApiError> {
-        if *target == self.own.address.account {
-            let devices: Vec<_> = self
-                .own
-                .list
-                .verified_devices()
-                .filter(|device| device.address().device != self.own.address.device)
-                .collect();
-            if devices.is_empty() {
-                return Ok(Resolved::Drop);
-            }
-            return Ok(Resolved::Receiver(Box::new(Receiver {
-                route: Route {
-                    relay: self.own.relay.clone(),
-                    pin: self.own.pin,
-                    capability: Some(Capability::DeliveryKey(self.own.delivery_key.clone())),
-                },
-                list: self.own.list.clone(),
-                devices,
-                contact: None,
-            })));
-        }
-        // Asked again here: whoever was accepted when the intent was made may not be any more.
-        let known = contacts::get(self.db, target)?.filter(|contact| may_hear_from_us(contact.state));
-        let Some(contact) = known else { return Ok(Resolved::Drop) };
-        if let Some(reason) = &contact.held {
-            return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
-        }
-        let capability = contact.capability();
-        let same_relay = authority(&contact.relay) == authority(&self.own.relay);
-        if capability.is_none() && (contact.requested || !same_relay) {
-            return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
-        }
-        let route = Route { relay: contact.relay.clone(), pin: contact.pin, capability };
-        match lists::age(&contact, self.now_ms) {
-            Age::Young => {}
-            Age::Ask => return Ok(Resolved::NeedDevices(route)),
-            Age::Holds(reason) => return Ok(Resolved::Wait(format!("sending has stopped: {reason}"))),
-        }
-        match &contact.list {
-            Some(list) if !contact.list_stale => Ok(Resolved::Receiver(Box::new(Receiver {
-                route,
-                list: list.clone(),
-                devices: list.verified_devices().collect(),
-                contact: Some(contact),
-            }))),
-            _ => Ok(Resolved::NeedDevices(route)),
-        }
-    }
-
     /// Starts a session with a device from the bundle that its relay gave.
     pub(crate) fn start_session(&mut self, device: DeviceAddress, prekeys: &Prekeys) -> Result<(), ApiError> {
         let list = if device.account == self.own.address.account {
             Some(self.own.list.clone())
         } else {
-            contacts::get(self.db, &device.account)?.and_then(|contact| contact.list)
+            store::peers::get(self.db, &device.account)?.and_then(|peer| peer.list)
         };
         // Removed while its keys were fetched: nobody's fault, and nothing is sealed for it any more.
         let Some(certificate) = list.and_then(|list| list.device(device.device)) else { return Ok(()) };
@@ -182,244 +197,328 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// The content of a row with what is true at the moment of sealing.
-    fn finish_content(&self, row: &OutboxRow, contact: Option<&ContactRow>) -> Result<(Vec<u8>, bool), ApiError> {
-        let mut content =
-            Content::decode(row.content.as_slice()).map_err(|_| store::StoreError::Damaged("outbox row"))?;
-        content.list_version = self.own.list.version();
-        content.list_hash = self.own.list.hash().to_vec();
-        let introduces = contact.is_some_and(|contact| !contact.answered);
-        if let Some(contact) = contact.filter(|_| introduces) {
-            content.introduction = Some(Introduction {
+    /// A content with what is true at the moment of sealing.
+    fn finish_content(
+        &self,
+        row: &ContentRow,
+        contact: Option<&ContactRow>,
+        withholds: Withholds,
+    ) -> Result<(Vec<u8>, bool), ApiError> {
+        let mut bytes = row.content.clone();
+        let introduces = contact.is_some_and(|contact| !contact.given.answered);
+        let introduction = contact.filter(|_| introduces).map(|contact| {
+            let link = contact.reach.link.as_ref();
+            Introduction {
                 handle: self.own.handle.clone(),
                 relay: self.own.relay.to_string(),
                 pin: self.own.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
                 delivery_key: self.own.delivery_key.as_bytes().to_vec(),
-                contact_token: contact.link.as_ref().map(|link| link.token.as_bytes().to_vec()).unwrap_or_default(),
-                link_proof: contact.link.as_ref().map(|link| link.proof.to_vec()).unwrap_or_default(),
-            });
-        }
-        Ok((content.encode_to_vec(), introduces))
-    }
-
-    /// Advances one session and seals the message it makes.
-    fn seal_for(
-        &mut self,
-        device: &VerifiedCertificate,
-        session: &Session,
-        content: &[u8],
-    ) -> Result<([u8; HEAD_BYTES], Vec<u8>), ApiError> {
-        let at = address(&device.address());
-        let step = session.encrypt(content).map_err(|error| crypto_error(&error))?;
-        let (_, ciphertext) =
-            step.commit(|state| store::sessions::update(self.db, &at, &session.id(), state, self.now_ms))?;
-        let certificate = *self
-            .own
-            .list
-            .device(self.own.address.device)
-            .ok_or_else(|| {
-                ApiError::new(ErrorKind::Failed, "this device is not on the account's device list any more")
-                    .hint("it was removed from the account: link it again")
-            })?
-            .certificate();
-        let sealed = match ciphertext.kind {
-            MessageKind::Setup => SealedContent::setup(self.own.record, certificate, ciphertext.message),
-            MessageKind::Session => SealedContent::session(self.own.address.account.0, certificate, ciphertext.message),
+                contact_token: link.map(|link| link.token.as_bytes().to_vec()).unwrap_or_default(),
+                link_proof: link.map(|link| link.proof.to_vec()).unwrap_or_default(),
+            }
+        });
+        // Fields that stand twice count by the last, and those that are not there are added: what the content says stays as it
+        // is, also what only a newer program could read.
+        let moment = Content {
+            list_version: self.own.list.version(),
+            list_hash: self.own.list.hash().to_vec(),
+            withholds: withholds.bits(),
+            introduction,
+            ..Content::default()
         };
-        let pair_key = self.pair_keys.sending(self.own, device)?;
-        let envelope = seal(&[&pair_key], &sealed).map_err(|error| crypto_error(&error))?;
-        let head = *envelope.heads.first().ok_or_else(|| ApiError::new(ErrorKind::Failed, "the seal made no head"))?;
-        Ok((head, envelope.body))
+        bytes.extend_from_slice(&moment.encode_to_vec());
+        Ok((bytes, introduces))
     }
 
-    /// Seals a row for every device that does not have it yet.
-    fn seal_row(&mut self, row: &OutboxRow, receiver: &Receiver) -> Result<Submit, ApiError> {
-        let (content, introduces) = self.finish_content(row, receiver.contact.as_ref())?;
-        let mut submit = Submit { bodies: Vec::new(), items: Vec::new() };
-        for device in &receiver.devices {
-            let at = address(&device.address());
-            if row.done.contains(&at.device) || row.device.is_some_and(|only| only != at.device) {
+    /// What stands for all devices of an account becomes a delivery for each, and what waits follows its device list: a new device
+    /// gets it, too, and one that is gone does not.
+    fn follow_list(&self, receiver: &Receiver, rows: &[DeliveryRow]) -> Result<(), ApiError> {
+        let listed: Vec<u32> = receiver.devices.iter().map(|device| device.address().device).collect();
+        let version = receiver.list.version();
+        let mut widened = Vec::new();
+        for row in rows.iter().filter(|row| row.to.account == receiver.account) {
+            if row.to.device == ALL_DEVICES {
+                deliveries::spread(self.db, row, &listed, version)?;
                 continue;
             }
-            let session = store::sessions::current(self.db, &at)?
-                .ok_or_else(|| ApiError::new(ErrorKind::Failed, "a session vanished while sealing"))?;
-            let (head, body) = self.seal_for(device, &session, &content)?;
-            submit.items.push(SubmitItem {
-                device: at,
-                capability: None,
-                class: EnvelopeClass::Durable,
-                expiry_s: 0,
-                head,
-                body_ref: submit.bodies.len(),
-                list_version: receiver.list.version(),
-            });
-            submit.bodies.push(Bytes::from(body));
+            if row.list_version == version {
+                continue;
+            }
+            if row.wide && !widened.contains(&row.outbox) {
+                widened.push(row.outbox);
+                let reached = deliveries::devices_of(self.db, row.outbox, &receiver.account)?;
+                for device in listed.iter().filter(|device| !reached.contains(device)) {
+                    deliveries::add_device(self.db, row, *device, version)?;
+                }
+            }
+            if listed.contains(&row.to.device) {
+                deliveries::relist(self.db, row.id, version)?;
+            } else {
+                deliveries::delete(self.db, row.id)?;
+                outbox::tidy(self.db, row.outbox)?;
+            }
         }
-        outbox::set_sealed(self.db, row.id, &submit.encode(), receiver.list.version(), introduces)?;
-        if introduces && let Some(contact) = &receiver.contact {
-            // From now on they may have our delivery key, whatever becomes of this submission.
-            contacts::set_had_key(self.db, &contact.account)?;
-        }
-        Ok(submit)
+        Ok(())
     }
 
-    /// A row's submission: the stored bytes, or new ones.
-    fn row_submit(&mut self, row: &OutboxRow, receiver: &Receiver) -> Result<Submit, ApiError> {
-        match &row.sealed {
-            Some(sealed) if row.sealed_list == Some(receiver.list.version()) => {
-                let mut submit = Submit::decode(sealed).map_err(|_| store::StoreError::Damaged("outbox row"))?;
-                submit.items.retain(|item| !row.done.contains(&item.device.device));
-                Ok(submit)
+    /// The deliveries of a lane that may go now, each device's in its order, after everything that had to be decided for it.
+    fn look(&mut self, lane: &Lane, without_keys: &HashMap<DeviceAddress, u64>) -> Result<Looked, ApiError> {
+        let mut rows = deliveries::due(self.db, lane, self.now_ms, MAX_LOOKED_AT)?;
+        let mut receivers: Vec<Receiver> = Vec::new();
+        let mut seen: Vec<AccountId> = Vec::new();
+        for account in rows.iter().map(|row| row.to.account) {
+            if seen.contains(&account) {
+                continue;
             }
-            _ => self.seal_row(row, receiver),
+            seen.push(account);
+            match self.resolve_receiver(&account)? {
+                Resolved::Receiver(receiver) => {
+                    self.follow_list(&receiver, &rows)?;
+                    receivers.push(*receiver);
+                }
+                Resolved::NeedDevices(route) => {
+                    // What came while a try rests asks no relay before its time.
+                    let fresh = rows.iter().filter(|row| row.to.account == account);
+                    let only_new = fresh.clone().all(|row| row.to.device == ALL_DEVICES);
+                    match deliveries::next_try(self.db, lane, &account, self.now_ms)?.filter(|_| only_new) {
+                        Some(next_ms) => self.rest(fresh, next_ms, "waits for the next try")?,
+                        None => return Ok(Looked::Needs(Prepared::NeedDevices(account, route))),
+                    }
+                }
+                Resolved::Wait(reason) => {
+                    let next_ms = self.now_ms.saturating_add(WAIT_FOR_PERSON_MS);
+                    self.rest(rows.iter().filter(|row| row.to.account == account), next_ms, &reason)?;
+                }
+                Resolved::Drop => self.fail_outbox(&account, "they are no contact of yours")?,
+            }
         }
+        if receivers.is_empty() {
+            return Ok(Looked::Nothing);
+        }
+        rows = deliveries::due(self.db, lane, self.now_ms, MAX_LOOKED_AT)?;
+        rows.retain(|row| receivers.iter().any(|receiver| receiver.has(&row.to)));
+        self.need_sessions(receivers, rows, without_keys)
+    }
+
+    /// Which devices must be asked for keys first.
+    fn need_sessions(
+        &mut self,
+        receivers: Vec<Receiver>,
+        mut rows: Vec<DeliveryRow>,
+        without_keys: &HashMap<DeviceAddress, u64>,
+    ) -> Result<Looked, ApiError> {
+        let mut keyless = Vec::new();
+        for receiver in &receivers {
+            let mut missing = Vec::new();
+            for row in rows.iter().filter(|row| row.to.account == receiver.account) {
+                let known = missing.contains(&row.to) || keyless.contains(&row.to);
+                if known || row.sealed || store::sessions::has_current(self.db, &row.to)? {
+                    continue;
+                }
+                match without_keys.get(&row.to).filter(|ask_again_ms| **ask_again_ms > self.now_ms) {
+                    Some(ask_again_ms) => {
+                        self.rest(std::iter::once(row), *ask_again_ms, "their relay has no keys of theirs yet")?;
+                        keyless.push(row.to);
+                    }
+                    None => missing.push(row.to),
+                }
+            }
+            if !missing.is_empty() {
+                return Ok(Looked::Needs(Prepared::NeedBundles(receiver.route.clone(), missing)));
+            }
+        }
+        rows.retain(|row| !keyless.contains(&row.to));
+        Ok(if rows.is_empty() { Looked::Nothing } else { Looked::Rows(receivers, rows) })
+    }
+
+    /// Deliveries rest until a time; their messages say why.
+    fn rest<'r>(
+        &mut self,
+        rows: impl Iterator<Item = &'r DeliveryRow>,
+        next_ms: u64,
+        reason: &str,
+    ) -> Result<(), ApiError> {
+        for row in rows {
+            deliveries::postpone(self.db, row.id, next_ms, row.attempts, reason)?;
+            self.tell_why(row, reason, false)?;
+        }
+        Ok(())
+    }
+
+    /// The message of a delivery says why it waits.
+    pub(super) fn tell_why(&mut self, row: &DeliveryRow, reason: &str, unreached: bool) -> Result<(), ApiError> {
+        if row.moves
+            && let Some(message) = outbox::message_of(self.db, row.outbox)?
+        {
+            self.waits(&message, &row.to.account, reason, unreached)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what is to be sealed, with the sessions as they are.
+    fn take_unsealed(
+        &mut self,
+        receivers: &[Receiver],
+        rows: &[DeliveryRow],
+        withholds: Withholds,
+    ) -> Result<Sealing, ApiError> {
+        let mut sealing = Sealing { own: SealAs::new(self.own)?, jobs: Vec::new() };
+        for row in rows {
+            let Some(receiver) = receivers.iter().find(|receiver| receiver.has(&row.to)) else { continue };
+            if row.sealed {
+                continue;
+            }
+            let Some(content) = outbox::get(self.db, row.outbox)? else { continue };
+            let (content, introduces) = self.finish_content(&content, receiver.contact.as_ref(), withholds)?;
+            let of_device = |job: &&mut SealFor| address(&job.device.address()) == row.to;
+            if let Some(job) = sealing.jobs.iter_mut().find(of_device) {
+                job.contents.push((row.id, content, introduces));
+                continue;
+            }
+            let (Some(session), Some(device)) =
+                (store::sessions::current(self.db, &row.to)?, receiver.device(&row.to).cloned())
+            else {
+                continue;
+            };
+            let pair_key = self.pair_keys.sending(self.own, &device)?;
+            let contents = vec![(row.id, content, introduces)];
+            sealing.jobs.push(SealFor { device, session, pair_key, contents });
+        }
+        Ok(sealing)
+    }
+
+    /// Stores sealed bytes with the ratchets they were made by. Where a ratchet has gone on meanwhile, they are worth nothing.
+    fn put_sealed(&mut self, sealed: &Sealed) -> Result<(), ApiError> {
+        for one in &sealed.0 {
+            let current = store::sessions::current(self.db, &one.device)?;
+            if current.is_none_or(|now| now.id() != one.session || now.serialize().as_bytes() != one.before.as_bytes())
+            {
+                continue;
+            }
+            store::sessions::update(self.db, &one.device, &one.session, &one.after, self.now_ms)?;
+            for (delivery, head, body, introduces) in &one.envelopes {
+                deliveries::set_sealed(self.db, *delivery, head, body, *introduces)?;
+                if *introduces && one.device.account != self.own.address.account {
+                    // From now on they may have our delivery key, whatever becomes of these bytes.
+                    contacts::set_had_key(self.db, &one.device.account)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A submission of what is sealed, as large as one may be.
+    fn batch(&self, receivers: &[Receiver], rows: &[DeliveryRow]) -> Result<Option<Batch>, ApiError> {
+        let Some(first) = rows.first().and_then(|row| receivers.iter().find(|receiver| receiver.has(&row.to))) else {
+            return Ok(None);
+        };
+        let mut batch = Batch {
+            route: first.route.clone(),
+            submit: Submit { bodies: Vec::new(), items: Vec::new() },
+            rows: Vec::new(),
+        };
+        let mut bytes = 0;
+        for row in rows {
+            let Some(receiver) = receivers.iter().find(|receiver| receiver.has(&row.to)) else { continue };
+            // Who can be reached only by a request gets one of their own.
+            if first.route.capability.is_some() && receiver.route.capability.is_none() {
+                continue;
+            }
+            let (Some((head, body)), Some(content)) =
+                (deliveries::sealed(self.db, row.id)?, outbox::get(self.db, row.outbox)?)
+            else {
+                // What could not be sealed holds up what stands behind it.
+                break;
+            };
+            if content.class == EnvelopeClass::Ephemeral && content.expires_ms <= self.now_ms {
+                deliveries::delete(self.db, row.id)?;
+                outbox::tidy(self.db, row.outbox)?;
+                continue;
+            }
+            let full = batch.submit.bodies.len() >= MAX_SUBMIT_BODIES
+                || batch.submit.items.len() >= MAX_SUBMIT_ITEMS
+                || (bytes + body.len() > MAX_SUBMIT_BODY_BYTES && !batch.rows.is_empty());
+            if full {
+                break;
+            }
+            bytes += body.len();
+            let head: [u8; HEAD_BYTES] = store::array(&head, "delivery")?;
+            let envelope = EnvelopeId::of(&row.to, &head, &body);
+            batch.rows.push(BatchRow { id: row.id, device: row.to, envelope });
+            batch.submit.items.push(SubmitItem {
+                device: row.to,
+                capability: receiver.route.capability.clone(),
+                class: content.class,
+                expiry_s: 0,
+                head,
+                body_ref: batch.submit.bodies.len(),
+                list_version: receiver.list.version(),
+            });
+            batch.submit.bodies.push(Bytes::from(body));
+        }
+        Ok(Some(batch).filter(|batch| !batch.rows.is_empty()))
     }
 }
 
-fn crypto_error(error: &dyn std::fmt::Display) -> ApiError {
-    ApiError::new(ErrorKind::Failed, error.to_string())
+/// What [`Change::look`] found.
+enum Looked {
+    Nothing,
+    Needs(Prepared),
+    Rows(Vec<Receiver>, Vec<DeliveryRow>),
 }
 
 impl Core {
-    /// Takes the oldest due rows of a receiver and makes them ready to leave.
-    pub(crate) fn prepare(&mut self, target: AccountId) -> Result<Prepared, ApiError> {
-        let without_keys = std::mem::take(&mut self.without_keys);
-        let prepared = self.prepare_without(target, &without_keys);
-        self.without_keys = without_keys;
-        let (prepared, sealed) = prepared?;
+    /// Takes the oldest deliveries of a lane that may go and makes them ready to leave.
+    pub(crate) fn prepare(&mut self, lane: &Lane) -> Result<Prepared, ApiError> {
+        let without_keys = self.without_keys.iter().map(|(device, known)| (*device, known.ask_again_ms)).collect();
+        let (withholds, inline) = (self.withholds(), self.inline_seals);
+        let (prepared, sealed) = self.change(|change| {
+            let (receivers, mut rows) = match change.look(lane, &without_keys)? {
+                Looked::Nothing => return Ok((Prepared::Nothing, false)),
+                Looked::Needs(what) => return Ok((what, false)),
+                Looked::Rows(receivers, rows) => (receivers, rows),
+            };
+            rows.truncate(MAX_BATCH.max(receivers.iter().map(|receiver| receiver.devices.len()).sum()));
+            if let Some(first) = rows.first().cloned()
+                && receivers.iter().any(|one| one.has(&first.to) && one.route.capability.is_none())
+            {
+                // One request is all that the lane carries; everything after it waits for the answer.
+                rows.retain(|row| (row.outbox, row.to.account) == (first.outbox, first.to.account));
+            }
+            let sealing = change.take_unsealed(&receivers, &rows, withholds)?;
+            if sealing.envelopes() > inline {
+                return Ok((Prepared::Seal(sealing), false));
+            }
+            let any = !sealing.jobs.is_empty();
+            change.put_sealed(&sealing.run()?)?;
+            match change.batch(&receivers, &rows)? {
+                Some(batch) => Ok((Prepared::Ready(batch), any)),
+                None => {
+                    // Not again at once: it would be a loop.
+                    let next_ms = change.now_ms.saturating_add(millis(RETRY_FIRST));
+                    change.rest(rows.iter().take(1), next_ms, "it could not be sealed")?;
+                    Ok((Prepared::Nothing, any))
+                }
+            }
+        })?;
         if sealed {
             crash_point(CrashPoint::AfterSeal);
         }
         Ok(prepared)
     }
 
-    /// A device has no prekeys at its relay.
-    pub(crate) fn has_no_keys(&mut self, device: DeviceAddress) {
-        let now = super::core::now_ms();
-        let since_ms = self.without_keys.get(&device).map_or(now, |known| known.since_ms);
-        let patient = now.saturating_sub(since_ms) < KEYS_PATIENCE_MS;
-        let pause = if patient { ASK_KEYS_AGAIN_MS } else { ASK_KEYS_LATER_MS };
-        self.without_keys.retain(|_, known| known.ask_again_ms.saturating_add(ASK_KEYS_LATER_MS) > now);
-        self.without_keys.insert(device, WithoutKeys { since_ms, ask_again_ms: now.saturating_add(pause) });
-    }
-
-    fn prepare_without(
-        &mut self,
-        target: AccountId,
-        without_keys: &HashMap<DeviceAddress, WithoutKeys>,
-    ) -> Result<(Prepared, bool), ApiError> {
-        self.change(|change| {
-            let rows = outbox::first_of(change.db, &target, change.now_ms, MAX_BATCH)?;
-            let Some(first) = rows.first() else { return Ok((Prepared::Nothing, false)) };
-            let mut receiver = match change.resolve_receiver(&target)? {
-                Resolved::Receiver(receiver) => receiver,
-                Resolved::NeedDevices(route) => return Ok((Prepared::NeedDevices(route), false)),
-                Resolved::Wait(reason) => {
-                    let next_ms = change.now_ms.saturating_add(WAIT_FOR_PERSON_MS);
-                    outbox::postpone(change.db, first.id, next_ms, first.attempts, &reason)?;
-                    return Ok((Prepared::Nothing, false));
-                }
-                Resolved::Drop => {
-                    change.fail_outbox(&target, "they are no contact of yours")?;
-                    change.wake_outbox();
-                    return Ok((Prepared::Nothing, false));
-                }
-            };
-            let mut missing = Vec::new();
-            let mut reachable = Vec::with_capacity(receiver.devices.len());
-            let mut wait_until_ms = None;
-            for device in std::mem::take(&mut receiver.devices) {
-                let at = address(&device.address());
-                let keyless = without_keys.get(&at).filter(|known| known.ask_again_ms > change.now_ms);
-                if store::sessions::current(change.db, &at)?.is_some() {
-                    reachable.push(device);
-                } else if let Some(known) = keyless {
-                    if change.now_ms.saturating_sub(known.since_ms) < KEYS_PATIENCE_MS {
-                        wait_until_ms = Some(known.ask_again_ms);
-                    }
-                } else {
-                    missing.push(at);
-                    reachable.push(device);
-                }
-            }
-            if reachable.is_empty() {
-                wait_until_ms = wait_until_ms.or(Some(change.now_ms.saturating_add(ASK_KEYS_LATER_MS)));
-            }
-            if let Some(until_ms) = wait_until_ms {
-                outbox::postpone(
-                    change.db,
-                    first.id,
-                    until_ms,
-                    first.attempts,
-                    "their relay has no keys of theirs yet",
-                )?;
-                return Ok((Prepared::Nothing, false));
-            }
-            receiver.devices = reachable;
-            let needs_sealing =
-                |row: &OutboxRow| row.sealed.is_none() || row.sealed_list != Some(receiver.list.version());
-            if !missing.is_empty() && rows.iter().any(needs_sealing) {
-                return Ok((Prepared::NeedBundles(receiver.route, missing), false));
-            }
-            // One request is all that the lane carries; everything after it waits for the answer.
-            let lane = receiver.route.capability.is_none();
-            let rows = if lane { &rows[..1] } else { &rows[..] };
-            let mut batch =
-                Batch { route: receiver.route.clone(), submit: Submit { bodies: vec![], items: vec![] }, rows: vec![] };
-            let mut bytes = 0;
-            let mut sealed_any = false;
-            for row in rows {
-                if batch.submit.bodies.len() + receiver.devices.len() > MAX_SUBMIT_BODIES
-                    || batch.submit.items.len() + receiver.devices.len() > MAX_SUBMIT_ITEMS
-                    || (bytes + largest_row(row, &receiver) > MAX_SUBMIT_BODY_BYTES && !batch.rows.is_empty())
-                {
-                    break;
-                }
-                sealed_any |= needs_sealing(row);
-                let submit = change.row_submit(row, &receiver)?;
-                if submit.items.is_empty() {
-                    // Every device that it is for has it, or is gone.
-                    outbox::delete(change.db, row.id)?;
-                    continue;
-                }
-                bytes += submit.bodies.iter().map(Bytes::len).sum::<usize>();
-                batch.add(row.id, submit, &receiver.route);
-            }
-            if batch.rows.is_empty() {
-                change.wake_outbox();
-                return Ok((Prepared::Nothing, false));
-            }
-            Ok((Prepared::Ready(batch), sealed_any))
-        })
+    /// Stores what was sealed beside the core.
+    pub(crate) fn keep_sealed(&mut self, sealed: &Sealed) -> Result<(), ApiError> {
+        self.change(|change| change.put_sealed(sealed))?;
+        crash_point(CrashPoint::AfterSeal);
+        Ok(())
     }
 }
 
-/// What a row will at most add to a submission.
-fn largest_row(row: &OutboxRow, receiver: &Receiver) -> usize {
-    // Content, introduction, set-up header and seal; the bucket above it is found by the seal.
-    const OVERHEAD: usize = 3 * 1024;
-    let content = row.content.len() + OVERHEAD;
-    let bucket = subrosa_crypto::BUCKETS.into_iter().find(|bucket| *bucket >= content).unwrap_or(65_536);
-    bucket * receiver.devices.len()
-}
-
-impl Batch {
-    fn add(&mut self, row: i64, submit: Submit, route: &Route) {
-        let offset = self.submit.bodies.len();
-        let envelopes = submit
-            .items
-            .iter()
-            .filter_map(|item| {
-                let body = submit.bodies.get(item.body_ref)?;
-                Some((item.device, EnvelopeId::of(&item.device, &item.head, body)))
-            })
-            .collect();
-        self.submit.bodies.extend(submit.bodies);
-        self.submit.items.extend(submit.items.into_iter().map(|mut item| {
-            item.body_ref += offset;
-            item.capability = route.capability.clone();
-            item
-        }));
-        self.rows.push(BatchRow { id: row, envelopes });
+/// What lets somebody submit to a receiver.
+pub(super) fn capability_of(own: &Own, contact: Option<&ContactRow>) -> Option<Capability> {
+    match contact {
+        Some(contact) => contact.reach.capability(),
+        None => Some(Capability::DeliveryKey(own.delivery_key.clone())),
     }
 }

@@ -3,12 +3,12 @@
 use super::{
     conversations::{self, PAGE},
     core::Core,
-    queries::message_view,
+    views::Views,
 };
 use crate::{
     api::{ApiError, ErrorKind, Hits, SearchParams},
     limits::{MAX_HISTORY_PAGE, MAX_QUERY_BYTES},
-    store::{self, contacts, words::Query},
+    store::{self, words::Query},
 };
 
 impl Core {
@@ -34,15 +34,11 @@ impl Core {
         let full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
         let next = rows.last().filter(|_| full).map(|last| last.id.to_string());
         let mut hits = Vec::with_capacity(rows.len());
+        let views = Views::new(&self.db, &self.own);
         for row in &rows {
-            let name = if row.chat == self.own.address.account {
-                conversations::NOTES_NAME.to_owned()
-            } else {
-                contacts::name(&self.db, &row.chat)?.unwrap_or_default()
-            };
-            let mut message = message_view(&self.db, &self.own, &name, row)?;
+            let mut message = views.message(row)?;
             message.snippet = query.snippet(&row.body);
-            message.chat_name = Some(name);
+            message.chat_name = Some(views.conversation_name(&row.conversation)?);
             hits.push(message);
         }
         Ok(Hits { hits, next })

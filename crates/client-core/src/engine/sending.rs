@@ -5,19 +5,31 @@ use sha2::{Digest as _, Sha256};
 use subrosa_crypto::{DeviceList, MessageKind, max_plaintext_len};
 use subrosa_wire::{AccountId, DeviceAddress, MessageId, limits::MAX_EXPIRY};
 
-use super::{core::Change, core::Core, mailbox::HURRY_AFTER_MS, notes::sent_note, people, receivers};
+use super::{
+    core::{Change, Core, now_ms},
+    mailbox::HURRY_AFTER_MS,
+    people, receivers,
+    views::Views,
+};
 use crate::{
-    api::{ApiError, ContactState, ErrorKind, Event, MessageStatus, SendResult, Sent, StateEvent},
+    api::{ApiError, ContactState, ErrorKind, MessageStatus, SendResult, Sent},
     content::{
-        Body, CONTENT_VERSION, ContactSync, Content, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Text, Transcript,
+        self, Body, CONTENT_VERSION, ContactSync, Content, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Text,
+        Transcript, Withholds, synced_state,
     },
-    limits::{DAY_MS, MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES, millis},
-    receipts,
+    conversation::ConversationId,
+    limits::{
+        CLOCK_FOLLOWS, DAY_MS, MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES,
+        millis,
+    },
     store::{
         self,
         account::Own,
-        contacts::{self, ContactRow, state_number},
+        contacts::{self, ContactRow},
+        deliveries::{ALL_DEVICES, Lane},
         messages::{Late, MessageRow},
+        outbox::NewContent,
+        pending_receipts::Receipted,
     },
 };
 
@@ -54,36 +66,37 @@ pub(crate) fn parse_id(text: &str) -> Result<MessageId, ApiError> {
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) body: String,
+    pub(crate) forwarded: bool,
     pub(crate) reply_to: Option<MessageId>,
     pub(crate) id: SendId,
 }
 
-/// Where a message's id comes from.
+/// Where the part of a message's id comes from that is its author's choice.
 #[derive(Clone)]
 pub(crate) enum SendId {
     /// Made by the caller.
-    Given(MessageId),
+    Given([u8; 16]),
     /// Made from the caller's idempotency key.
     Key(String),
 }
 
 impl SendId {
-    /// Under one key a chat gets one message. The id cannot be guessed by others, who could otherwise take it first: a
-    /// secret of this device goes into it.
-    fn resolve(&self, own: &Own, chat: &AccountId) -> MessageId {
+    /// Under one key a conversation gets one message. Nobody else can tell the key from what is made of it: a secret of this
+    /// device goes into it.
+    fn resolve(&self, own: &Own, conversation: &ConversationId) -> [u8; 16] {
         match self {
-            Self::Given(id) => *id,
+            Self::Given(random) => *random,
             Self::Key(key) => {
                 let mut hash = Sha256::new();
                 hash.update(b"Subrosa idempotency key v1");
                 hash.update(own.identity.seed().as_slice());
                 hash.update(own.address.account.0);
-                hash.update(chat.0);
+                hash.update(conversation.0);
                 hash.update(key.as_bytes());
                 let digest: [u8; 32] = hash.finalize().into();
-                let mut id = [0; 16];
-                id.copy_from_slice(&digest[..16]);
-                MessageId(id)
+                let mut random = [0; 16];
+                random.copy_from_slice(&digest[..16]);
+                random
             }
         }
     }
@@ -97,9 +110,36 @@ pub(crate) fn check_key(key: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The content of a message of ours.
-pub(crate) fn text_of(message: &MessageRow) -> Text {
-    Text { text: message.body.clone(), reply_to: message.reply_to.map(|id| id.0.to_vec()).unwrap_or_default() }
+/// A content as it is kept until it is sealed: introduction and device list are those of that moment.
+fn draft(random: [u8; 16], sent_ms: u64, body: Body) -> Content {
+    Content {
+        version: CONTENT_VERSION,
+        random: random.to_vec(),
+        clock: 0,
+        sent_ms,
+        list_version: 0,
+        list_hash: Vec::new(),
+        introduction: None,
+        conversation: Vec::new(),
+        shown: false,
+        withholds: 0,
+        body: Some(body),
+    }
+}
+
+/// A line of a conversation, as every receiver and every device of ours gets it.
+fn line(conversation: &ConversationId, random: [u8; 16], message: &MessageRow) -> Content {
+    let text = Text {
+        text: message.body.clone(),
+        reply_to: message.reply_to.map(|id| id.0.to_vec()).unwrap_or_default(),
+        forwarded: message.forwarded,
+    };
+    Content {
+        clock: message.clock,
+        conversation: conversation.0.to_vec(),
+        shown: true,
+        ..draft(random, message.shown_ms, Body::Text(text))
+    }
 }
 
 /// Refuses texts that no receiver would take.
@@ -118,82 +158,57 @@ pub(crate) fn check_text(text: &str) -> Result<(), ApiError> {
 }
 
 impl Change<'_> {
-    /// Queues a content for all devices of an account.
-    pub(crate) fn queue(
-        &mut self,
-        target: &AccountId,
-        message: Option<(&MessageId, u64)>,
-        body: Body,
-    ) -> Result<(), ApiError> {
-        self.queue_for(target, None, message, body)
+    /// Queues a content about us and an account, for all devices of the account.
+    pub(crate) fn queue(&mut self, account: &AccountId, body: Body) -> Result<(), ApiError> {
+        self.queue_for(account, ALL_DEVICES, body)
     }
 
-    /// Queues a message of ours again for one device. Its status does not depend on it.
-    pub(crate) fn queue_again(
-        &mut self,
-        device: &DeviceAddress,
-        message: &MessageRow,
-        body: Body,
-    ) -> Result<(), ApiError> {
-        let content = self.intent(message.id, message.clock, message.shown_ms, body);
-        self.put_intent(&device.account, Some(device.device), None, &content)
+    /// As [`Change::queue`], for all devices or for one of them.
+    pub(crate) fn queue_for(&mut self, account: &AccountId, device: u32, body: Body) -> Result<(), ApiError> {
+        let content = draft(random_id()?, self.now_ms, body);
+        let to = DeviceAddress { account: *account, device };
+        self.put_content(&self.own.chat_with(account), None, &content, &[to], false)
     }
 
-    /// Queues a content for all devices of an account, or for one of them.
-    pub(crate) fn queue_for(
+    /// Queues a content of a conversation, once, with a delivery for each receiver to whom anything may leave.
+    pub(super) fn put_content(
         &mut self,
-        target: &AccountId,
-        device: Option<u32>,
-        message: Option<(&MessageId, u64)>,
-        body: Body,
-    ) -> Result<(), ApiError> {
-        let (message_id, clock) = match message {
-            Some((id, clock)) => (*id, clock),
-            None => (MessageId(random_id()?), 0),
-        };
-        let content = self.intent(message_id, clock, self.now_ms, body);
-        self.put_intent(target, device, message.map(|(id, _)| id), &content)
-    }
-
-    fn intent(&self, message_id: MessageId, clock: u64, sent_ms: u64, body: Body) -> Content {
-        // Introduction and list version are those of the moment of sealing.
-        Content {
-            version: CONTENT_VERSION,
-            message_id: message_id.0.to_vec(),
-            clock,
-            sent_ms,
-            list_version: 0,
-            list_hash: Vec::new(),
-            introduction: None,
-            body: Some(body),
-        }
-    }
-
-    fn put_intent(
-        &mut self,
-        target: &AccountId,
-        device: Option<u32>,
+        conversation: &ConversationId,
         message: Option<&MessageId>,
         content: &Content,
+        to: &[DeviceAddress],
+        moves: bool,
     ) -> Result<(), ApiError> {
-        if !self.may_leave_for(target)? {
-            tracing::debug!("nothing is queued for an account that was neither accepted nor asked");
+        let Some(body) = &content.body else { return Ok(()) };
+        let (class, lives) = content::travels(body);
+        let mut ways = Vec::with_capacity(to.len());
+        for to in to {
+            if !self.may_leave_for(&to.account)? {
+                tracing::debug!("nothing is queued for an account that was neither accepted nor asked");
+            } else if !moves && !self.has_room(&to.account)? {
+                tracing::warn!("too much waits for one receiver already: a content without a message is left out");
+            } else if let Some(lane) = self.lane_to(conversation, &to.account)? {
+                ways.push((lane, to));
+            }
+        }
+        if ways.is_empty() {
             return Ok(());
         }
-        if message.is_none() && !self.has_room(target)? {
-            tracing::warn!("too much waits for one receiver already: a content without a message is left out");
-            return Ok(());
+        let expires_ms = self.now_ms.saturating_add(millis(lives));
+        let content = content.encode_to_vec();
+        let new = NewContent { conversation, message, content: &content, class, created_ms: self.now_ms, expires_ms };
+        let outbox = store::outbox::put(self.db, &new)?;
+        for (lane, to) in ways {
+            store::deliveries::put(self.db, outbox, &lane, to, moves)?;
         }
-        let expires_ms = self.now_ms.saturating_add(millis(MAX_EXPIRY));
-        store::outbox::put(self.db, target, device, message, &content.encode_to_vec(), self.now_ms, expires_ms)?;
         self.wake_outbox();
         Ok(())
     }
 
     /// Whether more contents without a message may wait for this receiver.
-    fn has_room(&self, target: &AccountId) -> Result<bool, ApiError> {
-        let most = if *target == self.own.address.account { MAX_SILENT_OWN } else { MAX_SILENT };
-        Ok(store::outbox::silent_count(self.db, target, most)? < most)
+    fn has_room(&self, account: &AccountId) -> Result<bool, ApiError> {
+        let most = if *account == self.own.address.account { MAX_SILENT_OWN } else { MAX_SILENT };
+        Ok(store::deliveries::silent_count(self.db, account, most)? < most)
     }
 
     /// Whether this account has other devices that must hear of what happens here.
@@ -207,129 +222,131 @@ impl Change<'_> {
             return Ok(());
         }
         let own = self.own.address.account;
-        self.queue(&own, None, Body::ContactSync(contact_sync(contact)))
+        self.queue(&own, Body::ContactSync(contact_sync(contact)))
     }
 
-    /// Queues a receipt, if this contact may have one.
+    /// Queues a receipt for who wrote a message, if they may have one.
     pub(crate) fn receipt_for(
         &mut self,
-        contact: &ContactRow,
-        message: &MessageId,
+        author: &AccountId,
+        of: &Receipted,
         status: MessageStatus,
     ) -> Result<(), ApiError> {
-        if contact.state == ContactState::Ok {
-            store::pending_receipts::add(self.db, &contact.account, message, status, self.now_ms)?;
+        if contacts::state(self.db, author)? == Some(ContactState::Ok) {
+            store::pending_receipts::add(self.db, author, of, status, self.now_ms)?;
             self.wake_receipts();
         }
         Ok(())
     }
 
-    /// Moves the status of a message of ours, if the table allows it, and tells the interfaces.
-    pub(crate) fn move_status(
-        &mut self,
-        id: &MessageId,
-        to: MessageStatus,
-        error: Option<&str>,
-    ) -> Result<bool, ApiError> {
-        let Some(message) = store::messages::get(self.db, id)? else { return Ok(false) };
-        if !store::messages::move_status(self.db, &message, to, error)? {
-            return Ok(false);
-        }
-        self.event(&Event::State(StateEvent {
-            cursor: None,
-            id: id.to_string(),
-            chat: message.chat.to_string(),
-            status: to,
-            ts_ms: self.now_ms,
-            error: error.map(ToOwned::to_owned),
-        }))?;
-        Ok(true)
+    /// Where the next line of a conversation stands: now, and below everything that is shown there, unless a clock put that
+    /// more than a day ahead.
+    fn next_clock(&self, conversation: &ConversationId) -> Result<u64, ApiError> {
+        let now_ms = self.corrected_ms();
+        let follows = now_ms.saturating_add(millis(CLOCK_FOLLOWS));
+        let highest = store::messages::highest_clock(self.db, conversation, follows)?;
+        Ok(now_ms.max(highest.saturating_add(1)))
     }
 }
 
-/// A contact as our other devices learn it.
+/// A contact as our other devices learn it. Of who is gone nothing is told but that they are.
 pub(crate) fn contact_sync(contact: &ContactRow) -> ContactSync {
+    let peer = &contact.peer;
+    let gone = ContactSync {
+        account_record: peer.record.encode().to_vec(),
+        state: synced_state(contact.state) as i32,
+        decided_ms: contact.decided_ms,
+        ..ContactSync::default()
+    };
+    if contact.state == ContactState::Removed {
+        return gone;
+    }
     ContactSync {
-        account_record: contact.record.encode().to_vec(),
-        device_list: contact.list.as_ref().map(DeviceList::encode).unwrap_or_default(),
-        handle: contact.handle.clone(),
-        relay: contact.relay.to_string(),
-        pin: contact.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
-        delivery_key: contact.delivery_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
-        state: state_number(contact.state),
+        device_list: peer.list.as_ref().map(DeviceList::encode).unwrap_or_default(),
+        handle: peer.handle.clone(),
+        relay: peer.relay.to_string(),
+        pin: peer.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
+        delivery_key: contact.reach.delivery_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
         verified: contact.verified,
         origin: contact.origin.clone(),
-        answered: contact.answered,
-        decided_ms: contact.decided_ms,
+        answered: contact.given.answered,
+        ..gone
     }
 }
 
 impl Core {
-    /// Queues a text for a contact, or answers as before if its id is known.
-    pub(crate) fn send(&mut self, account: AccountId, text: &Outgoing) -> Result<Sent, ApiError> {
+    /// Queues a text for everybody in a conversation, or answers as before if it was sent already.
+    pub(crate) fn send(&mut self, conversation: &ConversationId, text: &Outgoing) -> Result<Sent, ApiError> {
         check_text(&text.body)?;
         // Somebody waits now: what rests only because of an earlier failure is tried again.
-        let hurry_from = self.backing_off.get(&account).map(|since| since.saturating_add(HURRY_AFTER_MS));
+        let now_ms = now_ms();
+        let hurries = |(lane, since_ms): (&Lane, &u64)| {
+            lane.conversation == *conversation && now_ms >= since_ms.saturating_add(HURRY_AFTER_MS)
+        };
+        let hurry = self.backing_off.iter().any(hurries);
         self.change(|change| {
-            let id = text.id.resolve(change.own, &account);
+            let own = change.own.address.account;
+            let random = text.id.resolve(change.own, conversation);
+            let id = conversation.message_id(&own, &random);
             if let Some(known) = store::messages::get(change.db, &id)? {
-                return answer_again(change.db, change.own, &known, &account, text);
+                return answer_again(change.db, change.own, &known, text);
             }
-            if account == change.own.address.account {
-                return change.take_note(id, text);
+            let others = store::conversations::others(change.db, conversation)?;
+            for other in &others {
+                let contact = contacts::get(change.db, other)?.ok_or_else(|| people::not_found(&other.to_string()))?;
+                receivers::check_writable(&contact)?;
             }
-            let contact = contacts::get(change.db, &account)?.ok_or_else(|| people::not_found(&account.to_string()))?;
-            receivers::check_writable(&contact)?;
-            if store::outbox::message_count(change.db)? >= MAX_OUTBOX {
+            if others.is_empty() {
+                if *conversation != change.own.notes() {
+                    return Err(people::not_found(&conversation.to_string()));
+                }
+                change.ensure_notes()?;
+            } else if store::recipients::waiting_messages(change.db)? >= MAX_OUTBOX {
                 return Err(ApiError::new(
                     ErrorKind::RateLimited,
                     format!("{MAX_OUTBOX} messages wait in the outbox already"),
                 )
                 .hint("wait until the relay is reached; `subrosa status` shows why it is not"));
             }
-            let clock = contact.clock.saturating_add(1);
+            // Whoever writes to nobody else has read it.
+            let status = if others.is_empty() { MessageStatus::Read } else { MessageStatus::Queued };
             let message = MessageRow {
                 id,
-                chat: account,
-                sender: change.own.address.account,
+                conversation: *conversation,
+                sender: own,
                 outgoing: true,
-                clock,
+                clock: change.next_clock(conversation)?,
                 shown_ms: change.now_ms,
                 body: text.body.clone(),
+                forwarded: text.forwarded,
                 reply_to: text.reply_to,
                 raw: None,
-                status: Some(MessageStatus::Queued),
+                status: Some(status),
                 error: None,
                 unread: false,
                 arrived_ms: None,
                 late: Late::No,
             };
             store::messages::insert(change.db, &message)?;
-            contacts::touch(change.db, &account, clock, None)?;
-            change.queue(&account, Some((&id, clock)), Body::Text(text_of(&message)))?;
-            if hurry_from.is_some_and(|from| change.now_ms >= from) {
-                store::outbox::wake(change.db, &account)?;
+            let content = line(conversation, random, &message);
+            let to: Vec<_> =
+                others.iter().map(|account| DeviceAddress { account: *account, device: ALL_DEVICES }).collect();
+            for other in &others {
+                store::recipients::add(change.db, &id, other, MessageStatus::Queued)?;
             }
+            change.put_content(conversation, Some(&id), &content, &to, true)?;
             if change.has_siblings() {
-                let own = change.own.address.account;
-                let transcript = Transcript {
-                    peer: account.0.to_vec(),
-                    message_id: id.0.to_vec(),
-                    clock,
-                    sent_ms: change.now_ms,
-                    text: text.body.clone(),
-                    reply_to: text_of(&message).reply_to,
-                };
-                change.queue(&own, None, Body::Transcript(transcript))?;
+                let transcript = Transcript { conversation: conversation.0.to_vec(), content: content.encode_to_vec() };
+                let transcript = draft(random_id()?, change.now_ms, Body::Transcript(transcript));
+                let own = DeviceAddress { account: own, device: ALL_DEVICES };
+                change.put_content(conversation, Some(&id), &transcript, &[own], false)?;
             }
-            change.event(&Event::State(StateEvent {
-                cursor: None,
-                id: id.to_string(),
-                chat: account.to_string(),
-                status: MessageStatus::Queued,
-                ts_ms: change.now_ms,
-                error: None,
-            }))?;
+            if hurry {
+                for other in &others {
+                    store::deliveries::wake(change.db, other)?;
+                }
+            }
+            change.state_event(&message, status, None)?;
             sent_view(change.db, change.own, &message)
         })
     }
@@ -366,80 +383,89 @@ impl Core {
                 let items = batch
                     .items
                     .into_iter()
-                    .map(|(id, ts_ms)| ReceiptItem { message_id: id.0.to_vec(), ts_ms })
+                    .map(|(of, ts_ms)| ReceiptItem {
+                        message_id: of.message.0.to_vec(),
+                        ts_ms,
+                        conversation: of.conversation.0.to_vec(),
+                    })
                     .collect();
-                change.queue(&batch.to, None, Body::Receipt(Receipt { status: status as i32, items }))?;
+                change.queue(&batch.to, Body::Receipt(Receipt { status: status as i32, items }))?;
             }
             Ok(())
         })
     }
 
     /// Marks a conversation, or everything up to a message in it, as read.
-    pub(crate) fn read(&mut self, chat: AccountId, upto: Option<MessageId>) -> Result<u64, ApiError> {
-        if chat == self.own.address.account {
-            return Ok(0);
-        }
+    pub(crate) fn read(&mut self, conversation: ConversationId, upto: Option<MessageId>) -> Result<u64, ApiError> {
         let tells = self.tells("read_receipts");
         self.change(|change| {
-            let contact = contacts::get(change.db, &chat)?.ok_or_else(|| people::not_found(&chat.to_string()))?;
             let upto = upto.map(|id| store::messages::get(change.db, &id)).transpose()?.flatten();
-            let unread = store::messages::unread_up_to(change.db, &chat, upto.as_ref())?;
-            for id in &unread {
-                store::messages::set_read(change.db, id)?;
+            let unread = store::messages::unread_up_to(change.db, &conversation, upto.as_ref())?;
+            for (message, author) in &unread {
+                store::messages::set_read(change.db, message)?;
                 if tells {
-                    change.receipt_for(&contact, id, MessageStatus::Read)?;
+                    change.receipt_for(author, &Receipted { conversation, message: *message }, MessageStatus::Read)?;
                 }
             }
             if !unread.is_empty() {
-                change.chat_event(&chat)?;
+                change.conversation_event(&conversation)?;
             }
             if change.has_siblings() {
                 let own = change.own.address.account;
                 for batch in unread.chunks(MAX_RECEIPT_IDS) {
-                    let message_ids = batch.iter().map(|id| id.0.to_vec()).collect();
-                    change.queue(&own, None, Body::ReadSync(ReadSync { message_ids }))?;
+                    let message_ids = batch.iter().map(|(id, _)| id.0.to_vec()).collect();
+                    change.queue(&own, Body::ReadSync(ReadSync { message_ids }))?;
                 }
             }
             Ok(u64::try_from(unread.len()).unwrap_or(u64::MAX))
         })
     }
 
-    /// Messages that waited longer than any relay keeps them are not delivered. `read_ms`: up to when receipts were read.
+    /// Which receipts this account does not send.
+    pub(super) fn withholds(&self) -> Withholds {
+        Withholds { delivered: !self.tells("delivery_receipts"), read: !self.tells("read_receipts") }
+    }
+
+    /// What waited longer than any relay keeps it is not delivered. `read_ms`: up to when receipts were read.
     pub(crate) fn expire_outbox(&mut self, now_ms: u64, read_ms: u64) -> Result<(), ApiError> {
         let longest = millis(MAX_EXPIRY).saturating_add(CONFIRMATION_SLACK_MS);
         self.change(|change| {
-            for row in store::outbox::expired(change.db, now_ms)? {
-                store::outbox::delete(change.db, row.id)?;
-                // What one of their devices took is not undelivered because another had no room.
-                if let Some(id) = row.message.filter(|_| row.done.is_empty()) {
-                    change.move_status(&id, MessageStatus::Expired, Some("not delivered within 30 days"))?;
+            for content in store::outbox::expired(change.db, now_ms)? {
+                let message = store::outbox::message_of(change.db, content)?;
+                for row in store::deliveries::waiting_of_content(change.db, content)? {
+                    store::deliveries::delete(change.db, row.id)?;
+                    let account = &row.to.account;
+                    // What one of their devices took is not undelivered because another had no room.
+                    let left = store::deliveries::standing(change.db, content, Some(account))?;
+                    if let Some(id) = message.filter(|_| row.moves && left.accepted + left.waiting == 0) {
+                        let reason = Some("not delivered within 30 days");
+                        change.advance(&id, account, MessageStatus::Expired, change.now_ms, reason)?;
+                    }
                 }
+                store::outbox::tidy(change.db, content)?;
             }
             // No relay keeps an envelope longer: what nobody has confirmed by now does not arrive any more.
             let before_ms = read_ms.saturating_sub(longest);
-            for id in store::messages::unconfirmed_before(change.db, before_ms)? {
-                change.move_status(&id, MessageStatus::Expired, Some("accepted, but not delivered within 30 days"))?;
+            for (id, account) in store::recipients::unconfirmed_before(change.db, before_ms)? {
+                let reason = Some("accepted, but not delivered within 30 days");
+                change.advance(&id, &account, MessageStatus::Expired, change.now_ms, reason)?;
             }
             Ok(())
         })
     }
 }
 
-/// The answer to a `send` that was made before: the same, unless it is another message that has this id.
-fn answer_again(
-    db: &store::Db,
-    own: &Own,
-    known: &MessageRow,
-    chat: &AccountId,
-    text: &Outgoing,
-) -> Result<Sent, ApiError> {
-    let same = known.outgoing && known.chat == *chat && known.body == text.body && known.reply_to == text.reply_to;
+/// The answer to a `send` that was made before: the same, unless it is another text that has this id.
+fn answer_again(db: &store::Db, own: &Own, known: &MessageRow, text: &Outgoing) -> Result<Sent, ApiError> {
+    let same = known.body == text.body && known.reply_to == text.reply_to && known.forwarded == text.forwarded;
     if same {
         return sent_view(db, own, known);
     }
     Err(match &text.id {
-        SendId::Given(id) => ApiError::new(ErrorKind::Usage, format!("another message has the id {id} already"))
-            .hint("leave the id out, or make a new random one"),
+        SendId::Given(id) => {
+            ApiError::new(ErrorKind::Usage, format!("another text was sent with the id {} already", hex::encode(id)))
+                .hint("leave the id out, or make a new random one")
+        }
         SendId::Key(key) => {
             ApiError::new(ErrorKind::Usage, format!("another text was sent under the key {key:?} already"))
                 .hint("a key belongs to one message: choose another for this one")
@@ -447,28 +473,44 @@ fn answer_again(
     })
 }
 
-/// The view of a message of ours for `send` and `wait`.
+/// The view of a message of ours for `send` and `wait`, with a result for each receiver; for ourselves if nobody else is there.
 pub(crate) fn sent_view(db: &store::Db, own: &Own, message: &MessageRow) -> Result<Sent, ApiError> {
-    if message.chat == own.address.account {
-        return Ok(sent_note(message));
-    }
+    let views = Views::new(db, own);
     let status = message.status.unwrap_or(MessageStatus::Queued);
-    let contact = contacts::get(db, &message.chat)?;
-    let name = contact.map_or_else(String::new, |contact| contact.name);
-    let mut error = message.error.clone();
-    let mut retry_after_s = None;
-    if !receipts::reached(status, MessageStatus::Sent)
-        && let Some((reason, next_ms)) = store::outbox::waiting(db, &message.chat)?
-        && status == MessageStatus::Queued
-    {
-        error = error.or(reason);
-        retry_after_s = error.as_ref().map(|_| next_ms.saturating_sub(super::core::now_ms()).div_ceil(1_000));
+    let mut results = Vec::new();
+    for receiver in store::recipients::of(db, &message.id)? {
+        let mut error = receiver.error;
+        let mut retry_after_s = None;
+        if receiver.status == MessageStatus::Queued
+            && let Some((reason, next_ms)) = store::deliveries::waiting_of(db, &message.id, &receiver.account)?
+        {
+            error = reason.or(error);
+            retry_after_s = error.as_ref().map(|_| next_ms.saturating_sub(now_ms()).div_ceil(1_000));
+        }
+        results.push(SendResult {
+            to: receiver.account.to_string(),
+            name: views.name(&receiver.account)?,
+            status: receiver.status,
+            unreached: receiver.unreached,
+            error,
+            retry_after_s,
+        });
+    }
+    if results.is_empty() {
+        results.push(SendResult {
+            to: own.address.account.to_string(),
+            name: views.conversation_name(&message.conversation)?,
+            status,
+            unreached: false,
+            error: message.error.clone(),
+            retry_after_s: None,
+        });
     }
     Ok(Sent {
         id: message.id.to_string(),
-        chat: message.chat.to_string(),
+        chat: message.conversation.to_string(),
         status,
         ts_ms: message.shown_ms,
-        results: vec![SendResult { to: message.chat.to_string(), name, status, error, retry_after_s }],
+        results,
     })
 }

@@ -14,14 +14,15 @@ use self::support::{Person, TestRelay, pair};
 use super::{
     core::{Core, now_ms},
     mailbox::HURRY_AFTER_MS,
+    results::Retry,
     sealing::Prepared,
     sending::{Outgoing, SendId},
 };
 use crate::{
     Client,
     api::{ApiError, ContactState, ErrorKind, MessageStatus, NoParams, SendParams, TimeoutParams, WaitParams},
-    limits::DAY_MS,
-    store,
+    limits::{DAY_MS, RETRY_MAX},
+    store::{self, deliveries::Lane},
 };
 
 impl Person {
@@ -69,6 +70,19 @@ impl Person {
     async fn lose_sessions(&self) {
         self.inside(|core| core.db.execute("DELETE FROM session", []).unwrap()).await;
     }
+}
+
+/// What goes to somebody.
+fn lane(core: &Core, account: &AccountId) -> Lane {
+    let peer = store::peers::get(&core.db, account).unwrap().unwrap();
+    let relay = store::peers::lane_relay(&peer.relay, peer.pin.as_ref());
+    Lane { conversation: core.own.chat_with(account), relay, own: false }
+}
+
+/// A text as a person sends it.
+fn text(body: &str) -> Outgoing {
+    let id = SendId::Given(super::sending::random_id().unwrap());
+    Outgoing { body: body.into(), forwarded: false, reply_to: None, id }
 }
 
 fn long(mark: &str) -> String {
@@ -167,7 +181,7 @@ async fn what_was_sealed_for_a_session_that_the_other_side_lost_is_sealed_again(
     let target = bob.account().await;
     while !alice
         .inside(move |core| {
-            store::outbox::first_of(&core.db, &target, now_ms(), 1).unwrap().iter().any(|row| row.sealed.is_some())
+            store::deliveries::all_for(&core.db, &target).unwrap().iter().any(|row| row.moves && row.sealed)
         })
         .await
     {
@@ -224,11 +238,12 @@ async fn answered(
 ) -> Option<u64> {
     alice
         .inside(move |core| {
-            store::outbox::wake(&core.db, &target).unwrap();
-            let Prepared::Ready(batch) = core.prepare(target).unwrap() else { panic!("not ready") };
+            store::deliveries::wake(&core.db, &target).unwrap();
+            let lane = lane(core, &target);
+            let Prepared::Ready(batch) = core.prepare(&lane).unwrap() else { panic!("not ready") };
             let results = vec![result(core); batch.submit.items.len()];
-            core.finish(target, &batch, &results).unwrap();
-            store::outbox::waiting(&core.db, &target).unwrap().map(|(_, next_ms)| next_ms)
+            core.finish(&lane, &batch, &results).unwrap();
+            store::deliveries::waiting_for(&core.db, &target).unwrap().map(|(_, next_ms)| next_ms)
         })
         .await
 }
@@ -239,8 +254,8 @@ async fn a_relay_cannot_make_us_loop_silence_us_or_fail_what_may_still_go() {
     let target = bob.account().await;
     let before = now_ms();
     let same_list = answered(&alice, target, move |core| {
-        let contact = store::contacts::get(&core.db, &target).unwrap().unwrap();
-        SubmitResult::StaleDevices(contact.list.unwrap().encode().into())
+        let peer = store::peers::get(&core.db, &target).unwrap().unwrap();
+        SubmitResult::StaleDevices(peer.list.unwrap().encode().into())
     });
     assert!(same_list.await.unwrap() > before, "no loop");
     let full = answered(&alice, target, |_| SubmitResult::Full { retry_after_s: u32::MAX }).await.unwrap();
@@ -260,12 +275,14 @@ async fn who_writes_again_does_not_sit_out_a_pause_of_our_own() {
     let next_ms = |after: Option<u64>, failed_before_ms: u64| {
         alice.inside(move |core| {
             // Nothing of it leaves meanwhile.
-            core.busy.insert(target);
-            core.postpone(target, &ApiError::new(ErrorKind::Failed, "test"), after).unwrap();
+            let lane = lane(core, &target);
+            core.busy.insert(lane.clone());
+            store::deliveries::wake(&core.db, &target).unwrap();
+            let wait = after.map_or(Retry::Backoff(RETRY_MAX), Retry::After);
+            core.postpone(&lane, None, &ApiError::new(ErrorKind::Failed, "test"), wait).unwrap();
             core.backing_off.values_mut().for_each(|since| *since -= failed_before_ms);
-            let id = SendId::Given(subrosa_wire::MessageId(super::sending::random_id().unwrap()));
-            core.send(target, &Outgoing { body: "again".into(), reply_to: None, id }).unwrap();
-            store::outbox::waiting(&core.db, &target).unwrap().unwrap().1
+            core.send(&lane.conversation, &text("again")).unwrap();
+            store::deliveries::waiting_for(&core.db, &target).unwrap().unwrap().1
         })
     };
     assert_eq!(next_ms(None, HURRY_AFTER_MS).await, 0, "the message before goes now, and this one behind it");
@@ -279,9 +296,11 @@ async fn one_batch_of_a_receiver_is_in_flight() {
     let target = bob.account().await;
     let busy = alice
         .inside(move |core| {
-            core.busy.insert(target);
-            core.postpone(target, &ApiError::new(ErrorKind::Failed, "test"), None).unwrap();
-            core.busy.contains(&target)
+            let lane = lane(core, &target);
+            core.busy.insert(lane.clone());
+            let wait = Retry::Backoff(RETRY_MAX);
+            core.postpone(&lane, None, &ApiError::new(ErrorKind::Failed, "test"), wait).unwrap();
+            core.busy.contains(&lane)
         })
         .await;
     assert!(busy, "only the task that serves a receiver sets it free");
@@ -293,7 +312,7 @@ async fn a_clock_that_jumps_strands_and_loses_nothing() {
     let target = bob.account().await;
     let (kept, gone) = alice
         .inside(|core| {
-            let waiting = |core: &Core| store::outbox::message_count(&core.db).unwrap();
+            let waiting = |core: &Core| store::recipients::waiting_messages(&core.db).unwrap();
             core.db.execute("UPDATE outbox SET expires_ms = ?1", [store::to_sql(now_ms() - 1)]).unwrap();
             // Our clock is 40 days ahead of the relay's.
             core.clock_off_ms = Some(-store::to_sql(40 * DAY_MS));
@@ -309,8 +328,8 @@ async fn a_clock_that_jumps_strands_and_loses_nothing() {
     // The clock was ten years ahead when the row was postponed, and is right again.
     alice
         .inside(move |core| {
-            let row = store::outbox::first_of(&core.db, &target, now_ms(), 1).unwrap().remove(0);
-            store::outbox::postpone(&core.db, row.id, now_ms() + 3_650 * DAY_MS, 3, "test").unwrap();
+            let row = store::deliveries::all_for(&core.db, &target).unwrap().remove(0);
+            store::deliveries::postpone(&core.db, row.id, now_ms() + 3_650 * DAY_MS, 3, "test").unwrap();
         })
         .await;
     relay.restart().await;
@@ -326,10 +345,10 @@ async fn sending_that_stopped_goes_on_only_when_the_person_says_so() {
         .inside(move |core| {
             core.change(|change| {
                 change.hold_account(&target, "two different device lists of the same version exist")?;
-                let list = store::contacts::get(change.db, &target)?.unwrap().list.unwrap().encode();
+                let list = store::peers::get(change.db, &target)?.unwrap().list.unwrap().encode();
                 // The relay shows us the list we know: that settles nothing.
                 change.learn_list(&target, &list)?;
-                Ok(store::contacts::get(change.db, &target)?.unwrap().held)
+                Ok(store::peers::get(change.db, &target)?.unwrap().held)
             })
             .unwrap()
         })
@@ -341,16 +360,17 @@ async fn sending_that_stopped_goes_on_only_when_the_person_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_every_device_has_ends_without_a_failure() {
+async fn what_waits_for_a_device_that_is_gone_ends_without_a_failure() {
     let (alice, _bob, sent, mut relay) = stuck_message().await;
     alice
         .inside(|core| {
-            core.db.execute("UPDATE outbox SET done = x'00000001', sealed = NULL, sealed_list = NULL", []).unwrap();
+            core.db.execute("UPDATE delivery SET device = 9, wide = 0, list_version = 0, head = NULL", []).unwrap();
             core.db.execute("UPDATE message SET status = 2", []).unwrap();
+            core.db.execute("UPDATE recipient SET status = 2", []).unwrap();
         })
         .await;
     relay.restart().await;
-    while alice.count("SELECT count(*) FROM outbox WHERE message IS NOT NULL").await > 0 {
+    while alice.count("SELECT count(*) FROM delivery WHERE moves = 1").await > 0 {
         tokio::task::yield_now().await;
     }
     let params = WaitParams { id: sent.id, status: MessageStatus::Sent, timeout_ms: 0 };
@@ -363,42 +383,77 @@ async fn a_full_mailbox_of_one_device_holds_up_neither_the_other_device_nor_what
     let alice = Person::new(&relay, "alice").await;
     let bob = Person::new(&relay, "bob").await;
     pair(&alice, &bob).await;
+    alice.settled().await;
     let target = bob.account().await;
     // As after a submission that one device had room for and another had not.
     let first = alice
         .inside(move |core| {
-            core.busy.insert(target);
-            let id = subrosa_wire::MessageId([7; 16]);
-            let sent = core
-                .send(
-                    target,
-                    &Outgoing { body: "one device has no room".into(), reply_to: None, id: SendId::Given(id) },
-                )
-                .unwrap();
+            let lane = lane(core, &target);
+            core.busy.insert(lane.clone());
+            let sent = core.send(&lane.conversation, &text("one device has no room")).unwrap();
             core.change(|change| {
-                let row = store::outbox::first_of(change.db, &target, change.now_ms, 1)?.remove(0);
-                store::outbox::set_done(change.db, row.id, &[2])?;
-                store::outbox::postpone(change.db, row.id, change.now_ms + 600_000, 1, "their mailbox is full")?;
-                change.move_status(&id, MessageStatus::Sent, None)
+                let row = store::deliveries::all_for(change.db, &target)?.remove(0);
+                store::deliveries::spread(change.db, &row, &[1, 9], 1)?;
+                let full = store::deliveries::all_for(change.db, &target)?.into_iter().find(|row| row.to.device == 9);
+                let next_ms = change.now_ms + 600_000;
+                Ok(store::deliveries::postpone(change.db, full.unwrap().id, next_ms, 1, "their mailbox is full")?)
             })
             .unwrap();
-            core.busy.remove(&target);
+            core.busy.remove(&lane);
             sent
         })
         .await;
     let second = alice.send("bob", "goes on").await;
     alice.wait(&second, MessageStatus::Delivered).await;
-    assert_eq!(bob.bodies("alice").await, ["goes on"]);
+    alice.wait(&first, MessageStatus::Delivered).await;
+    assert_eq!(bob.bodies("alice").await, ["one device has no room", "goes on"]);
+    assert!(alice.count("SELECT count(*) FROM delivery WHERE state = 0 AND device = 9").await >= 1, "it waits");
+    assert_eq!(alice.engine.status(NoParams {}).await.unwrap().outbox, 0, "nobody waits for it");
+}
 
-    // Nobody calls the first one undelivered: one device has it.
-    alice
-        .inside(|core| {
-            core.db.execute("UPDATE outbox SET next_ms = 0", []).unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sealed_beside_the_core_leaves_in_order_and_never_by_a_ratchet_that_went_on() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+    let hello = alice.send("bob", "hello").await;
+    alice.wait(&hello, MessageStatus::Delivered).await;
+    alice.settled().await;
+    let target = bob.account().await;
+    // Everything is too much to be sealed where it is taken.
+    alice.inside(|core| core.inline_seals = 0).await;
+    for n in 0..5 {
+        alice.send("bob", &n.to_string()).await;
+    }
+    let last = alice.send("bob", "last").await;
+    alice.wait(&last, MessageStatus::Delivered).await;
+    assert_eq!(bob.bodies("alice").await, ["hello", "0", "1", "2", "3", "4", "last"]);
+    alice.settled().await;
+
+    // Something is sealed while something else takes the same ratchet on.
+    let kept = alice
+        .inside(move |core| {
+            let lane = lane(core, &target);
+            core.busy.insert(lane.clone());
+            core.send(&lane.conversation, &text("sealed twice")).unwrap();
+            let Prepared::Seal(slow) = core.prepare(&lane).unwrap() else { panic!("nothing to seal") };
+            let Prepared::Seal(quick) = core.prepare(&lane).unwrap() else { panic!("nothing to seal") };
+            core.keep_sealed(&quick.run().unwrap()).unwrap();
+            let sealed = |core: &Core| {
+                let row = store::deliveries::all_for(&core.db, &target).unwrap().remove(0);
+                store::deliveries::sealed(&core.db, row.id).unwrap().unwrap()
+            };
+            let before = sealed(core);
+            core.keep_sealed(&slow.run().unwrap()).unwrap();
+            let same = before == sealed(core);
+            core.busy.remove(&lane);
             core.signals.outbox.notify_one();
+            same
         })
         .await;
-    alice.wait(&first, MessageStatus::Delivered).await;
-    assert_eq!(bob.bodies("alice").await, ["one device has no room", "goes on"], "the order people see");
+    assert!(kept, "bytes made by a ratchet that has gone on are worth nothing");
+    bob.message("sealed twice").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -122,7 +122,7 @@ impl Change<'_> {
     /// used up. What was sealed is sealed anew, and the person is told.
     pub(crate) fn start_anew(&mut self, why: &str) -> Result<(), ApiError> {
         sessions::archive_all(self.db)?;
-        store::outbox::unseal_all(self.db, None)?;
+        store::deliveries::unseal_all(self.db, None)?;
         prekeys::forget_one_time(self.db)?;
         self.make_prekeys(Refill::ALL)?;
         self.notice("restored", why.to_owned(), None)
@@ -152,7 +152,6 @@ impl Core {
         prekeys_left: PrekeyCount,
     ) -> Result<(), ApiError> {
         self.compare_clocks(server_time_ms)?;
-        let own_account = self.own.address.account;
         self.change(|change| {
             let restored = store::account::take_restored(change.db)?;
             let (known_epoch, own_acked) = store::account::mailbox_state(change.db)?;
@@ -178,12 +177,8 @@ impl Core {
                 None => store::account::set_mailbox_epoch(change.db, epoch, acked)?,
             }
             // Whatever waited because the own relay was away may go.
-            for contact in store::contacts::all(change.db)? {
-                if contact.relay == change.own.relay {
-                    store::outbox::wake(change.db, &contact.account)?;
-                }
-            }
-            store::outbox::wake(change.db, &own_account)?;
+            let relay = store::peers::lane_relay(&change.own.relay, change.own.pin.as_ref());
+            store::deliveries::wake_relay(change.db, &relay)?;
             change.wake_outbox();
             Ok(())
         })?;

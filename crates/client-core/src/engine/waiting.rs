@@ -1,66 +1,62 @@
 //! The outbox as a person sees it: what waits and why, try it again now, take it back.
 
-use subrosa_wire::AccountId;
-
-use super::core::{Change, Core};
+use super::core::Core;
 use crate::{
     api::{ApiError, Done, ErrorKind, MessageStatus, Outbox, OutboxEntry, OutboxListParams},
-    content::{Body, Content},
     limits::MAX_OUTBOX_PAGE,
-    store::{self, contacts, messages::MessageRow, outbox},
+    store::{
+        contacts,
+        deliveries::{self, Standing},
+        outbox, recipients,
+    },
 };
 
 /// Why a message that was taken back failed.
 const CANCELLED: &str = "cancelled";
 
-/// Rows for our own devices among which the copy of a cancelled message is looked for: it was queued beside it.
-const TRANSCRIPTS_LOOKED_AT: u32 = 1_000;
-
 impl Core {
     pub(crate) fn outbox_list(&self, params: OutboxListParams) -> Result<Outbox, ApiError> {
         let limit = params.limit.unwrap_or(MAX_OUTBOX_PAGE).clamp(1, MAX_OUTBOX_PAGE);
         let mut entries = Vec::new();
-        for row in outbox::messages(&self.db, limit)? {
+        for row in outbox::waiting(&self.db, limit)? {
             entries.push(OutboxEntry {
                 id: row.message.to_string(),
-                chat: row.target.to_string(),
-                to: row.target.to_string(),
-                name: contacts::name(&self.db, &row.target)?.unwrap_or_default(),
+                chat: row.conversation.to_string(),
+                to: row.to.to_string(),
+                name: contacts::name(&self.db, &row.to)?.unwrap_or_default(),
                 attempts: row.attempts,
                 next_ms: row.next_ms,
                 queued_ms: row.created_ms,
                 error: row.error,
             });
         }
-        Ok(Outbox { entries, total: outbox::message_count(&self.db)? })
+        Ok(Outbox { entries, total: recipients::waiting_messages(&self.db)? })
     }
 
-    /// What waits for the receiver of a message, or everything, is tried now. Order is kept, so it is never one alone.
+    /// What waits in the conversation of a message, or everything, is tried now. Order is kept, so it is never one alone.
     pub(crate) fn outbox_retry(&mut self, id: Option<&str>) -> Result<Done, ApiError> {
-        let target = match id {
+        let conversation = match id {
             Some(id) => {
                 let message = self.message_row(id)?;
-                match outbox::of_message(&self.db, &message.id)? {
-                    Some((_, target)) => Some(target),
+                if message.status != Some(MessageStatus::Queued) {
                     // It has left meanwhile, or never will: nothing to try.
-                    None => return Ok(Done { id: Some(message.id.to_string()), count: 0 }),
+                    return Ok(Done { id: Some(message.id.to_string()), count: 0 });
                 }
+                Some(message.conversation)
             }
             None => None,
         };
-        match &target {
-            Some(target) => {
-                self.struggling.remove(target);
-                self.backing_off.remove(target);
-            }
-            None => {
-                self.struggling.clear();
-                self.backing_off.clear();
-            }
-        }
-        let count = outbox::message_count_for(&self.db, target.as_ref())?;
+        let other = |lane: &deliveries::Lane| conversation.is_some_and(|id| lane.conversation != id);
+        self.struggling.retain(other);
+        self.backing_off.retain(|lane, _| other(lane));
+        let waits = outbox::waiting(&self.db, MAX_OUTBOX_PAGE)?;
+        let concerned = waits.iter().filter(|row| conversation.is_none_or(|id| row.conversation == id)).count();
+        let count = match conversation {
+            Some(_) => u64::try_from(concerned).unwrap_or(u64::MAX),
+            None => recipients::waiting_messages(&self.db)?,
+        };
         self.change(|change| {
-            outbox::retry(change.db, target.as_ref())?;
+            deliveries::retry(change.db, conversation.as_ref())?;
             change.wake_outbox();
             Ok(())
         })?;
@@ -85,46 +81,35 @@ impl Core {
             Some(MessageStatus::Queued) => {}
             Some(_) => return Err(gone()),
         }
-        let Some((row, target)) = outbox::of_message(&self.db, &message.id)? else { return Err(gone()) };
-        if !row.done.is_empty() {
+        let ways = deliveries::of_message(&self.db, &message.id)?;
+        let mut standing = Standing::default();
+        for (content, _) in &ways {
+            let of = deliveries::standing(&self.db, *content, None)?;
+            standing.accepted += of.accepted;
+            standing.sealed += of.sealed;
+        }
+        if ways.is_empty() || standing.accepted > 0 {
             return Err(gone());
         }
-        if row.sealed.is_some() && self.busy.contains(&target) {
+        if standing.sealed > 0 && ways.iter().any(|(_, lane)| self.busy.contains(lane)) {
             return Err(ApiError::new(ErrorKind::Failed, "this message is on its way at this moment")
                 .hint("try again in a few seconds: if the relay does not take it, it can be cancelled then"));
         }
         self.change(|change| {
-            outbox::delete(change.db, row.id)?;
-            change.cancel_transcript(&message)?;
-            change.move_status(&message.id, MessageStatus::Failed, Some(CANCELLED))?;
+            // With it goes what our other devices would hear of it, if they have not yet.
+            outbox::withdraw(change.db, &message.id)?;
+            for receiver in recipients::of(change.db, &message.id)? {
+                change.advance(
+                    &message.id,
+                    &receiver.account,
+                    MessageStatus::Failed,
+                    change.now_ms,
+                    Some(CANCELLED),
+                )?;
+            }
             change.wake_outbox();
             Ok(())
         })?;
         done(1)
-    }
-}
-
-impl Change<'_> {
-    /// Our other devices do not hear of a message that was taken back, if they have not yet.
-    fn cancel_transcript(&mut self, message: &MessageRow) -> Result<(), ApiError> {
-        use prost::Message as _;
-        let own = self.own.address.account;
-        for row in outbox::unsent_notes(self.db, &own, TRANSCRIPTS_LOOKED_AT)? {
-            let Ok(content) = Content::decode(row.content.as_slice()) else { continue };
-            if matches!(content.body, Some(Body::Transcript(sent)) if sent.message_id == message.id.0) {
-                outbox::delete(self.db, row.id)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing that waits for somebody goes any more; its messages say why.
-    pub(crate) fn fail_outbox(&mut self, target: &AccountId, reason: &str) -> Result<(), ApiError> {
-        for id in outbox::messages_for(self.db, target)? {
-            if store::messages::get(self.db, &id)?.is_some_and(|one| one.status == Some(MessageStatus::Queued)) {
-                self.move_status(&id, MessageStatus::Failed, Some(reason))?;
-            }
-        }
-        Ok(outbox::delete_for(self.db, target)?)
     }
 }

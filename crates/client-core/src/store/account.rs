@@ -6,6 +6,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Db, OptionalExtension as _, StoreError, array, from_sql, params, to_sql};
+use crate::conversation::ConversationId;
 
 /// Everything this device is. Secrets live in the key types.
 pub(crate) struct Own {
@@ -19,6 +20,18 @@ pub(crate) struct Own {
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) list: DeviceList,
     pub(crate) delivery_key: DeliveryKey,
+}
+
+impl Own {
+    /// What we say to ourselves.
+    pub(crate) fn notes(&self) -> ConversationId {
+        ConversationId::notes(&self.address.account)
+    }
+
+    /// What we and somebody say to each other.
+    pub(crate) fn chat_with(&self, other: &AccountId) -> ConversationId {
+        ConversationId::between(&self.address.account, other)
+    }
 }
 
 /// Writes the row of a new store.
@@ -187,6 +200,17 @@ pub(crate) fn clock_doubt(db: &Db) -> Result<Option<u64>, StoreError> {
 /// See [`clock_doubt`].
 pub(crate) fn set_clock_doubt(db: &Db, since_ms: Option<u64>) -> Result<(), StoreError> {
     db.execute("UPDATE account SET clock_doubt_ms = ?1", params![since_ms.map(to_sql)])?;
+    Ok(())
+}
+
+/// What the program that last read kept contents knew of them.
+pub(crate) fn contents_known(db: &Db) -> Result<u32, StoreError> {
+    Ok(db.query_row("SELECT contents_known FROM account", [], |row| row.get(0))?)
+}
+
+/// See [`contents_known`].
+pub(crate) fn set_contents_known(db: &Db, known: u32) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET contents_known = ?1", params![known])?;
     Ok(())
 }
 

@@ -27,11 +27,9 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// Reads one. Without a secret it was made by a version whose links are not taken any more.
+/// Reads one.
 pub(crate) fn get(db: &Db, token: &[u8; 16]) -> Result<Option<InviteRow>, StoreError> {
-    const SQL: &str =
-        "SELECT created_ms, expires_ms, used_by, secret FROM invite WHERE token = ?1 AND secret IS NOT NULL";
-    db.prepare_cached(SQL)?
+    db.prepare_cached("SELECT created_ms, expires_ms, used_by, secret FROM invite WHERE token = ?1")?
         .query_and_then(params![token], |row| {
             Ok(InviteRow {
                 created_ms: from_sql(row.get(0)?),
@@ -47,6 +45,12 @@ pub(crate) fn get(db: &Db, token: &[u8; 16]) -> Result<Option<InviteRow>, StoreE
 /// Somebody joined with it.
 pub(crate) fn set_used(db: &Db, token: &[u8; 16], by: &AccountId) -> Result<(), StoreError> {
     db.execute("UPDATE invite SET used_by = ?2 WHERE token = ?1", params![token, by.0])?;
+    Ok(())
+}
+
+/// Whoever joined with it is forgotten; that it was used is not.
+pub(crate) fn forget_user(db: &Db, account: &AccountId) -> Result<(), StoreError> {
+    db.execute("UPDATE invite SET used_by = x'' WHERE used_by = ?1", params![account.0])?;
     Ok(())
 }
 

@@ -4,9 +4,9 @@ use rusqlite::Row;
 use subrosa_wire::{AccountId, MessageId};
 
 use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql, words::Query};
-use crate::{api::MessageStatus, receipts};
+use crate::{api::MessageStatus, conversation::ConversationId, receipts};
 
-/// Whether a message of somebody else came later than the reader would think.
+/// Whether a message of somebody else stands elsewhere than the reader would think.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Late {
     /// It came when and where it says.
@@ -16,6 +16,8 @@ pub(crate) enum Late {
     Time,
     /// It stands above something that was here before.
     Place,
+    /// Its author's clock is ahead: it stands below what is written after it, and says nothing about the order of others.
+    Ahead,
 }
 
 impl Late {
@@ -25,6 +27,7 @@ impl Late {
             Self::No => 0,
             Self::Time => 1,
             Self::Place => PLACE,
+            Self::Ahead => AHEAD,
         }
     }
 
@@ -32,6 +35,7 @@ impl Late {
         match number {
             0 => Self::No,
             1 => Self::Time,
+            AHEAD => Self::Ahead,
             _ => Self::Place,
         }
     }
@@ -40,17 +44,21 @@ impl Late {
 /// [`Late::Place`] in the store.
 const PLACE: u32 = 2;
 
+/// [`Late::Ahead`] in the store.
+const AHEAD: u32 = 3;
+
 /// A row of `message`.
 #[derive(Clone)]
 pub(crate) struct MessageRow {
     pub(crate) id: MessageId,
-    /// The peer of a 1:1 conversation.
-    pub(crate) chat: AccountId,
+    pub(crate) conversation: ConversationId,
     pub(crate) sender: AccountId,
     pub(crate) outgoing: bool,
     pub(crate) clock: u64,
     pub(crate) shown_ms: u64,
     pub(crate) body: String,
+    /// Its author wrote none of it.
+    pub(crate) forwarded: bool,
     pub(crate) reply_to: Option<MessageId>,
     /// Content of a type this program does not know.
     pub(crate) raw: Option<Vec<u8>>,
@@ -62,14 +70,15 @@ pub(crate) struct MessageRow {
     pub(crate) late: Late,
 }
 
-const COLUMNS: &str =
-    "id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread, reply_to, arrived_ms, late";
+const COLUMNS: &str = "message.id, message.conversation, message.sender, message.outgoing, message.clock, message.shown_ms,
+    message.body, message.raw, message.status, message.error, message.unread, message.reply_to, message.arrived_ms, message.late,
+    message.forwarded";
 
 fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
     const WHAT: &str = "message";
     Ok(MessageRow {
         id: MessageId(array(&row.get::<_, Vec<u8>>(0)?, WHAT)?),
-        chat: AccountId(array(&row.get::<_, Vec<u8>>(1)?, WHAT)?),
+        conversation: ConversationId(array(&row.get::<_, Vec<u8>>(1)?, WHAT)?),
         sender: AccountId(array(&row.get::<_, Vec<u8>>(2)?, WHAT)?),
         outgoing: row.get(3)?,
         clock: from_sql(row.get(4)?),
@@ -82,6 +91,7 @@ fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
         reply_to: row.get::<_, Option<Vec<u8>>>(11)?.map(|id| array(&id, WHAT).map(MessageId)).transpose()?,
         arrived_ms: row.get::<_, Option<i64>>(12)?.map(from_sql),
         late: Late::from_number(row.get(13)?),
+        forwarded: row.get(14)?,
     })
 }
 
@@ -89,13 +99,13 @@ fn read(row: &Row<'_>) -> Result<MessageRow, StoreError> {
 pub(crate) fn insert(db: &Db, message: &MessageRow) -> Result<bool, StoreError> {
     let added = db
         .prepare_cached(
-            "INSERT OR IGNORE INTO message (id, chat, sender, outgoing, clock, shown_ms, body, raw, status, error, unread,
-                                            reply_to, arrived_ms, late)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            "INSERT OR IGNORE INTO message (id, conversation, sender, outgoing, clock, shown_ms, body, raw, status, error,
+                                            unread, reply_to, arrived_ms, late, forwarded)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             message.id.0,
-            message.chat.0,
+            message.conversation.0,
             message.sender.0,
             message.outgoing,
             to_sql(message.clock),
@@ -108,20 +118,24 @@ pub(crate) fn insert(db: &Db, message: &MessageRow) -> Result<bool, StoreError> 
             message.reply_to.map(|id| id.0),
             message.arrived_ms.map(to_sql),
             message.late.number(),
+            message.forwarded,
         ])?;
     Ok(added == 1)
 }
 
-/// Whether a message that comes now stands above one of ours, or above one that has been here since `before_ms`.
-pub(crate) fn stands_above(db: &Db, message: &MessageRow, before_ms: u64) -> Result<bool, StoreError> {
+/// Whether a message that comes now stands above one of ours, or above one that has been here since `before_ms`. What stands
+/// after `ahead` was put there by a clock that is ahead: it makes nothing late.
+pub(crate) fn stands_above(db: &Db, message: &MessageRow, before_ms: u64, ahead: u64) -> Result<bool, StoreError> {
     let (below, seen): (u32, bool) = db.prepare_cached(BELOW)?.query_row(
         params![
-            message.chat.0,
+            message.conversation.0,
             to_sql(message.clock),
             message.sender.0,
             message.id.0,
             to_sql(before_ms),
-            MAX_LOOK_BELOW
+            MAX_LOOK_BELOW,
+            to_sql(ahead),
+            AHEAD
         ],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -133,22 +147,23 @@ pub(crate) fn stands_above(db: &Db, message: &MessageRow, before_ms: u64) -> Res
 const MAX_LOOK_BELOW: u32 = 64;
 
 pub(super) const BELOW: &str = "
-    SELECT count(*), coalesce(max(outgoing OR coalesce(arrived_ms, 0) <= ?5), 0)
-    FROM (SELECT outgoing, arrived_ms FROM message WHERE chat = ?1 AND (clock, sender, id) > (?2, ?3, ?4)
+    SELECT count(*), coalesce(max(late <> ?8 AND (outgoing OR coalesce(arrived_ms, 0) <= ?5)), 0)
+    FROM (SELECT outgoing, arrived_ms, late FROM message
+          WHERE conversation = ?1 AND (clock, sender, id) > (?2, ?3, ?4) AND clock <= ?7
           ORDER BY clock, sender, id LIMIT ?6)";
 
 /// The time that the message above a place shows.
 pub(crate) fn shown_above(db: &Db, message: &MessageRow) -> Result<Option<u64>, StoreError> {
     Ok(db
         .prepare_cached(ABOVE)?
-        .query_row(params![message.chat.0, to_sql(message.clock), message.sender.0, message.id.0], |row| {
+        .query_row(params![message.conversation.0, to_sql(message.clock), message.sender.0, message.id.0], |row| {
             row.get(0).map(from_sql)
         })
         .optional()?)
 }
 
 pub(super) const ABOVE: &str = "
-    SELECT shown_ms FROM message WHERE chat = ?1 AND (clock, sender, id) < (?2, ?3, ?4)
+    SELECT shown_ms FROM message WHERE conversation = ?1 AND (clock, sender, id) < (?2, ?3, ?4)
     ORDER BY clock DESC, sender DESC, id DESC LIMIT 1";
 
 /// One message.
@@ -182,7 +197,7 @@ pub(crate) fn at_row(db: &Db, row: i64) -> Result<Option<MessageRow>, StoreError
 pub(crate) fn search(
     db: &Db,
     query: &Query,
-    chat: Option<&AccountId>,
+    conversation: Option<&ConversationId>,
     before: Option<&MessageId>,
     limit: u32,
 ) -> Result<Vec<MessageRow>, StoreError> {
@@ -194,23 +209,24 @@ pub(crate) fn search(
             .unwrap_or(0),
         None => i64::MAX,
     };
-    // The chat is a word of the index, too: otherwise a frequent word would be followed through all other chats.
-    let expression = match chat {
-        Some(chat) => format!("chat : \"{}\" AND {}", hex::encode(&chat.0[..8]), query.expression()),
+    // The conversation is a word of the index, too: otherwise a frequent word would be followed through all others.
+    let expression = match conversation {
+        Some(id) => format!("conversation : \"{}\" AND {}", hex::encode(&id.0[..8]), query.expression()),
         None => query.expression(),
     };
-    db.prepare_cached(SEARCH)?
-        .query_and_then(params![expression, before, limit, chat.map(|chat| chat.0)], read)?
+    db.prepare_cached(&search_sql())?
+        .query_and_then(params![expression, before, limit, conversation.map(|id| id.0)], read)?
         .collect()
 }
 
 /// Follows the index backwards and stops at the limit: no sorting, whatever the number of hits.
-pub(super) const SEARCH: &str = "
-    SELECT id, message.chat, sender, outgoing, clock, shown_ms, message.body, raw, status, error, unread, reply_to,
-        arrived_ms, late
-    FROM message_text JOIN message ON message.row = message_text.rowid
-    WHERE message_text MATCH ?1 AND message_text.rowid < ?2 AND (?4 IS NULL OR message.chat = ?4)
-    ORDER BY message_text.rowid DESC LIMIT ?3";
+pub(super) fn search_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM message_text JOIN message ON message.row = message_text.rowid
+         WHERE message_text MATCH ?1 AND message_text.rowid < ?2 AND (?4 IS NULL OR message.conversation = ?4)
+         ORDER BY message_text.rowid DESC LIMIT ?3"
+    )
+}
 
 /// Moves a message's status if the table of transitions allows it; says whether it moved.
 pub(crate) fn move_status(
@@ -231,53 +247,6 @@ pub(crate) fn move_status(
     Ok(true)
 }
 
-/// Messages that a relay accepted before `before_ms` and nobody confirmed.
-pub(crate) fn unconfirmed_before(db: &Db, before_ms: u64) -> Result<Vec<MessageId>, StoreError> {
-    db.prepare_cached(
-        "SELECT receipt.message FROM message JOIN receipt ON receipt.message = message.id AND receipt.status = ?1
-         WHERE message.status = ?1 AND receipt.ts_ms < ?2",
-    )?
-    .query_and_then(params![receipts::number(MessageStatus::Sent), to_sql(before_ms)], |row| {
-        Ok(MessageId(array(&row.get::<_, Vec<u8>>(0)?, "receipt")?))
-    })?
-    .collect()
-}
-
-/// Notes why a queued message waits.
-pub(crate) fn set_error(db: &Db, id: &MessageId, error: Option<&str>) -> Result<(), StoreError> {
-    db.execute("UPDATE message SET error = ?2 WHERE id = ?1", params![id.0, error])?;
-    Ok(())
-}
-
-/// Records who got how far, the earliest time of each.
-pub(crate) fn add_receipt(
-    db: &Db,
-    message: &MessageId,
-    account: &AccountId,
-    status: MessageStatus,
-    ts_ms: u64,
-) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT INTO receipt (message, account, status, ts_ms) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (message, account, status) DO UPDATE SET ts_ms = min(ts_ms, excluded.ts_ms)",
-    )?
-    .execute(params![message.0, account.0, receipts::number(status), to_sql(ts_ms)])?;
-    Ok(())
-}
-
-/// Receipts of a message.
-pub(crate) fn receipts_of(db: &Db, message: &MessageId) -> Result<Vec<(AccountId, MessageStatus, u64)>, StoreError> {
-    db.prepare_cached("SELECT account, status, ts_ms FROM receipt WHERE message = ?1 ORDER BY ts_ms, account")?
-        .query_and_then(params![message.0], |row| {
-            Ok((
-                AccountId(array(&row.get::<_, Vec<u8>>(0)?, "receipt")?),
-                receipts::from_number(row.get(1)?).ok_or(StoreError::Damaged("receipt"))?,
-                from_sql(row.get(2)?),
-            ))
-        })?
-        .collect()
-}
-
 /// In which direction a page goes on from its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -290,7 +259,7 @@ pub(crate) enum Direction {
 /// A page of a conversation in the order people see (clock, sender, id), beginning beside a message or at the end.
 pub(crate) fn page(
     db: &Db,
-    chat: &AccountId,
+    conversation: &ConversationId,
     from: Option<&MessageRow>,
     direction: Direction,
     since_ms: u64,
@@ -302,7 +271,7 @@ pub(crate) fn page(
         None => (i64::MAX, Vec::new(), Vec::new()),
     };
     db.prepare_cached(&page_sql(direction))?
-        .query_and_then(params![chat.0, clock, sender, id, to_sql(since_ms), limit], read)?
+        .query_and_then(params![conversation.0, clock, sender, id, to_sql(since_ms), limit], read)?
         .collect()
 }
 
@@ -313,51 +282,72 @@ pub(super) fn page_sql(direction: Direction) -> String {
     };
     format!(
         "SELECT {COLUMNS} FROM message
-         WHERE chat = ?1 AND (clock, sender, id) {sign} (?2, ?3, ?4) AND shown_ms >= ?5
+         WHERE conversation = ?1 AND (clock, sender, id) {sign} (?2, ?3, ?4) AND shown_ms >= ?5
          ORDER BY clock {order}, sender {order}, id {order} LIMIT ?6"
     )
 }
 
-/// The highest logical clock of a conversation.
-pub(crate) fn highest_clock(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
+/// The highest logical clock of a conversation that is not above a bound.
+pub(crate) fn highest_clock(db: &Db, conversation: &ConversationId, bound: u64) -> Result<u64, StoreError> {
     let clock: Option<i64> = db
-        .prepare_cached("SELECT max(clock) FROM message WHERE chat = ?1")?
-        .query_row(params![chat.0], |row| row.get(0))?;
+        .prepare_cached("SELECT max(clock) FROM message WHERE conversation = ?1 AND clock <= ?2")?
+        .query_row(params![conversation.0, to_sql(bound)], |row| row.get(0))?;
     Ok(clock.map_or(0, from_sql))
 }
 
 /// Messages of a conversation.
-pub(crate) fn count_in(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
+pub(crate) fn count_in(db: &Db, conversation: &ConversationId) -> Result<u64, StoreError> {
     let count: i64 = db
-        .prepare_cached("SELECT count(*) FROM message WHERE chat = ?1")?
-        .query_row(params![chat.0], |row| row.get(0))?;
+        .prepare_cached("SELECT count(*) FROM message WHERE conversation = ?1")?
+        .query_row(params![conversation.0], |row| row.get(0))?;
     Ok(from_sql(count))
 }
 
-/// Unread messages of a conversation up to and including a place in it (all, without one). Whoever has read up to a place
+/// Messages of types that this program did not know when they came, oldest first.
+pub(crate) fn raw(db: &Db) -> Result<Vec<MessageRow>, StoreError> {
+    db.prepare(&format!("SELECT {COLUMNS} FROM message INDEXED BY message_raw WHERE raw IS NOT NULL ORDER BY row"))?
+        .query_and_then([], read)?
+        .collect()
+}
+
+/// A newer program has read what was kept of a message.
+pub(crate) fn set_read_anew(
+    db: &Db,
+    id: &MessageId,
+    body: &str,
+    forwarded: bool,
+    reply_to: Option<&MessageId>,
+) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE message SET body = ?2, forwarded = ?3, reply_to = ?4, raw = NULL WHERE id = ?1",
+        params![id.0, body, forwarded, reply_to.map(|id| id.0)],
+    )?;
+    Ok(())
+}
+
+/// Unread messages of a conversation and their authors, up to and including a place in it (all, without one). Whoever has read up to a place
 /// has not read what was put in above it: that is left unless it is named.
-pub(crate) fn unread_up_to(db: &Db, chat: &AccountId, upto: Option<&MessageRow>) -> Result<Vec<MessageId>, StoreError> {
+pub(crate) fn unread_up_to(
+    db: &Db,
+    conversation: &ConversationId,
+    upto: Option<&MessageRow>,
+) -> Result<Vec<(MessageId, AccountId)>, StoreError> {
     let (clock, sender, id) = match upto {
         Some(message) => (to_sql(message.clock), message.sender.0.to_vec(), message.id.0.to_vec()),
         None => (i64::MAX, Vec::new(), Vec::new()),
     };
     db.prepare_cached(
-        "SELECT id FROM message WHERE chat = ?1 AND unread = 1 AND (clock, sender, id) <= (?2, ?3, ?4)
+        "SELECT id, sender FROM message WHERE conversation = ?1 AND unread = 1 AND (clock, sender, id) <= (?2, ?3, ?4)
              AND (?5 OR late <> ?6 OR id = ?4)
          ORDER BY clock, sender, id",
     )?
-    .query_and_then(params![chat.0, clock, sender, id, upto.is_none(), PLACE], |row| {
-        Ok(MessageId(array(&row.get::<_, Vec<u8>>(0)?, "message")?))
+    .query_and_then(params![conversation.0, clock, sender, id, upto.is_none(), PLACE], |row| {
+        Ok((
+            MessageId(array(&row.get::<_, Vec<u8>>(0)?, "message")?),
+            AccountId(array(&row.get::<_, Vec<u8>>(1)?, "message")?),
+        ))
     })?
     .collect()
-}
-
-/// Forgets a conversation: its messages and their receipts.
-pub(crate) fn delete_chat(db: &Db, chat: &AccountId) -> Result<u64, StoreError> {
-    db.execute("DELETE FROM receipt WHERE message IN (SELECT id FROM message WHERE chat = ?1)", params![chat.0])?;
-    let deleted = db.execute("DELETE FROM message WHERE chat = ?1", params![chat.0])?;
-    db.execute("DELETE FROM chat WHERE id = ?1", params![chat.0])?;
-    Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
 }
 
 /// Opened.

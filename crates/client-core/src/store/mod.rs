@@ -4,18 +4,21 @@
 //! (usually a transaction of the core), so that one change is one transaction.
 
 pub(crate) mod account;
-pub(crate) mod chats;
 pub(crate) mod contacts;
+pub(crate) mod conversations;
+pub(crate) mod deliveries;
 pub(crate) mod envelopes;
 pub(crate) mod events;
 pub(crate) mod invites;
+pub(crate) mod kept;
 pub(crate) mod log;
 pub(crate) mod messages;
-mod migrations;
 pub(crate) mod new;
 pub(crate) mod outbox;
+pub(crate) mod peers;
 pub(crate) mod pending_receipts;
 pub(crate) mod prekeys;
+pub(crate) mod recipients;
 pub(crate) mod requests;
 pub(crate) mod retries;
 mod schema;
@@ -42,6 +45,8 @@ pub(crate) enum StoreError {
     Damaged(&'static str),
     #[error("the store was written by a newer version of subrosa (schema {found}, this one knows {known})")]
     Newer { found: i64, known: i64 },
+    #[error("the store was written by a development version of subrosa from before 0.1, which this one does not read")]
+    Development,
     /// SQLite would make a new one, and throw away what a log beside it holds.
     #[error("store.db is missing")]
     Missing,
@@ -75,6 +80,12 @@ impl From<StoreError> for ApiError {
             StoreError::Sqlite(inner) => inner,
             StoreError::Newer { .. } => {
                 return Self::new(ErrorKind::DamagedStore, error.to_string()).hint("install the newest subrosa");
+            }
+            StoreError::Development => {
+                return Self::new(ErrorKind::DamagedStore, error.to_string()).hint(
+                    "it was left as it is: read it with the version that wrote it (subrosa export), and begin with a new account \
+                     beside it: subrosa init --account OTHER-NAME",
+                );
             }
             StoreError::ForeignLog => {
                 return Self::new(ErrorKind::DamagedStore, error.to_string()).hint(
@@ -141,9 +152,12 @@ pub(crate) fn open(path: &Path, key: &[u8; 32], create: bool) -> Result<Connecti
     if db.is_readonly("main")? {
         return Err(StoreError::ReadOnly);
     }
+    schema::check(&db)?;
+    // What is deleted is overwritten, also in pages that are free from then on.
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
          PRAGMA foreign_keys = ON;",
     )?;
     schema::migrate(&mut db)?;

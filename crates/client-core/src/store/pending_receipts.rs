@@ -3,32 +3,40 @@
 use subrosa_wire::{AccountId, MessageId};
 
 use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
-use crate::{api::MessageStatus, limits::MAX_SILENT, receipts};
+use crate::{api::MessageStatus, conversation::ConversationId, limits::MAX_SILENT, receipts};
 
 /// There is room in the outbox for this person's receipts. ?1 is the most that may wait.
-const ROOM: &str = "(SELECT count(*) FROM (SELECT 1 FROM outbox INDEXED BY outbox_silent
-    WHERE message IS NULL AND target = pending.account LIMIT ?1)) < ?1";
+const ROOM: &str = "(SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_silent
+    WHERE state = 0 AND moves = 0 AND account = pending.account LIMIT ?1)) < ?1";
 
 /// A receipt to be sent with others, 200 ms from now.
 pub(crate) fn add(
     db: &Db,
     to: &AccountId,
-    message: &MessageId,
+    of: &Receipted,
     status: MessageStatus,
     ts_ms: u64,
 ) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT OR IGNORE INTO pending_receipt (account, message, status, ts_ms) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR IGNORE INTO pending_receipt (account, conversation, message, status, ts_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![to.0, message.0, receipts::number(status), to_sql(ts_ms)])?;
+    .execute(params![to.0, of.conversation.0, of.message.0, receipts::number(status), to_sql(ts_ms)])?;
     Ok(())
+}
+
+/// What a receipt is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Receipted {
+    pub(crate) conversation: ConversationId,
+    pub(crate) message: MessageId,
 }
 
 /// A batch of pending receipts.
 pub(crate) struct Batch {
     pub(crate) to: AccountId,
     pub(crate) status: MessageStatus,
-    pub(crate) items: Vec<(MessageId, u64)>,
+    /// And when.
+    pub(crate) items: Vec<(Receipted, u64)>,
 }
 
 /// Takes up to `max` pending receipts of one person and status, of somebody for whom the outbox has room.
@@ -45,15 +53,19 @@ pub(crate) fn take(db: &Db, max: usize) -> Result<Option<Batch>, StoreError> {
         .query_row(params![account], |row| row.get(0))?;
     let items = db
         .prepare_cached(
-            "SELECT message, ts_ms FROM pending_receipt WHERE account = ?1 AND status = ?2 ORDER BY ts_ms LIMIT ?3",
+            "SELECT conversation, message, ts_ms FROM pending_receipt WHERE account = ?1 AND status = ?2 ORDER BY ts_ms LIMIT ?3",
         )?
         .query_and_then(params![account, status, i64::try_from(max).unwrap_or(i64::MAX)], |row| {
-            Ok((MessageId(array(&row.get::<_, Vec<u8>>(0)?, "receipt")?), from_sql(row.get(1)?)))
+            let of = Receipted {
+                conversation: ConversationId(array(&row.get::<_, Vec<u8>>(0)?, "receipt")?),
+                message: MessageId(array(&row.get::<_, Vec<u8>>(1)?, "receipt")?),
+            };
+            Ok((of, from_sql(row.get(2)?)))
         })?
         .collect::<Result<Vec<_>, StoreError>>()?;
-    for (message, _) in &items {
+    for (of, _) in &items {
         db.prepare_cached("DELETE FROM pending_receipt WHERE account = ?1 AND status = ?2 AND message = ?3")?
-            .execute(params![account, status, message.0])?;
+            .execute(params![account, status, of.message.0])?;
     }
     Ok(Some(Batch {
         to: AccountId(array(&account, "receipt")?),

@@ -2,17 +2,6 @@
 
 use super::{Db, OptionalExtension as _, StoreError, array, params, to_sql};
 
-/// The table. An id is 16 bytes, `call` the hash of what was asked.
-pub(crate) const REQUESTS: &str = "
-CREATE TABLE request (
-    id BLOB PRIMARY KEY,
-    call BLOB NOT NULL,
-    result TEXT NOT NULL,
-    done_ms INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX request_age ON request (done_ms);
-";
-
 /// What was asked with this id, and what came of it.
 pub(crate) fn get(db: &Db, id: &[u8; 16]) -> Result<Option<([u8; 32], String)>, StoreError> {
     let found: Option<(Vec<u8>, String)> = db
@@ -42,5 +31,13 @@ pub(crate) fn delete(db: &Db, id: &[u8; 16]) -> Result<(), StoreError> {
 /// Forgets old results.
 pub(crate) fn forget_before(db: &Db, before_ms: u64) -> Result<(), StoreError> {
     db.execute("DELETE FROM request WHERE done_ms < ?1", params![to_sql(before_ms)])?;
+    Ok(())
+}
+
+/// Results that speak of somebody who is gone go with them; whoever makes such a call again is told that there is nobody.
+pub(crate) fn forget_about(db: &Db, ids: [&str; 2]) -> Result<(), StoreError> {
+    for id in ids {
+        db.execute("DELETE FROM request WHERE instr(result, ?1) > 0", params![id])?;
+    }
     Ok(())
 }

@@ -1,75 +1,17 @@
-//! What was sent in which envelope, and who was asked to send again.
+//! Who was asked to send again what could not be decrypted, and who was answered.
 
 use std::time::Duration;
 
-use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, MessageId};
+use subrosa_wire::{AccountId, DeviceAddress};
 
 use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
 use crate::limits::{
-    DAY_MS, MAX_RESENDS, MAX_RETRY_ANSWERS_PER_DAY, MAX_RETRY_IDS, MAX_RETRY_REQUESTS_PER_DAY, RETRY_ANSWER_PAUSE,
+    DAY_MS, MAX_RETRY_ANSWERS_PER_DAY, MAX_RETRY_IDS, MAX_RETRY_REQUESTS_PER_DAY, RETRY_ANSWER_PAUSE,
     RETRY_REQUEST_PAUSE, millis,
 };
 
-/// What an envelope carried, if it is worth sending again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resend {
-    /// A message.
-    Message(MessageId),
-    /// Nothing that is shown, but our introduction with it.
-    Introduction,
-}
-
-/// An envelope with this content is at the relay of this device. An introduction is an empty message id in the table.
-pub(crate) fn log_sent(
-    db: &Db,
-    id: &EnvelopeId,
-    device: &DeviceAddress,
-    content: Resend,
-    now_ms: u64,
-) -> Result<(), StoreError> {
-    let message: &[u8] = match &content {
-        Resend::Message(id) => &id.0,
-        Resend::Introduction => &[],
-    };
-    db.prepare_cached(
-        "INSERT OR IGNORE INTO sent_envelope (id, account, device, message, sent_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![id.0, device.account.0, device.device, message, to_sql(now_ms)])?;
-    Ok(())
-}
-
-/// Whether one of these envelopes went to this device.
-pub(crate) fn any_sent(db: &Db, ids: &[Vec<u8>], device: &DeviceAddress) -> Result<bool, StoreError> {
-    let mut statement =
-        db.prepare_cached("SELECT 1 FROM sent_envelope WHERE id = ?1 AND account = ?2 AND device = ?3")?;
-    for id in ids {
-        if statement.exists(params![id, device.account.0, device.device])? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// What this envelope carried to this device, if it may be sent again; counts the sending.
-pub(crate) fn take_resend(db: &Db, id: &[u8], device: &DeviceAddress) -> Result<Option<Resend>, StoreError> {
-    let message: Option<Vec<u8>> = db
-        .query_row(
-            "UPDATE sent_envelope SET resent = resent + 1
-             WHERE id = ?1 AND account = ?2 AND device = ?3 AND resent < ?4 RETURNING message",
-            params![id, device.account.0, device.device, MAX_RESENDS],
-            |row| row.get(0),
-        )
-        .optional()?;
-    match message {
-        None => Ok(None),
-        Some(empty) if empty.is_empty() => Ok(Some(Resend::Introduction)),
-        Some(message) => Ok(Some(Resend::Message(MessageId(array(&message, "sent envelope")?)))),
-    }
-}
-
-/// Forgets what no relay holds any more.
+/// Forgets what nobody could send again any more.
 pub(crate) fn forget_before(db: &Db, before_ms: u64) -> Result<(), StoreError> {
-    db.execute("DELETE FROM sent_envelope WHERE sent_ms < ?1", params![to_sql(before_ms)])?;
     db.execute("DELETE FROM quarantine WHERE seen_ms < ?1", params![to_sql(before_ms)])?;
     Ok(())
 }

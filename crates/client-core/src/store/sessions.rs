@@ -33,6 +33,13 @@ pub(crate) fn current(db: &Db, device: &DeviceAddress) -> Result<Option<Session>
     Ok(with(db, device)?.into_iter().find(|row| row.current).map(|row| row.session))
 }
 
+/// Whether there is one.
+pub(crate) fn has_current(db: &Db, device: &DeviceAddress) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM session WHERE account = ?1 AND device = ?2 AND current = 1")?
+        .exists(params![device.account.0, device.device])?)
+}
+
 /// Stores the new state of a known session.
 pub(crate) fn update(
     db: &Db,

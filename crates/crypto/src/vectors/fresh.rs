@@ -276,11 +276,15 @@ fn cases(name: &str) -> Vec<Value> {
                 "secret": hex_of::<16>(), "inviter": hex_of::<32>(), "joiner": joiner, "shown_by": joiner, "change": change,
             })
         }),
+        "message-id" => several(6, || {
+            let author = if below(2) == 0 { "one" } else { "other" };
+            json!({"one": hex_of::<32>(), "other": hex_of::<32>(), "author": author, "random": hex_of::<16>()})
+        }),
         other => panic!("no construction {other}"),
     }
 }
 
-const CONSTRUCTIONS: [&str; 15] = [
+const CONSTRUCTIONS: [&str; 16] = [
     "keys",
     "recovery-words",
     "account",
@@ -296,6 +300,7 @@ const CONSTRUCTIONS: [&str; 15] = [
     "safety-number",
     "relay-proofs",
     "link-secret",
+    "message-id",
 ];
 
 fn file(name: &str) -> Value {

@@ -4,6 +4,7 @@ use super::*;
 use crate::account::{AccountKeyPair, AccountRecord};
 use crate::address::PartyAddress;
 use crate::certificate::{CertificateError, DeviceCertificate, VerifiedCertificate};
+use crate::conversation::{chat_id, message_id};
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
 use crate::device::{IdentityKey, IdentityKeyPair};
 use crate::device_list::{DeviceList, DeviceListError, Freshness};
@@ -296,4 +297,12 @@ pub(super) fn link_secret(case: &Value) -> Computed {
     let outputs = json!({"token": show(keys.token()), "proof": show(proof), "shown": show(&seen)});
     let result = if accepted { Ok(json!({})) } else { Err("wrong proof") };
     Computed { intermediate, outputs: decided(outputs, result) }
+}
+
+/// Section 15: what two accounts (or one, with itself) call their conversation, and what a content of one of them is called.
+pub(super) fn message_ids(case: &Value) -> Computed {
+    let given = &case["inputs"];
+    let conversation = chat_id(&array(&given["one"]), &array(&given["other"]));
+    let id = message_id(&conversation, &array(&given[text(&given["author"])]), &array(&given["random"]));
+    Computed::outputs(json!({"conversation": show(conversation), "message_id": show(id)}))
 }

@@ -46,6 +46,7 @@ fn construction(name: &str) -> Compute {
         "safety-number" => identity::safety_number,
         "relay-proofs" => identity::relay_proofs,
         "link-secret" => identity::link_secret,
+        "message-id" => identity::message_ids,
         other => panic!("no construction {other}"),
     }
 }
@@ -95,6 +96,7 @@ reproduced! {
     safety_numbers: "safety-number", 5;
     relay_proofs: "relay-proofs", 6;
     link_secrets: "link-secret", 5;
+    message_ids: "message-id", 6;
 }
 
 // Reading and writing values of a case.

@@ -69,9 +69,14 @@ impl Person {
     async fn takes_bundle_of(&self, other: &Self) -> Prekeys {
         let account = other.account().await;
         let contact = self.inside(move |core| store::contacts::get(&core.db, &account).unwrap().unwrap()).await;
-        let relay = RelayEndpoint::new(contact.relay.clone(), contact.pin).unwrap();
+        let relay = RelayEndpoint::new(contact.peer.relay.clone(), contact.peer.pin).unwrap();
         let device = DeviceAddress { account, device: 1 };
-        self.engine.inner.http.call(&relay, &TakePrekeys { device, capability: contact.capability() }).await.unwrap()
+        self.engine
+            .inner
+            .http
+            .call(&relay, &TakePrekeys { device, capability: contact.reach.capability() })
+            .await
+            .unwrap()
     }
 }
 
@@ -228,7 +233,7 @@ async fn a_relay_whose_clock_says_1970_does_not_stop_forgetting() {
         .await;
     assert_eq!(alice.count(old).await, 1, "our own clock may be the wrong one: there is time to set it");
     assert!(alice.notice("clock").await.text.contains("days apart"));
-    assert_eq!(alice.count("SELECT count(*) FROM event WHERE json LIKE '%days apart%'").await, 1, "told once");
+    assert_eq!(alice.count("SELECT count(*) FROM event WHERE text LIKE '%days apart%'").await, 1, "told once");
     alice.days_pass(4).await;
     alice.forget(true).await;
     assert_eq!(alice.count(old).await, 0);

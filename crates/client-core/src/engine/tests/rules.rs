@@ -14,19 +14,19 @@ use crate::{
     api::{ContactState, MessageStatus, SendParams},
     content::{Body, Hello, RetryRequest},
     limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, MAX_SILENT},
-    store,
+    store::{self, pending_receipts::Receipted},
 };
 
 /// When each contact gets the new key.
 fn moments(core: &Core) -> Vec<u64> {
     let contacts = store::contacts::all(&core.db).unwrap();
-    let mut moments: Vec<_> = contacts.iter().filter_map(|contact| contact.introduce_ms).collect();
+    let mut moments: Vec<_> = contacts.iter().filter_map(|contact| contact.given.introduce_ms).collect();
     moments.sort_unstable();
     moments
 }
 
 fn waiting(core: &Core) -> i64 {
-    core.db.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0)).unwrap()
+    core.db.query_row("SELECT count(*) FROM delivery WHERE state = 0", [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,7 +82,7 @@ async fn a_key_that_was_ever_given_is_replaced_whatever_its_holder_is_by_now() {
     alice
         .inside(|core| {
             let mut contact = store::contacts::all(&core.db).unwrap().remove(0);
-            assert!(contact.had_key);
+            assert!(contact.given.had_key);
             contact.state = ContactState::Request;
             store::contacts::put(&core.db, &contact).unwrap();
         })
@@ -112,12 +112,13 @@ async fn nothing_is_queued_or_sealed_for_who_is_not_accepted() {
     let (queued, prepared) = alice
         .inside(move |core| {
             // Made while they were a contact, sealed when they are not any more.
-            core.change(|change| change.queue(&account, None, Body::Hello(Hello {}))).unwrap();
-            core.busy.insert(account);
+            core.change(|change| change.queue(&account, Body::Hello(Hello {}))).unwrap();
+            let lane = super::lane(core, &account);
+            core.busy.insert(lane.clone());
             core.db.execute("UPDATE contact SET state = 1", []).unwrap();
-            let prepared = core.prepare(account).unwrap();
+            let prepared = core.prepare(&lane).unwrap();
             let prepared = format!("{prepared:?}");
-            core.change(|change| change.queue(&account, None, Body::Hello(Hello {}))).unwrap();
+            core.change(|change| change.queue(&account, Body::Hello(Hello {}))).unwrap();
             (waiting(core), prepared)
         })
         .await;
@@ -137,12 +138,10 @@ async fn whoever_asks_for_resends_is_answered_for_what_they_got_and_as_rarely_as
     let answers = alice
         .inside(move |core| {
             let device = subrosa_wire::DeviceAddress { account, device: 1 };
-            let contact = store::contacts::get(&core.db, &account).unwrap().unwrap();
-            let id: Vec<u8> = core
-                .db
-                .query_row("SELECT id FROM sent_envelope WHERE length(message) = 16", [], |row| row.get(0))
-                .unwrap();
-            core.busy.insert(account);
+            let id: Vec<u8> =
+                core.db.query_row("SELECT envelope FROM delivery WHERE moves = 1", [], |row| row.get(0)).unwrap();
+            let lane = super::lane(core, &account);
+            core.busy.insert(lane.clone());
             let mut answers = Vec::new();
             for (ids, later) in [
                 (vec![], 0),
@@ -156,13 +155,13 @@ async fn whoever_asks_for_resends_is_answered_for_what_they_got_and_as_rarely_as
                 let request = RetryRequest { envelope_ids: ids };
                 core.change(|change| {
                     change.now_ms += later;
-                    change.send_again(&contact, &device, &request)
+                    change.send_again(&device, &request)
                 })
                 .unwrap();
                 answers.push(waiting(core));
             }
-            core.db.execute("DELETE FROM outbox", []).unwrap();
-            core.busy.remove(&account);
+            core.db.execute("DELETE FROM delivery WHERE state = 0", []).unwrap();
+            core.busy.remove(&lane);
             answers
         })
         .await;
@@ -181,11 +180,12 @@ async fn what_others_make_us_say_does_not_grow_the_outbox_without_end() {
     let (rows, receipts) = alice
         .inside(move |core| {
             for _ in 0..MAX_SILENT + 40 {
-                core.change(|change| change.queue(&account, None, Body::Hello(Hello {}))).unwrap();
+                core.change(|change| change.queue(&account, Body::Hello(Hello {}))).unwrap();
             }
             let rows = waiting(core);
             let message = subrosa_wire::MessageId([9; 16]);
-            store::pending_receipts::add(&core.db, &account, &message, MessageStatus::Delivered, 1).unwrap();
+            let of = Receipted { conversation: core.own.chat_with(&account), message };
+            store::pending_receipts::add(&core.db, &account, &of, MessageStatus::Delivered, 1).unwrap();
             core.gather_receipts().unwrap();
             (rows, store::pending_receipts::any_for(&core.db, &account).unwrap())
         })
@@ -218,7 +218,7 @@ impl Person {
 
     /// As if the lists of all contacts had not been asked for lately.
     async fn asked_long_ago(&self) {
-        self.inside(|core| core.db.execute("UPDATE contact SET list_asked_ms = 0", []).unwrap()).await;
+        self.inside(|core| core.db.execute("UPDATE peer SET list_asked_ms = 0", []).unwrap()).await;
     }
 }
 
@@ -242,7 +242,7 @@ async fn a_list_that_nobody_renews_is_shown_then_holds_and_its_account_renews_it
     let reason = alice
         .engine
         .wait_for(PATIENCE_MS, alice.engine.inner.signals.progress.subscribe(), move |core| {
-            Ok(store::outbox::waiting(&core.db, &account)?.and_then(|(reason, _)| reason))
+            Ok(store::deliveries::waiting_for(&core.db, &account)?.and_then(|(reason, _)| reason))
         })
         .await
         .unwrap()
@@ -281,8 +281,8 @@ async fn what_an_account_announces_counts_more_than_what_its_relay_serves() {
     alice
         .inside(move |core| {
             core.change(|change| {
-                let mut contact = store::contacts::get(change.db, &account)?.unwrap();
-                change.announced(&mut contact, 9, [9; 32])
+                let mut peer = store::peers::get(change.db, &account)?.unwrap();
+                change.announced(&mut peer, 9, [9; 32])
             })
             .unwrap();
         })
@@ -295,11 +295,11 @@ async fn what_an_account_announces_counts_more_than_what_its_relay_serves() {
     let held = alice
         .inside(move |core| {
             core.change(|change| {
-                let mut contact = store::contacts::get(change.db, &account)?.unwrap();
-                change.announced(&mut contact, 8, [8; 32])?;
-                assert!(contact.held.is_none() && contact.floor.version == 9);
-                change.announced(&mut contact, 9, [8; 32])?;
-                Ok(contact.held)
+                let mut peer = store::peers::get(change.db, &account)?.unwrap();
+                change.announced(&mut peer, 8, [8; 32])?;
+                assert!(peer.held.is_none() && peer.floor.version == 9);
+                change.announced(&mut peer, 9, [8; 32])?;
+                Ok(peer.held)
             })
             .unwrap()
         })
