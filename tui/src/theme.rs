@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
-use subrosa_client_core::api::MessageStatus;
+use subrosa_client_core::{api::MessageStatus, ticks};
 
 /// Signs that differ between Unicode and ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub(crate) struct Signs {
     pub(crate) down: &'static str,
     pub(crate) reply: &'static str,
     pub(crate) quote: &'static str,
+    pub(crate) forwarded: &'static str,
     pub(crate) separator: &'static str,
     pub(crate) muted: &'static str,
     pub(crate) pinned: &'static str,
@@ -42,6 +43,7 @@ const UNICODE: Signs = Signs {
     down: "↓",
     reply: "↪",
     quote: "▎",
+    forwarded: "»",
     separator: "·",
     muted: "∅",
     pinned: "⌃",
@@ -62,6 +64,7 @@ const ASCII: Signs = Signs {
     down: "v",
     reply: ">",
     quote: "|",
+    forwarded: ">>",
     separator: "-",
     muted: "x",
     pinned: "^",
@@ -264,25 +267,12 @@ impl Theme {
 
     /// How far a message got: sign and style. Every state has a sign of its own in every set.
     pub(crate) fn tick(&self, status: MessageStatus) -> (&'static str, Style) {
-        let sign = match (status, self.signs.unicode) {
-            (MessageStatus::Queued, true) => "◷",
-            (MessageStatus::Queued, false) => ".",
-            (MessageStatus::Sent, true) => "✓",
-            (MessageStatus::Sent, false) => "+",
-            (MessageStatus::Delivered, true) => "✓✓",
-            (MessageStatus::Delivered, false) => "++",
-            (MessageStatus::Read, true) if self.colour => "✓✓",
-            (MessageStatus::Read, true) => "✓✓*",
-            (MessageStatus::Read, false) => "++*",
-            (MessageStatus::Failed, _) => "! failed",
-            (MessageStatus::Expired, _) => "! expired",
-        };
         let style = match status {
             MessageStatus::Read => self.read,
             MessageStatus::Failed | MessageStatus::Expired => self.error,
             _ => self.dim,
         };
-        (sign, style)
+        (ticks::sign(status, self.colour, self.signs.unicode), style)
     }
 }
 

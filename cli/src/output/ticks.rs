@@ -1,7 +1,8 @@
 //! How far a message got, in a glance: ◷ ✓ ✓✓, and ✓✓ bold and blue once it is read.
 
 use anstyle::{AnsiColor, Style};
-use subrosa_client_core::api::MessageStatus;
+pub(crate) use subrosa_client_core::ticks::name;
+use subrosa_client_core::{api::MessageStatus, ticks};
 
 /// What the terminal can show. Without colour and without Unicode every state still differs from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,19 +16,7 @@ pub(crate) struct Ticks {
 impl Ticks {
     /// The sign alone, without colour codes.
     pub(crate) const fn sign(self, status: MessageStatus) -> &'static str {
-        match (status, self.unicode) {
-            (MessageStatus::Queued, true) => "◷",
-            (MessageStatus::Queued, false) => ".",
-            (MessageStatus::Sent, true) => "✓",
-            (MessageStatus::Sent, false) => "+",
-            (MessageStatus::Delivered, true) => "✓✓",
-            (MessageStatus::Delivered, false) => "++",
-            (MessageStatus::Read, true) if self.colour => "✓✓",
-            (MessageStatus::Read, true) => "✓✓*",
-            (MessageStatus::Read, false) => "++*",
-            (MessageStatus::Failed, _) => "!",
-            (MessageStatus::Expired, _) => "!expired",
-        }
+        ticks::sign(status, self.colour, self.unicode)
     }
 
     /// The sign in its colour.
@@ -53,18 +42,6 @@ impl Ticks {
     /// Text that matters more.
     pub(crate) fn bold(self, text: &str) -> String {
         self.paint(text, Style::new().bold())
-    }
-}
-
-/// The state's name.
-pub(crate) const fn name(status: MessageStatus) -> &'static str {
-    match status {
-        MessageStatus::Queued => "queued",
-        MessageStatus::Sent => "sent",
-        MessageStatus::Delivered => "delivered",
-        MessageStatus::Read => "read",
-        MessageStatus::Failed => "failed",
-        MessageStatus::Expired => "expired",
     }
 }
 

@@ -1,6 +1,7 @@
 //! `contact list|show|accept|rename|block|unblock|remove` and `verify`.
 
 use subrosa_client_core::{
+    ApiError, ErrorKind,
     api::{ContactState, NoParams, RenameParams, VerifyParams, WhoParams},
     clean::clean_line,
 };
@@ -11,7 +12,6 @@ use crate::{
     args::{ContactVerb, VerifyArgs},
     confirm::confirm,
     errors::Failure,
-    output::qr,
 };
 
 pub(crate) async fn run(ctx: &Context, verb: ContactVerb) -> Result<(), Failure> {
@@ -59,7 +59,10 @@ pub(crate) async fn verify(ctx: &Context, args: VerifyArgs) -> Result<(), Failur
         let compared = args.number.is_some();
         let identity = client.verify(VerifyParams { who: args.who, number: args.number }).await?;
         if args.qr {
-            ctx.out.text(&qr::draw(&identity.safety_qr, ctx.out.ticks.colour)?)?;
+            // The bytes themselves, as the interface draws them: the two codes are compared by scanning one with the other.
+            let bytes = hex::decode(&identity.safety_qr)
+                .map_err(|_| ApiError::new(ErrorKind::Failed, "the engine's safety number is not hexadecimal"))?;
+            ctx.out.qr(&bytes)?;
         }
         let name = clean_line(&identity.name).into_owned();
         ctx.out.line(identity)?;

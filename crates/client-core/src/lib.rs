@@ -38,8 +38,10 @@ mod replace;
 pub mod requests;
 pub mod rpc;
 mod store;
+pub mod ticks;
 
 pub use api::{ApiError, ErrorKind};
 pub use client::{Client, Remote, RemoteCall, dispatch};
 pub use engine::{DeviceRequest, Engine, Provision};
 pub use store::words::found_in;
+pub use subrosa_wire::qr;

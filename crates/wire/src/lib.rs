@@ -18,6 +18,8 @@ pub mod labels;
 pub mod limits;
 pub mod link;
 pub mod mailbox;
+#[cfg(feature = "qr")]
+pub mod qr;
 pub mod relay_link;
 pub mod submit;
 pub mod version;

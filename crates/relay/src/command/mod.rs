@@ -2,7 +2,6 @@
 
 mod copies;
 mod operate;
-mod qr;
 mod settings;
 
 use std::{

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use subrosa_wire::harmless::escape_json;
 
-use super::{AccountArgs, AccountVerb, SocketArgs, TokenVerb, qr};
+use super::{AccountArgs, AccountVerb, SocketArgs, TokenVerb};
 use crate::{
     admin::{
         SOCKET_NAME,
@@ -134,7 +134,8 @@ fn ask_with(socket: &SocketArgs, request: &AdminRequest, qr: bool) -> anyhow::Re
 }
 
 fn draw(out: &mut impl Write, link: &str) -> anyhow::Result<()> {
-    Ok(write!(out, "{}", qr::draw(link, io::stdout().is_terminal())?)?)
+    let code = subrosa_wire::qr::lines(link.as_bytes(), io::stdout().is_terminal());
+    Ok(write!(out, "{}", code.context("the link is too long for a QR code")?)?)
 }
 
 fn show_token(out: &mut impl Write, token: &TokenLine, first: bool) -> io::Result<()> {
