@@ -156,6 +156,27 @@ fn a_link_works_once_and_a_damaged_one_not_at_all() {
 }
 
 #[test]
+fn open_links_are_listed_without_their_secret_and_revoked() {
+    let (one, _two, alice, _bob) = two_people();
+    let link = text(&alice.run(&["invite"]).line()["link"]).to_owned();
+    let listed = alice.run(&["invite", "list"]);
+    let lines = listed.ok();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line["type"] == "open_link"), "{lines:?}");
+    let (open, used): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["used_by"].is_null());
+    assert_eq!(used[0]["used_by"]["name"], "bob");
+    let secret = link.split('#').nth(1).unwrap();
+    assert!((0..secret.len() - 8).all(|at| !listed.stdout.contains(&secret[at..at + 8])), "{listed:?}");
+
+    let error = alice.run(&["invite", "revoke", text(&used[0]["id"])]).error(1);
+    assert!(text(&error["message"]).contains("bob joined with this link"), "{error}");
+    assert_eq!(alice.run(&["invite", "revoke", text(&open[0]["id"])]).line()["count"], 1);
+    assert_eq!(alice.run(&["invite", "revoke", text(&open[0]["id"])]).error(5)["code"], "not_found");
+    let dave = Account::init("dave", &one);
+    assert_eq!(dave.run(&["join", &link]).error(1)["code"], "link_used");
+}
+
+#[test]
 fn a_handle_that_is_no_contact_gets_a_request_and_only_by_that_word() {
     let relay = Relay::start();
     let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));

@@ -23,7 +23,7 @@ pub(crate) use files::{BackupArgs, CompletionsArgs, ExportArgs, ExportFormat, Ma
 pub(crate) use messages::{
     ChatsArgs, EventType, HistoryArgs, InfoArgs, ListenArgs, ReadArgs, ReceiveArgs, RequestArgs, SendArgs,
 };
-pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, JoinArgs, VerifyArgs};
+pub(crate) use people::{ContactArgs, ContactVerb, InviteArgs, InviteVerb, JoinArgs, VerifyArgs};
 pub(crate) use programs::{DaemonArgs, RpcArgs, SchemaArgs};
 pub(crate) use service::{DemoArgs, RelayArgs, RelayVerb, TuiArgs};
 pub(crate) use values::duration;

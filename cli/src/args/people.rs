@@ -12,8 +12,12 @@ use super::values::duration;
 Examples:
   subrosa invite
   subrosa invite --ttl 1h --qr
-  subrosa invite --json")]
+  subrosa invite list
+  subrosa invite revoke 3f9ac2e1")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct InviteArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<InviteVerb>,
     /// How long the link lives, at most 30d
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "7d")]
     pub(crate) ttl: Duration,
@@ -23,6 +27,29 @@ pub(crate) struct InviteArgs {
     /// Draw it as a QR code, too
     #[arg(long)]
     pub(crate) qr: bool,
+}
+
+/// What to do with links that were made; without it, one is made.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InviteVerb {
+    /// Links that have not ended: when they were made, when they end, who used them. Never the links themselves
+    #[command(before_help = "\
+Examples:
+  subrosa invite list
+  subrosa invite list --json")]
+    List,
+    /// Take a link back that nobody has used: whoever opens it is refused from now on
+    #[command(before_help = "\
+Examples:
+  subrosa invite revoke 3f9ac2e1")]
+    Revoke(InviteRevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InviteRevokeArgs {
+    /// The link's id, or its beginning (4 digits or more)
+    #[arg(value_name = "WHICH")]
+    pub(crate) which: String,
 }
 
 /// Use a contact link: whoever made it is verified by it; to them you are somebody who had it

@@ -13,7 +13,7 @@ use super::stage::{Player, ROBIN, Stage, YOU};
 use crate::{
     Context,
     errors::Failure,
-    output::{human::short_id, ticks, time},
+    output::{columns::short_id, ticks, time},
 };
 
 /// Who speaks.

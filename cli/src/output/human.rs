@@ -4,25 +4,24 @@ use anstyle::{AnsiColor, Style};
 use indicatif::HumanBytes;
 use subrosa_client_core::{
     api::{
-        AccountInfo, Chat, ChatKind, Check, CheckLevel, Connection, Contact, ContactState, DaemonInfo, Event, Identity,
-        LineContent, Message, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent,
-        Status,
+        AccountInfo, Chat, ChatKind, Check, CheckLevel, Connection, ContactState, DaemonInfo, Event, LineContent,
+        Message, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
     },
     clean::{clean_line, clean_text},
 };
-use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{local, ticks, ticks::Ticks, time};
-
-/// Columns for a name; longer ones are cut.
-const NAME_COLUMNS: usize = 14;
+use super::{
+    columns::{NAME_COLUMNS, fit, short_id},
+    local,
+    people::{contact, contact_state, identity, open_link},
+    ticks,
+    ticks::Ticks,
+    time,
+};
 
 /// Columns for the newest message in a list of chats.
 const PREVIEW_COLUMNS: usize = 48;
-
-/// Characters of an id that are shown: enough to name it in the next command.
-const SHORT_ID: usize = 8;
 
 /// A result.
 pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
@@ -30,6 +29,7 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
         LineContent::Account(info) => account(info, ticks),
         LineContent::Status(it) => status(it, ticks),
         LineContent::Invite(it) => it.link.clone(),
+        LineContent::OpenLink(it) => open_link(it, ticks),
         LineContent::Contact(it) => contact(it, ticks),
         LineContent::Identity(it) => identity(it, ticks),
         LineContent::Sent(it) => sent(it, ticks),
@@ -106,30 +106,6 @@ fn daemon(info: &DaemonInfo) -> String {
     text
 }
 
-/// The beginning of an id, enough for the next command.
-pub(crate) fn short_id(id: &str) -> String {
-    clean_line(id).chars().take(SHORT_ID).collect()
-}
-
-/// Cleaned, cut or filled to so many columns.
-pub(crate) fn fit(text: &str, columns: usize) -> String {
-    let text = clean_line(text);
-    if text.width() <= columns {
-        return format!("{text}{}", " ".repeat(columns - text.width()));
-    }
-    let mut cut = String::new();
-    let mut used = 0;
-    for grapheme in text.graphemes(true) {
-        let width = grapheme.width();
-        if used + width + 1 > columns {
-            break;
-        }
-        cut.push_str(grapheme);
-        used += width;
-    }
-    format!("{cut}…{}", " ".repeat(columns.saturating_sub(used + 1)))
-}
-
 fn account(it: &AccountInfo, ticks: Ticks) -> String {
     format!(
         "{}  {}\n{}  {}\n{}  {}\n{}  {}",
@@ -181,45 +157,6 @@ fn status(it: &Status, ticks: Ticks) -> String {
             off / 60_000
         ));
     }
-    text
-}
-
-const fn contact_state(state: ContactState) -> &'static str {
-    match state {
-        ContactState::Request => "wants to talk",
-        ContactState::Requested => "asked",
-        ContactState::Ok => "contact",
-        ContactState::Blocked => "blocked",
-        ContactState::Removed => "removed",
-    }
-}
-
-fn contact(it: &Contact, ticks: Ticks) -> String {
-    let verified = if it.verified { "verified" } else { "not verified" };
-    let alike = it.looks_like.as_ref().map(|other| format!("  looks like {}", clean_line(other))).unwrap_or_default();
-    format!(
-        "{}  {}  {:<13}  {verified:<12}  {}  {}{alike}",
-        ticks.bold(&fit(&it.name, NAME_COLUMNS)),
-        ticks.dim(&short_id(&it.id)),
-        contact_state(it.state),
-        clean_line(&it.relay),
-        ticks.dim(&clean_line(&it.origin)),
-    )
-}
-
-fn identity(it: &Identity, ticks: Ticks) -> String {
-    let mut text = format!("Safety number with {}:\n\n", ticks.bold(&clean_line(&it.name)));
-    let number = clean_line(&it.safety_number);
-    let groups: Vec<&str> = number.split_whitespace().collect();
-    for row in groups.chunks(4) {
-        text.push_str(&format!("    {}\n", row.join("  ")));
-    }
-    text.push('\n');
-    text.push_str(if it.verified { "verified" } else { "not verified" });
-    if let Some(at) = it.changed_ms {
-        text.push_str(&format!(" since {}", time::short(at)));
-    }
-    text.push('\n');
     text
 }
 
@@ -303,6 +240,7 @@ fn message(it: &Message, ticks: Ticks) -> String {
     } else {
         clean_text(&it.body).lines().collect::<Vec<_>>().join(&format!("\n{indent}"))
     };
+    let body = if it.forwarded { format!("{}\n{indent}{body}", ticks.dim("(forwarded)")) } else { body };
     let body = match &it.reply_to {
         Some(original) => format!("{}\n{indent}{body}", quote(original, ticks)),
         None => body,
@@ -394,7 +332,7 @@ fn receipts(it: &Receipts, ticks: Ticks) -> String {
 
 #[cfg(test)]
 mod tests {
-    use subrosa_client_core::api::{MessageStatus, Person, SnippetPart};
+    use subrosa_client_core::api::{Contact, MessageStatus, Person, SnippetPart};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use subrosa_client_core::{
 };
 
 use super::{
-    human::{fit, short_id},
+    columns::{fit, short_id},
     ticks::Ticks,
 };
 

@@ -10,10 +10,11 @@ use subrosa_client_core::{
     config::Config,
 };
 
+pub(crate) mod columns;
 pub(crate) mod human;
 mod local;
+mod people;
 pub(crate) mod progress;
-pub(crate) mod qr;
 pub(crate) mod ticks;
 pub(crate) mod time;
 pub(crate) mod transcript;
@@ -75,6 +76,16 @@ impl Output {
     /// Prints text for people only; with `--json` nothing.
     pub(crate) fn text(&self, text: &str) -> io::Result<()> {
         if self.json { Ok(()) } else { print(text) }
+    }
+
+    /// Draws a QR code for people; with `--json` nothing.
+    ///
+    /// # Errors
+    /// [`subrosa_client_core::ErrorKind::Failed`] when it is too long for one.
+    pub(crate) fn qr(&self, content: &[u8]) -> Result<(), crate::errors::Failure> {
+        let code = subrosa_client_core::qr::lines(content, self.ticks.colour)
+            .ok_or_else(|| ApiError::new(subrosa_client_core::ErrorKind::Failed, "that is too long for a QR code"))?;
+        Ok(self.text(&code)?)
     }
 
     /// A note on stderr that helps a person go on; not with `--json` or `-q`.

@@ -44,9 +44,10 @@ impl Transcript {
             _ => "",
         };
         let late = message.arrived_ms.map(|ms| format!(" ({})", arrived(message, &time::long(ms)))).unwrap_or_default();
+        let forwarded = if message.forwarded { " (forwarded)" } else { "" };
         let body = clean_text(&message.body);
         if self.markdown {
-            text.push_str(&format!("\n**{}** {clock}{failed}{late}\n", escape(&name)));
+            text.push_str(&format!("\n**{}** {clock}{failed}{forwarded}{late}\n", escape(&name)));
             for line in body.split('\n') {
                 // Two spaces keep the line's end; leading blanks would make code of it.
                 let inner = line.trim_start_matches(' ');
@@ -54,7 +55,7 @@ impl Transcript {
                 text.push_str(&format!("> {blanks}{}  \n", escape(inner)));
             }
         } else {
-            let head = format!("{clock}  {name}{failed}{late}: ");
+            let head = format!("{clock}  {name}{failed}{forwarded}{late}: ");
             // A further line begins with blanks: it cannot pass for a message of its own.
             text.push_str(&format!("{head}{}\n", body.replace('\n', "\n          ")));
         }

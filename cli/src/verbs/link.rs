@@ -1,10 +1,10 @@
-//! `invite` and `join`: a link makes two people verified contacts.
+//! `invite` and `join`: a link makes two people verified contacts. `invite list|revoke`: links that were made.
 
 use std::io::Read as _;
 
 use subrosa_client_core::{
     ApiError, ErrorKind,
-    api::{InviteParams, JoinParams},
+    api::{InviteParams, InviteRevokeParams, JoinParams, NoParams},
     clean::clean_line,
 };
 
@@ -12,15 +12,47 @@ use super::init::registration_token;
 use crate::{
     Context,
     account::{Use, with_account},
-    args::{InviteArgs, JoinArgs},
+    args::{InviteArgs, InviteVerb, JoinArgs},
     errors::{Failure, usage},
-    output::{qr, time},
+    output::time,
 };
 
 /// Longest input that may be a link.
 const MAX_LINK_INPUT: u64 = 8 * 1024;
 
 pub(crate) async fn invite(ctx: &Context, args: InviteArgs) -> Result<(), Failure> {
+    match args.verb {
+        None => make(ctx, args).await,
+        Some(InviteVerb::List) => list(ctx).await,
+        Some(InviteVerb::Revoke(revoke)) => self::revoke(ctx, revoke.which).await,
+    }
+}
+
+async fn list(ctx: &Context) -> Result<(), Failure> {
+    with_account(ctx, Use { kind: "invite", drain: false }, async |client| {
+        let invites = client.invite_list(NoParams {}).await?.invites;
+        if invites.is_empty() {
+            ctx.out.note("No link is open.");
+        }
+        for invite in invites {
+            ctx.out.line(invite)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn revoke(ctx: &Context, which: String) -> Result<(), Failure> {
+    with_account(ctx, Use { kind: "invite", drain: false }, async |client| {
+        let done = client.invite_revoke(InviteRevokeParams { id: which }).await?;
+        let id = done.id.clone().unwrap_or_default();
+        ctx.out.done(done, &format!("link {id} is revoked: nobody gets in with it any more"))?;
+        Ok(())
+    })
+    .await
+}
+
+async fn make(ctx: &Context, args: InviteArgs) -> Result<(), Failure> {
     let ttl_s = u32::try_from(args.ttl.as_secs())
         .map_err(|_| usage("the link would live too long", "at most 30 days: --ttl 30d"))?;
     let registration_token = args.registration_token.map(registration_token).transpose()?.map(|token| token.to_text());
@@ -29,7 +61,7 @@ pub(crate) async fn invite(ctx: &Context, args: InviteArgs) -> Result<(), Failur
     with_account(ctx, how, async |client| {
         let invite = client.invite(InviteParams { ttl_s: Some(ttl_s), registration_token }).await?;
         if args.qr {
-            ctx.out.text(&qr::draw(&invite.link, ctx.out.ticks.colour)?)?;
+            ctx.out.qr(invite.link.as_bytes())?;
         }
         let expires = time::short(invite.expires_ms);
         ctx.out.line(invite)?;

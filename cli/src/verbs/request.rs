@@ -30,8 +30,15 @@ pub(crate) async fn run(ctx: &Context, args: RequestArgs) -> Result<(), Failure>
             confirm_request(ctx, yes, &handle, &relay).await?;
         }
         let id = id_of(key.as_ref(), id.as_ref())?;
-        let message =
-            SendParams { to: handle.clone(), body: body.clone(), id, reply_to: None, key: key.clone(), request: true };
+        let message = SendParams {
+            to: handle.clone(),
+            body: body.clone(),
+            id,
+            reply_to: None,
+            key: key.clone(),
+            request: true,
+            forwarded: false,
+        };
         send_all(ctx, &*client, vec![(handle.clone(), message)], wait.status(), timeout).await
     })
     .await

@@ -7,7 +7,7 @@ use crate::{
     account::{Use, with_account},
     args::SearchArgs,
     errors::Failure,
-    output::human::short_id,
+    output::columns::short_id,
 };
 
 pub(crate) async fn run(ctx: &Context, args: SearchArgs) -> Result<(), Failure> {

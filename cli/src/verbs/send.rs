@@ -54,6 +54,7 @@ pub(crate) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
                 reply_to: args.reply.clone(),
                 key: args.key.clone(),
                 request: false,
+                forwarded: false,
             };
             messages.push((shown, message));
         }

@@ -14,10 +14,10 @@ use serde_json::Value;
 use crate::api::{
     AccountInfo, ApiError, BackupMade, BackupParams, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Checkup,
     Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams,
-    Hits, Identity, InfoParams, Invite, InviteParams, JoinParams, NoParams, Outbox, OutboxCancelParams,
-    OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, Receivers,
-    ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams,
-    VerifyParams, WaitParams, Waited, WhoParams,
+    Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams, Invites, JoinParams, NoParams, Outbox,
+    OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams,
+    Received, Receivers, ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams,
+    TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
 };
 use crate::requests::{self, REQUEST_ID};
 
@@ -85,6 +85,10 @@ methods! {
     status_watch = "status.watch"(StatusWatchParams) -> Status;
     /// Makes a contact link; it is registered at the relay before it is returned.
     invite = "invite"(InviteParams) -> Invite;
+    /// Contact links that were made here and have not ended, used or not.
+    invite_list = "invite.list"(NoParams) -> Invites;
+    /// Takes a link back that nobody has used: neither the relay nor the engine lets anybody in with it any more.
+    invite_revoke = "invite.revoke"(InviteRevokeParams) -> Done;
     /// Uses a contact link: checks it against the inviter's relay, queues the introduction.
     join = "join"(JoinParams) -> Contact;
     /// Everybody.

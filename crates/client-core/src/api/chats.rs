@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{ChatKind, ContactState, Message};
 
 /// Parameters of `chats`.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatsParams {
     /// Only those with unread messages.
@@ -72,7 +72,7 @@ pub struct ChatEvent {
 }
 
 /// Parameters of `chat.set`; what is absent stays as it is. Kept on this device.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatSetParams {
     /// Name, handle or id of the chat; `me` for notes.
@@ -89,7 +89,7 @@ pub struct ChatSetParams {
 }
 
 /// Parameters of `chat.draft`: keeps a text that was begun; an empty one forgets it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatDraftParams {
     /// Name, handle or id of the chat; `me` for notes.
@@ -99,7 +99,7 @@ pub struct ChatDraftParams {
 }
 
 /// Parameters of `history`: the newest page, the oldest, or the one before, after or around a message (one of them).
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
     /// Name, handle or id of the chat; `me` for notes.
@@ -138,7 +138,7 @@ pub struct History {
 }
 
 /// Parameters of `search`. The query is plain words: all have to occur, the last one also as the beginning of a word.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchParams {
     /// Words, at most [`crate::limits::MAX_QUERY_BYTES`] bytes.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of `send`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendParams {
     /// Name, handle or account id of a contact, or `me`.
@@ -18,6 +18,9 @@ pub struct SendParams {
     /// Message id that this answers; one that is not known here is fine.
     #[serde(default)]
     pub reply_to: Option<String>,
+    /// `true`: somebody else wrote this text; the receiver sees that it was forwarded, not from whom.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
     /// Idempotency key, 1 to [`crate::limits::MAX_KEY_BYTES`] bytes: the message id is made from it and the chat, so the same
     /// key sends once; with another text it is an error. Not together with `id`.
     #[serde(default)]
@@ -171,6 +174,9 @@ pub struct Message {
     /// What it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<ReplyTo>,
+    /// `true`: whoever sent it did not write it, and says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
     /// Ours only: how far it got.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<MessageStatus>,
@@ -210,7 +216,7 @@ pub struct SnippetPart {
 }
 
 /// Parameters of `info`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InfoParams {
     /// Message id, or the beginning of one (8 characters or more).
@@ -254,7 +260,7 @@ pub struct ReceiptTime {
 
 /// Parameters of `read`: marks everything up to a message, or a whole chat, as read. What came later than the message and stands
 /// above it (`late`) stays unread until it is named itself, or the chat is.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadParams {
     /// Chat (name, handle, id) or message id.

@@ -36,8 +36,9 @@ pub use self::{
     },
     outbox::{Outbox, OutboxCancelParams, OutboxEntry, OutboxListParams, OutboxRetryParams},
     people::{
-        AccountInfo, Connection, Contact, ContactState, Contacts, EngineOwner, Identity, Invite, InviteParams,
-        JoinParams, RenameParams, Status, StatusWatchParams, VerifyParams, WhoParams,
+        AccountInfo, Connection, Contact, ContactState, Contacts, EngineOwner, Identity, Invite, InviteInfo,
+        InviteParams, InviteRevokeParams, Invites, JoinParams, RenameParams, Status, StatusWatchParams, VerifyParams,
+        WhoParams,
     },
     settings::{ConfigPath, LocalAccount, SettingInfo, SettingOrigin},
 };
@@ -83,6 +84,7 @@ lines!(
     Account(AccountInfo),
     Status(Status),
     Invite(Invite),
+    OpenLink(InviteInfo),
     Contact(Contact),
     Identity(Identity),
     Sent(Sent),
@@ -107,7 +109,7 @@ lines!(
 );
 
 /// Method without parameters.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoParams {}
 

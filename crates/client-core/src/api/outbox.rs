@@ -26,7 +26,7 @@ pub struct OutboxEntry {
 }
 
 /// Parameters of `outbox.list`.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutboxListParams {
     /// At most so many; default and bound [`crate::limits::MAX_OUTBOX_PAGE`].
@@ -44,7 +44,7 @@ pub struct Outbox {
 }
 
 /// Parameters of `outbox.retry`: takes back the wait before the next try.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutboxRetryParams {
     /// Message id or its beginning: what waits for its receiver; absent: everything.
@@ -53,7 +53,7 @@ pub struct OutboxRetryParams {
 }
 
 /// Parameters of `outbox.cancel`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutboxCancelParams {
     /// Message id or its beginning.

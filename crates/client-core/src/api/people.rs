@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Person;
+
 /// The account of this directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountInfo {
@@ -83,7 +85,7 @@ pub struct EngineOwner {
 }
 
 /// Parameters of `invite`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteParams {
     /// Seconds the link lives; default seven days, at most 30.
@@ -103,8 +105,37 @@ pub struct Invite {
     pub expires_ms: u64,
 }
 
+/// A contact link that was made here and has not ended: never its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InviteInfo {
+    /// Names the link in `invite.revoke`: the first 8 hexadecimal digits of the SHA-256 of its token.
+    pub id: String,
+    /// When it was made.
+    pub created_ms: u64,
+    /// When it ends.
+    pub expires_ms: u64,
+    /// Who joined with it; nobody else can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by: Option<Person>,
+}
+
+/// Contact links that have not ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Invites {
+    /// The newest first.
+    pub invites: Vec<InviteInfo>,
+}
+
+/// Parameters of `invite.revoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InviteRevokeParams {
+    /// The link's id, or the beginning of it (4 characters or more).
+    pub id: String,
+}
+
 /// Parameters of `join`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinParams {
     /// The contact link.
@@ -112,7 +143,7 @@ pub struct JoinParams {
 }
 
 /// Parameters of methods about one contact, chat or person.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhoParams {
     /// Name, handle, account id or the beginning of one (8 characters or more), or the id of the chat with them.
@@ -169,7 +200,7 @@ pub struct Contact {
 }
 
 /// Parameters of `contact.rename`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenameParams {
     /// Name, handle, account id or the beginning of one.
@@ -186,7 +217,7 @@ pub struct Contacts {
 }
 
 /// Parameters of `verify`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyParams {
     /// Who.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A link must be at the relay within this time, or it is not handed out.
-const LINK_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const LINK_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Engine {
     /// Whom a text is for. Somebody who is no contact only by their handle, and only if that was said: a mistyped name must

@@ -23,6 +23,7 @@ mod healing;
 mod lists;
 mod mailbox;
 mod naming;
+mod open_links;
 mod pair_keys;
 mod people;
 mod queries;
@@ -66,10 +67,11 @@ use crate::{
     api::{
         AccountInfo, ApiError, BackupMade, BackupParams, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams,
         Checkup, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind, EventPage, EventsParams, ExportPage,
-        ExportParams, History, HistoryParams, Hits, Identity, InfoParams, Invite, InviteParams, JoinParams,
-        MessageStatus, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts,
-        ReceiveCommitParams, ReceiveParams, Received, Receivers, ReceiversParams, RenameParams, SearchParams,
-        SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+        ExportParams, History, HistoryParams, Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams,
+        Invites, JoinParams, MessageStatus, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams,
+        ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, Receivers, ReceiversParams, RenameParams,
+        SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited,
+        WhoParams,
     },
     backup,
     client::Client,
@@ -341,6 +343,14 @@ impl Client for Engine {
 
     fn invite(&self, params: InviteParams) -> BoxFuture<'_, Result<Invite, ApiError>> {
         Box::pin(self.make_link(params))
+    }
+
+    fn invite_list(&self, _params: NoParams) -> BoxFuture<'_, Result<Invites, ApiError>> {
+        Box::pin(self.inner.core.run(|core| core.invite_list()))
+    }
+
+    fn invite_revoke(&self, params: InviteRevokeParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(self.revoke_link(params.id))
     }
 
     fn join(&self, params: JoinParams) -> BoxFuture<'_, Result<Contact, ApiError>> {

@@ -75,7 +75,7 @@ enum LinkUse {
     Joined(String),
     /// No link of this device.
     Unknown,
-    /// One of this device, but expired, used by somebody else, or seen by them only as a relay sees it.
+    /// One of this device, but expired, revoked, used by somebody else, or seen by them only as a relay sees it.
     Refused,
 }
 
@@ -391,7 +391,11 @@ impl Change<'_> {
     /// have more under way, made before they have our delivery key. It is bound to them, so nobody else gets in with it.
     fn use_invite(&mut self, shown: &LinkShown, account: &AccountId, received_ms: u64) -> Result<LinkUse, ApiError> {
         let token = shown.token.as_bytes();
-        let Some(invite) = store::invites::get(self.db, token)? else { return Ok(LinkUse::Unknown) };
+        let Some(invite) = store::invites::get(self.db, token)? else {
+            // Of a link that was revoked nothing is left but that it was ours.
+            let revoked = store::invites::is_known(self.db, token)?;
+            return Ok(if revoked { LinkUse::Refused } else { LinkUse::Unknown });
+        };
         let keys = LinkKeys::derive(invite.secret.as_bytes(), &self.own.address.account.0);
         if !keys.verifies(&account.0, &shown.proof) {
             return Ok(LinkUse::Refused);

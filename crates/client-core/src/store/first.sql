@@ -218,7 +218,7 @@ CREATE TABLE pending_receipt (
 
 CREATE TABLE invite (
     token BLOB PRIMARY KEY,
-    secret BLOB NOT NULL,                    -- of the link; what the relay sees of it is the token
+    secret BLOB,                             -- of the link, until it is revoked; what the relay sees of it is the token
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL,
     used_by BLOB                             -- an account; empty once that was removed

@@ -27,9 +27,11 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// Reads one.
+/// Reads one that can still be used or was; not one that was revoked.
 pub(crate) fn get(db: &Db, token: &[u8; 16]) -> Result<Option<InviteRow>, StoreError> {
-    db.prepare_cached("SELECT created_ms, expires_ms, used_by, secret FROM invite WHERE token = ?1")?
+    const SQL: &str =
+        "SELECT created_ms, expires_ms, used_by, secret FROM invite WHERE token = ?1 AND secret IS NOT NULL";
+    db.prepare_cached(SQL)?
         .query_and_then(params![token], |row| {
             Ok(InviteRow {
                 created_ms: from_sql(row.get(0)?),
@@ -40,6 +42,44 @@ pub(crate) fn get(db: &Db, token: &[u8; 16]) -> Result<Option<InviteRow>, StoreE
         })?
         .next()
         .transpose()
+}
+
+/// A link that is still good, or was used before it ended.
+#[derive(Clone)]
+pub(crate) struct OpenLink {
+    pub(crate) token: ContactToken,
+    pub(crate) created_ms: u64,
+    pub(crate) expires_ms: u64,
+    pub(crate) used_by: Option<AccountId>,
+}
+
+/// Those that have not ended, the newest first.
+pub(crate) fn open(db: &Db, now_ms: u64) -> Result<Vec<OpenLink>, StoreError> {
+    const SQL: &str = "SELECT token, created_ms, expires_ms, used_by FROM invite
+        WHERE secret IS NOT NULL AND expires_ms > ?1 ORDER BY created_ms DESC, token";
+    db.prepare_cached(SQL)?
+        .query_and_then(params![to_sql(now_ms)], |row| {
+            let used_by: Option<Vec<u8>> = row.get(3)?;
+            Ok(OpenLink {
+                token: ContactToken::new(array(&row.get::<_, Vec<u8>>(0)?, "invite")?),
+                created_ms: from_sql(row.get(1)?),
+                expires_ms: from_sql(row.get(2)?),
+                used_by: used_by.map(|account| array(&account, "invite").map(AccountId)).transpose()?,
+            })
+        })?
+        .collect()
+}
+
+/// Forgets the secret: nobody proves to have the link any more. The token stays until the link would have ended, so that who
+/// comes with it is refused and not taken for somebody with a link of another device of ours.
+pub(crate) fn revoke(db: &Db, token: &ContactToken) -> Result<(), StoreError> {
+    db.execute("UPDATE invite SET secret = NULL WHERE token = ?1", params![token.as_bytes()])?;
+    Ok(())
+}
+
+/// Whether it was ours, revoked or not.
+pub(crate) fn is_known(db: &Db, token: &[u8; 16]) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT 1 FROM invite WHERE token = ?1")?.exists(params![token])?)
 }
 
 /// Somebody joined with it.
@@ -73,10 +113,13 @@ pub(crate) fn delete_by_hash(db: &Db, hash: &CapabilityHash) -> Result<(), Store
     Ok(())
 }
 
-/// Links whose tokens the relay still keeps, used or not.
+/// Links whose tokens the relay still keeps, used or not: those that were revoked it forgets.
 pub(crate) fn unexpired(db: &Db, now_ms: u64) -> Result<u64, StoreError> {
-    let count: i64 =
-        db.query_row("SELECT count(*) FROM invite WHERE expires_ms > ?1", params![to_sql(now_ms)], |row| row.get(0))?;
+    let count: i64 = db.query_row(
+        "SELECT count(*) FROM invite WHERE expires_ms > ?1 AND secret IS NOT NULL",
+        params![to_sql(now_ms)],
+        |row| row.get(0),
+    )?;
     Ok(from_sql(count))
 }
 
