@@ -1,21 +1,22 @@
 //! For tests: a state with several chats at a fixed time, and pictures of it as text.
 
-use crossterm::event::{KeyEvent, KeyModifiers};
+use crossterm::event::{KeyEvent, KeyModifiers, MouseEvent};
 use jiff::tz::TimeZone;
 use ratatui::{Terminal, backend::TestBackend};
 use subrosa_client_core::api::{
-    AccountInfo, Chat, ChatKind, Chats, Connection, ContactState, EngineOwner, History, Message, MessageStatus, Person,
-    Status,
+    AccountInfo, Chat, ChatKind, Chats, ChatsParams, Connection, ContactState, EngineOwner, History, Message,
+    MessageStatus, NoParams, Person, Status,
 };
 
 use crate::{
     app::App,
+    ask::{Answer, Call, Page, PageOf},
     config::Config,
     hyperlink::Hyperlink,
     key::Key,
     keymap::Profile,
-    message::{Effect, Msg, Page},
-    view,
+    message::{Effect, Msg},
+    view::{self, pointer::pointed},
 };
 
 /// Tuesday, 24 November 2026, 09:41 UTC.
@@ -134,10 +135,39 @@ pub(crate) fn app_with(config: &Config, size: (u16, u16), colour: bool, unicode:
         proxy: None,
     };
     app.update(Msg::Begun, NOW);
-    app.update(Msg::Account(Ok(account)), NOW);
-    app.update(Msg::Status(Ok(status(Connection::Online, 0))), NOW);
-    app.update(Msg::Chats(Ok(Chats { chats: chats() })), NOW);
+    tell(&mut app, Answer::Account(NoParams {}, Ok(account)));
+    tell(&mut app, Answer::Status(NoParams {}, Ok(status(Connection::Online, 0))));
+    tell_chats(&mut app, chats());
     app
+}
+
+/// The engine answers.
+pub(crate) fn tell(app: &mut App, answer: Answer) -> Vec<Effect> {
+    app.update(Msg::Answered(Box::new(answer)), NOW)
+}
+
+pub(crate) fn tell_chats(app: &mut App, chats: Vec<Chat>) -> Vec<Effect> {
+    tell(app, Answer::Chats(ChatsParams::default(), Ok(Chats { chats })))
+}
+
+/// The parts of histories that are asked for.
+pub(crate) fn pages(effects: &[Effect]) -> Vec<PageOf> {
+    let page = |effect: &Effect| match effect {
+        Effect::Ask(Call::History(page)) => Some(page.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(page).collect()
+}
+
+/// Whether this is asked for.
+pub(crate) fn asks(effects: &[Effect], call: Call) -> bool {
+    effects.contains(&Effect::Ask(call))
+}
+
+/// Does something with the mouse, as on the screen that is shown.
+pub(crate) fn point(app: &mut App, event: &MouseEvent) -> Vec<Effect> {
+    let pointed = pointed(app, event);
+    app.update(Msg::Mouse(pointed), NOW)
 }
 
 /// Presses keys, named as in the configuration; everything that they want done.
@@ -159,12 +189,10 @@ pub(crate) fn type_in(app: &mut App, text: &str) {
 /// Answers what was asked for about the open chat.
 pub(crate) fn answer_page(app: &mut App, effects: &[Effect], messages: &[Message]) -> Vec<Effect> {
     let mut more = Vec::new();
-    for effect in effects {
-        if let Effect::LoadPage { chat, page } = effect {
-            let messages = if matches!(page, Page::Newest { .. }) { messages.to_vec() } else { Vec::new() };
-            let answer = Ok(History { messages, ..History::default() });
-            more.extend(app.update(Msg::Page { chat: chat.clone(), page: page.clone(), answer }, NOW));
-        }
+    for asked in pages(effects) {
+        let messages = if matches!(asked.page, Page::Newest { .. }) { messages.to_vec() } else { Vec::new() };
+        let answer = Ok(History { messages, ..History::default() });
+        more.extend(tell(app, Answer::History(asked, answer)));
     }
     more
 }

@@ -6,8 +6,8 @@ use crossterm::{Command as _, event::KeyEvent};
 use subrosa_client_core::{
     ApiError, ErrorKind,
     api::{
-        Chats, Contact, ContactEvent, ContactState, Event, EventPage, History, Hits, Identity, MessageStatus, Notice,
-        Outbox, OutboxEntry, SnippetPart, StateEvent,
+        Chats, Contact, ContactEvent, ContactState, Event, EventPage, History, Hits, Identity, InviteInfo, Invites,
+        MessageStatus, Notice, Outbox, OutboxEntry, Person, SnippetPart, StateEvent,
     },
     clean::{clean_line, clean_text},
 };
@@ -15,13 +15,14 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::{
     app::App,
+    ask::{Answer, Call},
     commands::TABLE,
     config::{Config, Notify, Preview},
     editor::Editor,
     fixture::{NOW, app_with, chats, hyperlinks, message, picture},
     key::Key,
     keymap::Profile,
-    message::{Deed, Effect, Msg},
+    message::{Effect, Msg},
     terminal::{notice, window_title},
     text::{self, is_isolate},
 };
@@ -170,6 +171,7 @@ impl Others {
         let mut message = message(chat, n, n, n.is_multiple_of(2), &body);
         message.from.name = self.say();
         message.chat_name = Some(self.say());
+        message.forwarded = n.is_multiple_of(4);
         message.snippet = vec![SnippetPart { text: self.say(), hit: n.is_multiple_of(3) }];
         message
     }
@@ -194,51 +196,49 @@ impl Others {
         ApiError::new(ErrorKind::Failed, self.say()).hint(self.say())
     }
 
-    /// What the engine answers to an effect.
-    fn answer(&mut self, effect: &Effect) -> Option<Msg> {
-        Some(match effect {
-            Effect::LoadChats => {
+    /// What the engine answers: what others say where it tells of them, else that it cannot.
+    fn answer_call(&mut self, call: Call) -> Answer {
+        match call {
+            Call::Chats(asked) => {
                 let mut chats = chats();
                 for chat in &mut chats {
                     chat.name = self.say();
                     chat.last = Some(self.message(&chat.id, 9));
                 }
-                Msg::Chats(Ok(Chats { chats }))
+                Answer::Chats(asked, Ok(Chats { chats }))
             }
-            Effect::LoadPage { chat, page } => {
-                let messages = (1..12).rev().map(|n| self.message(chat, n)).collect();
-                Msg::Page {
-                    chat: chat.clone(),
-                    page: page.clone(),
-                    answer: Ok(History { messages, ..History::default() }),
-                }
+            Call::History(asked) => {
+                let messages = (1..12).rev().map(|n| self.message(&asked.chat, n)).collect();
+                Answer::History(asked, Ok(History { messages, ..History::default() }))
             }
-            Effect::Search(search) => {
+            Call::Search(asked) => {
                 let hits = (20..25).map(|n| self.message("ana", n)).collect();
-                Msg::Found { search: search.clone(), answer: Ok(Hits { hits, next: None }) }
+                Answer::Search(asked, Ok(Hits { hits, next: None }))
             }
-            Effect::Send { chat, id, .. } => {
-                Msg::Sent { chat: chat.clone(), id: id.clone(), answer: Err(self.error()) }
+            Call::Contact(asked) => {
+                let contact = self.contact(&asked.who);
+                Answer::Contact(asked, Ok(contact))
             }
-            Effect::LoadContact { chat } => Msg::Contact { answer: Ok(self.contact(chat)) },
-            Effect::LoadIdentity { chat } => Msg::Identity {
-                compared: false,
-                answer: Ok(Identity {
-                    id: chat.clone(),
+            Call::Accept(asked) => {
+                let contact = self.contact(&asked.who);
+                Answer::Accept(asked, Ok(contact))
+            }
+            Call::Rename(asked) => {
+                let contact = self.contact(&asked.who);
+                Answer::Rename(asked, Ok(contact))
+            }
+            Call::Verify(asked) if asked.number.is_none() => {
+                let identity = Identity {
+                    id: asked.who.clone(),
                     name: self.say(),
                     safety_number: ["12345"; 12].join(" "),
                     safety_qr: "00ff".to_owned(),
                     verified: false,
                     changed_ms: None,
-                }),
-            },
-            Effect::Compare { .. } => Msg::Identity { compared: true, answer: Err(self.error()) },
-            Effect::Invite => Msg::Invited(Err(self.error())),
-            Effect::Join { .. } => Msg::Joined(Err(self.error())),
-            Effect::Accept { chat } => Msg::Accepted(Ok(self.contact(chat))),
-            Effect::Rename { chat, .. } => Msg::ContactSet { deed: Deed::Renamed, answer: Ok(self.contact(chat)) },
-            Effect::Block { .. } => Msg::ContactSet { deed: Deed::Blocked, answer: Err(self.error()) },
-            Effect::LoadOutbox => {
+                };
+                Answer::Verify(asked, Ok(identity))
+            }
+            Call::Outbox(asked) => {
                 let entries = (1..4).map(|n| OutboxEntry {
                     id: format!("{n:032x}"),
                     chat: "ana".to_owned(),
@@ -249,9 +249,27 @@ impl Others {
                     queued_ms: NOW,
                     error: Some(self.say()),
                 });
-                Msg::Waiting(Ok(Outbox { entries: entries.collect(), total: 3 }))
+                let entries = entries.collect();
+                Answer::Outbox(asked, Ok(Outbox { entries, total: 3 }))
             }
-            Effect::LoadReceipts { .. } => Msg::Receipts(Err(self.error())),
+            Call::Links(asked) => {
+                let invites = (1..4).map(|n| InviteInfo {
+                    id: format!("{n:08x}"),
+                    created_ms: NOW,
+                    expires_ms: NOW,
+                    used_by: (n > 1).then(|| Person { id: self.say(), name: self.say() }),
+                });
+                let invites = invites.collect();
+                Answer::Links(asked, Ok(Invites { invites }))
+            }
+            call => call.refused(self.error()),
+        }
+    }
+
+    /// What comes of an effect.
+    fn answer(&mut self, effect: &Effect) -> Option<Msg> {
+        Some(match effect {
+            Effect::Ask(call) => Msg::Answered(Box::new(self.answer_call(call.clone()))),
             Effect::Title(title) => {
                 let mut bytes = String::new();
                 assert!(window_title(title).write_ansi(&mut bytes).is_ok());
@@ -317,7 +335,7 @@ pub fn screen(data: &[u8]) {
         .iter()
         .flat_map(|spec| config.keymap().map(|map| map.keys(spec.command).to_vec()).unwrap_or_default())
         .collect();
-    settle(&mut app, &mut others, vec![Effect::LoadChats]);
+    settle(&mut app, &mut others, vec![Effect::Ask(Call::all_chats())]);
     for byte in keys {
         let key = names[usize::from(*byte) % names.len()];
         let effects = app.update(Msg::Key(KeyEvent::new(key.code, key.modifiers)), NOW);

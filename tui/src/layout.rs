@@ -20,8 +20,16 @@ const ROOMY: u16 = 16;
 /// Rows that the text being written grows to.
 pub(crate) const MAX_COMPOSER: usize = 8;
 
+/// Columns of a card's frame and of the spaces inside it.
+pub(crate) const CARD_FRAME: usize = 4;
+
 /// The columns before the text being written.
 pub(crate) const PROMPT: u16 = 2;
+
+/// List and conversation stand side by side.
+pub(crate) const fn has_two_panes(width: u16) -> bool {
+    width >= TWO_PANES
+}
 
 /// Parts of the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +58,7 @@ impl Areas {
     }
 }
 
-/// The parts for a size. `rows`: how many the text being written has.
+/// The parts for a size. `chat_open`: a conversation is on the screen; `rows`: how many the text being written has.
 pub(crate) fn areas(width: u16, height: u16, chat_open: bool, rows: usize) -> Areas {
     if width < TINY.0 || height < TINY.1 {
         return Areas { tiny: true, status: Rect::new(0, 0, width, height.min(1)), ..Areas::default() };
@@ -60,7 +68,7 @@ pub(crate) fn areas(width: u16, height: u16, chat_open: bool, rows: usize) -> Ar
     areas.list_step = if roomy { 2 } else { 1 };
     let title_rows = if roomy { 2 } else { 1 };
     let main = height - 1;
-    let two = width >= TWO_PANES;
+    let two = has_two_panes(width);
     let list_width = match (two, width >= WIDE) {
         (false, _) => width,
         (true, false) => LIST.0,
@@ -91,7 +99,7 @@ pub(crate) fn areas(width: u16, height: u16, chat_open: bool, rows: usize) -> Ar
 
 /// Columns for the text being written.
 pub(crate) fn writing_columns(width: u16) -> usize {
-    let two = width >= TWO_PANES;
+    let two = has_two_panes(width);
     let list = if width >= WIDE { LIST.1 } else { LIST.0 };
     let pane = if two { width - list - 1 } else { width };
     usize::from(pane.saturating_sub(PROMPT + 1)).max(1)

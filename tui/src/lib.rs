@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 mod app;
+mod ask;
 mod commands;
 mod config;
 pub mod door;
@@ -24,10 +25,12 @@ mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod help;
 mod hidden;
 mod hyperlink;
 mod key;
 mod keymap;
+mod layout;
 mod message;
 mod model;
 mod opener;

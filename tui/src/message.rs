@@ -1,25 +1,28 @@
 //! What goes into the state ([`Msg`]) and what comes out of it ([`Effect`]).
 //!
 //! The state is changed by one function, [`crate::app::App::update`], which does nothing else: everything that takes time or
-//! touches the world is an effect, done outside, whose outcome comes back as a message.
+//! touches the world is an effect, done outside, whose outcome comes back as a message. What the engine is asked, and what it
+//! answers, stands in [`crate::ask`].
 
-use crossterm::event::{KeyEvent, MouseEvent};
+use crossterm::event::KeyEvent;
 use subrosa_client_core::{
     ApiError,
-    api::{
-        AccountInfo, Chats, Contact, Done, EventPage, History, Hits, Identity, Invite, Outbox, Receipts, Sent, Status,
-    },
+    api::{EventPage, Status},
     open::EngineAt,
 };
 
-use crate::door::{Found, NewAccount, Secret};
+use crate::{
+    ask::{Answer, Call},
+    door::{Found, NewAccount, Secret},
+};
 
 /// Something happened.
 #[derive(Debug)]
 pub(crate) enum Msg {
     Key(KeyEvent),
     Paste(String),
-    Mouse(MouseEvent),
+    /// The mouse did something there.
+    Mouse(Pointed),
     Resize(u16, u16),
     /// The terminal's window got or lost the keyboard.
     Focus(bool),
@@ -27,62 +30,13 @@ pub(crate) enum Msg {
     Due,
     /// Events are followed from now on: what is asked now misses none.
     Begun,
-    Account(Result<AccountInfo, ApiError>),
     /// The connection is another one.
     Connection(Status),
-    Chats(Result<Chats, ApiError>),
-    Status(Result<Status, ApiError>),
-    Page {
-        chat: String,
-        page: Page,
-        answer: Result<History, ApiError>,
-    },
-    Found {
-        search: Query,
-        answer: Result<Hits, ApiError>,
-    },
+    /// The engine has answered.
+    Answered(Box<Answer>),
     Events(EventPage),
     /// The engine no longer tells events, and why.
     EventsEnded(ApiError),
-    Sent {
-        chat: String,
-        id: String,
-        answer: Result<Sent, ApiError>,
-    },
-    Read {
-        chat: String,
-        answer: Result<Done, ApiError>,
-    },
-    Invited(Result<Invite, ApiError>),
-    Joined(Result<Contact, ApiError>),
-    Accepted(Result<Contact, ApiError>),
-    Contact {
-        answer: Result<Contact, ApiError>,
-    },
-    Identity {
-        compared: bool,
-        answer: Result<Identity, ApiError>,
-    },
-    Receipts(Result<Receipts, ApiError>),
-    ChatSet(Box<Result<subrosa_client_core::api::Chat, ApiError>>),
-    /// A contact was renamed, blocked or unblocked.
-    ContactSet {
-        deed: Deed,
-        answer: Result<Contact, ApiError>,
-    },
-    Removed {
-        chat: String,
-        answer: Result<Done, ApiError>,
-    },
-    /// What waits in the outbox.
-    Waiting(Result<Outbox, ApiError>),
-    /// A message that waited is tried now, or was taken back.
-    Outbox {
-        taken_back: bool,
-        answer: Result<Done, ApiError>,
-    },
-    /// A draft could not be kept.
-    NotKept(ApiError),
     /// Too long for the terminal's clipboard.
     NotCopied,
     /// Why a link was not opened.
@@ -102,6 +56,43 @@ pub(crate) enum Msg {
     },
 }
 
+/// What the mouse means, by what is drawn where it stands ([`crate::view::pointer`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pointed {
+    /// The left button.
+    Press(Spot),
+    /// The right one: what can be done with it.
+    Menu(Spot),
+    /// The wheel, by so many steps.
+    Wheel(Pane, isize),
+    Nothing,
+}
+
+/// What can be pressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Spot {
+    /// An entry of what lies over the screen.
+    Entry(usize),
+    /// Beside what lies over the screen.
+    Beside,
+    /// The count of what waits.
+    Outbox,
+    /// The way to the archived chats, or back.
+    Archive,
+    Chat(String),
+    Message(String),
+    /// The text being written.
+    Composer,
+}
+
+/// What a wheel moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pane {
+    Overlay,
+    List,
+    Messages,
+}
+
 /// What opening an account came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Opened {
@@ -110,34 +101,6 @@ pub(crate) enum Opened {
         opens_with: Option<String>,
     },
     Asks,
-}
-
-/// Which part of a history was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Page {
-    Newest { limit: u32 },
-    Oldest { limit: u32 },
-    Before { id: String, limit: u32 },
-    After { id: String, limit: u32 },
-    Around { id: String, limit: u32 },
-}
-
-/// What was done with a contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deed {
-    Renamed,
-    Blocked,
-    Unblocked,
-}
-
-/// What is searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Query {
-    pub(crate) words: String,
-    /// Only in this chat.
-    pub(crate) chat: Option<String>,
-    /// Go on after this hit.
-    pub(crate) before: Option<String>,
 }
 
 /// Something to do.
@@ -152,79 +115,8 @@ pub(crate) enum Effect {
     },
     /// Is this the passphrase? Without one: try again now.
     Unlock(Option<Secret>),
-    LoadChats,
-    LoadStatus,
-    LoadPage {
-        chat: String,
-        page: Page,
-    },
-    Search(Query),
-    Send {
-        chat: String,
-        id: String,
-        body: String,
-        reply_to: Option<String>,
-    },
-    Read {
-        chat: String,
-        id: String,
-    },
-    /// Keep what is written and not sent; an empty text forgets it.
-    Draft {
-        chat: String,
-        text: String,
-    },
-    /// What is absent stays as it is.
-    SetChat {
-        chat: String,
-        muted_until_ms: Option<u64>,
-        pinned: Option<bool>,
-        archived: Option<bool>,
-    },
-    /// Show a contact under another name, here only.
-    Rename {
-        chat: String,
-        name: String,
-    },
-    Block {
-        chat: String,
-    },
-    Unblock {
-        chat: String,
-    },
-    /// Forget a contact and the conversation.
-    Remove {
-        chat: String,
-    },
-    LoadOutbox,
-    /// Send what waits for the receiver of this message now.
-    Retry {
-        id: String,
-    },
-    /// Take a message back that no relay has.
-    TakeBack {
-        id: String,
-    },
-    Invite,
-    Join {
-        link: String,
-    },
-    Accept {
-        chat: String,
-    },
-    LoadContact {
-        chat: String,
-    },
-    LoadIdentity {
-        chat: String,
-    },
-    Compare {
-        chat: String,
-        number: String,
-    },
-    LoadReceipts {
-        id: String,
-    },
+    /// Of the engine; the answer is [`Msg::Answered`].
+    Ask(Call),
     /// To the clipboard.
     Copy(String),
     /// With the person's browser.

@@ -1,11 +1,11 @@
 //! What can lie over the screen: palette, menus, cards, questions. State only; [`crate::app`] changes it, views draw it.
 
-use subrosa_client_core::api::{Contact, Identity, Invite, Outbox, Receipts};
+use subrosa_client_core::api::{Contact, Identity, Invite, InviteInfo, Outbox, Receipts};
 
 use crate::{
+    ask::{Call, Query},
     commands::{Command, Place},
     editor::Editor,
-    message::{Effect, Query},
 };
 
 /// One thing over the screen.
@@ -18,6 +18,9 @@ pub(crate) enum Overlay {
     Palette(Palette),
     Menu(Menu),
     Search(Search),
+    /// Making a link, and those that are open.
+    Links(Links),
+    /// A new link.
     Invite(Option<Invite>),
     Join(Join),
     Contact(Option<Contact>),
@@ -52,6 +55,10 @@ pub(crate) struct Palette {
     pub(crate) query: Editor,
     pub(crate) found: Vec<Found>,
     pub(crate) selected: usize,
+    /// The first entry is what was typed, by its name.
+    pub(crate) named: bool,
+    /// Somebody moved to the selected entry: it is no guess.
+    pub(crate) chosen: bool,
 }
 
 /// An entry of the palette.
@@ -142,8 +149,43 @@ pub(crate) struct Question {
     pub(crate) text: String,
     pub(crate) no: &'static str,
     pub(crate) yes: &'static str,
-    pub(crate) effect: Effect,
+    pub(crate) then: Then,
     pub(crate) is_yes: bool,
+}
+
+/// What a yes does.
+#[derive(Debug, Clone)]
+pub(crate) enum Then {
+    Ask(Call),
+    /// With what takes it back.
+    Act {
+        act: Call,
+        undo: Call,
+    },
+    /// Sends somebody else's text on.
+    Forward {
+        chat: String,
+        text: String,
+    },
+}
+
+/// Contact links that are open; the first entry makes a new one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Links {
+    pub(crate) open: Option<Vec<InviteInfo>>,
+    pub(crate) selected: usize,
+}
+
+impl Links {
+    /// The link that is selected, if it is not the entry for a new one.
+    pub(crate) fn selected(&self) -> Option<&InviteInfo> {
+        self.open.as_ref()?.get(self.selected.checked_sub(1)?)
+    }
+
+    /// Entries, the one for a new link included.
+    pub(crate) fn count(&self) -> usize {
+        1 + self.open.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// What waits in the outbox, oldest first.

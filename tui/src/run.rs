@@ -20,6 +20,7 @@ use crate::{
     gate::Gate,
     message::{Effect, Msg},
     terminal::{Screen, panicked},
+    view::pointer::pointed,
     worker::Worker,
 };
 
@@ -107,7 +108,7 @@ async fn converse<T>(
     let mut stop = std::pin::pin!(stop);
     let mut stopped = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
     let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
-    let mut batch: Vec<Msg> = Vec::new();
+    let mut batch: Vec<Happened> = Vec::new();
     app.update(Msg::Due, now_ms());
     loop {
         screen.draw(app)?;
@@ -120,26 +121,27 @@ async fn converse<T>(
             _ = continued.recv() => {
                 screen.resume()?;
                 let (width, height) = screen.size()?;
-                batch.push(Msg::Resize(width, height));
+                batch.push(Happened::Msg(Msg::Resize(width, height)));
             }
             input = inputs.recv() => match input {
-                Some(input) => batch.extend(message(input?)),
+                Some(input) => batch.push(Happened::Input(input?)),
                 // The terminal is gone.
                 None => return Ok(None),
             },
-            msg = incoming.recv() => batch.extend(msg),
-            () = sleep(due) => batch.push(Msg::Due),
+            msg = incoming.recv() => batch.extend(msg.map(Happened::Msg)),
+            () = sleep(due) => batch.push(Happened::Msg(Msg::Due)),
         }
         while batch.len() < MAX_BATCH {
             if let Ok(input) = inputs.try_recv() {
-                batch.extend(message(input?));
+                batch.push(Happened::Input(input?));
             } else if let Ok(msg) = incoming.try_recv() {
-                batch.push(msg);
+                batch.push(Happened::Msg(msg));
             } else {
                 break;
             }
         }
-        for msg in batch.drain(..) {
+        for happened in batch.drain(..) {
+            let Some(msg) = meant(app, happened) else { continue };
             for effect in app.update(msg, now_ms()) {
                 if !perform(screen, app, worker, notify, effect)? {
                     return Ok(None);
@@ -184,12 +186,23 @@ impl Drop for AbortOnDropHandle {
     }
 }
 
-fn message(input: Input) -> Option<Msg> {
+/// What waits to be told to the state.
+enum Happened {
+    Input(Input),
+    Msg(Msg),
+}
+
+/// What it means to the state as it is by then: a mouse points at what is on the screen.
+fn meant(app: &App, happened: Happened) -> Option<Msg> {
+    let input = match happened {
+        Happened::Msg(msg) => return Some(msg),
+        Happened::Input(input) => input,
+    };
     match input {
         Input::Key(key) if key.kind != KeyEventKind::Release => Some(Msg::Key(key)),
         Input::Key(_) => None,
         Input::Paste(text) => Some(Msg::Paste(text)),
-        Input::Mouse(event) => Some(Msg::Mouse(event)),
+        Input::Mouse(event) => Some(Msg::Mouse(pointed(app, &event))),
         Input::Resize(width, height) => Some(Msg::Resize(width, height)),
         Input::FocusGained => Some(Msg::Focus(true)),
         Input::FocusLost => Some(Msg::Focus(false)),

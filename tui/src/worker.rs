@@ -7,11 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
-    api::{
-        ChatDraftParams, ChatSetParams, ChatsParams, Connection, EventsParams, HistoryParams, InfoParams, InviteParams,
-        JoinParams, NoParams, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, RenameParams,
-        SearchParams, SendParams, StatusWatchParams, VerifyParams, WhoParams,
-    },
+    api::{Connection, EventsParams, StatusWatchParams},
     limits::MAX_WAIT,
     open::EngineAt,
 };
@@ -23,32 +19,17 @@ use tokio::{
 };
 
 use crate::{
+    ask::{Answer, Call},
     door::{Door, Opening},
-    message::{Deed, Effect, Msg, Opened, Page},
+    message::{Effect, Msg, Opened},
     opener::Opener,
 };
 
 /// Texts that wait for the engine to take them. It takes one in about a millisecond: more are pasted, not typed.
 const SEND_QUEUE: usize = 256;
 
-/// Hits asked for at once: a few screens.
-const HITS: u32 = 50;
-
 /// How long leaving waits for the engine to take what was sent last.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
-
-struct Text {
-    chat: String,
-    id: String,
-    body: String,
-    reply_to: Option<String>,
-}
-
-/// What is done in the order in which it was asked for.
-enum Job {
-    Send(Text),
-    Keep { chat: String, text: String },
-}
 
 /// The engine, once the account is open.
 type Engine = Arc<dyn Client>;
@@ -58,7 +39,8 @@ pub(crate) struct Worker {
     door: Arc<dyn Door>,
     engine: watch::Sender<Option<Engine>>,
     news: mpsc::Sender<Msg>,
-    texts: mpsc::Sender<Job>,
+    /// What is carried out in the order in which it was asked.
+    texts: mpsc::Sender<Call>,
     sending: JoinHandle<()>,
     following: Vec<JoinHandle<()>>,
     opener: Opener,
@@ -107,14 +89,10 @@ impl Worker {
 
     /// Begins to do it. Effects on the terminal are not for here.
     pub(crate) fn perform(&self, effect: Effect) {
-        if let Effect::Send { chat, id, body, reply_to } = effect {
-            return self.send(Text { chat, id, body, reply_to });
-        }
-        if let Effect::Draft { chat, text } = effect {
-            // A full queue: it is kept after the next change.
-            let _ = self.texts.try_send(Job::Keep { chat, text });
-            return;
-        }
+        let effect = match effect {
+            Effect::Ask(call) if call.in_order() => return self.queue(call),
+            effect => effect,
+        };
         if let Effect::OpenLink(address) = effect {
             return self.opener.open(&address, self.news.clone());
         }
@@ -143,13 +121,21 @@ impl Worker {
                         }
                     })))
                 }
-                effect => {
+                Effect::Ask(call) => {
                     let client = engine.borrow().clone();
                     match client {
-                        Some(client) => outcome(&*client, effect).await,
+                        Some(client) => Some(answered(call.carry(&*client).await)),
                         None => None,
                     }
                 }
+                // The terminal's, or done above.
+                Effect::Copy(_)
+                | Effect::OpenLink(_)
+                | Effect::Title(_)
+                | Effect::Notify { .. }
+                | Effect::Suspend
+                | Effect::Redraw
+                | Effect::Quit => None,
             };
             if let Some(msg) = msg {
                 // The interface may have ended meanwhile.
@@ -158,15 +144,18 @@ impl Worker {
         });
     }
 
-    fn send(&self, text: Text) {
-        if let Err(mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job)) =
-            self.texts.try_send(Job::Send(text))
-            && let Job::Send(text) = job
-        {
-            let answer = Err(ApiError::new(ErrorKind::Failed, "too much at once: this was not sent"));
+    fn queue(&self, call: Call) {
+        let (Err(mpsc::error::TrySendError::Full(call)) | Err(mpsc::error::TrySendError::Closed(call))) =
+            self.texts.try_send(call)
+        else {
+            return;
+        };
+        // A draft is kept after the next change.
+        if let Call::Send(_) = call {
+            let answer = call.refused(ApiError::new(ErrorKind::Failed, "too much at once: this was not sent"));
             let news = self.news.clone();
             tokio::spawn(async move {
-                let _ = news.send(Msg::Sent { chat: text.chat, id: text.id, answer }).await;
+                let _ = news.send(answered(answer)).await;
             });
         }
     }
@@ -200,22 +189,14 @@ async fn follow_place(door: &dyn Door, news: mpsc::Sender<Msg>) {
     }
 }
 
-async fn send_all(client: Arc<dyn Client>, mut queue: mpsc::Receiver<Job>, news: mpsc::Sender<Msg>) {
-    while let Some(job) = queue.recv().await {
-        let Text { chat, id, body, reply_to } = match job {
-            Job::Send(text) => text,
-            Job::Keep { chat, text } => {
-                if let Err(error) = client.chat_draft(ChatDraftParams { chat, text }).await {
-                    let _ = news.try_send(Msg::NotKept(error));
-                }
-                continue;
-            }
-        };
-        let answer = client
-            .send(SendParams { to: chat.clone(), body, id: Some(id.clone()), reply_to, ..SendParams::default() })
-            .await;
+fn answered(answer: Answer) -> Msg {
+    Msg::Answered(Box::new(answer))
+}
+
+async fn send_all(client: Arc<dyn Client>, mut queue: mpsc::Receiver<Call>, news: mpsc::Sender<Msg>) {
+    while let Some(call) = queue.recv().await {
         // While leaving nobody listens any more, and what is queued is sent all the same.
-        let _ = news.try_send(Msg::Sent { chat, id, answer });
+        let _ = news.try_send(answered(call.carry(&*client).await));
     }
 }
 
@@ -225,7 +206,6 @@ async fn follow_events(client: Arc<dyn Client>, news: mpsc::Sender<Msg>) {
         // Nobody listens any more when a message is not taken.
         let gone = |_| ApiError::new(ErrorKind::EngineGone, "the interface has ended");
         news.send(Msg::Begun).await.map_err(gone)?;
-        news.send(Msg::Account(client.account(NoParams {}).await)).await.map_err(gone)?;
         loop {
             let params = EventsParams { since: Some(cursor), max: None, wait_ms: longest() };
             let page = client.events(params).await?;
@@ -253,94 +233,4 @@ async fn follow_connection(client: Arc<dyn Client>, news: mpsc::Sender<Msg>) {
 /// Longest wait for something to happen: an idle interface does not wake up.
 fn longest() -> u64 {
     u64::try_from(MAX_WAIT.as_millis()).unwrap_or(u64::MAX)
-}
-
-async fn outcome(client: &dyn Client, effect: Effect) -> Option<Msg> {
-    Some(match effect {
-        Effect::LoadChats => Msg::Chats(client.chats(ChatsParams { archived: true, ..ChatsParams::default() }).await),
-        Effect::LoadStatus => Msg::Status(client.status(NoParams {}).await),
-        Effect::LoadPage { chat, page } => {
-            let mut params = HistoryParams { chat: chat.clone(), ..HistoryParams::default() };
-            let (limit, place) = match &page {
-                Page::Newest { limit } => (limit, None),
-                Page::Oldest { limit } => {
-                    params.oldest = true;
-                    (limit, None)
-                }
-                Page::Before { id, limit } => (limit, Some((&mut params.before, id))),
-                Page::After { id, limit } => (limit, Some((&mut params.after, id))),
-                Page::Around { id, limit } => (limit, Some((&mut params.around, id))),
-            };
-            if let Some((place, id)) = place {
-                *place = Some(id.clone());
-            }
-            params.limit = Some(*limit);
-            let answer = client.history(params).await;
-            Msg::Page { chat, page, answer }
-        }
-        Effect::Search(search) => {
-            let params = SearchParams {
-                query: search.words.clone(),
-                chat: search.chat.clone(),
-                limit: Some(HITS),
-                before: search.before.clone(),
-            };
-            Msg::Found { answer: client.search(params).await, search }
-        }
-        Effect::Read { chat, id } => {
-            let answer = client.read(ReadParams { what: id }).await;
-            Msg::Read { chat, answer }
-        }
-        Effect::SetChat { chat, muted_until_ms, pinned, archived } => {
-            let params = ChatSetParams { chat, muted_until_ms, pinned, archived };
-            Msg::ChatSet(Box::new(client.chat_set(params).await))
-        }
-        Effect::Rename { chat, name } => {
-            let answer = client.contact_rename(RenameParams { who: chat, name }).await;
-            Msg::ContactSet { deed: Deed::Renamed, answer }
-        }
-        Effect::Block { chat } => {
-            Msg::ContactSet { deed: Deed::Blocked, answer: client.contact_block(WhoParams { who: chat }).await }
-        }
-        Effect::Unblock { chat } => {
-            Msg::ContactSet { deed: Deed::Unblocked, answer: client.contact_unblock(WhoParams { who: chat }).await }
-        }
-        Effect::Remove { chat } => {
-            let answer = client.contact_remove(WhoParams { who: chat.clone() }).await;
-            Msg::Removed { chat, answer }
-        }
-        Effect::LoadOutbox => Msg::Waiting(client.outbox_list(OutboxListParams::default()).await),
-        Effect::Retry { id } => {
-            let answer = client.outbox_retry(OutboxRetryParams { id: Some(id) }).await;
-            Msg::Outbox { taken_back: false, answer }
-        }
-        Effect::TakeBack { id } => {
-            Msg::Outbox { taken_back: true, answer: client.outbox_cancel(OutboxCancelParams { id }).await }
-        }
-        Effect::Invite => Msg::Invited(client.invite(InviteParams::default()).await),
-        Effect::Join { link } => Msg::Joined(client.join(JoinParams { link }).await),
-        Effect::Accept { chat } => Msg::Accepted(client.contact_accept(WhoParams { who: chat }).await),
-        Effect::LoadContact { chat } => Msg::Contact { answer: client.contact_show(WhoParams { who: chat }).await },
-        Effect::LoadIdentity { chat } => {
-            Msg::Identity { compared: false, answer: client.verify(VerifyParams { who: chat, number: None }).await }
-        }
-        Effect::Compare { chat, number } => {
-            let params = VerifyParams { who: chat, number: Some(number) };
-            Msg::Identity { compared: true, answer: client.verify(params).await }
-        }
-        Effect::LoadReceipts { id } => Msg::Receipts(client.info(InfoParams { id }).await),
-        Effect::Look
-        | Effect::Make(_)
-        | Effect::OpenAccount { .. }
-        | Effect::Unlock(_)
-        | Effect::Send { .. }
-        | Effect::Draft { .. }
-        | Effect::Copy(_)
-        | Effect::OpenLink(_)
-        | Effect::Title(_)
-        | Effect::Notify { .. }
-        | Effect::Suspend
-        | Effect::Redraw
-        | Effect::Quit => return None,
-    })
 }

@@ -95,6 +95,8 @@ impl Album<'_> {
         terminal.wait_for("> invite")?;
         terminal.wait_for("Invite")?;
         terminal.send(keys::ENTER)?;
+        terminal.wait_for("Make a new link")?;
+        terminal.send(keys::ENTER)?;
         terminal.wait_for("/i#")?;
         self.keep(&terminal, "invite", DARK)?;
         leave(terminal)

@@ -1,17 +1,18 @@
 //! What the person does: keys, pasted text, commands.
 
-use subrosa_client_core::api::{ChatKind, ContactState, Message, MessageStatus, Person, ReplyTo};
+use subrosa_client_core::api::{ChatKind, ContactState, Message, MessageStatus, Person, ReplyTo, SendParams};
 
 use super::{App, Focus, TWICE_MS, Weight};
 use crate::{
+    ask::Call,
     commands::{Command, Place},
     editor::Editor,
     key::Key,
+    layout::writing_columns,
     message::Effect,
     model::entry::Quoted,
     overlay::{Menu, Overlay, Purpose},
     text,
-    view::layout::writing_columns,
 };
 
 /// Rows of a quoted text that is begun with.
@@ -19,7 +20,7 @@ const QUOTED_ROWS: usize = 4;
 
 impl App {
     pub(super) fn key(&mut self, key: Key) {
-        if self.gate_key(key) || self.overlay_key(key) {
+        if self.gate_key(key) || self.overlay_key(key) || self.stray_key(key) {
             return;
         }
         if let Some(command) = self.keys.command(self.place(), key) {
@@ -44,10 +45,11 @@ impl App {
         }
     }
 
-    fn write(&mut self, text: &str) {
+    pub(super) fn write(&mut self, text: &str) {
         if self.open.as_ref().is_some_and(|open| open.state == ContactState::Request) {
             return;
         }
+        self.forget_undo();
         let fits = self.editor_mut().is_some_and(|editor| editor.insert(text));
         if !fits {
             self.remark(Weight::Bad, "that is longer than one message can be: the end was left out");
@@ -65,8 +67,9 @@ impl App {
             Command::Contact | Command::Verify => self.chat_here().is_some(),
             Command::NextUnread => {
                 self.unread_above().is_some()
-                    || self.chats.next_unread(self.open.as_ref().map(|open| open.chat.as_str())).is_some()
+                    || self.chats.next_unread(self.shown().map(|open| open.chat.as_str())).is_some()
             }
+            Command::UndoAct => self.can_undo(),
             Command::Search
             | Command::SearchHere
             | Command::SearchAll
@@ -123,7 +126,10 @@ impl App {
             Command::QuitTwice => self.quit_twice(),
             Command::NextUnread => match self.unread_above() {
                 Some((chat, name, id)) => self.jump(&chat, &name, &id),
-                None => self.go(|app, open| app.chats.next_unread(open).map(str::to_owned)),
+                None => {
+                    let shown = self.shown().map(|open| open.chat.clone());
+                    self.go(|app, _| app.chats.next_unread(shown.as_deref()).map(str::to_owned));
+                }
             },
             Command::NextChat => self.go(|app, open| app.chats.beside(open, true).map(str::to_owned)),
             Command::PreviousChat => self.go(|app, open| app.chats.beside(open, false).map(str::to_owned)),
@@ -136,13 +142,13 @@ impl App {
             Command::ListUp => self.chats.move_by(-1),
             Command::ListTop => self.chats.move_by(isize::MIN),
             Command::ListBottom => self.chats.move_by(isize::MAX),
-            Command::Invite => self.invite(),
+            Command::Invite => self.show_links(),
             Command::Join => self.overlays.push(Overlay::Join(crate::overlay::Join::default())),
             Command::Contact => self.show_contact(),
             Command::Verify | Command::VerifyHere => self.show_verify(),
             Command::Accept | Command::AcceptHere => {
                 if let Some(chat) = self.chat_here().map(str::to_owned) {
-                    self.effects.push(Effect::Accept { chat });
+                    self.ask_to_accept(&chat);
                 }
             }
             Command::Send => self.send(),
@@ -155,6 +161,8 @@ impl App {
             Command::Menu => self.open_menu(),
             Command::Copy => self.copy_message(),
             Command::OpenLink | Command::CopyLink => self.link(command == Command::OpenLink),
+            Command::UndoAct => self.undo_act(),
+            Command::Undo if self.can_undo() => self.undo_act(),
             Command::Quote => self.quote(),
             Command::Forward => {
                 if let Some(body) = self.selected_text() {
@@ -164,7 +172,8 @@ impl App {
             Command::Info => self.show_receipts(),
             Command::Retry | Command::TakeBack => self.retry_or_take_back(command),
             Command::Outbox => self.show_outbox(),
-            Command::Back | Command::BackLeft | Command::BackToList => self.back(),
+            Command::BackLeft | Command::BackToList => self.leave_chat(),
+            Command::Back => self.back(),
             _ if self.chat_act(command) || self.scroll(command) => {}
             _ => self.edit(command),
         }
@@ -197,7 +206,7 @@ impl App {
         }
     }
 
-    fn write_here(&mut self) {
+    pub(super) fn write_here(&mut self) {
         let Some(open) = &mut self.open else { return };
         if open.state == ContactState::Request {
             let key = self.keys.hint(Command::Accept).unwrap_or_default();
@@ -207,11 +216,13 @@ impl App {
         self.focus = Focus::Write;
     }
 
-    /// Closes what is on top; from the messages back to writing where that is the usual state, else to the list.
+    /// Closes what is on top; from the messages back to writing where that is the usual state, else to the list; from the list
+    /// to the usual chats, and at last closes the chat beside it.
     fn back(&mut self) {
         if self.overlays.pop().is_some() {
             return;
         }
+        let beside = self.shown().is_some();
         match (&mut self.open, self.focus) {
             (Some(open), Focus::Messages)
                 if self.keys.profile != crate::keymap::Profile::Vim && open.state != ContactState::Request =>
@@ -219,13 +230,11 @@ impl App {
                 open.end_selecting();
                 self.focus = Focus::Write;
             }
-            (Some(open), Focus::Messages | Focus::Write) => {
-                open.end_selecting();
-                self.close_chat();
-            }
-            (Some(_), Focus::List) => self.close_chat(),
-            (None, _) if self.chats.shows_archived() => self.chats.turn(),
-            (None, _) => {}
+            (Some(_), Focus::Messages | Focus::Write) => self.leave_chat(),
+            _ if self.chats.shows_archived() => self.chats.turn(),
+            // In one pane nothing would be seen of it: the chat comes back as it was.
+            (Some(_), Focus::List) if beside => self.close_chat(),
+            _ => {}
         }
     }
 
@@ -267,15 +276,18 @@ impl App {
         if blank {
             return;
         }
+        if self.only_quote.as_deref() == self.editor().map(Editor::text) {
+            return self.remark(Weight::Note, "That is only the quote: write something to it");
+        }
         if let Some(body) = self.drafts.remove(&chat).map(|mut editor| editor.take()) {
             let reply = self.reply.take();
-            self.send_text(&chat, body, reply);
+            self.send_text(&chat, body, reply, false);
             self.keep_draft();
         }
     }
 
     /// Sends a text, and shows it at once.
-    pub(super) fn send_text(&mut self, chat: &str, body: String, reply: Option<Quoted>) {
+    pub(super) fn send_text(&mut self, chat: &str, body: String, reply: Option<Quoted>, forwarded: bool) {
         let id = (self.new_id)();
         let me = self.account.as_ref().map_or_else(|| "me".to_owned(), |account| account.id.clone());
         let message = Message {
@@ -290,9 +302,10 @@ impl App {
             status: Some(MessageStatus::Queued),
             reply_to: reply.as_ref().map(|reply| ReplyTo {
                 id: reply.id.clone(),
-                from: reply.name.as_ref().map(|name| Person { id: String::new(), name: name.clone() }),
+                from: reply.from.clone(),
                 quote: Some(reply.text.clone()),
             }),
+            forwarded,
             ..Message::default()
         };
         self.chats.receive(&message);
@@ -304,13 +317,13 @@ impl App {
         }
         let reply_to = reply.map(|reply| reply.id);
         self.unanswered += 1;
-        self.effects.push(Effect::Send { chat: chat.to_owned(), id, body, reply_to });
+        let to = chat.to_owned();
+        self.ask(Call::Send(SendParams { to, body, id: Some(id), reply_to, forwarded, ..SendParams::default() }));
     }
 
     fn begin_reply(&mut self) {
         let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
-        let name = if entry.outgoing { "you".to_owned() } else { entry.name.clone() };
-        let reply = Quoted { id: entry.id.clone(), name: Some(name), text: entry.preview() };
+        let reply = Quoted { id: entry.id.clone(), from: Some(entry.from.clone()), text: entry.preview() };
         self.write_here();
         if self.focus == Focus::Write {
             self.reply = Some(reply);
@@ -319,7 +332,7 @@ impl App {
 
     /// The message that the selected one answers.
     fn quoted_here(&self) -> Option<&Quoted> {
-        self.open.as_ref()?.selected()?.reply.as_ref().filter(|reply| reply.name.is_some())
+        self.open.as_ref()?.selected()?.reply.as_ref().filter(|reply| reply.from.is_some())
     }
 
     fn jump_to_quote(&mut self) {
@@ -351,8 +364,12 @@ impl App {
             quoted.push_str("> …\n");
         }
         self.write_here();
-        if let Some(editor) = self.editor_mut() {
+        if self.focus == Focus::Write
+            && let Some(editor) = self.editor_mut()
+        {
+            let only = editor.is_blank();
             editor.insert(&quoted);
+            self.only_quote = only.then(|| editor.text().to_owned());
         }
     }
 
@@ -360,9 +377,10 @@ impl App {
         let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
         let title = text::fit(&entry.preview(), 40).into_owned();
         let commands = [
+            // What Enter alone would run does nothing that is sent.
+            Command::Reply,
             Command::Retry,
             Command::TakeBack,
-            Command::Reply,
             Command::JumpToQuote,
             Command::OpenLink,
             Command::CopyLink,

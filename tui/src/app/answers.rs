@@ -2,21 +2,26 @@
 
 use subrosa_client_core::{
     ApiError,
-    api::{Contact, ContactState, Event, Message, MessageStatus},
+    api::{
+        Chats, Contact, ContactState, Done, Event, History, Message, MessageStatus, NoParams, SendParams, Sent, Status,
+    },
 };
 
 use super::{App, Focus, Weight};
 use crate::{
+    ask::{Answer, Call, Page, PageOf, UpTo},
     commands::Command,
     config::Preview,
-    message::{Effect, Msg, Page},
+    message::{Effect, Msg},
     overlay::Overlay,
     text,
 };
 
 impl App {
     pub(super) fn answer(&mut self, msg: Msg) {
-        if let Msg::Sent { .. } = msg {
+        if let Msg::Answered(answer) = &msg
+            && let Answer::Send(..) = **answer
+        {
             self.unanswered = self.unanswered.saturating_sub(1);
         }
         if self.is_hidden() {
@@ -24,89 +29,20 @@ impl App {
         }
         match msg {
             Msg::Begun => {
+                self.ask(Call::Account(NoParams {}));
                 self.load_chats();
                 self.load_status();
             }
             Msg::Connection(status) => self.status = Some(status),
-            Msg::Account(answer) => match answer {
-                Ok(account) => self.account = Some(account),
-                Err(error) => self.failed(&error),
-            },
-            Msg::Chats(answer) => {
-                if self.asked_chats.answered() {
-                    self.effects.push(Effect::LoadChats);
-                }
-                match answer {
-                    Ok(chats) => {
-                        if !self.chats.loaded {
-                            self.take_drafts(&chats.chats);
-                        }
-                        self.chats.replace(&chats.chats);
-                    }
-                    Err(error) => self.failed(&error),
-                }
-            }
-            Msg::Status(answer) => self.status_answer(answer),
-            Msg::Page { chat, page, answer } => self.page(&chat, &page, answer),
-            Msg::Found { search, answer } => self.found(search, answer),
+            Msg::Answered(answer) => self.answered(*answer),
             Msg::Events(page) => {
                 for event in page.events {
                     self.event(event);
                 }
             }
-            Msg::ChatSet(answer) => self.chat_set(*answer),
-            Msg::ContactSet { deed, answer } => self.contact_set(deed, answer),
-            Msg::Removed { chat, answer } => self.contact_removed(&chat, answer),
-            Msg::Waiting(answer) => self.outbox_answer(answer),
-            Msg::Outbox { taken_back, answer: Ok(_) } => {
-                let what = if taken_back { "taken back: no relay has it" } else { "trying now" };
-                self.remark(Weight::Good, what);
-                self.refresh_outbox();
-            }
-            Msg::Outbox { answer: Err(error), .. } => self.failed(&error),
-            Msg::NotKept(error) => self.failed(&error),
             Msg::NotCopied => self.remark(Weight::Bad, "that is too long for the clipboard"),
             Msg::NotOpened(why) => self.remark(Weight::Bad, why),
             Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),
-            Msg::Sent { chat, id, answer } => {
-                if let Err(error) = answer {
-                    self.set_status(&chat, &id, MessageStatus::Failed, Some(&error.message));
-                    self.failed(&error);
-                }
-            }
-            Msg::Read { chat, answer } => {
-                let open = self.open.as_mut().filter(|open| open.chat == chat);
-                match answer {
-                    Ok(_) => {
-                        let mut left = false;
-                        if let Some(open) = open {
-                            open.set_read();
-                            self.asked_read = false;
-                            // Something was put in above what was read: the engine knows how much.
-                            let first = self.chats.get(&chat).and_then(|row| row.first_unread.as_deref());
-                            left = first.is_some_and(|id| open.entry(id).is_none_or(|entry| entry.unread));
-                        }
-                        if left {
-                            self.load_chats();
-                        } else {
-                            self.chats.set_read(&chat);
-                        }
-                    }
-                    // Tried again when the next message comes.
-                    Err(error) => {
-                        self.read_failed = true;
-                        self.failed(&error);
-                    }
-                }
-            }
-            Msg::Invited(_)
-            | Msg::Joined(_)
-            | Msg::Accepted(_)
-            | Msg::Contact { .. }
-            | Msg::Identity { .. }
-            | Msg::Receipts(_) => {
-                self.overlay_answer(msg);
-            }
             Msg::Looked(_)
             | Msg::Words(_)
             | Msg::Made(_)
@@ -114,6 +50,86 @@ impl App {
             | Msg::Unlocked(_)
             | Msg::EngineAt { .. } => self.door_answer(msg),
             Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_) | Msg::Resize(..) | Msg::Focus(_) | Msg::Due => {}
+        }
+    }
+
+    /// The engine has answered: each answer goes to where its question came from.
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Account(_, Ok(account)) => self.account = Some(account),
+            Answer::Account(_, Err(error)) | Answer::Draft(_, Err(error)) => self.failed(&error),
+            Answer::Draft(_, Ok(_)) => {}
+            Answer::Status(_, answer) => self.status_answer(answer),
+            Answer::Chats(_, answer) => self.chats_answer(answer),
+            Answer::History(PageOf { chat, page }, answer) => self.page(&chat, &page, answer),
+            Answer::Search(query, answer) => self.found(query, answer),
+            Answer::Send(text, answer) => self.sent(&text, answer),
+            Answer::Read(UpTo { chat, .. }, answer) => self.was_read(&chat, answer),
+            Answer::SetChat(asked, answer) => self.chat_set(asked, answer),
+            Answer::Rename(asked, answer) => self.renamed(asked, answer),
+            Answer::Block(asked, answer) => self.block_set(&Call::Block(asked), answer),
+            Answer::Unblock(asked, answer) => self.block_set(&Call::Unblock(asked), answer),
+            Answer::Remove(asked, answer) => self.contact_removed(&asked.who, answer),
+            Answer::Accept(_, answer) => self.accepted(answer),
+            Answer::Contact(_, answer) => self.contact_shown(answer),
+            Answer::Verify(asked, answer) => self.identity_shown(asked.number.is_some(), answer),
+            Answer::Receipts(_, answer) => self.receipts_shown(answer),
+            Answer::Outbox(_, answer) => self.outbox_answer(answer),
+            Answer::Retry(_, answer) => self.outbox_done("trying now", answer),
+            Answer::TakeBack(_, answer) => self.outbox_done("taken back: no relay has it", answer),
+            Answer::Invite(_, answer) => self.invited(answer),
+            Answer::Links(_, answer) => self.links_answer(answer),
+            Answer::Revoke(_, answer) => self.revoked(answer),
+            Answer::Join(_, answer) => self.join_answer(answer),
+        }
+    }
+
+    fn chats_answer(&mut self, answer: Result<Chats, ApiError>) {
+        if self.asked_chats.answered() {
+            self.ask(Call::all_chats());
+        }
+        match answer {
+            Ok(chats) => {
+                if !self.chats.loaded {
+                    self.take_drafts(&chats.chats);
+                }
+                self.chats.replace(&chats.chats);
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn sent(&mut self, text: &SendParams, answer: Result<Sent, ApiError>) {
+        if let Err(error) = answer {
+            let id = text.id.as_deref().unwrap_or_default();
+            self.set_status(&text.to, id, MessageStatus::Failed, Some(&error.message));
+            self.failed(&error);
+        }
+    }
+
+    fn was_read(&mut self, chat: &str, answer: Result<Done, ApiError>) {
+        let open = self.open.as_mut().filter(|open| open.chat == chat);
+        match answer {
+            Ok(_) => {
+                let mut left = false;
+                if let Some(open) = open {
+                    open.set_read();
+                    self.asked_read = false;
+                    // Something was put in above what was read: the engine knows how much.
+                    let first = self.chats.get(chat).and_then(|row| row.first_unread.as_deref());
+                    left = first.is_some_and(|id| open.entry(id).is_none_or(|entry| entry.unread));
+                }
+                if left {
+                    self.load_chats();
+                } else {
+                    self.chats.set_read(chat);
+                }
+            }
+            // Tried again when the next message comes.
+            Err(error) => {
+                self.read_failed = true;
+                self.failed(&error);
+            }
         }
     }
 
@@ -129,13 +145,16 @@ impl App {
                     }
                 }
             }
-            Msg::Sent { answer: Err(error), .. } => {
-                if let Some(hiding) = &mut self.hiding {
-                    hiding.failed = Some(error);
+            Msg::Answered(answer) => match *answer {
+                Answer::Send(_, Err(error)) => {
+                    if let Some(hiding) = &mut self.hiding {
+                        hiding.failed = Some(error);
+                    }
                 }
-            }
-            Msg::Chats(_) => self.asked_chats = super::Asked::default(),
-            Msg::Status(_) => self.asked_status = super::Asked::default(),
+                Answer::Chats(..) => self.asked_chats = super::Asked::default(),
+                Answer::Status(..) => self.asked_status = super::Asked::default(),
+                _ => {}
+            },
             Msg::EventsEnded(error) => self.ended = Some(text::line(&error.message)),
             msg => self.door_answer(msg),
         }
@@ -146,9 +165,9 @@ impl App {
         self.remark(Weight::Bad, format!("{}{hint}", error.message));
     }
 
-    fn status_answer(&mut self, answer: Result<subrosa_client_core::api::Status, ApiError>) {
+    fn status_answer(&mut self, answer: Result<Status, ApiError>) {
         if self.asked_status.answered() {
-            self.effects.push(Effect::LoadStatus);
+            self.ask(Call::Status(NoParams {}));
         }
         match answer {
             Ok(status) => self.status = Some(status),
@@ -156,7 +175,7 @@ impl App {
         }
     }
 
-    fn page(&mut self, chat: &str, page: &Page, answer: Result<subrosa_client_core::api::History, ApiError>) {
+    fn page(&mut self, chat: &str, page: &Page, answer: Result<History, ApiError>) {
         // Of a chat that was left meanwhile.
         if self.open.as_ref().is_none_or(|open| open.chat != chat) {
             return;
@@ -170,15 +189,13 @@ impl App {
             (Ok(history), Page::Newest { limit }) => {
                 if open.newest(&history.messages, *limit, watched, &self.clock) {
                     if again {
-                        self.effects.push(Effect::LoadPage {
-                            chat: chat.to_owned(),
-                            page: Page::Newest { limit: crate::model::conversation::PAGE / 2 },
-                        });
+                        let page = Page::Newest { limit: crate::model::conversation::PAGE / 2 };
+                        self.ask(Call::page(chat, page));
                     }
                 } else {
                     self.asked_newest = super::Asked { open: true, stale: again };
                     let page = Page::Newest { limit: subrosa_client_core::limits::MAX_HISTORY_PAGE };
-                    self.effects.push(Effect::LoadPage { chat: chat.to_owned(), page });
+                    self.ask(Call::page(chat, page));
                 }
             }
             (Ok(history), Page::Before { id, .. }) => {
@@ -306,6 +323,7 @@ impl App {
         {
             *shown = contact.clone();
         }
+        self.refresh_links();
         self.load_status();
     }
 }

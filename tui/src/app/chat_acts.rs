@@ -2,17 +2,17 @@
 
 use subrosa_client_core::{
     ApiError,
-    api::{Chat, Contact, ContactState, Done},
+    api::{Chat, ChatSetParams, Contact, ContactState, Done, RenameParams},
     limits::MUTED_FOR_EVER_MS,
 };
 
 use super::{App, Weight};
 use crate::{
+    ask::{Call, who},
     commands::{Command, Place},
     editor::Editor,
-    message::{Deed, Effect},
     model::chats::Row,
-    overlay::{Menu, Overlay, Question, Rename},
+    overlay::{Menu, Overlay, Question, Rename, Then},
     text,
 };
 
@@ -72,10 +72,15 @@ impl App {
         }
         let Some(row) = self.row_here() else { return false };
         let (chat, name) = (row.id.clone(), row.name.clone());
-        let set =
-            |muted_until_ms, pinned, archived| Effect::SetChat { chat: chat.clone(), muted_until_ms, pinned, archived };
-        let mute = |until| set(Some(until), None, None);
-        let effect = match command {
+        let set = |muted_until_ms, pinned, archived| {
+            Call::SetChat(ChatSetParams { chat: chat.clone(), muted_until_ms, pinned, archived })
+        };
+        let before = if self.is_muted(row) { row.muted_until_ms } else { 0 };
+        // Each act, and what takes it back.
+        let mute = |until| (set(Some(until), None, None), set(Some(before), None, None));
+        let pin = |on| (set(None, Some(on), None), set(None, Some(!on), None));
+        let archive = |on| (set(None, None, Some(on)), set(None, None, Some(!on)));
+        let (act, undo) = match command {
             Command::ChatMenu => {
                 self.open_chat_menu(&name);
                 return true;
@@ -90,18 +95,17 @@ impl App {
             Command::MuteWeek => mute(self.clock.now_ms.saturating_add(MUTE_WEEK_MS)),
             Command::MuteAlways => mute(MUTED_FOR_EVER_MS),
             Command::Unmute => mute(0),
-            Command::Pin => set(None, Some(true), None),
-            Command::Unpin => set(None, Some(false), None),
-            Command::Archive => set(None, None, Some(true)),
-            Command::Unarchive => set(None, None, Some(false)),
-            Command::Unblock => Effect::Unblock { chat },
+            Command::Pin => pin(true),
+            Command::Unpin => pin(false),
+            Command::Archive => archive(true),
+            Command::Unarchive => archive(false),
             Command::Rename => {
                 let rename = Rename { chat, old: name.clone(), name: Editor::with(&name), ..Rename::default() };
                 self.overlays.push(Overlay::Rename(rename));
                 return true;
             }
             Command::Block => {
-                self.ask(Question {
+                self.question(Question {
                     title: format!("Block {name}?"),
                     text:
                         "Their messages are no longer taken, what waits for them is not sent, and they are not told. \
@@ -109,13 +113,25 @@ impl App {
                             .to_owned(),
                     no: "No, leave it as it is",
                     yes: "Block",
-                    effect: Effect::Block { chat },
+                    then: Then::Act { act: Call::Block(who(&chat)), undo: Call::Unblock(who(&chat)) },
+                    is_yes: false,
+                });
+                return true;
+            }
+            Command::Unblock => {
+                self.question(Question {
+                    title: format!("Take the block of {name} back?"),
+                    text: "They are what they were before: their messages are taken again, and they see what you got and read."
+                        .to_owned(),
+                    no: "No, they stay blocked",
+                    yes: "Unblock",
+                    then: Then::Act { act: Call::Unblock(who(&chat)), undo: Call::Block(who(&chat)) },
                     is_yes: false,
                 });
                 return true;
             }
             Command::Remove => {
-                self.ask(Question {
+                self.question(Question {
                     title: format!("Remove {name}?"),
                     text:
                         "The contact and every message of this conversation are deleted on your devices; theirs stay. \
@@ -123,14 +139,14 @@ impl App {
                             .to_owned(),
                     no: "No, keep everything",
                     yes: "Remove for good",
-                    effect: Effect::Remove { chat },
+                    then: Then::Ask(Call::Remove(who(&chat))),
                     is_yes: false,
                 });
                 return true;
             }
             _ => return false,
         };
-        self.effects.push(effect);
+        self.act(act, undo);
         true
     }
 
@@ -159,8 +175,34 @@ impl App {
         self.overlays.push(Overlay::Menu(Menu { title, place: Place::List, commands, selected: 0 }));
     }
 
-    fn ask(&mut self, question: Question) {
+    pub(super) fn question(&mut self, question: Question) {
         self.overlays.push(Overlay::Question(question));
+    }
+
+    /// Asks whether a request is to be accepted: nothing takes that back.
+    pub(super) fn ask_to_accept(&mut self, chat: &str) {
+        let Some(name) = self.chats.get(chat).map(|row| row.name.clone()) else { return };
+        self.question(Question {
+            title: format!("Accept {name}?"),
+            text: "You can write to each other then, and they see from now on what you got and read, what they have already \
+                   written, too. Blocking them later is possible; taking this back is not."
+                .to_owned(),
+            no: "Not now",
+            yes: "Accept",
+            then: Then::Ask(Call::Accept(who(chat))),
+            is_yes: false,
+        });
+    }
+
+    /// A request was accepted.
+    pub(super) fn accepted(&mut self, answer: Result<Contact, ApiError>) {
+        match answer {
+            Ok(contact) => {
+                self.contact_changed(&contact);
+                self.remark(Weight::Good, format!("{} is a contact now", contact.name));
+            }
+            Err(error) => self.failed(&error),
+        }
     }
 
     /// Asks the engine for the new name, if it is another one.
@@ -172,27 +214,29 @@ impl App {
         if !name.is_empty() && !rename.waiting {
             rename.waiting = true;
             rename.error = None;
-            self.effects.push(Effect::Rename { chat: rename.chat.clone(), name });
+            let call = |name| Call::Rename(RenameParams { who: rename.chat.clone(), name });
+            self.act(call(name), call(rename.old.clone()));
         }
         self.overlays.push(Overlay::Rename(rename));
     }
 
-    pub(super) fn chat_set(&mut self, answer: Result<Chat, ApiError>) {
+    /// What was set for a chat: said by what was asked for, as the list may have heard of it already.
+    pub(super) fn chat_set(&mut self, asked: ChatSetParams, answer: Result<Chat, ApiError>) {
         match answer {
             Ok(chat) => {
                 let name = text::line(&chat.name);
-                let before = self.chats.get(&chat.id);
-                let muted = chat.muted_until_ms.unwrap_or(0);
-                let what = match before {
-                    Some(row) if row.archived != chat.archived && chat.archived => "archived".to_owned(),
-                    Some(row) if row.archived != chat.archived => "back in the list".to_owned(),
-                    Some(row) if row.pinned != chat.pinned && chat.pinned => "stays at the top of the list".to_owned(),
-                    Some(row) if row.pinned != chat.pinned => "no longer at the top of the list".to_owned(),
-                    _ if muted <= self.clock.now_ms => "no longer muted".to_owned(),
-                    _ if muted == MUTED_FOR_EVER_MS => "muted".to_owned(),
-                    _ => format!("muted until {}", self.clock.near(muted)),
+                let what = match asked {
+                    ChatSetParams { archived: Some(true), .. } => "archived".to_owned(),
+                    ChatSetParams { archived: Some(false), .. } => "back in the list".to_owned(),
+                    ChatSetParams { pinned: Some(true), .. } => "stays at the top of the list".to_owned(),
+                    ChatSetParams { pinned: Some(false), .. } => "no longer at the top of the list".to_owned(),
+                    _ => match chat.muted_until_ms.unwrap_or(0) {
+                        until if until <= self.clock.now_ms => "no longer muted".to_owned(),
+                        MUTED_FOR_EVER_MS => "muted".to_owned(),
+                        until => format!("muted until {}", self.clock.near(until)),
+                    },
                 };
-                self.remark(Weight::Good, format!("{name}: {what}"));
+                self.done(&Call::SetChat(asked), &format!("{name}: {what}"));
                 if !self.chats.set_chat(&chat) {
                     self.load_chats();
                 }
@@ -201,26 +245,32 @@ impl App {
         }
     }
 
-    pub(super) fn contact_set(&mut self, deed: Deed, answer: Result<Contact, ApiError>) {
+    /// Blocked, or no longer.
+    pub(super) fn block_set(&mut self, act: &Call, answer: Result<Contact, ApiError>) {
         match answer {
             Ok(contact) => {
-                self.overlays.pop_if(|overlay| deed == Deed::Renamed && matches!(overlay, Overlay::Rename(_)));
                 let name = text::line(&contact.name);
                 self.contact_changed(&contact);
-                let what = match deed {
-                    Deed::Renamed => format!("Shown as {name} from now on"),
-                    Deed::Blocked => format!("{name} is blocked"),
-                    Deed::Unblocked => format!("{name} is no longer blocked"),
-                };
-                self.remark(Weight::Good, what);
+                let is = if matches!(act, Call::Block(_)) { "is blocked" } else { "is no longer blocked" };
+                self.done(act, &format!("{name} {is}"));
             }
-            Err(error) => match self.overlays.last_mut() {
-                Some(Overlay::Rename(rename)) if deed == Deed::Renamed => {
-                    rename.waiting = false;
-                    rename.error = Some(text::line(&error.message));
-                }
-                _ => self.failed(&error),
-            },
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    pub(super) fn renamed(&mut self, asked: RenameParams, answer: Result<Contact, ApiError>) {
+        match (answer, self.overlays.last_mut()) {
+            (Ok(contact), _) => {
+                self.overlays.pop_if(|overlay| matches!(overlay, Overlay::Rename(_)));
+                let name = text::line(&contact.name);
+                self.contact_changed(&contact);
+                self.done(&Call::Rename(asked), &format!("Shown as {name} from now on"));
+            }
+            (Err(error), Some(Overlay::Rename(rename))) => {
+                rename.waiting = false;
+                rename.error = Some(text::line(&error.message));
+            }
+            (Err(error), _) => self.failed(&error),
         }
     }
 

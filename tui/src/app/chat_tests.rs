@@ -3,15 +3,20 @@
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use subrosa_client_core::{
     ApiError, ErrorKind,
-    api::{Chat, Chats, Connection, Contact, ContactState, Done, Event, EventPage, Outbox, OutboxEntry},
+    api::{
+        Chat, ChatSetParams, Connection, Contact, ContactState, Done, Event, EventPage, Outbox, OutboxCancelParams,
+        OutboxEntry, OutboxListParams, OutboxRetryParams, RenameParams,
+    },
     limits::MUTED_FOR_EVER_MS,
 };
 
 use super::{tests::snapshots, *};
 use crate::{
-    fixture::{NOW, app, chats, message, picture, press, status, type_in, with_ana_open},
+    ask::{Answer, who},
+    fixture::{
+        NOW, app, asks, chats, message, pages, picture, point, press, status, tell, tell_chats, type_in, with_ana_open,
+    },
     keymap::Profile,
-    message::Deed,
 };
 
 const HOUR: u64 = 3_600_000;
@@ -25,13 +30,15 @@ fn contact(name: &str, state: ContactState) -> Contact {
 }
 
 fn set(muted_until_ms: Option<u64>, pinned: Option<bool>, archived: Option<bool>) -> Effect {
-    Effect::SetChat { chat: "ana".to_owned(), muted_until_ms, pinned, archived }
+    Effect::Ask(Call::SetChat(ChatSetParams { chat: "ana".to_owned(), muted_until_ms, pinned, archived }))
 }
 
-fn answer(app: &mut App, change: impl FnOnce(&mut Chat)) -> Vec<Effect> {
+/// Answers what was asked for with the chat as it is then.
+fn answer(app: &mut App, asked: Effect, change: impl FnOnce(&mut Chat)) -> Vec<Effect> {
+    let Effect::Ask(Call::SetChat(asked)) = asked else { panic!("{asked:?}") };
     let mut chat = ana();
     change(&mut chat);
-    app.update(Msg::ChatSet(Box::new(Ok(chat))), NOW)
+    tell(app, Answer::SetChat(asked, Ok(chat)))
 }
 
 fn click(app: &mut App, button: MouseButton, what: &str) -> Vec<Effect> {
@@ -45,7 +52,11 @@ fn click(app: &mut App, button: MouseButton, what: &str) -> Vec<Effect> {
         row: u16::try_from(row).unwrap(),
         modifiers: KeyModifiers::NONE,
     };
-    app.update(Msg::Mouse(event), NOW)
+    point(app, &event)
+}
+
+fn tell_outbox(app: &mut App, outbox: Outbox) -> Vec<Effect> {
+    tell(app, Answer::Outbox(OutboxListParams::default(), Ok(outbox)))
 }
 
 fn waiting(count: u32) -> Outbox {
@@ -71,9 +82,10 @@ fn pictures_of_what_is_done_with_chats() {
     });
     snapshots("contact", |size| {
         let mut app = with_ana_open(Profile::Vim, size);
-        answer(&mut app, |chat| chat.muted_until_ms = Some(NOW + 8 * HOUR));
+        let until = Some(NOW + 8 * HOUR);
+        answer(&mut app, set(until, None, None), |chat| chat.muted_until_ms = until);
         press(&mut app, "esc c");
-        app.update(Msg::Contact { answer: Ok(contact("ana", ContactState::Ok)) }, NOW);
+        tell(&mut app, Answer::Contact(who("ana"), Ok(contact("ana", ContactState::Ok))));
         app
     });
     snapshots("block", |size| {
@@ -90,7 +102,7 @@ fn pictures_of_what_is_done_with_chats() {
     snapshots("outbox", |size| {
         let mut app = app(Profile::Vim, size);
         press(&mut app, "o");
-        app.update(Msg::Waiting(Ok(waiting(12))), NOW);
+        tell_outbox(&mut app, waiting(12));
         press(&mut app, "down");
         app
     });
@@ -100,7 +112,7 @@ fn pictures_of_what_is_done_with_chats() {
         for chat in &mut chats[2..] {
             chat.archived = true;
         }
-        app.update(Msg::Chats(Ok(Chats { chats })), NOW);
+        tell_chats(&mut app, chats);
         app
     });
 }
@@ -108,38 +120,46 @@ fn pictures_of_what_is_done_with_chats() {
 #[test]
 fn a_chat_is_muted_for_as_long_as_one_wants_and_the_same_key_ends_it() {
     let mut app = app(Profile::Vim, (80, 24));
-    press(&mut app, "M down");
-    assert!(press(&mut app, "enter").contains(&set(Some(NOW + 7 * 24 * HOUR), None, None)));
-    press(&mut app, "M");
-    assert!(press(&mut app, "enter").contains(&set(Some(NOW + 8 * HOUR), None, None)));
-    answer(&mut app, |chat| chat.muted_until_ms = Some(NOW + 8 * HOUR));
-    assert!(picture(&app).contains("ana: muted until "), "{}", picture(&app));
-    assert!(press(&mut app, "M").contains(&set(Some(0), None, None)));
-    answer(&mut app, |_| {});
+    let (week, night) = (Some(NOW + 7 * 24 * HOUR), Some(NOW + 8 * HOUR));
+    press(&mut app, "alt+m down");
+    assert!(press(&mut app, "enter").contains(&set(week, None, None)));
+    press(&mut app, "alt+m");
+    assert!(press(&mut app, "enter").contains(&set(night, None, None)));
+    answer(&mut app, set(night, None, None), |chat| chat.muted_until_ms = night);
+    assert!(
+        picture(&app).contains("ana: muted until ") && picture(&app).contains("u takes it back"),
+        "{}",
+        picture(&app)
+    );
+    assert!(press(&mut app, "alt+m").contains(&set(Some(0), None, None)));
+    answer(&mut app, set(Some(0), None, None), |_| {});
     press(&mut app, "ctrl+k");
-    type_in(&mut app, "until you unmute");
+    type_in(&mut app, "mute-always");
     assert!(press(&mut app, "enter").contains(&set(Some(MUTED_FOR_EVER_MS), None, None)));
 }
 
 #[test]
 fn a_chat_is_pinned_and_no_longer() {
     let mut app = app(Profile::Vim, (80, 24));
-    assert!(press(&mut app, "p").contains(&set(None, Some(true), None)));
-    assert!(answer(&mut app, |chat| chat.pinned = true).contains(&Effect::LoadChats), "the order is another one");
+    let pinned = set(None, Some(true), None);
+    assert!(press(&mut app, "alt+t").contains(&pinned));
+    let effects = answer(&mut app, pinned, |chat| chat.pinned = true);
+    assert!(asks(&effects, Call::all_chats()), "the order is another one");
     let mut all = chats();
     all[0].pinned = true;
-    app.update(Msg::Chats(Ok(Chats { chats: all })), NOW);
-    assert!(press(&mut app, "p").contains(&set(None, Some(false), None)));
+    tell_chats(&mut app, all);
+    assert!(press(&mut app, "alt+t").contains(&set(None, Some(false), None)));
 }
 
 #[test]
 fn the_archive_is_a_list_of_its_own_and_what_is_written_there_brings_a_chat_back() {
     let mut app = app(Profile::Vim, (80, 24));
-    assert!(press(&mut app, "e").contains(&set(None, None, Some(true))));
-    assert!(answer(&mut app, |chat| chat.archived = true).contains(&Effect::LoadChats));
+    let archived = set(None, None, Some(true));
+    assert!(press(&mut app, "alt+e").contains(&archived));
+    assert!(asks(&answer(&mut app, archived, |chat| chat.archived = true), Call::all_chats()));
     let mut all = chats();
     all[0].archived = true;
-    app.update(Msg::Chats(Ok(Chats { chats: all.clone() })), NOW);
+    tell_chats(&mut app, all.clone());
     let shown = picture(&app);
     assert!(!shown.contains(" ana ") && shown.contains("A 1 archived"), "{shown}");
     assert_eq!(app.unread_elsewhere(), 1, "what is archived does not call");
@@ -154,9 +174,9 @@ fn the_archive_is_a_list_of_its_own_and_what_is_written_there_brings_a_chat_back
     // A new message: the engine says whether it is still archived.
     let event = Event::Message(message("ana", 99, 0, false, "psst"));
     let effects = app.update(Msg::Events(EventPage { events: vec![event], cursor: 1 }), NOW);
-    assert!(effects.contains(&Effect::LoadChats));
+    assert!(asks(&effects, Call::all_chats()));
     all[0].archived = false;
-    app.update(Msg::Chats(Ok(Chats { chats: all })), NOW);
+    tell_chats(&mut app, all);
     assert!(picture(&app).contains(" Chats") && picture(&app).contains("benjamin"), "an empty archive is left");
 }
 
@@ -165,7 +185,7 @@ fn back_leads_from_the_archive_to_the_chats() {
     let mut app = app(Profile::Plain, (80, 24));
     let mut all = chats();
     all[1].archived = true;
-    app.update(Msg::Chats(Ok(Chats { chats: all })), NOW);
+    tell_chats(&mut app, all);
     click(&mut app, MouseButton::Left, "1 archived");
     assert!(picture(&app).contains("tess"));
     press(&mut app, "esc");
@@ -178,13 +198,14 @@ fn blocking_asks_first_and_the_answer_that_is_selected_does_nothing() {
     press(&mut app, "B");
     assert!(press(&mut app, "enter").is_empty(), "twice the same key blocks nobody");
     press(&mut app, "B down");
-    assert!(press(&mut app, "enter").contains(&Effect::Block { chat: "ana".to_owned() }));
-    app.update(Msg::ContactSet { deed: Deed::Blocked, answer: Ok(contact("ana", ContactState::Blocked)) }, NOW);
-    assert!(picture(&app).contains("ana is blocked"));
+    assert!(asks(&press(&mut app, "enter"), Call::Block(who("ana"))));
+    tell(&mut app, Answer::Block(who("ana"), Ok(contact("ana", ContactState::Blocked))));
+    assert!(picture(&app).contains("ana is blocked; u takes it back"), "{}", picture(&app));
     press(&mut app, "m");
     assert!(picture(&app).contains("Unblock"), "{}", picture(&app));
-    press(&mut app, "esc");
-    assert!(press(&mut app, "B").contains(&Effect::Unblock { chat: "ana".to_owned() }));
+    press(&mut app, "esc B");
+    assert!(picture(&app).contains("Take the block of ana back?"), "{}", picture(&app));
+    assert!(asks(&press(&mut app, "down enter"), Call::Unblock(who("ana"))));
 }
 
 #[test]
@@ -194,16 +215,27 @@ fn another_name_is_taken_by_the_engine_or_refused_with_its_reason() {
     type_in(&mut app, "rename");
     press(&mut app, "enter ctrl+u");
     type_in(&mut app, "Ana L.");
-    let rename = Effect::Rename { chat: "ana".to_owned(), name: "Ana L.".to_owned() };
-    assert!(press(&mut app, "enter").contains(&rename));
+    let asked = RenameParams { who: "ana".to_owned(), name: "Ana L.".to_owned() };
+    let rename = Call::Rename(asked.clone());
+    assert!(asks(&press(&mut app, "enter"), rename.clone()));
     assert!(press(&mut app, "enter").is_empty(), "asked once");
     let error = ApiError::new(ErrorKind::Usage, "another contact has this name");
-    app.update(Msg::ContactSet { deed: Deed::Renamed, answer: Err(error) }, NOW);
+    tell(&mut app, Answer::Rename(asked.clone(), Err(error)));
     assert!(picture(&app).contains("another contact has this name") && picture(&app).contains("> Ana L."));
-    assert!(press(&mut app, "enter").contains(&rename), "and asked again");
-    app.update(Msg::ContactSet { deed: Deed::Renamed, answer: Ok(contact("Ana L.", ContactState::Ok)) }, NOW);
+    assert!(asks(&press(&mut app, "enter"), rename), "and asked again");
+    tell(&mut app, Answer::Rename(asked, Ok(contact("Ana L.", ContactState::Ok))));
     assert!(picture(&app).contains("Shown as Ana L. from now on") && app.overlays.is_empty());
     assert_eq!(app.chats.get("ana").unwrap().name, "Ana L.");
+}
+
+#[test]
+fn another_name_stands_at_every_message_at_once() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    let asked = RenameParams { who: "ana".to_owned(), name: "Lovelace".to_owned() };
+    tell(&mut app, Answer::Rename(asked, Ok(contact("Lovelace", ContactState::Ok))));
+    // In the list, in the title and at each of her messages.
+    assert_eq!(picture(&app).matches("Lovelace").count(), 4, "{}", picture(&app));
+    assert!(!picture(&app).contains("ana "));
 }
 
 #[test]
@@ -211,12 +243,12 @@ fn removing_asks_first_and_closes_the_chat() {
     let mut app = with_ana_open(Profile::Vim, (80, 24));
     type_in(&mut app, "never said");
     press(&mut app, "esc c");
-    app.update(Msg::Contact { answer: Ok(contact("ana", ContactState::Ok)) }, NOW);
+    tell(&mut app, Answer::Contact(who("ana"), Ok(contact("ana", ContactState::Ok))));
     press(&mut app, "m D");
     assert!(picture(&app).contains("Remove ana?"), "{}", picture(&app));
-    assert!(press(&mut app, "down enter").contains(&Effect::Remove { chat: "ana".to_owned() }));
-    let done = Msg::Removed { chat: "ana".to_owned(), answer: Ok(Done { id: None, count: 1 }) };
-    assert!(app.update(done, NOW).contains(&Effect::LoadChats));
+    assert!(asks(&press(&mut app, "down enter"), Call::Remove(who("ana"))));
+    let done = Answer::Remove(who("ana"), Ok(Done { id: None, count: 1 }));
+    assert!(asks(&tell(&mut app, done), Call::all_chats()));
     assert!(app.open.is_none() && app.overlays.is_empty() && !app.has_draft("ana"));
     assert!(picture(&app).contains("ana is removed, with the conversation"));
 }
@@ -225,24 +257,22 @@ fn removing_asks_first_and_closes_the_chat() {
 fn what_waits_is_sent_now_taken_back_and_found() {
     let mut app = app(Profile::Vim, (80, 24));
     app.update(Msg::Connection(status(Connection::Offline, 2)), NOW);
-    assert!(click(&mut app, MouseButton::Left, "outbox 2").contains(&Effect::LoadOutbox));
-    app.update(Msg::Waiting(Ok(waiting(2))), NOW);
+    let list = || Call::Outbox(OutboxListParams::default());
+    assert!(asks(&click(&mut app, MouseButton::Left, "outbox 2"), list()));
+    tell_outbox(&mut app, waiting(2));
     press(&mut app, "down");
     let id = format!("{:032x}", 1);
-    assert!(press(&mut app, "R").contains(&Effect::Retry { id: id.clone() }));
-    assert!(press(&mut app, "X").contains(&Effect::TakeBack { id: id.clone() }));
-    let done = Msg::Outbox { taken_back: true, answer: Ok(Done { id: None, count: 1 }) };
-    assert!(app.update(done, NOW).contains(&Effect::LoadOutbox));
-    app.update(Msg::Waiting(Ok(waiting(1))), NOW);
+    assert!(asks(&press(&mut app, "ctrl+r"), Call::Retry(OutboxRetryParams { id: Some(id.clone()) })));
+    let back = OutboxCancelParams { id: id.clone() };
+    assert!(asks(&press(&mut app, "ctrl+x"), Call::TakeBack(back.clone())));
+    assert!(asks(&tell(&mut app, Answer::TakeBack(back, Ok(Done { id: None, count: 1 }))), list()));
+    tell_outbox(&mut app, waiting(1));
     let effects = press(&mut app, "enter");
-    assert!(
-        effects.iter().any(|effect| matches!(effect, Effect::LoadPage { page: Page::Around { .. }, .. })),
-        "{effects:?}"
-    );
+    assert!(pages(&effects).iter().any(|asked| matches!(asked.page, Page::Around { .. })), "{effects:?}");
     press(&mut app, "esc esc o");
-    app.update(Msg::Waiting(Ok(Outbox::default())), NOW);
+    tell_outbox(&mut app, Outbox::default());
     assert!(picture(&app).contains("Nothing waits"));
-    assert!(press(&mut app, "R").is_empty());
+    assert!(press(&mut app, "ctrl+r").is_empty());
 }
 
 #[test]
@@ -250,7 +280,8 @@ fn a_mouse_opens_menus_and_takes_their_entries() {
     let mut app = app(Profile::Vim, (80, 24));
     click(&mut app, MouseButton::Right, "tess");
     assert_eq!(app.chats.selected(), Some("tess"));
-    assert!(click(&mut app, MouseButton::Left, "Accept").contains(&Effect::Accept { chat: "tess".to_owned() }));
+    click(&mut app, MouseButton::Left, "Accept");
+    assert!(asks(&click(&mut app, MouseButton::Left, "  Accept "), Call::Accept(who("tess"))));
     click(&mut app, MouseButton::Right, "benjamin");
     click(&mut app, MouseButton::Left, "Block");
     click(&mut app, MouseButton::Left, "Their messages");

@@ -1,7 +1,9 @@
 //! What is written and not sent is kept by the engine: it is there again when the interface comes back.
 
+use subrosa_client_core::api::ChatDraftParams;
+
 use super::App;
-use crate::{editor::Editor, message::Effect};
+use crate::{ask::Call, editor::Editor, message::Effect};
 
 /// After a change it is kept so soon: a crash costs about a second of writing, and typing costs no more than a write a second.
 const KEEP_MS: u64 = 1_000;
@@ -31,7 +33,7 @@ impl App {
         self.keep_due_ms = None;
         if let Some((chat, text)) = self.draft_to_keep().map(|(chat, text)| (chat.to_owned(), text.to_owned())) {
             self.kept.insert(chat.clone(), text.clone());
-            self.effects.push(Effect::Draft { chat, text });
+            self.ask(Call::Draft(ChatDraftParams { chat, text }));
         }
     }
 
@@ -54,11 +56,9 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use subrosa_client_core::api::Chats;
-
     use super::*;
     use crate::{
-        fixture::{NOW, app, chats, press, type_in, with_ana_open},
+        fixture::{NOW, app, chats, press, tell_chats, type_in, with_ana_open},
         keymap::Profile,
         message::Msg,
     };
@@ -67,7 +67,7 @@ mod tests {
         effects
             .iter()
             .filter_map(|effect| match effect {
-                Effect::Draft { chat, text } => Some((chat.as_str(), text.as_str())),
+                Effect::Ask(Call::Draft(draft)) => Some((draft.chat.as_str(), draft.text.as_str())),
                 _ => None,
             })
             .collect()
@@ -86,7 +86,9 @@ mod tests {
         let effects = press(&mut app, "enter");
         assert_eq!(kept(&effects), [("ana", "")], "sent: nothing is left");
         let place = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
-        assert!(place(|e| matches!(e, Effect::Send { .. })) < place(|e| matches!(e, Effect::Draft { .. })));
+        assert!(
+            place(|e| matches!(e, Effect::Ask(Call::Send(_)))) < place(|e| matches!(e, Effect::Ask(Call::Draft(_))))
+        );
         type_in(&mut app, "more");
         assert_eq!(kept(&app.leave()), [("ana", "more")]);
     }
@@ -97,12 +99,12 @@ mod tests {
         app.chats = crate::model::chats::ChatList::default();
         let mut chats = chats();
         chats[0].draft = Some("from yesterday".to_owned());
-        app.update(Msg::Chats(Ok(Chats { chats: chats.clone() })), NOW);
+        tell_chats(&mut app, chats.clone());
         press(&mut app, "enter");
         assert_eq!(app.editor().unwrap().text(), "from yesterday");
-        assert!(app.leave().iter().all(|effect| !matches!(effect, Effect::Draft { .. })), "it is kept already");
+        assert!(app.leave().iter().all(|effect| !matches!(effect, Effect::Ask(Call::Draft(_)))), "it is kept already");
         press(&mut app, "enter");
-        app.update(Msg::Chats(Ok(Chats { chats })), NOW);
+        tell_chats(&mut app, chats);
         assert!(app.editor().is_none(), "an older answer does not bring it back");
     }
 }

@@ -146,7 +146,7 @@ impl App {
             self.overlays.push(Overlay::Join(join));
             return;
         }
-        self.invite();
+        self.make_link();
         let key = self.keys.hint(Command::Join).unwrap_or_default();
         let text = format!("Were you sent a link yourself? Close this, then press {key}");
         self.remark_for(Weight::Note, text, 4 * super::REMARK_MS);

@@ -3,16 +3,17 @@
 use proptest::prelude::*;
 use subrosa_client_core::{
     ApiError, ErrorKind,
-    api::{Chats, Event, EventPage, MessageStatus, Sent},
+    api::{Event, EventPage, MessageStatus, Sent},
     open::EngineAt,
 };
 use zeroize::Zeroizing;
 
 use super::{tests::snapshots, *};
 use crate::{
+    ask::Answer,
     config::Config,
     door::{Found, Keep, Known, NewAccount, Room, Secret},
-    fixture::{NOW, chats, message, picture, press, type_in, with_ana_open},
+    fixture::{NOW, asks, chats, message, pages, picture, press, tell, tell_chats, type_in, with_ana_open},
     keymap::Profile,
     message::{Effect, Msg, Opened},
 };
@@ -216,7 +217,8 @@ fn the_form_asks_for_an_account_and_the_words_have_to_be_seen() {
     press(&mut app, "ctrl+u");
     type_in(&mut app, &word);
     let effects = press(&mut app, "enter");
-    assert_eq!(effects, [Effect::Invite], "it ends on inviting somebody");
+    let invite = Call::Invite(subrosa_client_core::api::InviteParams::default());
+    assert_eq!(effects, [Effect::Ask(invite)], "it ends on inviting somebody");
     assert!(app.gate.is_none() && !picture(&app).contains("abandon"));
 }
 
@@ -250,7 +252,8 @@ fn who_came_with_a_contact_link_meets_its_sender() {
     press(&mut app, "enter");
     assert!(picture(&app).contains("opening the account"), "{}", picture(&app));
     app.update(opened(), NOW);
-    assert_eq!(press(&mut app, "enter"), [Effect::Join { link: LINK.to_owned() }]);
+    let join = subrosa_client_core::api::JoinParams { link: LINK.to_owned() };
+    assert_eq!(press(&mut app, "enter"), [Effect::Ask(Call::Join(join))]);
 }
 
 #[test]
@@ -362,14 +365,15 @@ fn a_locked_screen_shows_nothing_tells_little_and_comes_back_where_it_was() {
     let mut app = with_ana_open(Profile::Vim, (80, 24));
     type_in(&mut app, "half a thought");
     let effects = press(&mut app, "f9");
-    assert!(effects.contains(&Effect::Draft { chat: "ana".to_owned(), text: "half a thought".to_owned() }));
+    let draft = subrosa_client_core::api::ChatDraftParams { chat: "ana".to_owned(), text: "half a thought".to_owned() };
+    assert!(asks(&effects, Call::Draft(draft)));
     assert!(effects.contains(&Effect::Title("Subrosa (locked)".to_owned())));
     for secret in ["ana", "tess", "Thank you", "half a thought", "unread"] {
         assert!(!picture(&app).contains(secret), "{secret}");
     }
     assert!(app.open.is_none() && app.drafts.is_empty() && app.chats.rows().is_empty());
     // What comes meanwhile is told without a name, and not read.
-    app.update(Msg::Chats(Ok(Chats { chats: chats() })), NOW);
+    tell_chats(&mut app, chats());
     let new = Event::Message(message("ana", 50, 0, false, "psst"));
     let stranger = Event::Message(message("eve", 51, 0, false, "hey"));
     let effects = app.update(Msg::Events(EventPage { events: vec![new, stranger], cursor: 2 }), NOW);
@@ -382,14 +386,11 @@ fn a_locked_screen_shows_nothing_tells_little_and_comes_back_where_it_was() {
     type_in(&mut app, "right");
     press(&mut app, "enter");
     let effects = app.update(Msg::Unlocked(Ok(())), NOW);
-    assert!(effects.contains(&Effect::LoadChats), "{effects:?}");
+    assert!(asks(&effects, Call::all_chats()), "{effects:?}");
     let mut again = chats();
     again[0].draft = Some("half a thought".to_owned());
-    let effects = app.update(Msg::Chats(Ok(Chats { chats: again })), NOW);
-    assert!(
-        effects.iter().any(|effect| matches!(effect, Effect::LoadPage { chat, .. } if chat == "ana")),
-        "{effects:?}"
-    );
+    let effects = tell_chats(&mut app, again);
+    assert!(pages(&effects).iter().any(|asked| asked.chat == "ana"), "{effects:?}");
     assert_eq!(app.editor().unwrap().text(), "half a thought");
 }
 
@@ -423,7 +424,7 @@ fn when_the_engine_is_gone_what_was_written_stays_and_leaving_warns() {
     assert!(matches!(press(&mut app, "enter")[..], [Effect::Unlock(Some(_))]));
     app.update(Msg::Unlocked(Ok(())), NOW);
     let effects = app.update(Msg::EngineAt { at: EngineAt::Here, asks: false }, NOW);
-    assert!(app.gate.is_none() && effects.contains(&Effect::LoadStatus), "{effects:?}");
+    assert!(app.gate.is_none() && asks(&effects, Call::Status(NoParams {})), "{effects:?}");
     press(&mut app, "enter");
     let lost = EngineAt::Lost(ApiError::new(ErrorKind::BadPassphrase, "needed"));
     app.update(Msg::EngineAt { at: lost, asks: true }, NOW);
@@ -436,7 +437,9 @@ fn when_the_engine_is_gone_what_was_written_stays_and_leaving_warns() {
         ts_ms: NOW,
         results: Vec::new(),
     };
-    app.update(Msg::Sent { chat: "ana".to_owned(), id: sent.id.clone(), answer: Ok(sent) }, NOW);
+    let text =
+        subrosa_client_core::api::SendParams { to: "ana".to_owned(), id: Some(sent.id.clone()), ..Default::default() };
+    tell(&mut app, Answer::Send(text, Ok(sent)));
     // Another process came.
     app.update(Msg::EngineAt { at: EngineAt::Elsewhere, asks: false }, NOW);
     assert!(app.gate.is_none());

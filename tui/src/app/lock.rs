@@ -59,6 +59,9 @@ impl App {
         self.search = None;
         self.jumps.clear();
         self.overlays.clear();
+        self.deed = None;
+        self.only_quote = None;
+        self.stray = super::stray::Stray::default();
         self.remark = None;
         let account = self.account.as_ref().map(|account| Known {
             handle: account.name.clone(),

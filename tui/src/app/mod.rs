@@ -9,31 +9,36 @@ mod chat_acts;
 mod drafts;
 mod first;
 mod gate;
+mod links;
 mod lock;
 mod mouse;
 mod outbox;
 mod overlays;
 mod palette;
 mod search;
+mod stray;
+mod undo;
 
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 use subrosa_client_core::{
-    api::{AccountInfo, ContactState, Status},
+    api::{AccountInfo, ContactState, NoParams, Person, Status},
     open::EngineAt,
 };
 
 pub(crate) use gate::sentence;
 
 use crate::{
+    ask::{Call, Page, UpTo},
     commands::Place,
     config::{Config, Preview},
     editor::Editor,
     gate::Gate,
     key::Key,
     keymap::KeyMap,
-    message::{Effect, Msg, Page},
+    layout::{Areas, areas, has_two_panes, writing_columns},
+    message::{Effect, Msg},
     model::{
         chats::ChatList,
         conversation::{Conversation, FIRST_PAGE_MAX, PAGE},
@@ -42,7 +47,6 @@ use crate::{
     overlay::{Overlay, Search},
     theme::Theme,
     time::Clock,
-    view::layout::{Areas, areas, writing_columns},
 };
 
 /// How long a remark stays in the status line.
@@ -148,6 +152,12 @@ pub(crate) struct App {
     pub(crate) marked: Option<String>,
     /// Where jumps began: chats, and messages that were selected or in view.
     jumps: Vec<(String, Option<String>)>,
+    /// A text that is nothing but the quote it was begun with.
+    only_quote: Option<String>,
+    /// What was done last and can be taken back.
+    deed: Option<undo::Deed>,
+    /// Letters typed where no text is written.
+    stray: stray::Stray,
     leaving_until_ms: u64,
     /// Whether the terminal has the keyboard; terminals that never tell are taken to have it.
     pub(crate) focused: bool,
@@ -205,6 +215,9 @@ impl App {
             search: None,
             marked: None,
             jumps: Vec::new(),
+            only_quote: None,
+            deed: None,
+            stray: stray::Stray::default(),
             leaving_until_ms: 0,
             focused: true,
             title: String::new(),
@@ -228,7 +241,7 @@ impl App {
         match msg {
             Msg::Key(event) => self.key(Key::of(&event)),
             Msg::Paste(text) => self.paste(&text),
-            Msg::Mouse(event) => self.mouse(&event),
+            Msg::Mouse(pointed) => self.mouse(pointed),
             Msg::Resize(width, height) => self.size = (width, height),
             Msg::Focus(focused) => self.focused = focused,
             Msg::Due => {}
@@ -249,7 +262,7 @@ impl App {
         let (width, height) = self.size;
         let rows = self.editor().map_or(1, |editor| editor.rows(writing_columns(width)).len());
         let rows = rows + usize::from(self.reply.is_some());
-        areas(width, height, self.open.is_some(), rows)
+        areas(width, height, self.shown().is_some(), rows)
     }
 
     /// Which keys count.
@@ -267,6 +280,11 @@ impl App {
         }
     }
 
+    /// The open chat, if it is on the screen: in one pane the list lies over it.
+    pub(crate) fn shown(&self) -> Option<&Conversation> {
+        self.open.as_ref().filter(|_| self.focus != Focus::List || has_two_panes(self.size.0))
+    }
+
     /// The text being written in the open chat.
     pub(crate) fn editor(&self) -> Option<&Editor> {
         self.open.as_ref().and_then(|open| self.drafts.get(&open.chat))
@@ -277,19 +295,27 @@ impl App {
         Some(self.drafts.entry(chat).or_default())
     }
 
+    /// What somebody is called now; of whom there is no chat here, as the message told it.
+    pub(crate) fn name_of<'a>(&'a self, person: &'a Person) -> &'a str {
+        if self.account.as_ref().is_some_and(|account| account.id == person.id) {
+            return "you";
+        }
+        self.chats.get(&person.id).map_or(&person.name, |row| &row.name)
+    }
+
     /// Something is written in a chat and not sent.
     pub(crate) fn has_draft(&self, chat: &str) -> bool {
         self.drafts.get(chat).is_some_and(|editor| !editor.is_blank())
     }
 
-    /// Unread messages outside the open chat.
+    /// Unread messages outside the chat on the screen.
     pub(crate) fn unread_elsewhere(&self) -> u64 {
-        self.chats.unread_elsewhere(self.open.as_ref().map(|open| open.chat.as_str()))
+        self.chats.unread_elsewhere(self.shown().map(|open| open.chat.as_str()))
     }
 
     /// Somebody looks at the open chat, if there is one.
     fn looked_at(&self) -> bool {
-        self.focused && self.gate.is_none() && self.overlays.is_empty()
+        self.focused && self.gate.is_none() && self.overlays.is_empty() && self.shown().is_some()
     }
 
     /// Somebody looks at the end of the open chat.
@@ -317,13 +343,13 @@ impl App {
 
     fn load_chats(&mut self) {
         if self.asked_chats.ask() {
-            self.effects.push(Effect::LoadChats);
+            self.ask(Call::all_chats());
         }
     }
 
     fn load_status(&mut self) {
         if self.asked_status.ask() {
-            self.effects.push(Effect::LoadStatus);
+            self.ask(Call::Status(NoParams {}));
         }
     }
 
@@ -333,17 +359,22 @@ impl App {
         let Some(open) = self.open.as_ref().filter(|open| open.reaches_newest() && !open.jumping()) else { return };
         if self.asked_newest.ask() {
             let page = Page::Newest { limit: if open.loaded { PAGE / 2 } else { PAGE } };
-            self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+            self.effects.push(Effect::Ask(Call::page(&open.chat, page)));
         }
     }
 
-    /// Opens a chat, unless it is open.
+    /// Opens a chat; one that is open is as it was left.
     pub(crate) fn open_chat(&mut self, chat: &str) {
         self.overlays.clear();
         let Some(row) = self.chats.get(chat).cloned() else { return };
         self.chats.select(chat);
         self.focus = if row.state == ContactState::Request { Focus::Messages } else { Focus::Write };
-        if self.open.as_ref().is_some_and(|open| open.chat == chat) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.chat == chat) {
+            if self.focus == Focus::Write {
+                open.end_selecting();
+            } else {
+                open.begin_selecting();
+            }
             return;
         }
         self.keep_draft();
@@ -354,7 +385,17 @@ impl App {
         self.asked_newest = Asked { open: true, stale: false };
         self.asked_read = false;
         self.read_failed = false;
-        self.effects.push(Effect::LoadPage { chat: chat.to_owned(), page: Page::Newest { limit } });
+        self.ask(Call::page(chat, Page::Newest { limit }));
+    }
+
+    /// To the list; the open chat stays where it is, with its text and its place.
+    fn leave_chat(&mut self) {
+        self.keep_draft();
+        if let Some(open) = &mut self.open {
+            self.chats.select(&open.chat);
+            open.end_selecting();
+        }
+        self.focus = Focus::List;
     }
 
     fn close_chat(&mut self) {
@@ -371,6 +412,7 @@ impl App {
             self.remark = None;
         }
         self.watch_lock();
+        self.forget_stray();
         if let Some(chat) = self.open_when_known.take_if(|chat| self.chats.get(chat).is_some()) {
             self.open_chat(&chat);
         }
@@ -382,12 +424,10 @@ impl App {
         if let (Some(open), Some(body)) = (&mut self.open, areas.body) {
             open.lay_out(usize::from(body.width), usize::from(body.height));
             if let Some(id) = open.ask_older() {
-                let page = Page::Before { id, limit: PAGE };
-                self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+                self.effects.push(Effect::Ask(Call::page(&open.chat, Page::Before { id, limit: PAGE })));
             }
             if let Some(id) = open.ask_newer() {
-                let page = Page::After { id, limit: PAGE };
-                self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+                self.effects.push(Effect::Ask(Call::page(&open.chat, Page::After { id, limit: PAGE })));
             }
         }
         self.report_read();
@@ -407,7 +447,7 @@ impl App {
         if let Some(id) = id {
             open.report(&id);
             self.asked_read = true;
-            self.effects.push(Effect::Read { chat: open.chat.clone(), id });
+            self.effects.push(Effect::Ask(Call::Read(UpTo { chat: open.chat.clone(), id })));
         }
     }
 
@@ -432,6 +472,10 @@ mod chat_tests;
 #[cfg(test)]
 mod gate_tests;
 #[cfg(test)]
+mod reflex_tests;
+#[cfg(test)]
 mod search_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;

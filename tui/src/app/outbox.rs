@@ -1,9 +1,13 @@
 //! What waits in the outbox: seen, sent now, taken back.
 
-use subrosa_client_core::{ApiError, api::Outbox};
+use subrosa_client_core::{
+    ApiError,
+    api::{Done, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams},
+};
 
-use super::App;
+use super::{App, Weight};
 use crate::{
+    ask::Call,
     commands::Command,
     message::Effect,
     overlay::{Overlay, Waiting},
@@ -12,14 +16,15 @@ use crate::{
 impl App {
     pub(super) fn show_outbox(&mut self) {
         self.overlays.push(Overlay::Outbox(Waiting::default()));
-        self.effects.push(Effect::LoadOutbox);
+        self.ask(Call::Outbox(OutboxListParams::default()));
     }
 
     /// Reads it again while it is looked at.
     pub(super) fn refresh_outbox(&mut self) {
         let looked_at = matches!(self.overlays.last(), Some(Overlay::Outbox(_)));
-        if looked_at && !self.effects.contains(&Effect::LoadOutbox) {
-            self.effects.push(Effect::LoadOutbox);
+        let question = Effect::Ask(Call::Outbox(OutboxListParams::default()));
+        if looked_at && !self.effects.contains(&question) {
+            self.effects.push(question);
         }
     }
 
@@ -47,7 +52,21 @@ impl App {
             None => self.open.as_ref().and_then(|open| open.selected()).map(|entry| entry.id.as_str()),
         };
         let Some(id) = id.map(str::to_owned) else { return };
-        self.effects.push(if command == Command::Retry { Effect::Retry { id } } else { Effect::TakeBack { id } });
+        self.ask(match command {
+            Command::Retry => Call::Retry(OutboxRetryParams { id: Some(id) }),
+            _ => Call::TakeBack(OutboxCancelParams { id }),
+        });
+    }
+
+    /// It is tried now, or was taken back.
+    pub(super) fn outbox_done(&mut self, what: &str, answer: Result<Done, ApiError>) {
+        match answer {
+            Ok(_) => {
+                self.remark(Weight::Good, what);
+                self.refresh_outbox();
+            }
+            Err(error) => self.failed(&error),
+        }
     }
 
     /// Goes to the selected message.

@@ -1,12 +1,17 @@
 //! What lies over the screen: opening it, its keys, and the answers it waits for.
 
+use subrosa_client_core::{
+    ApiError,
+    api::{Contact, ContactState, Identity, InfoParams, JoinParams, Receipts, VerifyParams},
+};
+
 use super::{App, Weight, act::edit};
 use crate::{
+    ask::{Call, who},
     commands::{Command, Place},
     editor::Editor,
     key::Key,
-    message::{Effect, Msg},
-    overlay::{Join, Overlay, Target, Verify},
+    overlay::{Join, Overlay, Palette, Then, Verify},
     text,
 };
 
@@ -27,6 +32,7 @@ pub(super) const fn place(overlay: &Overlay) -> Place {
         | Overlay::Question(_) => Place::Choose,
         Overlay::Verify(verify) if verify.number.is_some() => Place::Choose,
         Overlay::Help { .. }
+        | Overlay::Links(_)
         | Overlay::Invite(_)
         | Overlay::Contact(_)
         | Overlay::Outbox(_)
@@ -74,9 +80,11 @@ impl App {
                 _ => {}
             },
             Command::AcceptHere => {
-                if let Some(Overlay::Contact(Some(contact))) = self.overlays.last() {
+                if let Some(Overlay::Contact(Some(contact))) = self.overlays.last()
+                    && contact.state == ContactState::Request
+                {
                     let chat = contact.id.clone();
-                    self.effects.push(Effect::Accept { chat });
+                    self.ask_to_accept(&chat);
                 }
             }
             // The key that opened the help also closes it.
@@ -84,6 +92,7 @@ impl App {
                 self.overlays.pop();
             }
             Command::ChatMenu if matches!(self.overlays.last(), Some(Overlay::Contact(Some(_)))) => self.run(command),
+            Command::TakeBack if matches!(self.overlays.last(), Some(Overlay::Links(_))) => self.ask_to_revoke(),
             Command::Retry | Command::TakeBack => self.retry_or_take_back(command),
             Command::Back
             | Command::Quit
@@ -146,17 +155,21 @@ impl App {
     pub(super) fn overlay_move(&mut self, by: isize) {
         match self.overlays.last_mut() {
             Some(Overlay::Help { offset }) => {
-                *offset = offset.saturating_add_signed(by).min(crate::view::help::rows(&self.keys, self.size.0).len())
+                *offset = offset.saturating_add_signed(by).min(crate::help::rows(&self.keys, self.size.0).len());
             }
             Some(Overlay::Palette(palette)) => {
                 palette.selected =
                     palette.selected.saturating_add_signed(by).min(palette.found.len().saturating_sub(1));
+                palette.chosen = true;
             }
             Some(Overlay::Search(_)) => self.move_hit(by),
             Some(Overlay::Menu(menu)) => {
                 menu.selected = menu.selected.saturating_add_signed(by).min(menu.commands.len().saturating_sub(1));
             }
             Some(Overlay::Question(question)) => question.is_yes = by > 0,
+            Some(Overlay::Links(links)) => {
+                links.selected = links.selected.saturating_add_signed(by).min(links.count() - 1);
+            }
             Some(Overlay::Outbox(waiting)) => {
                 let count = waiting.outbox.as_ref().map_or(0, |outbox| outbox.entries.len());
                 waiting.selected = waiting.selected.saturating_add_signed(by).min(count.saturating_sub(1));
@@ -168,10 +181,14 @@ impl App {
     /// Takes an entry of a list as if it had been selected and confirmed.
     pub(super) fn take_entry(&mut self, entry: usize) {
         match self.overlays.last_mut() {
-            Some(Overlay::Palette(palette)) => palette.selected = entry,
+            Some(Overlay::Palette(palette)) => {
+                palette.selected = entry;
+                palette.chosen = true;
+            }
             Some(Overlay::Search(search)) => search.selected = entry,
             Some(Overlay::Menu(menu)) => menu.selected = entry,
             Some(Overlay::Question(question)) => question.is_yes = entry == 1,
+            Some(Overlay::Links(links)) => links.selected = entry,
             // What can be done with it is chosen after it.
             Some(Overlay::Outbox(waiting)) => {
                 waiting.selected = entry;
@@ -184,14 +201,7 @@ impl App {
 
     fn confirm(&mut self) {
         match self.overlays.pop() {
-            Some(Overlay::Palette(palette)) => {
-                if let Some(found) = palette.found.get(palette.selected) {
-                    let target: Target = found.target.clone();
-                    self.take_found(palette.purpose, &target);
-                } else {
-                    self.overlays.push(Overlay::Palette(palette));
-                }
-            }
+            Some(Overlay::Palette(palette)) => self.take_from(palette),
             Some(Overlay::Search(search)) => self.take_hit(search),
             Some(Overlay::Menu(menu)) => {
                 if let Some(command) = menu.commands.get(menu.selected) {
@@ -203,12 +213,13 @@ impl App {
                 if !link.is_empty() && !join.waiting {
                     join.waiting = true;
                     join.error = None;
-                    self.effects.push(Effect::Join { link });
+                    self.ask(Call::Join(JoinParams { link }));
                 }
                 self.overlays.push(Overlay::Join(join));
             }
             Some(Overlay::Rename(rename)) => self.take_name(rename),
-            Some(Overlay::Question(question)) if question.is_yes => self.effects.push(question.effect),
+            Some(Overlay::Question(question)) if question.is_yes => self.answered_yes(question.then),
+            Some(Overlay::Links(links)) => self.take_link_entry(links),
             Some(Overlay::Outbox(waiting)) => self.go_to_waiting(&waiting),
             Some(Overlay::Verify(mut verify)) => {
                 match verify.number.as_ref().map(|number| number.text().trim().to_owned()) {
@@ -216,7 +227,8 @@ impl App {
                     Some(number) if !number.is_empty() && !verify.waiting => {
                         verify.waiting = true;
                         verify.error = None;
-                        self.effects.push(Effect::Compare { chat: verify.chat.clone(), number });
+                        let params = VerifyParams { who: verify.chat.clone(), number: Some(number) };
+                        self.ask(Call::Verify(params));
                     }
                     _ => {}
                 }
@@ -224,6 +236,29 @@ impl App {
             }
             // Cards are read; Enter puts them away.
             _ => {}
+        }
+    }
+
+    /// Takes the selected entry, unless it is a guess at what leaves a trace: that is named, or moved to.
+    fn take_from(&mut self, palette: Palette) {
+        let found = palette.found.get(palette.selected);
+        if let Some(command) = found.and_then(|found| palette.guess(found)) {
+            let (title, name) = (command.spec().title, command.spec().name);
+            let text = format!("{title} is not run by a guess: type {name}, or move to it with the arrows");
+            self.overlays.push(Overlay::Palette(palette));
+            return self.remark(Weight::Note, text);
+        }
+        match found.map(|found| found.target.clone()) {
+            Some(target) => self.take_found(palette.purpose, &target),
+            None => self.overlays.push(Overlay::Palette(palette)),
+        }
+    }
+
+    fn answered_yes(&mut self, then: Then) {
+        match then {
+            Then::Ask(call) => self.ask(call),
+            Then::Act { act, undo } => self.act(act, undo),
+            Then::Forward { chat, text } => self.forward(&chat, text),
         }
     }
 
@@ -237,15 +272,10 @@ impl App {
         self.copy(text);
     }
 
-    pub(super) fn invite(&mut self) {
-        self.overlays.push(Overlay::Invite(None));
-        self.effects.push(Effect::Invite);
-    }
-
     pub(super) fn show_contact(&mut self) {
         if let Some(chat) = self.chat_here().map(str::to_owned) {
             self.overlays.push(Overlay::Contact(None));
-            self.effects.push(Effect::LoadContact { chat });
+            self.ask(Call::Contact(who(&chat)));
         }
     }
 
@@ -262,7 +292,7 @@ impl App {
                 waiting: false,
                 error: None,
             }));
-            self.effects.push(Effect::LoadIdentity { chat });
+            self.ask(Call::Verify(VerifyParams { who: chat, number: None }));
         }
     }
 
@@ -270,69 +300,70 @@ impl App {
         let Some(entry) = self.open.as_ref().and_then(|open| open.selected()) else { return };
         let (id, text) = (entry.id.clone(), entry.preview());
         self.overlays.push(Overlay::Receipts { text, receipts: None });
-        self.effects.push(Effect::LoadReceipts { id });
+        self.ask(Call::Receipts(InfoParams { id }));
     }
 
     /// An answer for a card; one that was closed meanwhile needs none.
-    pub(super) fn overlay_answer(&mut self, msg: Msg) {
-        let card = self.overlays.last_mut();
-        match (msg, card) {
-            (Msg::Invited(Ok(invite)), Some(Overlay::Invite(card))) => *card = Some(invite),
-            (Msg::Contact { answer: Ok(contact) }, Some(Overlay::Contact(card))) => *card = Some(contact),
-            (Msg::Receipts(Ok(receipts)), Some(Overlay::Receipts { receipts: card, .. })) => *card = Some(receipts),
-            (Msg::Invited(Err(error)), Some(Overlay::Invite(None)))
-            | (Msg::Contact { answer: Err(error) }, Some(Overlay::Contact(None)))
-            | (Msg::Receipts(Err(error)), Some(Overlay::Receipts { receipts: None, .. })) => {
-                self.overlays.pop();
-                self.failed(&error);
-            }
-            (Msg::Joined(answer), card) => match answer {
-                Ok(contact) => {
-                    if matches!(card, Some(Overlay::Join(_))) {
-                        self.overlays.pop();
-                    }
-                    self.joined(&contact);
-                }
-                Err(error) => match card {
-                    Some(Overlay::Join(join)) => {
-                        *join =
-                            Join { waiting: false, error: Some(text::line(&error.message)), link: join.link.clone() }
-                    }
-                    _ => self.failed(&error),
-                },
-            },
-            (Msg::Accepted(answer), _) => match answer {
-                Ok(contact) => {
-                    self.contact_changed(&contact);
-                    self.remark(Weight::Good, format!("{} is a contact now", contact.name));
-                }
-                Err(error) => self.failed(&error),
-            },
-            (Msg::Identity { compared, answer }, Some(Overlay::Verify(verify))) => match answer {
-                Ok(identity) => {
-                    let name = text::line(&identity.name);
-                    verify.identity = Some(identity);
-                    verify.waiting = false;
-                    if compared {
-                        verify.number = None;
-                        self.remark(Weight::Good, format!("The numbers are equal: {name} is verified"));
-                    }
-                }
-                Err(error) if compared => {
-                    verify.waiting = false;
-                    let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-                    verify.error = Some(text::line(&format!("{}{hint}", error.message)));
-                }
-                Err(error) => {
-                    self.overlays.pop();
-                    self.failed(&error);
-                }
-            },
+    pub(super) fn contact_shown(&mut self, answer: Result<Contact, ApiError>) {
+        match (answer, self.overlays.last_mut()) {
+            (Ok(contact), Some(Overlay::Contact(card))) => *card = Some(contact),
+            (Err(error), Some(Overlay::Contact(None))) => self.give_up_card(&error),
             _ => {}
         }
     }
 
-    fn joined(&mut self, contact: &subrosa_client_core::api::Contact) {
+    pub(super) fn receipts_shown(&mut self, answer: Result<Receipts, ApiError>) {
+        match (answer, self.overlays.last_mut()) {
+            (Ok(receipts), Some(Overlay::Receipts { receipts: card, .. })) => *card = Some(receipts),
+            (Err(error), Some(Overlay::Receipts { receipts: None, .. })) => self.give_up_card(&error),
+            _ => {}
+        }
+    }
+
+    fn give_up_card(&mut self, error: &ApiError) {
+        self.overlays.pop();
+        self.failed(error);
+    }
+
+    pub(super) fn join_answer(&mut self, answer: Result<Contact, ApiError>) {
+        let card = self.overlays.last_mut();
+        match (answer, card) {
+            (Ok(contact), card) => {
+                if matches!(card, Some(Overlay::Join(_))) {
+                    self.overlays.pop();
+                }
+                self.joined(&contact);
+            }
+            (Err(error), Some(Overlay::Join(join))) => {
+                *join = Join { waiting: false, error: Some(text::line(&error.message)), link: join.link.clone() };
+            }
+            (Err(error), _) => self.failed(&error),
+        }
+    }
+
+    /// A safety number; `compared`: it was held against theirs.
+    pub(super) fn identity_shown(&mut self, compared: bool, answer: Result<Identity, ApiError>) {
+        let Some(Overlay::Verify(verify)) = self.overlays.last_mut() else { return };
+        match answer {
+            Ok(identity) => {
+                let name = text::line(&identity.name);
+                verify.identity = Some(identity);
+                verify.waiting = false;
+                if compared {
+                    verify.number = None;
+                    self.remark(Weight::Good, format!("The numbers are equal: {name} is verified"));
+                }
+            }
+            Err(error) if compared => {
+                verify.waiting = false;
+                let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                verify.error = Some(text::line(&format!("{}{hint}", error.message)));
+            }
+            Err(error) => self.give_up_card(&error),
+        }
+    }
+
+    fn joined(&mut self, contact: &Contact) {
         self.contact_changed(contact);
         self.remark(Weight::Good, format!("{} gets your introduction", contact.name));
         self.open_when_known = Some(contact.id.clone());

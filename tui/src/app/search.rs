@@ -8,8 +8,9 @@ use subrosa_client_core::{
 
 use super::{App, Asked, Focus, Weight};
 use crate::{
+    ask::{Call, Page, Query},
     editor::Editor,
-    message::{Effect, Page, Query},
+    message::Effect,
     model::conversation::{Conversation, PAGE},
     overlay::{Hit, Overlay, Search},
     text,
@@ -76,7 +77,8 @@ impl App {
             search.error = None;
         } else if search.asked.is_none() && search.found != query {
             search.asked.clone_from(&query);
-            self.effects.extend(query.map(Effect::Search));
+            let question = query.map(|query| Effect::Ask(Call::Search(query)));
+            self.effects.extend(question);
         }
     }
 
@@ -120,7 +122,7 @@ impl App {
         {
             let query = Query { before: Some(next.clone()), ..found.clone() };
             search.asked = Some(query.clone());
-            self.effects.push(Effect::Search(query));
+            self.ask(Call::Search(query));
         }
     }
 
@@ -201,7 +203,7 @@ impl App {
         let wanted = self.open.as_mut().is_some_and(|open| open.jump_to(id));
         if wanted {
             let page = Page::Around { id: id.to_owned(), limit: PAGE };
-            self.effects.push(Effect::LoadPage { chat: chat.to_owned(), page });
+            self.ask(Call::page(chat, page));
         }
     }
 
@@ -211,7 +213,7 @@ impl App {
             && open.jump_to_oldest()
         {
             let page = Page::Oldest { limit: PAGE };
-            self.effects.push(Effect::LoadPage { chat: open.chat.clone(), page });
+            self.effects.push(Effect::Ask(Call::page(&open.chat, page)));
         }
     }
 

@@ -7,9 +7,9 @@ use subrosa_client_core::{
 
 use super::{tests::snapshots, *};
 use crate::{
-    fixture::{NOW, app, marked, message, picture, press, type_in, with_ana_open},
+    ask::{Answer, PageOf, Query},
+    fixture::{NOW, app, marked, message, pages, picture, press, tell, type_in, with_ana_open},
     keymap::Profile,
-    message::Query,
 };
 
 fn found(chat: &str, n: u64, outgoing: bool, before: &str, word: &str, after: &str) -> Message {
@@ -39,7 +39,7 @@ fn hits() -> Hits {
 
 fn question(effects: &[Effect]) -> Option<Query> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Search(query) => Some(query.clone()),
+        Effect::Ask(Call::Search(query)) => Some(query.clone()),
         _ => None,
     })
 }
@@ -58,7 +58,7 @@ fn answer(app: &mut App, words: &str, hits: Hits) -> Vec<Effect> {
     let Some(Overlay::Search(search)) = app.overlays.last() else { panic!("no search") };
     let search = search.asked.clone().unwrap();
     assert_eq!(search.words, words);
-    app.update(Msg::Found { search, answer: Ok(hits) }, NOW)
+    tell(app, Answer::Search(search, Ok(hits)))
 }
 
 /// A history of numbered messages: what the engine would answer.
@@ -85,9 +85,9 @@ fn history(page: &Page, all: std::ops::Range<u64>) -> History {
 fn serve(app: &mut App, effects: Vec<Effect>, all: &std::ops::Range<u64>) {
     let mut waiting = effects;
     while let Some(effect) = waiting.pop() {
-        if let Effect::LoadPage { chat, page } = effect {
-            let answer = Ok(history(&page, all.clone()));
-            waiting.extend(app.update(Msg::Page { chat, page, answer }, NOW));
+        if let Effect::Ask(Call::History(asked)) = effect {
+            let answer = Ok(history(&asked.page, all.clone()));
+            waiting.extend(tell(app, Answer::History(asked, answer)));
         }
     }
 }
@@ -131,7 +131,7 @@ fn one_question_at_a_time_and_the_last_words_count() {
     let everywhere = question(&press(&mut app, "tab")).unwrap();
     assert_eq!((everywhere.chat.clone(), everywhere.words.as_str()), (None, "abc"));
     let refused = ApiError::new(ErrorKind::Usage, "too many\x1b[2J words");
-    app.update(Msg::Found { search: everywhere, answer: Err(refused) }, NOW);
+    tell(&mut app, Answer::Search(everywhere, Err(refused)));
     assert!(picture(&app).contains("too many"), "{}", picture(&app));
     press(&mut app, "esc");
     assert!(app.overlays.is_empty());
@@ -162,10 +162,7 @@ fn a_hit_is_gone_to_and_the_others_and_back() {
     assert_eq!(selected(&app), 500);
     press(&mut app, "N");
     let effects = press(&mut app, "n n");
-    assert!(
-        effects.iter().any(|effect| matches!(effect, Effect::LoadPage { chat, .. } if chat.starts_with("benjamin"))),
-        "{effects:?}"
-    );
+    assert!(pages(&effects).iter().any(|asked| asked.chat.starts_with("benjamin")), "{effects:?}");
     assert_eq!(app.open.as_ref().unwrap().chat, "benjamin the very long-winded");
     press(&mut app, "n");
     assert!(picture(&app).contains("That was the oldest hit"));
@@ -211,7 +208,7 @@ fn from_a_hit_one_reads_on_in_both_directions_and_memory_stays_flat() {
     assert_eq!(loaded(&app).0, 0, "the oldest");
     for _ in 0..900 {
         let effects = press(&mut app, "pgdn");
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Read { .. })) || loaded(&app).1 == 3_999);
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(Call::Read(_)))) || loaded(&app).1 == 3_999);
         serve(&mut app, effects, &all);
         most = most.max(loaded(&app).2);
     }
@@ -224,9 +221,7 @@ fn from_a_hit_one_reads_on_in_both_directions_and_memory_stays_flat() {
 fn the_oldest_message_is_one_step_away_and_so_is_the_newest() {
     let mut app = with_ana_open(Profile::Vim, (80, 24));
     let all = 0..4_000;
-    let pages = |effects: &[Effect]| {
-        effects.iter().filter(|effect| matches!(effect, Effect::LoadPage { .. })).cloned().collect::<Vec<_>>()
-    };
+    let again = |asked: Vec<PageOf>| asked.into_iter().map(|page| Effect::Ask(Call::History(page))).collect::<Vec<_>>();
     press(&mut app, "esc");
     let begin = loaded_count(&app);
     // The fixture's chat is wholly loaded: nothing is asked for.
@@ -237,12 +232,9 @@ fn the_oldest_message_is_one_step_away_and_so_is_the_newest() {
     let effects = press(&mut app, "down enter");
     serve(&mut app, effects, &all);
     let asked = pages(&press(&mut app, "g"));
-    assert!(
-        matches!(asked.as_slice(), [Effect::LoadPage { page: Page::Oldest { .. }, .. }]),
-        "one page, however far: {asked:?}"
-    );
+    assert!(matches!(asked.as_slice(), [PageOf { page: Page::Oldest { .. }, .. }]), "one page, however far: {asked:?}");
     assert!(pages(&press(&mut app, "g")).is_empty(), "it is asked for already");
-    serve(&mut app, asked, &all);
+    serve(&mut app, again(asked), &all);
     assert_eq!((loaded(&app).0, selected(&app)), (0, 0));
     assert!(loaded(&app).2 <= 200, "what lies between is not loaded");
     assert!(picture(&app).contains("number 0"), "{}", picture(&app));
@@ -260,13 +252,13 @@ fn the_oldest_message_is_one_step_away_and_so_is_the_newest() {
     let effects = press(&mut app, "G");
     serve(&mut app, effects, &all);
     let before = loaded(&app);
-    serve(&mut app, asked, &all);
+    serve(&mut app, again(asked), &all);
     assert_eq!(loaded(&app), before);
 
     // A page that did not come can be asked for again.
     press(&mut app, "g");
     let answer = Err(ApiError::new(ErrorKind::Failed, "no"));
-    app.update(Msg::Page { chat: "ana".to_owned(), page: Page::Oldest { limit: 100 }, answer }, NOW);
+    tell(&mut app, Answer::History(PageOf { chat: "ana".to_owned(), page: Page::Oldest { limit: 100 } }, answer));
     assert_eq!(pages(&press(&mut app, "g")).len(), 1);
 }
 
@@ -285,7 +277,7 @@ fn what_comes_while_one_reads_elsewhere_waits_at_the_end() {
     newer.unread = Some(true);
     let page = subrosa_client_core::api::EventPage { events: vec![Event::Message(newer)], cursor: 1 };
     let effects = app.update(Msg::Events(page), NOW);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::LoadPage { .. } | Effect::Read { .. })));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(Call::History(_) | Call::Read(_)))));
     assert_eq!(loaded(&app), before);
     assert!(picture(&app).contains("1 new below"), "{}", picture(&app));
     let effects = press(&mut app, "G");

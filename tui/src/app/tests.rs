@@ -3,17 +3,22 @@
 use subrosa_client_core::{
     ApiError, ErrorKind,
     api::{
-        Connection, Contact, ContactEvent, ContactState, Event, EventPage, Identity, Invite, MessageStatus, StateEvent,
+        Connection, Contact, ContactEvent, ContactState, Event, EventPage, Identity, Invite, InviteParams,
+        MessageStatus, OutboxCancelParams, OutboxRetryParams, SendParams, StateEvent, VerifyParams,
     },
 };
 
 use super::*;
 use crate::{
-    fixture::{NOW, answer_page, app, app_with, message, picture, press, status, type_in, with_ana, with_ana_open},
+    ask::{Answer, who},
+    fixture::{
+        NOW, answer_page, app, app_with, asks, message, pages, picture, press, status, tell, tell_chats, type_in,
+        with_ana, with_ana_open,
+    },
     keymap::Profile,
 };
 
-const SIZES: [(u16, u16); 3] = [(120, 40), (80, 24), (50, 20)];
+pub(super) const SIZES: [(u16, u16); 3] = [(120, 40), (80, 24), (50, 20)];
 
 pub(super) fn snapshots(name: &str, make: impl Fn((u16, u16)) -> App) {
     for size in SIZES {
@@ -23,8 +28,16 @@ pub(super) fn snapshots(name: &str, make: impl Fn((u16, u16)) -> App) {
     }
 }
 
-fn events(app: &mut App, events: Vec<Event>) -> Vec<Effect> {
+pub(super) fn events(app: &mut App, events: Vec<Event>) -> Vec<Effect> {
     app.update(Msg::Events(EventPage { events, cursor: 1 }), NOW)
+}
+
+pub(super) fn up_to(id: &str) -> UpTo {
+    UpTo { chat: "ana".to_owned(), id: id.to_owned() }
+}
+
+fn tell_read(app: &mut App, done: subrosa_client_core::api::Done) -> Vec<Effect> {
+    tell(app, Answer::Read(up_to(""), Ok(done)))
 }
 
 fn incoming(chat: &str, n: u64, body: &str) -> Event {
@@ -70,7 +83,7 @@ fn reads(effects: &[Effect]) -> Vec<&str> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Read { id, .. } => Some(id.as_str()),
+            Effect::Ask(Call::Read(upto)) => Some(upto.id.as_str()),
             _ => None,
         })
         .collect()
@@ -113,13 +126,13 @@ fn what_is_put_in_above_is_read_when_it_is_in_view_and_next_unread_goes_there() 
     let effects = answer_page(&mut app, &effects, &page);
     assert_eq!(reads(&effects), [newer.id.as_str()]);
     let done = subrosa_client_core::api::Done { count: 1, ..Default::default() };
-    let effects = app.update(Msg::Read { chat: "ana".to_owned(), answer: Ok(done.clone()) }, NOW);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::LoadChats)), "the engine knows what is left");
+    let effects = tell_read(&mut app, done.clone());
+    assert!(asks(&effects, Call::all_chats()), "the engine knows what is left");
     assert_eq!(app.open.as_ref().unwrap().unread_late(), Some(late.id.as_str()));
     let effects = press(&mut app, "alt+u");
     assert!(picture(&app).contains("Do you take over the debt?"), "{}", picture(&app));
     assert_eq!(reads(&effects), [late.id.as_str()]);
-    app.update(Msg::Read { chat: "ana".to_owned(), answer: Ok(done) }, NOW);
+    tell_read(&mut app, done);
     assert_eq!(app.open.as_ref().unwrap().unread_late(), None);
 }
 
@@ -130,21 +143,14 @@ fn next_unread_loads_what_was_put_in_far_above() {
     let mut page = with_ana();
     page.iter_mut().filter(|message| !message.outgoing).for_each(|message| message.unread = Some(false));
     answer_page(&mut app, &effects, &page);
-    app.update(
-        Msg::Read {
-            chat: "ana".to_owned(),
-            answer: Ok(subrosa_client_core::api::Done { count: 3, ..Default::default() }),
-        },
-        NOW,
-    );
+    tell_read(&mut app, subrosa_client_core::api::Done { count: 3, ..Default::default() });
     let mut late = message("ana", 99, 60_000, false, "far above");
     (late.late, late.arrived_ms, late.unread) = (true, Some(NOW), Some(true));
     let effects = events(&mut app, vec![Event::Message(late.clone())]);
     answer_page(&mut app, &effects, &page);
     let effects = press(&mut app, "alt+u");
-    let around =
-        |effect: &Effect| matches!(effect, Effect::LoadPage { page: Page::Around { id, .. }, .. } if *id == late.id);
-    assert!(effects.iter().any(around), "{effects:?}");
+    let around = |asked: &crate::ask::PageOf| matches!(&asked.page, Page::Around { id, .. } if *id == late.id);
+    assert!(pages(&effects).iter().any(around), "{effects:?}");
 }
 
 #[test]
@@ -162,10 +168,11 @@ fn pictures_of_what_lies_over_the_screen() {
     });
     snapshots("invite", |size| {
         let mut app = app(Profile::Vim, size);
-        press(&mut app, "i");
+        press(&mut app, "i enter");
         let link = "https://relay.example.org/i#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz01234567"
             .to_owned();
-        app.update(Msg::Invited(Ok(Invite { link, expires_ms: NOW + 7 * 24 * 3_600_000 })), NOW);
+        let invite = Invite { link, expires_ms: NOW + 7 * 24 * 3_600_000 };
+        tell(&mut app, Answer::Invite(InviteParams::default(), Ok(invite)));
         app
     });
     snapshots("request", |size| {
@@ -202,7 +209,7 @@ fn without_colour_and_unicode_read_and_delivered_still_differ() {
 fn somebody_new_sees_what_to_do() {
     snapshots("nobody", |size| {
         let mut app = app(Profile::Vim, size);
-        app.update(Msg::Chats(Ok(subrosa_client_core::api::Chats { chats: Vec::new() })), NOW);
+        tell_chats(&mut app, Vec::new());
         app
     });
 }
@@ -213,12 +220,13 @@ fn a_text_is_shown_at_once_and_sent_with_its_id() {
     type_in(&mut app, "on my way?");
     let effects = press(&mut app, "enter");
     let id = format!("{:032x}", 0x1001);
-    assert!(effects.contains(&Effect::Send {
-        chat: "ana".to_owned(),
-        id: id.clone(),
+    let text = SendParams {
+        to: "ana".to_owned(),
         body: "on my way?".to_owned(),
-        reply_to: None
-    }));
+        id: Some(id.clone()),
+        ..SendParams::default()
+    };
+    assert!(asks(&effects, Call::Send(text)));
     assert!(picture(&app).contains("on my way?") && picture(&app).contains('◷'));
     let state = |status| {
         Event::State(StateEvent {
@@ -242,9 +250,12 @@ fn a_message_that_waits_is_tried_now_or_taken_back() {
     press(&mut app, "enter");
     let id = format!("{:032x}", 0x1001);
     press(&mut app, "esc");
-    assert_eq!(press(&mut app, "R"), [Effect::Retry { id: id.clone() }]);
-    assert_eq!(press(&mut app, "X"), [Effect::TakeBack { id: id.clone() }]);
-    app.update(Msg::Outbox { taken_back: true, answer: Ok(subrosa_client_core::api::Done::default()) }, NOW);
+    let (retry, back) = (OutboxRetryParams { id: Some(id.clone()) }, OutboxCancelParams { id: id.clone() });
+    assert_eq!(press(&mut app, "R X"), [], "a letter alone does nothing that is sent or taken back");
+    app.update(Msg::Due, NOW + 60_000);
+    assert_eq!(press(&mut app, "ctrl+r"), [Effect::Ask(Call::Retry(retry))]);
+    assert_eq!(press(&mut app, "ctrl+x"), [Effect::Ask(Call::TakeBack(back.clone()))]);
+    tell(&mut app, Answer::TakeBack(back, Ok(subrosa_client_core::api::Done::default())));
     assert!(picture(&app).contains("taken back"), "{}", picture(&app));
     let sent = StateEvent {
         cursor: None,
@@ -255,19 +266,19 @@ fn a_message_that_waits_is_tried_now_or_taken_back() {
         error: None,
     };
     events(&mut app, vec![Event::State(sent)]);
-    assert!(press(&mut app, "X").is_empty(), "a relay has it");
+    assert!(press(&mut app, "ctrl+x").is_empty(), "a relay has it");
 }
 
 #[test]
 fn what_the_engine_refuses_is_shown_as_failed_with_the_reason() {
     let mut app = with_ana_open(Profile::Vim, (80, 24));
     type_in(&mut app, "x");
-    let Some(Effect::Send { chat, id, .. }) =
-        press(&mut app, "enter").into_iter().find(|effect| matches!(effect, Effect::Send { .. }))
-    else {
-        panic!("was not sent");
+    let sent = |effect| match effect {
+        Effect::Ask(Call::Send(text)) => Some(text),
+        _ => None,
     };
-    app.update(Msg::Sent { chat, id, answer: Err(ApiError::new(ErrorKind::Failed, "the outbox is full")) }, NOW);
+    let text = press(&mut app, "enter").into_iter().find_map(sent).expect("was not sent");
+    tell(&mut app, Answer::Send(text, Err(ApiError::new(ErrorKind::Failed, "the outbox is full"))));
     assert!(picture(&app).contains("! failed: the outbox is full"), "{}", picture(&app));
 }
 
@@ -291,7 +302,7 @@ fn a_draft_stays_with_its_chat() {
 
 #[test]
 fn read_receipts_need_an_open_chat_the_keyboard_and_the_end_in_view() {
-    let read = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Read { .. }));
+    let read = |effects: &[Effect]| !reads(effects).is_empty();
     let mut app = app(Profile::Vim, (80, 24));
     assert!(!read(&events(&mut app, vec![incoming("ana", 99, "not open")])));
     app.update(Msg::Focus(false), NOW);
@@ -299,8 +310,8 @@ fn read_receipts_need_an_open_chat_the_keyboard_and_the_end_in_view() {
     let mut page = with_ana();
     assert!(!read(&answer_page(&mut app, &effects, &page)), "nobody looks");
     let effects = app.update(Msg::Focus(true), NOW);
-    assert!(effects.contains(&Effect::Read { chat: "ana".to_owned(), id: page[8].id.clone() }), "{effects:?}");
-    app.update(Msg::Read { chat: "ana".to_owned(), answer: Ok(Default::default()) }, NOW);
+    assert!(asks(&effects, Call::Read(up_to(&page[8].id))), "{effects:?}");
+    tell_read(&mut app, Default::default());
     assert_eq!(app.chats.get("ana").unwrap().unread, 0);
 
     press(&mut app, "pgup");
@@ -359,7 +370,8 @@ fn a_request_is_accepted_before_one_writes() {
     assert!(app.editor().is_none_or(Editor::is_empty));
     let mut app = crate::fixture::app(Profile::Vim, (80, 24));
     press(&mut app, "down enter");
-    assert!(press(&mut app, "a").contains(&Effect::Accept { chat: "tess".to_owned() }));
+    assert!(press(&mut app, "a enter").is_empty(), "it is asked first, and not accepting is selected");
+    assert!(asks(&press(&mut app, "a down enter"), Call::Accept(who("tess"))));
     events(&mut app, vec![Event::Contact(ContactEvent { cursor: None, contact: contact("tess") })]);
     type_in(&mut app, "hello");
     assert_eq!(app.editor().unwrap().text(), "hello");
@@ -384,9 +396,10 @@ pub(super) fn contact(name: &str) -> Contact {
 #[test]
 fn a_safety_number_is_compared_step_by_step() {
     let mut app = with_ana_open(Profile::Vim, (120, 40));
-    assert!(press(&mut app, "esc c").contains(&Effect::LoadContact { chat: "ana".to_owned() }));
-    app.update(Msg::Contact { answer: Ok(contact("ana")) }, NOW);
-    assert!(press(&mut app, "v").contains(&Effect::LoadIdentity { chat: "ana".to_owned() }));
+    assert!(asks(&press(&mut app, "esc c"), Call::Contact(who("ana"))));
+    tell(&mut app, Answer::Contact(who("ana"), Ok(contact("ana"))));
+    let verify = |number: Option<&str>| VerifyParams { who: "ana".to_owned(), number: number.map(str::to_owned) };
+    assert!(asks(&press(&mut app, "v"), Call::Verify(verify(None))));
     let identity = |verified| Identity {
         id: "ana".to_owned(),
         name: "ana".to_owned(),
@@ -395,23 +408,23 @@ fn a_safety_number_is_compared_step_by_step() {
         verified,
         changed_ms: None,
     };
-    app.update(Msg::Identity { compared: false, answer: Ok(identity(false)) }, NOW);
+    tell(&mut app, Answer::Verify(verify(None), Ok(identity(false))));
     assert!(picture(&app).contains("not verified yet"));
     press(&mut app, "enter");
     type_in(&mut app, "123");
-    assert!(press(&mut app, "enter").contains(&Effect::Compare { chat: "ana".to_owned(), number: "123".to_owned() }));
+    assert!(asks(&press(&mut app, "enter"), Call::Verify(verify(Some("123")))));
     let wrong = ApiError::new(ErrorKind::IdentityChanged, "the numbers differ");
-    app.update(Msg::Identity { compared: true, answer: Err(wrong) }, NOW);
+    tell(&mut app, Answer::Verify(verify(Some("123")), Err(wrong)));
     assert!(picture(&app).contains("the numbers differ"));
     press(&mut app, "enter");
-    app.update(Msg::Identity { compared: true, answer: Ok(identity(true)) }, NOW);
+    tell(&mut app, Answer::Verify(verify(Some("123")), Ok(identity(true))));
     assert!(picture(&app).contains("✔ verified"));
 }
 
 #[test]
 fn questions_to_the_engine_are_not_asked_twice_at_once() {
     let mut app = with_ana_open(Profile::Vim, (80, 24));
-    let pages = |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::LoadPage { .. })).count();
+    let pages = |effects: &[Effect]| pages(effects).len();
     let first = events(&mut app, vec![incoming("ana", 60, "a")]);
     assert_eq!(pages(&first), 1);
     assert_eq!(pages(&events(&mut app, vec![incoming("ana", 61, "b"), incoming("ana", 62, "c")])), 0);
@@ -426,89 +439,14 @@ fn a_message_is_quoted_copied_and_forwarded() {
     assert_eq!(app.editor().unwrap().text(), "> Thank you!\n");
     press(&mut app, "esc enter f");
     type_in(&mut app, "benja");
-    let effects = press(&mut app, "enter");
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Send { chat, body, .. } if chat.starts_with("benjamin") && body == "Thank you!")), "{effects:?}");
-}
-
-/// Names and texts that run to the left, beside each other and beside times and ticks.
-fn with_daniel_open(size: (u16, u16)) -> App {
-    let mut app = app(Profile::Vim, size);
-    let opened = press(&mut app, "j j j enter");
-    let mut quoting = message("דניאל", 3, 5, true, "כן");
-    quoting.reply_to = Some(subrosa_client_core::api::ReplyTo {
-        id: format!("{:032x}", 1),
-        from: Some(subrosa_client_core::api::Person { id: "d".to_owned(), name: "דניאל".to_owned() }),
-        quote: Some("שלום, מה שלומך?".to_owned()),
-    });
-    let messages = [
-        message("דניאל", 1, 9, false, "שלום, מה שלומך?\nhello, דניאל"),
-        message("דניאל", 2, 7, true, "טוב! קרא את https://a.org/שלום ותגיד לי מה אתה חושב על זה, 👩‍👩‍👧‍👦 世界"),
-        quoting,
-    ];
-    answer_page(&mut app, &opened, &messages);
-    app
-}
-
-#[test]
-fn pictures_of_texts_that_run_to_the_left() {
-    snapshots("leftward", |size| {
-        let mut app = with_daniel_open(size);
-        press(&mut app, "esc");
-        app
-    });
-}
-
-#[test]
-fn nothing_that_runs_to_the_left_turns_its_row_around() {
-    let leftward = |c: char| matches!(c, '\u{590}'..='\u{8ff}');
-    for size in SIZES {
-        for keys in ["", "esc", "esc r", "esc c", "esc enter", "ctrl+k"] {
-            let mut app = with_daniel_open(size);
-            press(&mut app, keys);
-            for row in picture(&app).lines() {
-                let mut open = 0_usize;
-                for c in row.chars() {
-                    match c {
-                        '\u{2066}'..='\u{2068}' => open += 1,
-                        '\u{2069}' => open -= 1,
-                        // Frames, times and ticks are outside.
-                        '│' | '▌' | '▸' | '╭' | '✓' => assert_eq!(open, 0, "{size:?} {keys} {row:?}"),
-                        c if leftward(c) => assert!(open > 0, "{size:?} {keys} {row:?}"),
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn links_of_a_message_are_opened_and_copied() {
-    let mut app = app(Profile::Vim, (80, 24));
-    let opened = press(&mut app, "enter");
-    let one = message("ana", 1, 3, false, "see https://a.org/Köln");
-    let two = message("ana", 2, 2, false, "https://b.org, or https://c.org? https://b.org!");
-    answer_page(&mut app, &opened, &[one, two, message("ana", 3, 1, false, "nothing")]);
-    assert_eq!(press(&mut app, "esc o Y"), [], "without a link there is nothing to open");
-    assert_eq!(press(&mut app, "k k o"), [Effect::OpenLink("https://a.org/K%C3%B6ln".to_owned())]);
-    assert_eq!(press(&mut app, "Y"), [Effect::Copy("https://a.org/K%C3%B6ln".to_owned())]);
-    assert_eq!(press(&mut app, "j enter o"), [], "which one is asked");
-    let shown = picture(&app);
-    assert!(shown.contains("Open which link") && shown.matches("▸ https://b.org").count() == 1, "{shown}");
-    assert_eq!(press(&mut app, "down enter"), [Effect::OpenLink("https://c.org".to_owned())]);
-    app.update(Msg::NotOpened("xdg-open did not open the link".to_owned()), NOW);
-    assert!(picture(&app).contains("xdg-open did not open"));
-}
-
-#[test]
-fn links_have_their_cells_until_something_lies_over_them() {
-    let mut app = with_ana_open(Profile::Vim, (50, 20));
-    let links = crate::fixture::hyperlinks(&app);
-    assert!(links.iter().all(|link| link.address == "https://ci.example.org/runs/1742" && link.id == links[0].id));
-    let cells: u16 = links.iter().map(|link| link.area.width).sum();
-    assert_eq!(usize::from(cells), "https://ci.example.org/runs/1742".len(), "{links:?}");
-    press(&mut app, "f1");
-    assert!(crate::fixture::hyperlinks(&app).is_empty());
+    press(&mut app, "enter");
+    assert!(picture(&app).contains("Forward to benjamin"), "{}", picture(&app));
+    let effects = press(&mut app, "down enter");
+    let forwarded = |effect: &Effect| {
+        matches!(effect, Effect::Ask(Call::Send(text))
+            if text.to.starts_with("benjamin") && text.body == "Thank you!" && text.forwarded)
+    };
+    assert!(effects.iter().any(forwarded), "{effects:?}");
 }
 
 #[test]
@@ -520,7 +458,9 @@ fn a_reply_names_what_it_answers_and_can_be_given_up() {
     let effects = press(&mut app, "enter");
     let answered = format!("{:032x}", 9);
     assert!(
-        effects.iter().any(|effect| matches!(effect, Effect::Send { reply_to: Some(id), .. } if *id == answered)),
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask(Call::Send(text)) if text.reply_to.as_ref() == Some(&answered))),
         "{effects:?}"
     );
     assert!(picture(&app).contains("▎ ana: Thank you!") && !picture(&app).contains('↪'));

@@ -1,4 +1,5 @@
-//! An open conversation: the part of its messages that is loaded, where the view stands, and what is new in it.
+//! An open conversation: the part of its messages that is loaded, and what is new in it. Where the view stands is in
+//! `viewing.rs`, which part is loaded in `paging.rs`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,12 +10,10 @@ use subrosa_client_core::{
 
 use zeroize::Zeroize as _;
 
+use self::viewing::Columns;
+pub(crate) use self::viewing::TICKS;
 use super::entry::{Entry, advanced};
-use crate::{
-    scroll::{self, Anchor},
-    text,
-    time::Clock,
-};
+use crate::{text, time::Clock};
 
 /// Messages asked for at once: several screens.
 pub(crate) const PAGE: u32 = 100;
@@ -25,40 +24,11 @@ pub(crate) const FIRST_PAGE_MAX: u32 = 600;
 /// Messages of the same person so close together stand under one name.
 const GROUP_MS: u64 = 5 * 60 * 1_000;
 
-/// Below this width a name stands above its messages, not beside them.
-pub(crate) const BESIDE_MIN: usize = 60;
-
-/// `09:41 `, the mark before it and the space after the name.
-const MARGIN_FIXED: usize = 1 + 6 + 2;
-
-/// Columns for names beside messages: short ones are not worth less, long ones not more.
-const NAME_COLUMNS: std::ops::RangeInclusive<usize> = 4..=14;
-
-/// Columns for ticks and the space before them.
-pub(crate) const TICKS: usize = 4;
-
 /// Messages kept at once: what is further up or down is loaded again when it is wanted, so that memory stays flat.
 const MAX_LOADED: usize = 1_000;
 
-/// Rows of what was read before that stay above the line before new messages.
-const CONTEXT_ROWS: usize = 2;
-
 /// Older messages are asked for when the view is so near to the first loaded one.
 const NEAR_ROWS: usize = 30;
-
-/// Indent of messages under a name.
-const INDENT: usize = 2;
-
-/// How a message is laid out at a width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Columns {
-    /// Time and name beside the text; otherwise above it.
-    pub(crate) beside: bool,
-    pub(crate) name: usize,
-    /// Before the text.
-    pub(crate) margin: usize,
-    pub(crate) body: usize,
-}
 
 /// Where the view stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +112,7 @@ impl Conversation {
             to_unread: false,
             reading: None,
             below: 0,
-            columns: Columns { beside: true, name: 4, margin: MARGIN_FIXED, body: 1 },
+            columns: Columns::default(),
             heights: Vec::new(),
             view: 0,
         }
@@ -152,10 +122,13 @@ impl Conversation {
     pub(crate) fn wipe(&mut self) {
         self.name.zeroize();
         for entry in &mut self.entries {
-            entry.name.zeroize();
+            entry.from.name.zeroize();
             entry.body.zeroize();
             if let Some(reply) = &mut entry.reply {
                 reply.text.zeroize();
+                if let Some(person) = &mut reply.from {
+                    person.name.zeroize();
+                }
             }
         }
     }
@@ -320,7 +293,7 @@ impl Conversation {
             entry.first_of_group = new
                 || entry.first_of_day
                 || before.is_none_or(|before| {
-                    before.from_id != entry.from_id || entry.ts_ms.saturating_sub(before.ts_ms) > GROUP_MS
+                    before.from.id != entry.from.id || entry.ts_ms.saturating_sub(before.ts_ms) > GROUP_MS
                 });
             entry.first_of_minute = entry.first_of_group || before.is_none_or(|before| before.minute != entry.minute);
         }
@@ -332,212 +305,10 @@ impl Conversation {
         let at = self.index(id)?;
         Some((id, self.entries[at..].iter().filter(|entry| !entry.outgoing && !entry.late).count()))
     }
-
-    /// Computes all heights for this size, and where the view stands. Only what was not wrapped for this width is wrapped.
-    pub(crate) fn lay_out(&mut self, width: usize, view: usize) {
-        let beside = width >= BESIDE_MIN;
-        let name = text::width(&self.name).clamp(*NAME_COLUMNS.start(), *NAME_COLUMNS.end());
-        let margin = if beside { MARGIN_FIXED + name } else { INDENT };
-        let body = width.saturating_sub(margin + TICKS + 1).max(1);
-        self.columns = Columns { beside, name, margin, body };
-        self.view = view;
-        let new_from = self.new_from.as_deref();
-        self.heights = self
-            .entries
-            .iter_mut()
-            .enumerate()
-            .map(|(at, entry)| {
-                let parts = Parts::of(entry, at, beside, new_from == Some(&entry.id));
-                parts.before()
-                    + usize::from(entry.reply.is_some())
-                    + entry.rows(body).len()
-                    + usize::from(entry.failed())
-                    + usize::from(entry.arrived.is_some())
-            })
-            .collect();
-        if std::mem::take(&mut self.to_unread)
-            && let Some(at) = new_from.and_then(|id| self.index(id))
-        {
-            // A little of what was read before stays in view.
-            let top = scroll::begin_of(&self.heights, at).saturating_sub(CONTEXT_ROWS);
-            self.set_top(top);
-        }
-        if std::mem::take(&mut self.to_middle)
-            && let Some(at) = self.selected.as_deref().and_then(|id| self.index(id))
-        {
-            let begin = scroll::begin_of(&self.heights, at);
-            let height = self.heights.get(at).copied().unwrap_or(0);
-            self.set_top(begin.saturating_sub(self.view.saturating_sub(height) / 2));
-        }
-        if self.hold != Hold::End && self.newer == Edge::End && self.top() == scroll::end(&self.heights, self.view) {
-            self.hold = Hold::End;
-        }
-        if self.hold == Hold::End {
-            self.below = 0;
-        }
-    }
-
-    /// What stands above a message's text.
-    pub(crate) fn parts(&self, at: usize) -> Parts {
-        let entry = &self.entries[at];
-        Parts::of(entry, at, self.columns.beside, self.new_from.as_deref() == Some(&entry.id))
-    }
-
-    /// The topmost row in view.
-    pub(crate) fn top(&self) -> usize {
-        let end = scroll::end(&self.heights, self.view);
-        match &self.hold {
-            Hold::End => end,
-            Hold::At { id, row } => {
-                self.index(id).map_or(end, |block| scroll::row_of(&self.heights, Anchor { block, row: *row }).min(end))
-            }
-        }
-    }
-
-    /// Messages in view: index of the first, its rows above the view, index of the last.
-    pub(crate) fn visible(&self) -> Option<(usize, usize, usize)> {
-        scroll::visible(&self.heights, self.top(), self.view).map(|(first, last)| (first.block, first.row, last))
-    }
-
-    /// Rows of all loaded messages.
-    pub(crate) fn total(&self) -> usize {
-        scroll::total(&self.heights)
-    }
-
-    fn set_top(&mut self, top: usize) {
-        let end = scroll::end(&self.heights, self.view);
-        let top = top.min(end);
-        // Where more is to come below, the view holds on to a message.
-        self.hold = if top >= end && self.newer == Edge::End {
-            Hold::End
-        } else {
-            match scroll::anchor_at(&self.heights, top) {
-                Some(anchor) => Hold::At { id: self.entries[anchor.block].id.clone(), row: anchor.row },
-                None => Hold::End,
-            }
-        };
-    }
-
-    /// The newest message is in view.
-    pub(crate) fn at_end(&self) -> bool {
-        self.loaded && self.newer == Edge::End && self.hold == Hold::End && !self.to_unread
-    }
-
-    pub(crate) fn scroll(&mut self, by: isize) {
-        self.set_top(scroll::moved(self.top(), by, &self.heights, self.view));
-    }
-
-    /// A page keeps two rows of the one before in view.
-    pub(crate) fn page(&mut self, older: bool) {
-        let by = isize::try_from(self.view.saturating_sub(2).max(1)).unwrap_or(1);
-        self.scroll(if older { -by } else { by });
-    }
-
-    pub(crate) fn half_page(&mut self, older: bool) {
-        let by = isize::try_from((self.view / 2).max(1)).unwrap_or(1);
-        self.scroll(if older { -by } else { by });
-    }
-
-    pub(crate) fn go_to_end(&mut self) {
-        self.hold = Hold::End;
-        self.below = 0;
-        if self.selected.is_some() {
-            self.selected = self.entries.last().map(|entry| entry.id.clone());
-        }
-    }
-
-    pub(crate) fn go_to_begin(&mut self) {
-        self.set_top(0);
-        if self.selected.is_some() {
-            self.selected = self.entries.first().map(|entry| entry.id.clone());
-        }
-    }
-
-    pub(crate) fn selected(&self) -> Option<&Entry> {
-        self.selected.as_deref().and_then(|id| self.entry(id))
-    }
-
-    /// Selects the lowest message in view, if none is selected.
-    pub(crate) fn begin_selecting(&mut self) {
-        if self.selected().is_none() {
-            let last = self.visible().map(|(_, _, last)| last);
-            self.selected = last.and_then(|at| self.entries.get(at)).map(|entry| entry.id.clone());
-        }
-    }
-
-    /// The lowest message in view.
-    pub(crate) fn lowest_in_view(&self) -> Option<&Entry> {
-        self.visible().and_then(|(.., last)| self.entries.get(last))
-    }
-
-    pub(crate) fn end_selecting(&mut self) {
-        self.selected = None;
-    }
-
-    pub(crate) fn select(&mut self, id: &str) {
-        if self.index(id).is_some() {
-            self.selected = Some(id.to_owned());
-            self.show_selected();
-        }
-    }
-
-    /// Selects the message above or below. A message that is higher than the view is first scrolled through.
-    pub(crate) fn select_beside(&mut self, older: bool) {
-        let Some(at) = self.selected.as_deref().and_then(|id| self.index(id)) else {
-            return self.begin_selecting();
-        };
-        let begin = scroll::begin_of(&self.heights, at);
-        let end = begin + self.heights.get(at).copied().unwrap_or(0);
-        let top = self.top();
-        if older && begin < top && end > top {
-            return self.scroll(-isize::try_from((top - begin).min(self.view.max(2) - 1)).unwrap_or(1));
-        }
-        if !older && end > top + self.view && begin < top + self.view {
-            return self.scroll(isize::try_from((end - top - self.view).min(self.view.max(2) - 1)).unwrap_or(1));
-        }
-        let next = if older { at.saturating_sub(1) } else { (at + 1).min(self.entries.len().saturating_sub(1)) };
-        self.selected = self.entries.get(next).map(|entry| entry.id.clone());
-        self.show_selected();
-    }
-
-    fn show_selected(&mut self) {
-        if let Some(at) = self.selected.as_deref().and_then(|id| self.index(id)) {
-            let begin = scroll::begin_of(&self.heights, at);
-            let height = self.heights.get(at).copied().unwrap_or(0);
-            self.set_top(scroll::showing(self.top(), begin, height, self.view));
-        }
-    }
-
-    /// The message at a row of the view, for the mouse.
-    pub(crate) fn at_row(&self, row: usize) -> Option<&str> {
-        let blank = self.view.saturating_sub(self.total());
-        let row = row.checked_sub(blank)? + self.top();
-        (row < self.total())
-            .then(|| scroll::anchor_at(&self.heights, row))
-            .flatten()
-            .map(|at| self.entries[at.block].id.as_str())
-    }
 }
 
-/// What stands above a message's text, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Parts {
-    pub(crate) gap: bool,
-    pub(crate) day: bool,
-    pub(crate) new: bool,
-    pub(crate) header: bool,
-}
-
-impl Parts {
-    const fn of(entry: &Entry, at: usize, beside: bool, new: bool) -> Self {
-        let gap = at > 0 && entry.first_of_group && !new;
-        Self { gap, day: entry.first_of_day, new, header: !beside && entry.first_of_group }
-    }
-
-    pub(crate) fn before(self) -> usize {
-        [self.gap, self.day, self.new, self.header].into_iter().map(usize::from).sum()
-    }
-}
+#[path = "viewing.rs"]
+mod viewing;
 
 #[path = "paging.rs"]
 mod paging;

@@ -1,9 +1,10 @@
-//! One message as it is shown: cleaned text, and its rows at the width they were last wrapped for.
+//! One message as it is kept for the screen: cleaned text, and its rows at the width they were last wrapped for. Names, times
+//! of arrival and ticks are put into words where they are drawn.
 
 use std::ops::Range;
 
 use jiff::civil::Date;
-use subrosa_client_core::api::{Message, MessageStatus};
+use subrosa_client_core::api::{Message, MessageStatus, Person};
 
 use crate::{text, time::Clock};
 
@@ -12,27 +13,21 @@ use crate::{text, time::Clock};
 pub(crate) struct Quoted {
     pub(crate) id: String,
     /// Who wrote it; nobody, if it is not stored here.
-    pub(crate) name: Option<String>,
+    pub(crate) from: Option<Person>,
     pub(crate) text: String,
 }
 
-impl Quoted {
-    /// Name and text in one line.
-    pub(crate) fn shown(&self) -> String {
-        let quoted = text::isolated(&self.text);
-        match &self.name {
-            Some(name) => format!("{}: {quoted}", text::isolated(name)),
-            None => quoted.into_owned(),
-        }
-    }
+/// Somebody with a cleaned name: what they were called when the message was read. What they are called now is looked up where
+/// it is drawn.
+pub(crate) fn cleaned(person: &Person) -> Person {
+    Person { id: person.id.clone(), name: text::line(&person.name) }
 }
 
 /// A message in a conversation.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) id: String,
-    pub(crate) from_id: String,
-    pub(crate) name: String,
+    pub(crate) from: Person,
     pub(crate) outgoing: bool,
     pub(crate) ts_ms: u64,
     pub(crate) day: Option<Date>,
@@ -42,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) links: Vec<Range<usize>>,
     /// What it answers.
     pub(crate) reply: Option<Quoted>,
+    /// Whoever sent it did not write it.
+    pub(crate) forwarded: bool,
     /// Ours only.
     pub(crate) status: Option<MessageStatus>,
     /// Why it failed.
@@ -49,8 +46,8 @@ pub(crate) struct Entry {
     pub(crate) unread: bool,
     /// It came to stand above what was here before.
     pub(crate) late: bool,
-    /// That it came later than its place or its time tells, in words.
-    pub(crate) arrived: Option<String>,
+    /// When it came, if that is later than its place or its time tells.
+    pub(crate) arrived_ms: Option<u64>,
     /// Ours, shown before the engine has confirmed it.
     pub(crate) local: bool,
     /// Begins a day.
@@ -71,8 +68,7 @@ impl Entry {
         };
         Self {
             id: message.id.clone(),
-            from_id: message.from.id.clone(),
-            name: text::line(&message.from.name),
+            from: cleaned(&message.from),
             outgoing: message.outgoing,
             ts_ms: message.ts_ms,
             day: clock.day(message.ts_ms),
@@ -80,18 +76,16 @@ impl Entry {
             links: text::links(&body),
             reply: message.reply_to.as_ref().map(|reply| Quoted {
                 id: reply.id.clone(),
-                name: reply.from.as_ref().map(|person| text::line(&person.name)),
+                from: reply.from.as_ref().map(cleaned),
                 text: reply.quote.as_deref().map_or_else(|| "a message that is not here".to_owned(), text::line),
             }),
+            forwarded: message.forwarded,
             body,
             status: message.status,
             error: None,
             unread: message.unread == Some(true),
             late: message.late,
-            arrived: message.arrived_ms.map(|ms| {
-                let why = if message.late { "what is below" } else { "it says" };
-                format!("arrived {}, later than {why}", clock.near(ms))
-            }),
+            arrived_ms: message.arrived_ms,
             local: false,
             first_of_day: false,
             first_of_group: true,
@@ -111,12 +105,11 @@ impl Entry {
         *self = Self { status, wrapped, error, ..newer };
     }
 
-    /// The rows of the text at this width; wrapped only when the width is another one.
-    pub(crate) fn rows(&mut self, columns: usize) -> &[Range<usize>] {
+    /// Wraps the text for this width, unless it is.
+    pub(crate) fn wrap(&mut self, columns: usize) {
         if self.wrapped.as_ref().is_none_or(|(at, _)| *at != columns) {
             self.wrapped = Some((columns, text::wrap(&self.body, columns)));
         }
-        self.wrapped.as_ref().map_or(&[], |(_, rows)| rows)
     }
 
     /// The rows as they were last wrapped.

@@ -3,3 +3,4 @@
 pub(crate) mod chats;
 pub(crate) mod conversation;
 pub(crate) mod entry;
+pub(crate) mod parts;

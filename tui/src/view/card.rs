@@ -1,21 +1,23 @@
-//! A card over the screen: a frame with a title, lines, and what can be pressed under them.
+//! A card over the screen: a frame with a title, lines, what can be pressed under them; and what stands in many cards.
 
 use ratatui::{
     Frame,
-    layout::Rect,
+    layout::{Position, Rect},
     text::{Line, Span},
     widgets::Clear,
 };
 
-use super::{columns, line, row};
+use super::{columns, line, position, row};
 use crate::{
     app::App,
     commands::Command,
-    text::{fit, width},
+    editor::Editor,
+    layout::CARD_FRAME,
+    text::{self, fit, width},
 };
 
-/// Columns of a card's frame and of the spaces inside it.
-pub(super) const FRAME: usize = 4;
+/// Columns of most cards.
+pub(super) const WIDTH: usize = 60;
 
 /// Opens a card in the middle of the screen that has room for so much, if the screen has; returns its inside. Its foot names as
 /// many of the commands as fit, the most useful first; [`Command::ChooseUp`] stands for both directions.
@@ -42,7 +44,7 @@ pub(super) fn open(
 
 /// Where a card that wants room for so much lies on the screen, its frame included.
 pub(super) fn area(screen: (u16, u16), wanted: (usize, usize)) -> Rect {
-    let width = columns(wanted.0 + FRAME).min(screen.0);
+    let width = columns(wanted.0 + CARD_FRAME).min(screen.0);
     // A row above the status line stays free for what is behind.
     let height = columns(wanted.1 + 2).min(screen.1.saturating_sub(1));
     Rect { x: (screen.0 - width) / 2, y: screen.1.saturating_sub(1).saturating_sub(height) / 2, width, height }
@@ -103,4 +105,44 @@ pub(super) fn fill(frame: &mut Frame<'_>, inside: Rect, lines: Vec<Line<'_>>) {
     for (at, text) in lines.into_iter().enumerate().take(usize::from(inside.height)) {
         line(frame, row(inside, columns(at)), text);
     }
+}
+
+/// A one-line question; the part around the cursor is in view. Returns where the cursor is.
+pub(super) fn question(frame: &mut Frame<'_>, app: &App, editor: &Editor, area: Rect) -> Position {
+    let room = usize::from(area.width).saturating_sub(3);
+    let before = width(&editor.text()[..editor.cursor()]);
+    let hidden = before.saturating_sub(room);
+    let mut at = 0;
+    let mut shown = String::new();
+    for grapheme in unicode_segmentation::UnicodeSegmentation::graphemes(editor.text(), true) {
+        if at >= hidden && at - hidden <= room {
+            shown.push_str(grapheme);
+        }
+        at += width(grapheme);
+    }
+    line(frame, area, Line::from(vec![Span::styled("> ", app.theme.accent), Span::raw(shown)]));
+    position(area, 2 + before - hidden, 0)
+}
+
+/// Makes spans that are one text one to the terminal, too.
+pub(super) fn isolate_all(text: &str, spans: &mut Vec<Span<'_>>) {
+    if text::has_leftward(text) {
+        spans.insert(0, Span::raw(text::ISOLATE.to_string()));
+        spans.push(Span::raw(text::ISOLATE_END.to_string()));
+    }
+}
+
+/// An entry of a list in a card: a pointer if it is selected, its key, what it is.
+pub(super) fn entry(frame: &mut Frame<'_>, app: &App, place: Rect, selected: bool, key: &str, title: &str) {
+    let theme = &app.theme;
+    if selected {
+        frame.buffer_mut().set_style(place, theme.selected);
+    }
+    let mark = if selected { theme.signs.pointer } else { " " };
+    let key = Span::styled(key.to_owned(), theme.accent);
+    line(
+        frame,
+        place,
+        Line::from(vec![Span::styled(mark, theme.accent), Span::raw(" "), key, Span::raw(title.to_owned())]),
+    );
 }

@@ -1,21 +1,20 @@
-//! Cards about a chat: another name, a question before what cannot be taken back easily, the outbox.
+//! Cards about chats and people: another name, a question before what cannot be taken back easily, the outbox, contact links.
 
 use ratatui::{
     Frame,
     layout::{Position, Rect},
     text::{Line, Span},
 };
-use subrosa_client_core::api::OutboxEntry;
+use subrosa_client_core::api::{InviteInfo, OutboxEntry};
 
 use super::{
-    card, columns, line,
-    overlays::{WIDTH, entry, question},
-    row,
+    card::{self, WIDTH, entry, question},
+    columns, line, row,
 };
 use crate::{
     app::App,
     commands::Command,
-    overlay::{Question, Rename, Waiting},
+    overlay::{Links, Question, Rename, Waiting},
     text::{fit, pad, width, wrap},
 };
 
@@ -120,6 +119,52 @@ fn draw_waiting(frame: &mut Frame<'_>, app: &App, waits: &OutboxEntry, area: Rec
     let why = waits.error.as_ref().map_or(tries.clone(), |error| format!("{tries}: {}", crate::text::line(error)));
     let text = format!("{}, {why}", app.clock.near(waits.queued_ms));
     line(frame, place(1), Line::styled(fit(&text, total.saturating_sub(2)).into_owned(), theme.text));
+}
+
+/// Entries of the links in view.
+const LINKS: usize = 12;
+
+/// Room that the links want, and the first entry in view.
+pub(super) fn links_shown(app: &App, links: &Links) -> ((usize, usize), usize) {
+    let size = (WIDTH + 16, links.count().clamp(2, LINKS));
+    let view = usize::from(card::inside(card::area(app.size, size)).height);
+    (size, (links.selected + 1).saturating_sub(view.max(1)))
+}
+
+pub(super) fn draw_links(frame: &mut Frame<'_>, app: &App, links: &Links) {
+    let theme = &app.theme;
+    let (size, first) = links_shown(app, links);
+    let mut commands = vec![Command::Confirm];
+    if links.selected().is_some_and(|link| link.used_by.is_none()) {
+        commands.push(Command::TakeBack);
+    }
+    commands.extend([Command::Back, Command::ChooseUp]);
+    let inside = card::open(frame, app, "Contact links", size, &commands);
+    let room = usize::from(inside.width).saturating_sub(2);
+    for (at, place) in (first..links.count()).zip((0..inside.height).map(|at| row(inside, at))) {
+        let text = match at.checked_sub(1).and_then(|at| links.open.as_ref()?.get(at)) {
+            None => "Make a new link, for one person".to_owned(),
+            Some(link) => link_text(app, link, room),
+        };
+        entry(frame, app, place, at == links.selected, "", &text);
+    }
+    if links.count() == 1 {
+        let text = if links.open.is_some() { "  No link is open." } else { "  …" };
+        line(frame, row(inside, 1), Line::styled(text, theme.dim));
+    }
+}
+
+/// A link: its id, when it was made, when it ends, whether it was used. Where there is less room, less of it.
+fn link_text(app: &App, link: &InviteInfo, room: usize) -> String {
+    let id = crate::text::line(&link.id);
+    let state = match &link.used_by {
+        Some(person) => format!("used by {}", crate::text::line(&person.name)),
+        None => "open".to_owned(),
+    };
+    let (made, ends) = (app.clock.near(link.created_ms), app.clock.near(link.expires_ms));
+    let whole = format!("{id}  {state}  made {made}, ends {ends}");
+    let text = if width(&whole) <= room { whole } else { format!("{id}  {state}  ends {ends}") };
+    fit(&text, room).into_owned()
 }
 
 fn wrapped(text: &str, columns: usize) -> Vec<String> {

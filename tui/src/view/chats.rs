@@ -103,11 +103,14 @@ fn draw_row(frame: &mut Frame<'_>, app: &App, chat: &Row, area: Rect) {
     let theme = &app.theme;
     let selected = app.chats.selected() == Some(&chat.id);
     let open = app.open.as_ref().is_some_and(|open| open.chat == chat.id);
+    // The chat that has the keys, or the one they would go to; the open one beside the list keeps its mark.
     let marked = if app.open.is_some() && app.focus != Focus::List { open } else { selected };
+    let beside = open && !marked && app.shown().is_some();
+    let mark_style = if beside { theme.dim } else { theme.accent };
     if marked {
         frame.buffer_mut().set_style(area, theme.selected);
     }
-    let mark = if marked { theme.signs.selected } else { " " };
+    let mark = if marked || beside { theme.signs.selected } else { " " };
     let time = chat.last.as_ref().map(|last| app.clock.brief(last.ts_ms)).unwrap_or_default();
     let badge = badge(app, chat);
     let name_style = if chat.unread > 0 { theme.strong } else { theme.text };
@@ -119,7 +122,7 @@ fn draw_row(frame: &mut Frame<'_>, app: &App, chat: &Row, area: Rect) {
             frame,
             area,
             Line::from(vec![
-                Span::styled(mark, theme.accent),
+                Span::styled(mark, mark_style),
                 Span::raw(" "),
                 Span::styled(pad(&chat.name, room), name_style),
                 Span::raw(" "),
@@ -134,7 +137,7 @@ fn draw_row(frame: &mut Frame<'_>, app: &App, chat: &Row, area: Rect) {
         frame,
         area,
         Line::from(vec![
-            Span::styled(mark, theme.accent),
+            Span::styled(mark, mark_style),
             Span::raw(" "),
             Span::styled(pad(&chat.name, room), name_style),
             Span::styled(marks, theme.dim),
@@ -146,7 +149,7 @@ fn draw_row(frame: &mut Frame<'_>, app: &App, chat: &Row, area: Rect) {
     if !badge.0.is_empty() {
         room = room.saturating_sub(width(&badge.0) + 1);
     }
-    let mut spans = vec![Span::styled(mark, theme.accent), Span::raw(" ")];
+    let mut spans = vec![Span::styled(mark, mark_style), Span::raw(" ")];
     let (lead, text, style) = preview(app, chat);
     if let Some((sign, style)) = lead {
         room = room.saturating_sub(width(sign) + 1);
@@ -190,7 +193,7 @@ type Preview = (Option<(&'static str, Style)>, String, Style);
 fn preview(app: &App, chat: &Row) -> Preview {
     let theme = &app.theme;
     if app.has_draft(&chat.id)
-        && app.open.as_ref().is_none_or(|open| open.chat != chat.id)
+        && app.shown().is_none_or(|open| open.chat != chat.id)
         && let Some(draft) = app.drafts.get(&chat.id)
     {
         return (Some((theme.signs.draft, theme.warning)), crate::text::line(draft.text().trim()), theme.dim);

@@ -7,14 +7,14 @@ use ratatui::{
 };
 use subrosa_client_core::api::ContactState;
 
-use super::{columns, horizontal, line, position, row};
+use super::{columns, conversation::quoted, horizontal, line, position, row};
 use crate::{
     app::{App, Focus},
     commands::Command,
     editor::Editor,
+    layout::{PROMPT, writing_columns},
     model::conversation::Conversation,
     text::{fit, width},
-    view::layout::{PROMPT, writing_columns},
 };
 
 /// Draws it; where the cursor is, if one writes.
@@ -48,7 +48,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: 
     if let Some(reply) = &app.reply
         && inner.height > 1
     {
-        let text = format!(" {} {}", theme.signs.reply, reply.shown());
+        let text = format!(" {} {}", theme.signs.reply, quoted(app, reply));
         line(frame, inner, Line::styled(fit(&text, usize::from(inner.width)).into_owned(), theme.own));
         inner = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
     }

@@ -22,7 +22,8 @@ use crate::{
     hyperlink::Hyperlink,
     model::{
         conversation::{Conversation, Edge, TICKS},
-        entry::Entry,
+        entry::{Entry, Quoted},
+        parts::Part,
     },
     text::{self, address, fit, isolated, pad, width},
 };
@@ -43,25 +44,6 @@ pub(super) fn draw_title(frame: &mut Frame<'_>, app: &App, open: &Conversation, 
     line(frame, area, Line::from(spans));
     if area.height > 1 {
         horizontal(frame, app, row(area, 1));
-    }
-}
-
-/// A piece of a link in a row of a message.
-struct Piece<'a> {
-    row: usize,
-    x: usize,
-    width: usize,
-    entry: &'a Entry,
-    link: &'a Range<usize>,
-}
-
-impl Piece<'_> {
-    fn hyperlink(&self, place: Rect) -> Hyperlink {
-        let mut id = std::hash::DefaultHasher::new();
-        (&self.entry.id, self.link).hash(&mut id);
-        let area = Rect { x: place.x.saturating_add(columns(self.x)), width: columns(self.width), ..place };
-        let address = address(&self.entry.body[self.link.clone()]);
-        Hyperlink { area: area.intersection(place), id: id.finish(), address }
     }
 }
 
@@ -87,26 +69,26 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: 
     }
     let mut skip = skip;
     for at in first..=last {
-        let mut pieces = Vec::new();
-        let lines = block(app, open, at, usize::from(area.width), &mut pieces);
+        let message = Message { app, open, entry: &open.entries()[at], total: usize::from(area.width) };
         let selected =
-            app.focus == Focus::Messages && open.selected().is_some_and(|entry| entry.id == open.entries()[at].id);
-        let above = open.parts(at).before();
-        for (number, mut text) in lines.into_iter().enumerate().skip(skip) {
+            app.focus == Focus::Messages && open.selected().is_some_and(|entry| entry.id == message.entry.id);
+        for (part, mut shown) in message.rows(at).skip(skip) {
             if y >= usize::from(area.height) {
                 return hyperlinks;
             }
             let place = row(area, columns(y));
-            hyperlinks.extend(pieces.iter().filter(|piece| piece.row == number).map(|piece| piece.hyperlink(place)));
-            if selected && number >= above {
+            if let Part::Text(number) = part {
+                hyperlinks.extend(message.links(number, place));
+            }
+            if selected && !part.is_above() {
                 frame.buffer_mut().set_style(place, theme.selected);
                 // In the place of the space that every row begins with.
-                if let Some(margin) = text.spans.first_mut() {
+                if let Some(margin) = shown.spans.first_mut() {
                     margin.content = margin.content.strip_prefix(' ').unwrap_or_default().to_owned().into();
                 }
-                text.spans.insert(0, Span::styled(theme.signs.selected, theme.accent));
+                shown.spans.insert(0, Span::styled(theme.signs.selected, theme.accent));
             }
-            line(frame, place, text);
+            line(frame, place, shown);
             y += 1;
         }
         skip = 0;
@@ -114,104 +96,163 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, open: &Conversation, area: 
     hyperlinks
 }
 
-/// All rows of one message: what stands above it, its text, that it came late, why it failed.
-fn block<'a>(
+/// A message that is drawn: each part of it is one line.
+struct Message<'a> {
     app: &'a App,
     open: &'a Conversation,
-    at: usize,
+    entry: &'a Entry,
+    /// Columns of the whole row.
     total: usize,
-    pieces: &mut Vec<Piece<'a>>,
-) -> Vec<Line<'a>> {
-    let theme = &app.theme;
-    let entry = &open.entries()[at];
-    let parts = open.parts(at);
-    let mut lines = Vec::with_capacity(parts.before() + entry.wrapped().len() + 1);
-    if parts.gap {
-        lines.push(Line::default());
+}
+
+impl<'a> Message<'a> {
+    /// Its parts, each with its line.
+    fn rows(&self, at: usize) -> impl Iterator<Item = (Part, Line<'a>)> {
+        let found = self.app.marked.as_deref().map(|words| found_in(words, &self.entry.body)).unwrap_or_default();
+        let mut lead = true;
+        self.open.parts(at).map(move |part| {
+            // Time and name stand beside the first row of what is said.
+            let leads = !part.is_above() && std::mem::take(&mut lead);
+            (part, self.line(part, leads, &found))
+        })
     }
-    if parts.day {
-        let day = entry.day.map(|day| app.clock.day_title(day)).unwrap_or_default();
-        lines.push(titled_line(app, &day, total, theme.line, theme.dim));
+
+    fn line(&self, part: Part, leads: bool, found: &[Range<usize>]) -> Line<'a> {
+        let (theme, entry) = (&self.app.theme, self.entry);
+        let beside = self.open.columns;
+        match part {
+            Part::Gap => Line::default(),
+            Part::Day => {
+                let day = entry.day.map(|day| self.app.clock.day_title(day)).unwrap_or_default();
+                titled_line(self.app, &day, self.total, theme.line, theme.dim)
+            }
+            Part::New => {
+                let count = self.open.new_line().map_or(0, |(_, count)| count);
+                let text = if count == 1 { "1 new message".to_owned() } else { format!("{count} new messages") };
+                titled_line(self.app, &text, self.total, theme.new, theme.new)
+            }
+            Part::Header => {
+                let (name, style) = self.name();
+                let mut spans = vec![
+                    Span::raw(" "),
+                    Span::styled(fit(name, self.total.saturating_sub(9)).into_owned(), style),
+                    Span::raw("  "),
+                    Span::styled(entry.minute.as_str(), theme.dim),
+                ];
+                if entry.forwarded {
+                    spans.push(Span::styled(format!("  {}", self.forwarded()), theme.dim));
+                }
+                Line::from(spans)
+            }
+            Part::Forwarded => self.after_margin(leads, Span::styled(self.forwarded(), theme.dim)),
+            Part::Quote => {
+                let shown = entry.reply.as_ref().map(|reply| quoted(self.app, reply)).unwrap_or_default();
+                let text = format!("{} {}", theme.signs.quote, fit(&shown, beside.body.saturating_sub(2)));
+                self.after_margin(leads, Span::styled(text, theme.dim))
+            }
+            Part::Text(number) => self.text(number, leads, found),
+            Part::Arrived => {
+                let when = self.app.clock.near(entry.arrived_ms.unwrap_or(entry.ts_ms));
+                let why = if entry.late { "what is below" } else { "it says" };
+                self.under_text(&format!("arrived {when}, later than {why}"), theme.dim)
+            }
+            Part::Error => {
+                let (sign, style) = theme.tick(entry.status.unwrap_or(MessageStatus::Failed));
+                let why = entry.error.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+                self.under_text(&format!("{sign}{why}"), style)
+            }
+        }
     }
-    if parts.new {
-        let count = open.new_line().map_or(0, |(_, count)| count);
-        let text = if count == 1 { "1 new message".to_owned() } else { format!("{count} new messages") };
-        lines.push(titled_line(app, &text, total, theme.new, theme.new));
-    }
-    if parts.header {
-        let (name, style) = name(app, entry);
-        let name = fit(name, total.saturating_sub(9)).into_owned();
-        lines.push(Line::from(vec![
-            Span::raw(" "),
-            Span::styled(name, style),
-            Span::raw("  "),
-            Span::styled(entry.minute.as_str(), theme.dim),
-        ]));
-    }
-    let rows = entry.wrapped();
-    let found = app.marked.as_deref().map(|words| found_in(words, &entry.body)).unwrap_or_default();
-    if let Some(reply) = &entry.reply {
-        let mut spans = margin(app, open, entry, true);
-        spans.push(Span::styled(format!("{} ", theme.signs.quote), theme.dim));
-        spans.push(Span::styled(fit(&reply.shown(), open.columns.body.saturating_sub(2)).into_owned(), theme.dim));
-        lines.push(Line::from(spans));
-    }
-    for (number, range) in rows.iter().enumerate() {
-        let mut spans = margin(app, open, entry, number == 0 && entry.reply.is_none());
+
+    /// A row of the text; behind the last one how far it got.
+    fn text(&self, number: usize, leads: bool, found: &[Range<usize>]) -> Line<'a> {
+        let entry = self.entry;
+        let rows = entry.wrapped();
+        let Some(range) = rows.get(number) else { return Line::default() };
+        let mut spans = self.margin(leads);
         let shown = trimmed(&entry.body, range);
         let used = width(&entry.body[shown.clone()]);
-        pieces.extend(entry.links.iter().filter_map(|link| {
-            let part = link.start.max(shown.start)..link.end.min(shown.end);
-            let x = open.columns.margin + width(entry.body.get(shown.start..part.start)?);
-            let width = width(entry.body.get(part).filter(|part| !part.is_empty())?);
-            Some(Piece { row: lines.len(), x, width, entry, link })
-        }));
-        body_spans(app, entry, &found, shown, &mut spans);
+        body_spans(self.app, entry, found, shown, &mut spans);
         if number + 1 == rows.len()
             && let Some(status) = entry.status.filter(|_| !entry.failed())
         {
-            let (sign, style) = theme.tick(status);
-            let gap = (open.columns.body + TICKS).saturating_sub(used + width(sign));
+            let (sign, style) = self.app.theme.tick(status);
+            let gap = (self.open.columns.body + TICKS).saturating_sub(used + width(sign));
             spans.push(Span::raw(" ".repeat(gap)));
             spans.push(Span::styled(sign, style));
         }
-        lines.push(Line::from(spans));
+        Line::from(spans)
     }
-    if let Some(arrived) = &entry.arrived {
-        let text = fit(arrived, open.columns.body + TICKS).into_owned();
-        lines.push(Line::from(vec![Span::raw(" ".repeat(open.columns.margin)), Span::styled(text, theme.dim)]));
+
+    /// The web addresses in a row of the text that stands there.
+    fn links(&self, number: usize, place: Rect) -> Vec<Hyperlink> {
+        let entry = self.entry;
+        let Some(range) = entry.wrapped().get(number) else { return Vec::new() };
+        let shown = trimmed(&entry.body, range);
+        let link = |link: &Range<usize>| {
+            let part = link.start.max(shown.start)..link.end.min(shown.end);
+            let x = self.open.columns.margin + width(entry.body.get(shown.start..part.start)?);
+            let width = width(entry.body.get(part).filter(|part| !part.is_empty())?);
+            let mut id = std::hash::DefaultHasher::new();
+            (&entry.id, link).hash(&mut id);
+            let area = Rect { x: place.x.saturating_add(columns(x)), width: columns(width), ..place };
+            let address = address(&entry.body[link.clone()]);
+            Some(Hyperlink { area: area.intersection(place), id: id.finish(), address })
+        };
+        entry.links.iter().filter_map(link).collect()
     }
-    if entry.failed() {
-        let status = entry.status.unwrap_or(MessageStatus::Failed);
-        let (sign, style) = theme.tick(status);
-        let why = entry.error.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        let text = fit(&format!("{sign}{why}"), open.columns.body + TICKS).into_owned();
-        lines.push(Line::from(vec![Span::raw(" ".repeat(open.columns.margin)), Span::styled(text, style)]));
+
+    fn forwarded(&self) -> String {
+        format!("{} forwarded", self.app.theme.signs.forwarded)
     }
-    lines
+
+    fn after_margin(&self, leads: bool, span: Span<'a>) -> Line<'a> {
+        let mut spans = self.margin(leads);
+        spans.push(span);
+        Line::from(spans)
+    }
+
+    fn under_text(&self, text: &str, style: Style) -> Line<'a> {
+        let beside = self.open.columns;
+        let text = fit(text, beside.body + TICKS).into_owned();
+        Line::from(vec![Span::raw(" ".repeat(beside.margin)), Span::styled(text, style)])
+    }
+
+    /// Time and name beside the first row, or the indent under a name.
+    fn margin(&self, leads: bool) -> Vec<Span<'a>> {
+        let (theme, entry, columns) = (&self.app.theme, self.entry, self.open.columns);
+        if !columns.beside || !leads {
+            return vec![Span::raw(" ".repeat(columns.margin))];
+        }
+        let time = if entry.first_of_minute { entry.minute.as_str() } else { "" };
+        let mut spans = vec![Span::raw(" "), Span::styled(pad(time, 5), theme.dim), Span::raw(" ")];
+        if entry.first_of_group {
+            let (name, style) = self.name();
+            spans.push(Span::styled(isolated(&pad(name, columns.name)).into_owned(), style));
+        } else {
+            spans.push(Span::raw(" ".repeat(columns.name)));
+        }
+        spans.push(Span::raw("  "));
+        spans
+    }
+
+    fn name(&self) -> (&'a str, Style) {
+        let entry = self.entry;
+        if entry.outgoing {
+            ("you", self.app.theme.own)
+        } else {
+            (self.app.name_of(&entry.from), self.app.theme.name(&entry.from.id))
+        }
+    }
 }
 
-/// Time and name beside the first row, or the indent under a name.
-fn margin<'a>(app: &'a App, open: &Conversation, entry: &'a Entry, first_row: bool) -> Vec<Span<'a>> {
-    let theme = &app.theme;
-    let columns = open.columns;
-    if !columns.beside || !first_row {
-        return vec![Span::raw(" ".repeat(columns.margin))];
+/// Name and text of what is answered, in one line.
+pub(super) fn quoted(app: &App, reply: &Quoted) -> String {
+    let text = isolated(&reply.text);
+    match &reply.from {
+        Some(person) => format!("{}: {text}", isolated(app.name_of(person))),
+        None => text.into_owned(),
     }
-    let time = if entry.first_of_minute { entry.minute.as_str() } else { "" };
-    let mut spans = vec![Span::raw(" "), Span::styled(pad(time, 5), theme.dim), Span::raw(" ")];
-    if entry.first_of_group {
-        let (name, style) = name(app, entry);
-        spans.push(Span::styled(isolated(&pad(name, columns.name)).into_owned(), style));
-    } else {
-        spans.push(Span::raw(" ".repeat(columns.name)));
-    }
-    spans.push(Span::raw("  "));
-    spans
-}
-
-fn name<'a>(app: &App, entry: &'a Entry) -> (&'a str, Style) {
-    if entry.outgoing { ("you", app.theme.own) } else { (&entry.name, app.theme.name(&entry.from_id)) }
 }
 
 /// A row without the spaces that hang over its edge.

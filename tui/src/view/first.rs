@@ -7,7 +7,7 @@ use ratatui::{
 };
 
 use super::{
-    gate::{dots, foot, page, room, wrapped},
+    page::{dots, foot, mask, page, room, wrapped},
     position,
 };
 use crate::{
@@ -240,7 +240,7 @@ pub(super) fn draw_words(frame: &mut Frame<'_>, app: &App, words: &Words) -> Opt
     } else {
         lines.extend(wrapped("Write them down on paper: they are shown this once.", columns, theme.text));
     }
-    let hidden = super::gate::mask(app).repeat(6);
+    let hidden = mask(app).repeat(6);
     for row in 0..rows {
         let mut spans = Vec::new();
         for (column, word) in list.iter().skip(row * per_row).take(per_row).enumerate() {

@@ -1,4 +1,4 @@
-//! The help: every command that has keys, by place, made from the live key map.
+//! The help, drawn.
 
 use ratatui::{
     Frame,
@@ -8,66 +8,10 @@ use ratatui::{
 use super::card;
 use crate::{
     app::App,
-    commands::{Command, Place, TABLE},
-    keymap::KeyMap,
-    text::{pad, width, wrap},
+    commands::Command,
+    help::{Row, WIDTH, keys_columns, rows},
+    text::pad,
 };
-
-/// Columns of the keys, where there is room: three of the longer ones.
-const KEYS: usize = 24;
-
-/// Columns of the keys where there is not.
-const NARROW_KEYS: usize = 13;
-
-/// Columns of the whole.
-const WIDTH: usize = 78;
-
-/// Below this many columns the keys take fewer, and texts are wrapped.
-const NARROW: usize = 64;
-
-/// A row of the help.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Row {
-    Blank,
-    Place(Place),
-    /// Keys, or nothing, and a row of what they do.
-    Keys(String, String),
-}
-
-/// All rows, for this key map and this many columns of the screen.
-pub(crate) fn rows(keys: &KeyMap, screen: u16) -> Vec<Row> {
-    let columns = WIDTH.min(usize::from(screen).saturating_sub(card::FRAME));
-    let room = keys_columns(columns);
-    let mut rows = Vec::new();
-    for place in Place::ALL {
-        let mut shown = Vec::new();
-        for spec in TABLE.iter().filter(|spec| spec.places().first() == Some(&place)) {
-            let names: Vec<String> = keys.keys(spec.command).iter().map(ToString::to_string).collect();
-            if names.is_empty() {
-                continue;
-            }
-            let mut names = names.join(" ");
-            if width(&names) > room {
-                shown.push(Row::Keys(std::mem::take(&mut names), String::new()));
-            }
-            for row in wrap(spec.help, columns.saturating_sub(room + 1)) {
-                shown.push(Row::Keys(std::mem::take(&mut names), spec.help[row].trim_end().to_owned()));
-            }
-        }
-        if !shown.is_empty() {
-            if !rows.is_empty() {
-                rows.push(Row::Blank);
-            }
-            rows.push(Row::Place(place));
-            rows.extend(shown);
-        }
-    }
-    rows
-}
-
-const fn keys_columns(columns: usize) -> usize {
-    if columns < NARROW { NARROW_KEYS } else { KEYS }
-}
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, offset: usize) {
     let theme = &app.theme;

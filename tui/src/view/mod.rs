@@ -2,17 +2,18 @@
 
 mod card;
 mod chat_cards;
-pub(crate) mod chats;
+mod chats;
 mod composer;
 mod conversation;
 mod first;
 mod gate;
-pub(crate) mod help;
-pub(crate) mod layout;
-pub(crate) mod overlays;
+mod help;
+mod overlays;
+mod page;
+pub(crate) mod pointer;
 mod qr;
 mod search;
-pub(crate) mod status;
+mod status;
 mod welcome;
 
 use std::borrow::Cow;
@@ -50,7 +51,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Vec<Hyperlink> {
     if let Some(divider) = areas.divider {
         vertical(frame, app, divider);
     }
-    match (&app.open, areas.title, areas.body, areas.composer) {
+    match (app.shown(), areas.title, areas.body, areas.composer) {
         (Some(open), Some(title), Some(body), Some(composer)) => {
             conversation::draw_title(frame, app, open, title);
             hyperlinks = conversation::draw(frame, app, open, body);

@@ -7,17 +7,18 @@ use ratatui::{
 };
 use subrosa_client_core::api::{Contact, ContactState, Identity, Receipts};
 
-use super::{card, chat_cards, columns, help, line, position, qr, row, search};
+use super::{
+    card::{self, WIDTH, entry, isolate_all, question},
+    chat_cards, columns, help, line, qr, row, search,
+};
 use crate::{
     app::App,
     commands::Command,
-    editor::Editor,
+    layout::CARD_FRAME,
+    message::Spot,
     overlay::{Join, Menu, Overlay, Palette, Purpose, Target, Verify},
-    text::{self, fit, isolated, pad, width, wrap},
+    text::{fit, isolated, pad, width, wrap},
 };
-
-/// Columns of most cards.
-pub(super) const WIDTH: usize = 60;
 
 /// Entries of the palette in view.
 const PALETTE_ROWS: usize = 14;
@@ -32,6 +33,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, overlay: &Overlay) -> Optio
         Overlay::Palette(palette) => return Some(draw_palette(frame, app, palette)),
         Overlay::Search(search) => return Some(search::draw(frame, app, search)),
         Overlay::Menu(menu) => draw_menu(frame, app, menu),
+        Overlay::Links(links) => chat_cards::draw_links(frame, app, links),
         Overlay::Invite(invite) => draw_invite(frame, app, invite.as_ref()),
         Overlay::Join(join) => return draw_join(frame, app, join),
         Overlay::Rename(rename) => return chat_cards::draw_rename(frame, app, rename),
@@ -42,23 +44,6 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, overlay: &Overlay) -> Optio
         Overlay::Receipts { text, receipts } => draw_receipts(frame, app, text, receipts.as_ref()),
     }
     None
-}
-
-/// A one-line question; the part around the cursor is in view. Returns where the cursor is.
-pub(super) fn question(frame: &mut Frame<'_>, app: &App, editor: &Editor, area: Rect) -> Position {
-    let room = usize::from(area.width).saturating_sub(3);
-    let before = width(&editor.text()[..editor.cursor()]);
-    let hidden = before.saturating_sub(room);
-    let mut at = 0;
-    let mut shown = String::new();
-    for grapheme in unicode_segmentation::UnicodeSegmentation::graphemes(editor.text(), true) {
-        if at >= hidden && at - hidden <= room {
-            shown.push_str(grapheme);
-        }
-        at += width(grapheme);
-    }
-    line(frame, area, Line::from(vec![Span::styled("> ", app.theme.accent), Span::raw(shown)]));
-    position(area, 2 + before - hidden, 0)
 }
 
 fn draw_palette(frame: &mut Frame<'_>, app: &App, palette: &Palette) -> Position {
@@ -110,14 +95,6 @@ fn draw_palette(frame: &mut Frame<'_>, app: &App, palette: &Palette) -> Position
     question(frame, app, &palette.query, row(inside, 0))
 }
 
-/// Makes spans that are one text one to the terminal, too.
-pub(super) fn isolate_all(text: &str, spans: &mut Vec<Span<'_>>) {
-    if text::has_leftward(text) {
-        spans.insert(0, Span::raw(text::ISOLATE.to_string()));
-        spans.push(Span::raw(text::ISOLATE_END.to_string()));
-    }
-}
-
 /// The letters of a title, those that matched marked.
 fn matched(app: &App, title: &str, matched: &[u32]) -> Vec<Span<'static>> {
     let graphemes = unicode_segmentation::UnicodeSegmentation::graphemes(title, true);
@@ -147,23 +124,8 @@ fn draw_menu(frame: &mut Frame<'_>, app: &App, menu: &Menu) {
     }
 }
 
-/// An entry of a list in a card: a pointer if it is selected, its key, what it is.
-pub(super) fn entry(frame: &mut Frame<'_>, app: &App, place: Rect, selected: bool, key: &str, title: &str) {
-    let theme = &app.theme;
-    if selected {
-        frame.buffer_mut().set_style(place, theme.selected);
-    }
-    let mark = if selected { theme.signs.pointer } else { " " };
-    let key = Span::styled(key.to_owned(), theme.accent);
-    line(
-        frame,
-        place,
-        Line::from(vec![Span::styled(mark, theme.accent), Span::raw(" "), key, Span::raw(title.to_owned())]),
-    );
-}
-
-/// The entry under a place on the screen.
-pub(crate) fn spot(app: &App, overlay: &Overlay, at: Position) -> Spot {
+/// What is under a place on the screen while this lies over it; a text is nothing to press.
+pub(super) fn spot(app: &App, overlay: &Overlay, at: Position) -> Option<Spot> {
     let (size, first_row, first, step, count) = match overlay {
         Overlay::Menu(menu) => (menu_size(menu), 0, 0, 1, menu.commands.len()),
         Overlay::Palette(palette) => {
@@ -179,31 +141,27 @@ pub(crate) fn spot(app: &App, overlay: &Overlay, at: Position) -> Spot {
             let (size, first_row) = chat_cards::question_size(app, question);
             (size, first_row, 0, 1, 2)
         }
+        Overlay::Links(links) => {
+            let (size, first) = chat_cards::links_shown(app, links);
+            (size, 0, first, 1, links.count())
+        }
         Overlay::Outbox(waiting) => {
             let (size, first) = chat_cards::outbox_shown(app, waiting);
             (size, 0, first, chat_cards::STEP, waiting.outbox.as_ref().map_or(0, |outbox| outbox.entries.len()))
         }
         // Read, or written into: a click beside it puts it away, and one on it does nothing.
-        _ => return Spot::Elsewhere,
+        _ => return None,
     };
     let area = card::area(app.size, size);
     let inside = card::inside(area);
     if !area.contains(at) {
-        return Spot::Outside;
+        return Some(Spot::Beside);
     }
     if !inside.contains(at) || usize::from(at.y - inside.y) < first_row {
-        return Spot::Elsewhere;
+        return None;
     }
     let entry = first + (usize::from(at.y - inside.y) - first_row) / step;
-    if entry < count { Spot::Entry(entry) } else { Spot::Elsewhere }
-}
-
-/// What a click on something that lies over the screen meets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spot {
-    Outside,
-    Elsewhere,
-    Entry(usize),
+    (entry < count).then_some(Spot::Entry(entry))
 }
 
 fn draw_invite(frame: &mut Frame<'_>, app: &App, invite: Option<&subrosa_client_core::api::Invite>) {
@@ -233,7 +191,7 @@ fn draw_invite(frame: &mut Frame<'_>, app: &App, invite: Option<&subrosa_client_
     } else if !code.is_empty() && room > 2 {
         let text = format!(
             "The QR code needs a window of {} columns and {} rows.",
-            code_width + card::FRAME,
+            code_width + CARD_FRAME,
             lines.len() + code.len() + 4
         );
         lines.push(Line::default());

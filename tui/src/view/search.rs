@@ -7,9 +7,8 @@ use ratatui::{
 };
 
 use super::{
-    card, columns, line,
-    overlays::{isolate_all, question},
-    row,
+    card::{self, isolate_all, question},
+    columns, line, row,
 };
 use crate::{
     app::App,

@@ -1,0 +1,130 @@
+//! Letters that are typed where no text is written: somebody thinks that they write.
+//!
+//! A letter that means something here does it, and nothing that leaves a trace has a letter for a key ([`crate::commands::Sort`]).
+//! After the second letter in a row that means nothing, all that follows is taken for text, whatever else its letters mean, and
+//! is offered to be written.
+
+use crossterm::event::KeyCode;
+use subrosa_client_core::api::ContactState;
+
+use super::{App, Focus, REMARK_MS, Weight};
+use crate::{
+    commands::{Command, Place},
+    key::Key,
+};
+
+/// Letters that mean nothing before the rest is taken for text: one is a slip.
+const SLIPS: usize = 2;
+
+/// Characters kept: somebody who looks at the keyboard for so long types them again.
+const MAX_STRAY: usize = 400;
+
+/// How long they are offered.
+const OFFER_MS: u64 = 3 * REMARK_MS;
+
+/// What was typed beside every text field.
+#[derive(Debug, Default)]
+pub(super) struct Stray {
+    letters: String,
+    until_ms: u64,
+}
+
+impl Stray {
+    fn is_text(&self) -> bool {
+        self.letters.chars().nth(SLIPS - 1).is_some()
+    }
+}
+
+impl App {
+    /// A key where no text is written. `true`: it was a letter of a text, or is about one.
+    pub(super) fn stray_key(&mut self, key: Key) -> bool {
+        let place = self.place();
+        if !matches!(place, Place::List | Place::Messages) {
+            self.stray.letters.clear();
+            return false;
+        }
+        self.forget_stray();
+        if self.stray.is_text() {
+            return self.text_key(key);
+        }
+        let does = self.keys.command(place, key).is_some_and(|command| self.applies(self.turned(command)));
+        match key.typed() {
+            Some(letter) if !does && letter.is_alphanumeric() => {
+                self.stray.letters.push(letter);
+                self.offer();
+                true
+            }
+            _ => {
+                self.stray.letters.clear();
+                false
+            }
+        }
+    }
+
+    /// What is no longer offered is gone.
+    pub(super) fn forget_stray(&mut self) {
+        if self.stray.until_ms <= self.clock.now_ms {
+            self.stray.letters.clear();
+        }
+    }
+
+    /// A key while a text is offered to be written.
+    fn text_key(&mut self, key: Key) -> bool {
+        let accepts = self.keys.command(Place::Messages, key) == Some(Command::WriteHere);
+        match (key.code, key.typed()) {
+            _ if accepts => self.write_stray(),
+            (_, Some(letter)) => {
+                if self.stray.letters.chars().count() < MAX_STRAY {
+                    self.stray.letters.push(letter);
+                }
+                self.offer();
+            }
+            (KeyCode::Backspace, _) => {
+                self.stray.letters.pop();
+                self.offer();
+            }
+            // Whoever sends it sees first where it goes.
+            (KeyCode::Enter, _) => self.offer(),
+            (KeyCode::Esc, _) => {
+                self.stray.letters.clear();
+                self.remark = None;
+            }
+            _ => {
+                self.stray.letters.clear();
+                self.remark = None;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Says how it is written, and where.
+    fn offer(&mut self) {
+        self.stray.until_ms = self.clock.now_ms.saturating_add(OFFER_MS);
+        if !self.stray.is_text() {
+            return;
+        }
+        let row = self.chat_here().and_then(|chat| self.chats.get(chat));
+        let key = |command| self.keys.hint(command).unwrap_or_default();
+        let text = match row.map(|row| (row.state, row.name.as_str())) {
+            None => "Nobody is there to write to yet".to_owned(),
+            Some((ContactState::Request, _)) => format!("Accept the request first: {}", key(Command::Accept)),
+            Some((_, name)) => {
+                let to = if self.focus == Focus::List { format!(" to {name}") } else { String::new() };
+                format!("{} writes{to}: {}", key(Command::WriteHere), self.stray.letters)
+            }
+        };
+        self.remark_for(Weight::Note, text, OFFER_MS);
+    }
+
+    fn write_stray(&mut self) {
+        let text = std::mem::take(&mut self.stray.letters);
+        let Some(chat) = self.chat_here().map(str::to_owned) else { return };
+        self.remark = None;
+        self.open_chat(&chat);
+        self.write_here();
+        if self.focus == Focus::Write {
+            self.write(&text);
+        }
+    }
+}
