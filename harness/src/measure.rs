@@ -14,6 +14,7 @@ use crate::{
     account::{Account, finish},
     keeper::{Keeper, Program, SharedLedger, Surroundings},
     proxy::{Bytes, Proxy, since},
+    sender::own_message_id,
     world::{ALICE, World},
 };
 
@@ -71,8 +72,9 @@ pub async fn latency(world: &World, count: u32) -> Result<Times> {
     let nothing = EventsParams { since: None, max: None, wait_ms: 0 };
     let mut cursor = receiver.call::<_, EventPage>("events", &nothing, PATIENCE).await?.cursor;
     for _ in 0..count {
-        let id = own_id();
-        let params = SendParams { to: to.id.clone(), body: TEXT.into(), id: Some(id.clone()), ..SendParams::default() };
+        let chosen = own_id();
+        let id = own_message_id(&from.id, &to.id, &chosen).context("no account ids")?;
+        let params = SendParams { to: to.id.clone(), body: TEXT.into(), id: Some(chosen), ..SendParams::default() };
         let started = Instant::now();
         let arrival = async {
             loop {
@@ -190,12 +192,10 @@ async fn settle(proxy: &Proxy) {
 
 /// `request`: to a stranger, by handle.
 async fn send_and_wait(from: &Account, to: &str, request: bool, status: MessageStatus) -> Result<String> {
-    let id = own_id();
-    let params =
-        SendParams { to: to.to_owned(), body: TEXT.into(), id: Some(id.clone()), request, ..SendParams::default() };
-    from.rpc().await?.call::<_, Sent>("send", &params, PATIENCE).await?;
-    wait_status(from, &id, status).await?;
-    Ok(id)
+    let params = SendParams { to: to.to_owned(), body: TEXT.into(), request, ..SendParams::default() };
+    let sent: Sent = from.rpc().await?.call("send", &params, PATIENCE).await?;
+    wait_status(from, &sent.id, status).await?;
+    Ok(sent.id)
 }
 
 async fn wait_status(from: &Account, id: &str, status: MessageStatus) -> Result<()> {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use rand::{RngExt, rngs::StdRng};
-use subrosa_client_core::api::{SendParams, Sent};
+use subrosa_client_core::{
+    api::{SendParams, Sent},
+    chat_id, message_id,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -36,6 +39,11 @@ pub(crate) struct Sender {
     pub(crate) random: StdRng,
 }
 
+/// What a message is called that one account writes to another with bytes of its choice.
+pub(crate) fn own_message_id(from: &str, to: &str, chosen: &str) -> Option<String> {
+    message_id(&chat_id(from, to)?, from, chosen)
+}
+
 impl Sender {
     /// Sends what is released, in order, until the target says that no more will be.
     pub(crate) async fn run(mut self, mut target: watch::Receiver<Target>) {
@@ -44,10 +52,14 @@ impl Sender {
             if now.released <= index {
                 return;
             }
-            let id = hex::encode(self.random.random::<[u8; 16]>());
+            let chosen = hex::encode(self.random.random::<[u8; 16]>());
+            let Some(id) = own_message_id(&self.from.id, &self.to, &chosen) else {
+                self.journal.add(Entry::Wrong { text: format!("{} is no account id", self.to) });
+                return;
+            };
             let body = self.text(index);
             self.journal.add(Entry::Attempted { by: self.from.id.clone(), id: id.clone(), index, body: body.clone() });
-            let params = SendParams { to: self.to.clone(), body, id: Some(id.clone()), ..SendParams::default() };
+            let params = SendParams { to: self.to.clone(), body, id: Some(chosen), ..SendParams::default() };
             match self.caller.call::<_, Sent>("send", &params).await {
                 Ok(_) => self.journal.add(Entry::Accepted { id }),
                 Err(text) => {

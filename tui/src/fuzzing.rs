@@ -179,6 +179,7 @@ impl Others {
     fn contact(&mut self, id: &str) -> Contact {
         Contact {
             id: id.to_owned(),
+            chat: id.to_owned(),
             name: self.say(),
             handle: self.say(),
             looks_like: Some(self.say()),

@@ -221,8 +221,11 @@ fn quote(it: &ReplyTo, ticks: Ticks) -> String {
     ticks.dim(&format!("> {text}"))
 }
 
-/// That a message came later than its place or its time tells.
+/// That a message came later than its place or its time tells, or stands in the future.
 pub(crate) fn arrived(it: &Message, when: &str) -> String {
+    if it.ahead {
+        return format!("arrived {when}; their clock is ahead, so it stands below what came after it");
+    }
     let why = if it.late { "what is below" } else { "it says" };
     format!("arrived {when}, later than {why}")
 }
@@ -357,6 +360,7 @@ mod tests {
     fn hostile_texts_cannot_reach_the_terminal() {
         let contact_of = |text: &str| Contact {
             id: text.to_owned(),
+            chat: text.to_owned(),
             name: text.to_owned(),
             handle: text.to_owned(),
             looks_like: Some(text.to_owned()),
@@ -371,6 +375,7 @@ mod tests {
         let chat_of = Chat {
             id: HOSTILE.to_owned(),
             kind: ChatKind::Direct,
+            with: Some(HOSTILE.to_owned()),
             name: HOSTILE.to_owned(),
             state: ContactState::Ok,
             unread: 1,

@@ -42,3 +42,19 @@ impl fmt::Debug for ConversationId {
         write!(f, "ConversationId({}…)", hex::encode(&self.0[..4]))
     }
 }
+
+/// The id of the chat of two accounts; of one account twice: of its notes. Ids are 64 hexadecimal digits; `None`: one is not.
+#[must_use]
+pub fn chat_id(one: &str, other: &str) -> Option<String> {
+    let account = |text: &str| ConversationId::parse(text).map(|id| AccountId(id.0));
+    Some(ConversationId::between(&account(one)?, &account(other)?).to_string())
+}
+
+/// The id of the message that `send` makes with [`crate::api::SendParams::id`] `random` (32 hexadecimal digits) in a chat, for
+/// whoever must know it before the answer comes. `None`: one of them is no id.
+#[must_use]
+pub fn message_id(chat: &str, author: &str, random: &str) -> Option<String> {
+    let author = AccountId(ConversationId::parse(author)?.0);
+    let random = hex::decode(random).ok()?.try_into().ok()?;
+    Some(ConversationId::parse(chat)?.message_id(&author, &random).to_string())
+}

@@ -1,6 +1,9 @@
 //! What the person does: keys, pasted text, commands.
 
-use subrosa_client_core::api::{ChatKind, ContactState, Message, MessageStatus, Person, ReplyTo, SendParams};
+use subrosa_client_core::{
+    api::{ChatKind, ContactState, Message, MessageStatus, Person, ReplyTo, SendParams},
+    message_id,
+};
 
 use super::{App, Focus, TWICE_MS, Weight};
 use crate::{
@@ -288,7 +291,8 @@ impl App {
 
     /// Sends a text, and shows it at once.
     pub(super) fn send_text(&mut self, chat: &str, body: String, reply: Option<Quoted>, forwarded: bool) {
-        let id = (self.new_id)();
+        let chosen = (self.new_id)();
+        let id = self.own_message_id(chat, &chosen);
         let me = self.account.as_ref().map_or_else(|| "me".to_owned(), |account| account.id.clone());
         let message = Message {
             cursor: None,
@@ -318,7 +322,13 @@ impl App {
         let reply_to = reply.map(|reply| reply.id);
         self.unanswered += 1;
         let to = chat.to_owned();
-        self.ask(Call::Send(SendParams { to, body, id: Some(id), reply_to, forwarded, ..SendParams::default() }));
+        self.ask(Call::Send(SendParams { to, body, id: Some(chosen), reply_to, forwarded, ..SendParams::default() }));
+    }
+
+    /// What the engine calls a message of ours that is made with these bytes.
+    pub(super) fn own_message_id(&self, chat: &str, chosen: &str) -> String {
+        let made = self.account.as_ref().and_then(|account| message_id(chat, &account.id, chosen));
+        made.unwrap_or_else(|| chosen.to_owned())
     }
 
     fn begin_reply(&mut self) {

@@ -101,8 +101,8 @@ impl App {
 
     fn sent(&mut self, text: &SendParams, answer: Result<Sent, ApiError>) {
         if let Err(error) = answer {
-            let id = text.id.as_deref().unwrap_or_default();
-            self.set_status(&text.to, id, MessageStatus::Failed, Some(&error.message));
+            let id = self.own_message_id(&text.to, text.id.as_deref().unwrap_or_default());
+            self.set_status(&text.to, &id, MessageStatus::Failed, Some(&error.message));
             self.failed(&error);
         }
     }
@@ -249,7 +249,7 @@ impl App {
     fn event(&mut self, event: Event) {
         match event {
             Event::Message(message) => self.message(&message),
-            Event::Receipt(receipt) => self.set_status(&receipt.chat, &receipt.id, receipt.status, None),
+            Event::Receipt(receipt) => self.set_status(&receipt.chat, &receipt.id, receipt.overall, None),
             Event::State(state) => {
                 self.set_status(&state.chat, &state.id, state.status, state.error.as_deref());
                 self.load_status();
@@ -303,13 +303,13 @@ impl App {
     }
 
     pub(super) fn contact_changed(&mut self, contact: &Contact) {
-        if contact.state == ContactState::Removed && self.open.as_ref().is_some_and(|open| open.chat == contact.id) {
+        if contact.state == ContactState::Removed && self.open.as_ref().is_some_and(|open| open.chat == contact.chat) {
             self.close_chat();
         }
         if contact.state == ContactState::Removed || !self.chats.set_contact(contact) {
             self.load_chats();
         }
-        if let Some(open) = self.open.as_mut().filter(|open| open.chat == contact.id) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.chat == contact.chat) {
             open.name = text::line(&contact.name);
             if open.state == ContactState::Request && contact.state == ContactState::Ok && self.focus == Focus::Messages
             {

@@ -83,7 +83,7 @@ impl App {
                 if let Some(Overlay::Contact(Some(contact))) = self.overlays.last()
                     && contact.state == ContactState::Request
                 {
-                    let chat = contact.id.clone();
+                    let chat = contact.chat.clone();
                     self.ask_to_accept(&chat);
                 }
             }
@@ -281,7 +281,7 @@ impl App {
 
     pub(super) fn show_verify(&mut self) {
         let chat = match self.overlays.last() {
-            Some(Overlay::Contact(Some(contact))) => Some(contact.id.clone()),
+            Some(Overlay::Contact(Some(contact))) => Some(contact.chat.clone()),
             _ => self.chat_here().map(str::to_owned),
         };
         if let Some(chat) = chat {
@@ -366,6 +366,6 @@ impl App {
     fn joined(&mut self, contact: &Contact) {
         self.contact_changed(contact);
         self.remark(Weight::Good, format!("{} gets your introduction", contact.name));
-        self.open_when_known = Some(contact.id.clone());
+        self.open_when_known = Some(contact.chat.clone());
     }
 }

@@ -380,6 +380,7 @@ fn a_request_is_accepted_before_one_writes() {
 pub(super) fn contact(name: &str) -> Contact {
     Contact {
         id: name.to_owned(),
+        chat: name.to_owned(),
         name: name.to_owned(),
         handle: name.to_owned(),
         looks_like: None,

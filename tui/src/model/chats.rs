@@ -191,7 +191,7 @@ impl ChatList {
 
     /// A contact is new or changed. `false`: it is new.
     pub(crate) fn set_contact(&mut self, contact: &Contact) -> bool {
-        let Some(row) = self.get_mut(&contact.id) else { return false };
+        let Some(row) = self.get_mut(&contact.chat) else { return false };
         row.name = text::line(&contact.name);
         row.state = contact.state;
         true
@@ -293,6 +293,7 @@ mod tests {
         Chat {
             id: id.to_owned(),
             kind: ChatKind::Direct,
+            with: None,
             name: id.to_owned(),
             state: ContactState::Ok,
             unread,

@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) unread: bool,
     /// It came to stand above what was here before.
     pub(crate) late: bool,
+    /// Its author's clock is ahead: it stands below what was written after it.
+    pub(crate) ahead: bool,
     /// When it came, if that is later than its place or its time tells.
     pub(crate) arrived_ms: Option<u64>,
     /// Ours, shown before the engine has confirmed it.
@@ -85,6 +87,7 @@ impl Entry {
             error: None,
             unread: message.unread == Some(true),
             late: message.late,
+            ahead: message.ahead,
             arrived_ms: message.arrived_ms,
             local: false,
             first_of_day: false,

@@ -153,8 +153,12 @@ impl<'a> Message<'a> {
             Part::Text(number) => self.text(number, leads, found),
             Part::Arrived => {
                 let when = self.app.clock.near(entry.arrived_ms.unwrap_or(entry.ts_ms));
-                let why = if entry.late { "what is below" } else { "it says" };
-                self.under_text(&format!("arrived {when}, later than {why}"), theme.dim)
+                let why = match (entry.ahead, entry.late) {
+                    (true, _) => "their clock is ahead",
+                    (false, true) => "later than what is below",
+                    (false, false) => "later than it says",
+                };
+                self.under_text(&format!("arrived {when}, {why}"), theme.dim)
             }
             Part::Error => {
                 let (sign, style) = theme.tick(entry.status.unwrap_or(MessageStatus::Failed));

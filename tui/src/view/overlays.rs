@@ -259,7 +259,7 @@ fn draw_contact(frame: &mut Frame<'_>, app: &App, contact: Option<&Contact>) {
     let seen = contact.last_seen_ms.map_or_else(|| "nothing came yet".to_owned(), |ms| app.clock.exact(ms));
     let mut lines = vec![
         fact(app, "State", state_text(contact)),
-        fact(app, "Chat", chat_text(app, &contact.id)),
+        fact(app, "Chat", chat_text(app, &contact.chat)),
         fact(app, "Verified", if contact.verified { "yes" } else { "no: compare the safety number" }),
         fact(app, "How", contact.origin.clone()),
         fact(app, "Since", app.clock.exact(contact.since_ms)),

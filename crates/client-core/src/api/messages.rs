@@ -29,9 +29,6 @@ pub struct SendParams {
     /// nothing ever goes to somebody who is none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub request: bool,
-    /// Somebody else's words, passed on: receivers see that.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub forwarded: bool,
 }
 
 /// Parameters of `receivers`.
@@ -168,9 +165,6 @@ pub struct Message {
     pub ts_ms: u64,
     /// Text, as written (clean it before it meets a terminal).
     pub body: String,
-    /// `true`: somebody else's words, passed on.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub forwarded: bool,
     /// What it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<ReplyTo>,

@@ -34,12 +34,12 @@ impl Core {
 
     fn invite_info(&self, link: OpenLink) -> Result<InviteInfo, ApiError> {
         let used_by = match link.used_by {
-            Some(account) => {
-                // Whoever joined and was removed since has no name here any more.
-                let name = store::contacts::name(&self.db, &account)?.unwrap_or_else(|| "somebody removed".to_owned());
-                Some(Person { id: account.to_string(), name })
-            }
-            None => None,
+            Some(account) => Some(Person {
+                id: account.to_string(),
+                name: store::contacts::name(&self.db, &account)?.unwrap_or_default(),
+            }),
+            // Nothing is known any more of who was removed.
+            None => link.used.then(|| Person { id: String::new(), name: "somebody removed".to_owned() }),
         };
         Ok(InviteInfo { id: id(&link.token.hash()), created_ms: link.created_ms, expires_ms: link.expires_ms, used_by })
     }
@@ -72,7 +72,7 @@ impl Core {
             };
             return Err(ApiError::new(ErrorKind::NotFound, message).hint("`subrosa invite list` shows them"));
         };
-        if link.used_by.is_some() {
+        if link.used {
             let name = self.invite_info(link.clone())?.used_by.map(|person| person.name).unwrap_or_default();
             return Err(ApiError::new(
                 ErrorKind::Failed,

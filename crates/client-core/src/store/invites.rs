@@ -50,6 +50,8 @@ pub(crate) struct OpenLink {
     pub(crate) token: ContactToken,
     pub(crate) created_ms: u64,
     pub(crate) expires_ms: u64,
+    pub(crate) used: bool,
+    /// Who joined with it, unless they were removed since.
     pub(crate) used_by: Option<AccountId>,
 }
 
@@ -64,7 +66,11 @@ pub(crate) fn open(db: &Db, now_ms: u64) -> Result<Vec<OpenLink>, StoreError> {
                 token: ContactToken::new(array(&row.get::<_, Vec<u8>>(0)?, "invite")?),
                 created_ms: from_sql(row.get(1)?),
                 expires_ms: from_sql(row.get(2)?),
-                used_by: used_by.map(|account| array(&account, "invite").map(AccountId)).transpose()?,
+                used: used_by.is_some(),
+                used_by: used_by
+                    .filter(|account| !account.is_empty())
+                    .map(|account| array(&account, "invite").map(AccountId))
+                    .transpose()?,
             })
         })?
         .collect()
