@@ -107,7 +107,11 @@ impl Wait {
 Examples:
   subrosa receive
   subrosa receive --timeout 5s --json
-  subrosa receive --max 10 --consumer backup-script")]
+  subrosa receive --max 10 --consumer backup-script
+  subrosa receive --consumer worker --share --json
+
+One reader at a time has a consumer: a second one ends after five seconds with the pid of the first (exit code 10), unless it is \
+told to --wait or to --share. What could not be written, because the output was closed, comes again the next time.")]
 pub(crate) struct ReceiveArgs {
     /// At most so many messages; the rest comes next time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -115,6 +119,12 @@ pub(crate) struct ReceiveArgs {
     /// Whose place in the stream to go on from
     #[arg(long, value_name = "NAME", default_value = "cli")]
     pub(crate) consumer: String,
+    /// If another reader has the consumer, wait as long as it does
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Divide the messages with other readers that say so too: each goes to one of them
+    #[arg(long)]
+    pub(crate) share: bool,
 }
 
 /// Print everything as it happens; other commands use this one's engine meanwhile
@@ -125,6 +135,7 @@ Examples:
   subrosa listen --json --since 812
   subrosa listen --json --types message,receipt
   subrosa listen --consumer bot --exec ./bot.sh --quick
+  subrosa listen --consumer workers --share --exec ./work.sh
 
 A command after --exec runs for each message that comes in, one at a time: the message as a JSON line on its stdin, \
 what it prints on our stderr. --exec stands last: all that follows belongs to the command, and no shell reads it. A \
@@ -132,7 +143,11 @@ command that fails or takes too long is reported on stderr, and the stream goes 
 
 With --consumer the place in the stream is kept, and moved on only after a message is out (with --exec: after its \
 command has ended). Who is killed in between sees that message once more; nothing is passed over. A new consumer \
-begins with the oldest event that is kept.")]
+begins with the oldest event that is kept.
+
+One reader at a time has a consumer: a second one ends after five seconds with the pid of the first (exit code 10), unless it is \
+told to --wait. With --share several listeners divide the messages that come in (other events are not printed then): each \
+message goes to one of them, and what one had not finished when it died goes to another.")]
 pub(crate) struct ListenArgs {
     /// Begin after this cursor; without it, only what is new
     #[arg(long, value_name = "CURSOR")]
@@ -143,6 +158,12 @@ pub(crate) struct ListenArgs {
     /// Go on where this consumer stopped, and keep its place
     #[arg(long, value_name = "NAME", conflicts_with = "since")]
     pub(crate) consumer: Option<String>,
+    /// If another reader has the consumer, wait as long as it does
+    #[arg(long, requires = "consumer")]
+    pub(crate) wait: bool,
+    /// Divide the messages with other listeners of this consumer that say so too
+    #[arg(long, requires = "consumer")]
+    pub(crate) share: bool,
     /// Run this for each message that comes in
     #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
     pub(crate) exec: Vec<std::ffi::OsString>,

@@ -54,7 +54,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0 done   1 failed   2 usage   3 relay not reached   4 no account, or passphrase   5 not found
   6 identity changed   7 rate limited   8 time ran out (it stays queued)   9 partly failed
-  10 account busy   130 interrupted";
+  10 account or consumer in use   130 interrupted";
 
 /// End-to-end encrypted messenger for the terminal.
 #[derive(Debug, Parser)]

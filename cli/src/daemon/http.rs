@@ -22,6 +22,7 @@ use serde_json::json;
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{EventKind, EventsParams, Line, NoParams},
+    caller::{self, Caller},
     clean::json_line,
     rpc::{MAX_REQUEST_BYTES, answer_message},
 };
@@ -173,7 +174,8 @@ async fn call(State(server): State<Server>, body: Body) -> Response {
             return refused(refuse(StatusCode::REQUEST_TIMEOUT, "the request's body did not come", "send it at once"));
         }
     };
-    match answer_message(&*server.client, &body).await {
+    // Nobody stays behind a request: what it holds ends by itself.
+    match caller::within(Caller::Request, answer_message(&*server.client, &body)).await {
         Some(answer) => with_json(StatusCode::OK, &answer),
         // Only notifications: there is nothing to say.
         None => StatusCode::NO_CONTENT.into_response(),

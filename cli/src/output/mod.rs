@@ -15,6 +15,7 @@ pub(crate) mod human;
 mod local;
 mod people;
 pub(crate) mod progress;
+pub(crate) mod reader;
 pub(crate) mod ticks;
 pub(crate) mod time;
 pub(crate) mod transcript;

@@ -6,6 +6,7 @@ mod account;
 mod backup;
 mod chat;
 mod config;
+mod consumer;
 mod contact;
 mod doctor;
 mod exec;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use subrosa_client_core::rpc::serve_stream;
+use subrosa_client_core::{caller::Caller, rpc::serve_stream};
 
 use crate::{
     Context,
@@ -12,7 +12,7 @@ use crate::{
 
 pub(crate) async fn run(ctx: &Context) -> Result<(), Failure> {
     with_account(ctx, Use { kind: "rpc", drain: false }, async |client| {
-        serve_stream(Arc::clone(&client), tokio::io::stdin(), tokio::io::stdout()).await;
+        serve_stream(Arc::clone(&client), tokio::io::stdin(), tokio::io::stdout(), Caller::Process).await;
         Ok(())
     })
     .await

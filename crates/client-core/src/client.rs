@@ -16,7 +16,7 @@ use crate::api::{
     Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams,
     Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams, Invites, JoinParams, NoParams, Outbox,
     OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams,
-    Received, Receivers, ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams,
+    ReceiveReleaseParams, Received, Receivers, ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams,
     TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
 };
 use crate::requests::{self, REQUEST_ID};
@@ -119,10 +119,12 @@ methods! {
     flush = "flush"(TimeoutParams) -> Waited;
     /// Events after a cursor.
     events = "events"(EventsParams) -> EventPage;
-    /// Incoming messages after the consumer's cursor.
+    /// Takes the consumer, unless somebody else has it, and gives incoming messages after its cursor.
     receive = "receive"(ReceiveParams) -> Received;
     /// Moves the consumer's cursor: call it after the messages are safely out.
     receive_commit = "receive.commit"(ReceiveCommitParams) -> Done;
+    /// Gives the consumer back, so that others need not wait for the end of the connection.
+    receive_release = "receive.release"(ReceiveReleaseParams) -> Done;
     /// Conversations.
     chats = "chats"(ChatsParams) -> Chats;
     /// Mutes, pins or archives a conversation on this device.

@@ -15,6 +15,7 @@ pub mod api;
 pub mod backup;
 #[cfg(feature = "bulk")]
 pub mod bulk;
+pub mod caller;
 pub mod clean;
 pub mod client;
 pub mod config;

@@ -28,6 +28,7 @@ use tracing::debug;
 use self::turn::{Turn, busy};
 use crate::{
     api::{ApiError, EngineOwner, ErrorKind, NoParams, TimeoutParams},
+    caller,
     client::{Client, Remote, RemoteCall, dispatch},
     engine::Engine,
     home::Home,
@@ -259,7 +260,11 @@ impl Access {
         let mut reopened = 0;
         loop {
             let place = self.place().await?;
-            let result = dispatch(&*place.client, method, params.clone()).await;
+            let mut params = params.clone();
+            if place.own.is_none() {
+                caller::pass_on(method, &mut params);
+            }
+            let result = dispatch(&*place.client, method, params).await;
             match result {
                 Err(error) if error.code == ErrorKind::EngineGone && place.own.is_none() && reopened < MAX_REOPENS => {
                     reopened += 1;

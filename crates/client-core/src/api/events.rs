@@ -230,16 +230,33 @@ pub struct SubscriptionEnded {
     pub error: super::ApiError,
 }
 
-/// Parameters of `receive`: incoming messages after the consumer's cursor.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `receive`: takes the consumer, or goes on with a lease, and gives incoming messages after its place.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveParams {
-    /// Consumer name; default `cli`.
+    /// Consumer name; default `cli`. One reader at a time has it.
     #[serde(default)]
     pub consumer: Option<String>,
-    /// At most so many messages; 0 only asks where the consumer stands.
+    /// At most so many messages; 0 only takes the consumer and says where it stands.
     #[serde(default)]
     pub max: Option<u32>,
+    /// Goes on with this lease; without one the consumer is taken. On the connection that holds it already it is the same lease.
+    #[serde(default)]
+    pub lease: Option<String>,
+    /// How long to wait for a consumer that somebody else holds; default 5,000.
+    #[serde(default)]
+    pub wait_ms: Option<u64>,
+    /// Divides the messages with others who share the consumer: each goes to one of them, and what that one has not committed
+    /// when it ends goes to another. A few at a time.
+    #[serde(default)]
+    pub share: bool,
+    /// The lease ends when it was not used for so long. Without this it ends with the connection; over HTTP, and through a process that
+    /// passes calls on to another one's engine, after 60,000.
+    #[serde(default)]
+    pub hold_ms: Option<u64>,
+    /// How long to wait for a first message.
+    #[serde(default)]
+    pub message_wait_ms: u64,
 }
 
 /// Incoming messages, and the cursor to commit once they are printed.
@@ -247,17 +264,35 @@ pub struct ReceiveParams {
 pub struct Received {
     /// Oldest first.
     pub messages: Vec<Message>,
-    /// For `receive_commit`.
+    /// For `receive.commit`.
     pub cursor: u64,
+    /// Shows that the consumer is ours: for `receive`, `receive.commit` and `receive.release`.
+    pub lease: String,
+    /// Messages beyond the consumer's place that are done already, by those who shared it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<u64>,
 }
 
-/// Parameters of `receive_commit`.
+/// Parameters of `receive.commit`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveCommitParams {
     /// Consumer name; default `cli`.
     #[serde(default)]
     pub consumer: Option<String>,
-    /// From `receive`.
+    /// From `receive`, or the cursor of a message in it: up to there everything is done. Of a shared consumer only what came with this lease.
     pub cursor: u64,
+    /// From `receive`. One that is not good any more is refused (`lease_lost`) and changes nothing.
+    pub lease: String,
+}
+
+/// Parameters of `receive.release`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiveReleaseParams {
+    /// Consumer name; default `cli`.
+    #[serde(default)]
+    pub consumer: Option<String>,
+    /// From `receive`.
+    pub lease: String,
 }

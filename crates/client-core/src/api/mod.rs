@@ -27,7 +27,7 @@ pub use self::{
     doctor::{Check, CheckLevel, Checkup},
     events::{
         ContactEvent, Event, EventKind, EventLine, EventPage, EventsParams, Notice, ReceiptEvent, ReceiveCommitParams,
-        ReceiveParams, Received, StateEvent, SubscribeParams, Subscribed, SubscriptionEnded,
+        ReceiveParams, ReceiveReleaseParams, Received, StateEvent, SubscribeParams, Subscribed, SubscriptionEnded,
     },
     export::{ExportPage, ExportParams, Exported, ProgressLine},
     messages::{
@@ -178,6 +178,10 @@ pub enum ErrorKind {
     DamagedStore,
     /// The connection to the engine broke before it answered.
     EngineGone,
+    /// Another reader holds the consumer.
+    ConsumerBusy,
+    /// The lease on the consumer is not good any more.
+    LeaseLost,
 }
 
 impl ErrorKind {
@@ -194,7 +198,7 @@ impl ErrorKind {
             Self::RateLimited => 7,
             Self::Timeout => 8,
             Self::Partial => 9,
-            Self::AccountBusy => 10,
+            Self::AccountBusy | Self::ConsumerBusy | Self::LeaseLost => 10,
         }
     }
 }

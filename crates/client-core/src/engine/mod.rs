@@ -12,6 +12,7 @@ mod acquaintance;
 mod ageing;
 mod audience;
 mod checkup;
+mod consumers;
 mod contents;
 mod conversations;
 mod core;
@@ -20,6 +21,7 @@ mod dispatch;
 mod exporting;
 mod faults;
 mod healing;
+mod leases;
 mod lists;
 mod mailbox;
 mod naming;
@@ -60,6 +62,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     core::{Core, CoreHandle, Signals, party},
     dispatch::Dispatcher,
+    leases::Leases,
     mailbox::{LinkState, Mailbox, Signer},
     sending::{Outgoing, SendId, parse_id, random_id},
 };
@@ -69,11 +72,11 @@ use crate::{
         Checkup, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind, EventPage, EventsParams, ExportPage,
         ExportParams, History, HistoryParams, Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams,
         Invites, JoinParams, MessageStatus, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams,
-        ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, Received, Receivers, ReceiversParams, RenameParams,
+        ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, ReceiveReleaseParams, Received, Receivers, ReceiversParams, RenameParams,
         SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited,
         WhoParams,
     },
-    backup,
+    backup, caller,
     client::Client,
     content::ContactSync,
     home::Home,
@@ -106,6 +109,7 @@ struct Inner {
     handle: MailboxHandle,
     link: watch::Receiver<LinkState>,
     signals: Arc<Signals>,
+    leases: Arc<Leases>,
     stop: CancellationToken,
     tracker: TaskTracker,
     /// For readers beside the core: a backup reads for long, and nobody is to wait for it.
@@ -181,6 +185,7 @@ impl Engine {
                 handle,
                 link,
                 signals,
+                leases: Arc::new(Leases::new()),
                 stop,
                 tracker,
                 store: store_path,
@@ -513,14 +518,17 @@ impl Client for Engine {
     }
 
     fn receive(&self, params: ReceiveParams) -> BoxFuture<'_, Result<Received, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.receive_after(&params)))
+        // Asked here: the future may be carried out elsewhere.
+        let caller = caller::current();
+        Box::pin(self.receive_held(params, caller))
     }
 
     fn receive_commit(&self, params: ReceiveCommitParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| {
-            core.receive_commit(params.consumer.as_deref(), params.cursor)?;
-            Ok(Done::default())
-        }))
+        Box::pin(self.commit_held(params))
+    }
+
+    fn receive_release(&self, params: ReceiveReleaseParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(async move { self.release_held(&params) })
     }
 
     fn chats(&self, params: ChatsParams) -> BoxFuture<'_, Result<Chats, ApiError>> {

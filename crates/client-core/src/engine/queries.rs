@@ -13,18 +13,13 @@ use super::{
 use crate::{
     api::{
         AccountInfo, ApiError, Connection, Contact, Contacts, ErrorKind, Event, EventPage, EventsParams, ReceiptTime,
-        Receipts, ReceiveParams, Received, Sent, Status,
+        Receipts, Sent, Status,
     },
     conversation::ConversationId,
     limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE},
     store::{self, account::Own, contacts, contacts::ContactRow, messages::MessageRow},
 };
 
-/// The consumer of `receive` without a name.
-const DEFAULT_CONSUMER: &str = "cli";
-
-/// Longest consumer name.
-const MAX_CONSUMER_BYTES: usize = 64;
 
 /// First 16 bytes of SHA-256 of the account key, in groups of four.
 pub(crate) fn fingerprint(own: &Own) -> String {
@@ -160,7 +155,7 @@ impl Core {
     }
 
     /// A page of events as they are now, and where to go on: what has nothing left to show is passed over.
-    fn events_after(&self, since: u64, max: Option<u32>, incoming: bool) -> Result<(Vec<Event>, u64), ApiError> {
+    pub(super) fn events_after(&self, since: u64, max: Option<u32>, incoming: bool) -> Result<(Vec<Event>, u64), ApiError> {
         let max = max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
         let (views, now_ms) = (Views::new(&self.db, &self.own), now_ms());
         let (mut events, mut cursor) = (Vec::new(), since);
@@ -176,31 +171,6 @@ impl Core {
                 return Ok((events, cursor));
             }
         }
-    }
-
-    pub(crate) fn receive_after(&self, params: &ReceiveParams) -> Result<Received, ApiError> {
-        let since = store::events::consumer(&self.db, consumer_name(params.consumer.as_deref())?)?;
-        if params.max == Some(0) {
-            return Ok(Received { messages: Vec::new(), cursor: since });
-        }
-        let (events, cursor) = self.events_after(since, params.max, true)?;
-        let messages = events
-            .into_iter()
-            .filter_map(|event| match event {
-                Event::Message(message) => Some(message),
-                _ => None,
-            })
-            .collect();
-        Ok(Received { messages, cursor })
-    }
-
-    pub(crate) fn receive_commit(&mut self, consumer: Option<&str>, cursor: u64) -> Result<(), ApiError> {
-        let name = consumer_name(consumer)?.to_owned();
-        self.change(|change| {
-            // A cursor beyond the newest event would hide what is still to come.
-            let cursor = cursor.min(store::events::newest(change.db)?);
-            Ok(store::events::set_consumer(change.db, &name, cursor)?)
-        })
     }
 
     /// What `read WHAT` means: a chat, or a message in one.
@@ -220,12 +190,4 @@ impl Core {
     pub(crate) fn waited(&self, id: &str) -> Result<Sent, ApiError> {
         self.sent(&parse_id(id)?)
     }
-}
-
-fn consumer_name(name: Option<&str>) -> Result<&str, ApiError> {
-    let name = name.unwrap_or(DEFAULT_CONSUMER);
-    if name.is_empty() || name.len() > MAX_CONSUMER_BYTES {
-        return Err(ApiError::new(ErrorKind::Usage, "a consumer's name has 1 to 64 bytes"));
-    }
-    Ok(name)
 }

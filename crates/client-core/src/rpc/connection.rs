@@ -10,6 +10,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
+use tokio_util::sync::DropGuard;
 
 use super::{
     ANSWER_QUEUE, ENDED, EVENT, HALF_CLOSED_LINGER, MAX_IN_FLIGHT, MAX_REQUEST_BYTES, PING, SUBSCRIBE, UNSUBSCRIBE,
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     api::{ApiError, Done, ErrorKind, Event, EventsParams, NoParams, SubscribeParams, Subscribed, SubscriptionEnded},
+    caller::{self, Caller},
     clean::json_line,
     client::Client,
 };
@@ -26,14 +28,16 @@ use crate::{
 /// One `events` call of a subscription waits so long for the next event; then it is made again.
 const FOLLOW_WAIT: Duration = Duration::from_secs(3600);
 
-/// Serves one client until it goes or takes nothing any more.
+/// Serves one client until it goes or takes nothing any more. What is held for `caller`'s connection ends with it.
 pub async fn serve_stream(
     client: Arc<dyn Client>,
     reader: impl AsyncRead + Unpin + Send,
     writer: impl AsyncWrite + Unpin + Send,
+    caller: Caller,
 ) {
     let (answers, queue) = mpsc::channel(ANSWER_QUEUE);
-    let read = Reader { client, answers, calls: JoinSet::new(), subscription: None }.run(reader);
+    let ends = caller.guard();
+    let read = Reader { client, caller, ends, answers, calls: JoinSet::new(), subscription: None }.run(reader);
     let write = write_answers(writer, queue);
     tokio::pin!(read, write);
     // Whoever ends first: the reader ends when everything asked is answered, then the writer still has to put it out; the
@@ -46,6 +50,9 @@ pub async fn serve_stream(
 
 struct Reader {
     client: Arc<dyn Client>,
+    caller: Caller,
+    /// Ends the connection when it is dropped, however the reading ends.
+    ends: Option<DropGuard>,
     answers: mpsc::Sender<Value>,
     calls: JoinSet<()>,
     subscription: Option<AbortHandle>,
@@ -91,7 +98,7 @@ impl Reader {
             let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else { return };
             let client = Arc::clone(&self.client);
             let answers = self.answers.clone();
-            self.calls.spawn(async move {
+            self.calls.spawn(caller::within(self.caller.clone(), async move {
                 let answer = if is_batch {
                     answer_batch(&*client, work).await
                 } else {
@@ -105,8 +112,10 @@ impl Reader {
                     let _ = answers.send(answer).await;
                 }
                 drop(place);
-            });
+            }));
         }
+        // Who cannot ask any more cannot commit either: also while answers to what is open are still waited for.
+        drop(self.ends.take());
         // Nobody can end a subscription any more, and it would never end by itself.
         if let Some(subscription) = self.subscription.take() {
             subscription.abort();

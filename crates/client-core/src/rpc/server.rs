@@ -18,6 +18,7 @@ use tracing::debug;
 use super::{ACCEPT_PAUSE, MAX_CONNECTIONS, MAX_SOCKET_PATH, SocketPath, connection::serve_stream};
 use crate::{
     api::{ApiError, ErrorKind},
+    caller::Caller,
     client::Client,
     home::{Home, storage_error},
     lock::EngineLock,
@@ -109,9 +110,10 @@ pub async fn serve(client: Arc<dyn Client>, listener: UnixListener, shutdown: Ca
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == owner => {
                 let client = Arc::clone(&client);
+                let caller = Caller::connected(peer.pid().and_then(|pid| u32::try_from(pid).ok()));
                 connections.spawn(async move {
                     let (reader, writer) = stream.into_split();
-                    serve_stream(client, reader, writer).await;
+                    serve_stream(client, reader, writer, caller).await;
                     drop(place);
                 });
             }

@@ -1,11 +1,22 @@
 //! The event stream: what interfaces are told, in the same transaction as the change. A row only names what changed; what is shown of
-//! it is read when it is asked for, so that nothing stays here of what is gone (`engine/happened.rs`).
+//! it is read when it is asked for, so that nothing stays here of what is gone (`engine/views.rs`).
+
+use std::collections::BTreeSet;
 
 use rusqlite::Row;
 use subrosa_wire::{AccountId, MessageId};
 
 use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
 use crate::{api::MessageStatus, conversation::ConversationId, limits::MAX_EVENTS_KEPT, receipts};
+
+/// Where a consumer stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Everything up to here is done.
+    pub(crate) cursor: u64,
+    /// So are these messages beyond it: readers that share a consumer do not end in order.
+    pub(crate) done: BTreeSet<u64>,
+}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +118,15 @@ impl Happened {
             ),
         }
     }
+}
+
+/// Where a consumer stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Everything up to here is done.
+    pub(crate) cursor: u64,
+    /// So are these messages beyond it: readers that share a consumer do not end in order.
+    pub(crate) done: BTreeSet<u64>,
 }
 
 /// Appends an event and returns its cursor.
@@ -218,19 +238,35 @@ pub(crate) fn forget_account(db: &Db, account: &AccountId) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Where a consumer stands.
-pub(crate) fn consumer(db: &Db, name: &str) -> Result<u64, StoreError> {
-    let cursor: Option<i64> =
-        db.query_row("SELECT cursor FROM consumer WHERE name = ?1", params![name], |row| row.get(0)).optional()?;
-    Ok(cursor.map_or(0, from_sql))
+/// Cursors of at most `max` messages from others after `since`, oldest first.
+pub(crate) fn incoming_after(db: &Db, since: u64, max: u32) -> Result<Vec<u64>, StoreError> {
+    db.prepare_cached("SELECT cursor FROM event WHERE cursor > ?1 AND incoming = 1 ORDER BY cursor LIMIT ?2")?
+        .query_and_then(params![to_sql(since), max], |row| Ok(from_sql(row.get(0)?)))?
+        .collect()
+}
+
+/// Where a consumer stands; a new one at the beginning.
+pub(crate) fn consumer(db: &Db, name: &str) -> Result<Place, StoreError> {
+    let row: Option<(i64, Vec<u8>)> = db
+        .query_row("SELECT cursor, done FROM consumer WHERE name = ?1", params![name], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((cursor, done)) = row else { return Ok(Place::default()) };
+    let (cursors, rest) = done.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(StoreError::Damaged("consumer row"));
+    }
+    Ok(Place { cursor: from_sql(cursor), done: cursors.iter().map(|cursor| u64::from_be_bytes(*cursor)).collect() })
 }
 
 /// Moves a consumer, never backwards.
-pub(crate) fn set_consumer(db: &Db, name: &str, cursor: u64) -> Result<(), StoreError> {
+pub(crate) fn set_consumer(db: &Db, name: &str, place: &Place) -> Result<(), StoreError> {
+    let done: Vec<u8> = place.done.iter().flat_map(|cursor| cursor.to_be_bytes()).collect();
     db.execute(
-        "INSERT INTO consumer (name, cursor) VALUES (?1, ?2)
-         ON CONFLICT (name) DO UPDATE SET cursor = max(cursor, excluded.cursor)",
-        params![name, to_sql(cursor)],
+        "INSERT INTO consumer (name, cursor, done) VALUES (?1, ?2, ?3)
+         ON CONFLICT (name) DO UPDATE SET cursor = max(cursor, excluded.cursor), done = excluded.done",
+        params![name, to_sql(place.cursor), done],
     )?;
     Ok(())
 }

@@ -301,7 +301,8 @@ CREATE TABLE event (
 CREATE INDEX event_incoming ON event (cursor) WHERE incoming = 1;
 CREATE TABLE consumer (
     name TEXT PRIMARY KEY,
-    cursor INTEGER NOT NULL
+    cursor INTEGER NOT NULL,
+    done BLOB NOT NULL DEFAULT x''           -- messages (u64 each) beyond it that are done already: of readers that share it
 ) WITHOUT ROWID;
 -- Results of calls with a request id, kept a day. An id is 16 bytes, `call` the hash of what was asked.
 CREATE TABLE request (

@@ -1,0 +1,49 @@
+//! Whoever reads our standard output: what they cannot get does not count as printed.
+
+use std::{io, os::fd::AsFd};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor},
+};
+use subrosa_client_core::{ApiError, ErrorKind};
+
+/// `/dev/null` on Linux.
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
+/// An error if standard output was closed (`>&-`): the runtime then opened `/dev/null` in its place, for reading and writing, as no
+/// shell does for `> /dev/null`.
+pub(crate) fn check_open() -> Result<(), ApiError> {
+    let stdout = io::stdout();
+    let writable_both_ways = fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR));
+    let is_null = fstat(&stdout).is_ok_and(|file| {
+        FileType::from_raw_mode(file.st_mode) == FileType::CharacterDevice
+            && (major(file.st_rdev), minor(file.st_rdev)) == NULL_DEVICE
+    });
+    if writable_both_ways && is_null {
+        return Err(ApiError::new(
+            ErrorKind::Storage,
+            "standard output is closed: what came would be lost, so nothing is taken",
+        )
+        .hint("leave it open; to throw messages away: > /dev/null"));
+    }
+    Ok(())
+}
+
+/// Whether another program reads our output: it may end at any line.
+pub(crate) fn is_program() -> bool {
+    fstat(io::stdout())
+        .is_ok_and(|file| matches!(FileType::from_raw_mode(file.st_mode), FileType::Fifo | FileType::Socket))
+}
+
+/// An error if nobody reads any more what was just written.
+pub(crate) fn check_there() -> io::Result<()> {
+    let stdout = io::stdout();
+    let mut looked = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut looked, Some(&at_once))?;
+    if is_program() && looked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    Ok(())
+}
