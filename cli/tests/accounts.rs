@@ -198,3 +198,34 @@ fn a_removed_account_is_gone_at_the_relay_and_here() {
     assert_eq!(home.run(&["account", "list"]).ok().len(), 0);
     assert_eq!(home.run(&["status"]).error(4)["code"], "no_account");
 }
+
+#[test]
+fn of_two_copies_the_one_that_is_chosen_goes_on() {
+    let relay = Relay::start();
+    let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
+    connect(&alice, &bob);
+    let copy = alice.copy();
+    alice.run(&["send", "bob", "-m", "from the first"]).line();
+
+    let command = "subrosa account keep-this-copy";
+    let listens = copy.listen(&["--since", "0"]);
+    let notice = listens.wait_for(|event| event["type"] == "notice" && event["code"] == "other_copy");
+    assert!(notice["text"].as_str().unwrap().contains(command), "{notice}");
+    let status = copy.run(&["status"]).line();
+    assert_eq!(status["relay"], "displaced");
+    assert!(status["error"].as_str().unwrap().contains(command), "{status}");
+    let doctor = copy.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(1), "{doctor:?}");
+    assert!(doctor.stdout.contains(command));
+    let waits = copy.run(&["send", "bob", "-m", "from the copy", "--timeout", "200ms"]);
+    waits.error(8);
+    assert_eq!(alice.run(&["account", "keep-this-copy"]).line()["count"], 0, "it goes on already");
+
+    // While `listen` runs the engine.
+    assert_eq!(copy.run(&["account", "keep-this-copy"]).line()["count"], 1);
+    listens.wait_for(|event| event["type"] == "state" && event["status"] == "sent");
+    let bodies: Vec<_> = bob.run(&["receive"]).ok().iter().map(|line| line["body"].clone()).collect();
+    assert_eq!(bodies, ["from the first", "from the copy"]);
+    alice.run(&["send", "bob", "-m", "again", "--timeout", "200ms"]).error(8);
+    assert!(alice.run(&["status"]).line()["error"].as_str().unwrap().contains(command));
+}

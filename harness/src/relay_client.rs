@@ -12,14 +12,14 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use subrosa_crypto::{
-    AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, PartyAddress, SealedContent,
-    SendingPairKey, VerifiedCertificate, seal,
+    AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, PartyAddress, RelayMarks,
+    SealedContent, SendingPairKey, VerifiedCertificate, seal,
 };
 use subrosa_wire::{
     AccountId, Capability, DeliveryKey, DeviceAddress,
     http::{CONTENT_TYPE, HttpCall, HttpMessage, Register},
     limits::MAX_BODY_BYTES,
-    mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame},
     submit::{EnvelopeClass, Submit, SubmitClientFrame, SubmitItem, SubmitServerFrame},
 };
 use tokio::{
@@ -135,11 +135,14 @@ impl Device {
         let MailboxServerFrame::Challenge { nonce, tls_bound: false, .. } = mailbox_frame(&mut socket).await? else {
             bail!("no challenge")
         };
+        let marks = LoginMarks { mark: rand::random(), shown: Vec::new(), take_over: true };
+        let signed = RelayMarks { shown: &[], new: &marks.mark, take_over: true };
         let auth = MailboxClientFrame::Auth {
             device: self.address,
             authority: authority.to_owned(),
             pin: None,
-            signature: self.identity.sign_relay_auth(authority, None, None, &nonce, &self.party()),
+            signature: self.identity.sign_relay_auth(authority, None, None, &nonce, &self.party(), &signed),
+            marks: marks.clone(),
         };
         send(&mut socket, auth.encode()).await?;
         let ready = mailbox_frame(&mut socket).await?;

@@ -99,6 +99,9 @@ def relay_proofs(s):
             given = {"what": what, "identity_seed": s.hex(32), "authority": authority, "pin": s.hex(32) if pin else None, "account_id": s.hex(32)}
             if what == "auth":
                 given |= {"nonce": s.hex(32), "device": 1 + s.number(9), "exporter": s.hex(32) if bound else None}
+                # None before the first login, one after each that was seen to succeed, more where some were not.
+                shown = {"127.0.0.1:8443": 0, "relay.example.org:443": 1, "[::1]:9": 8}[authority]
+                given |= {"shown": [s.hex(16) for _ in range(shown)], "mark": s.hex(16), "take_over": bool(bound) and not pin}
             else:
                 given |= {"handle": "alice.b", "device_list_hash": s.hex(32)}
             yield " ".join([what, *bound, "to", authority]), given
@@ -118,10 +121,12 @@ def frames(s):
     token = {"token": s.hex(16), "binding": s.hex(16)}
     both = [item(delivery), item(token, "ephemeral", body_ref=1, expiry_s=0)]
     auth = {"account_id": s.hex(32), "device": 1, "authority": "127.0.0.1:8443", "signature": s.hex(64)}
+    auth |= {"mark": s.hex(16), "shown": [s.hex(16), s.hex(16)], "take_over": False}
     yield frame("mailbox client hello", versions=[1])
     yield frame("mailbox client hello", "three versions offered", versions=[1, 2, 300])
     yield frame("auth", pin=None, **auth)
     yield frame("auth", "auth with pin", pin=s.hex(32), **auth)
+    yield frame("auth", "auth that takes over", pin=None, **{**auth, "shown": [], "take_over": True})
     yield frame("ack", upto=300)
     yield frame("ack", "ack, largest number", upto=2**64 - 1)
     upload = {"signed_prekey": s.hex(100), "last_resort_kem": s.hex(1636), "one_time_ec": [s.hex(36), s.hex(36)], "one_time_kem": [s.hex(1636)]}
@@ -182,6 +187,10 @@ def frames(s):
     yield forbidden("device number 0", "auth", pin=None, **{**auth, "device": 0})
     yield forbidden("signature of 63 bytes", "auth", pin=None, **{**auth, "signature": s.hex(63)})
     yield forbidden("pin of 31 bytes", "auth", pin=s.hex(31), **auth)
+    yield forbidden("mark of 15 bytes", "auth", pin=None, **{**auth, "mark": s.hex(15)})
+    yield forbidden("no mark", "auth", pin=None, **{**auth, "mark": None})
+    yield forbidden("shown mark of 17 bytes", "auth", pin=None, **{**auth, "shown": [s.hex(17)]})
+    yield forbidden("nine shown marks", "auth", pin=None, **{**auth, "shown": [s.hex(16) for _ in range(9)]})
     yield forbidden("no authority", "auth", pin=None, **{**auth, "authority": ""})
     yield forbidden("authority of 261 bytes", "auth", pin=None, **{**auth, "authority": "a" * 261})
     yield forbidden("nonce of 33 bytes", "challenge", version=1, nonce=s.hex(33), tls_bound=True)

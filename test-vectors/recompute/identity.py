@@ -336,7 +336,8 @@ def relay_proofs(given):
     relay = len16(given["authority"].encode()) + optional(given["pin"])
     if given["what"] == "auth":
         signed = b"Subrosa relay auth v1" + relay + optional(given["exporter"]) + unhex(given["nonce"])
-        signed += unhex(given["account_id"]) + u32(given["device"])
+        signed += unhex(given["account_id"]) + u32(given["device"]) + bytes([given["take_over"], len(given["shown"])])
+        signed += b"".join(map(unhex, given["shown"])) + unhex(given["mark"])
     else:
         signed = b"Subrosa registration v1" + relay + len16(given["handle"].encode())
         signed += unhex(given["account_id"]) + unhex(given["device_list_hash"])

@@ -204,6 +204,7 @@ FRAMES = {
     "mailbox client hello": lambda g: present(1, packed(1, g["versions"])),
     "auth": lambda g: present(
         2, present(1, device(g)) + text(2, g["authority"].encode()) + text(3, h(g, "pin")) + text(4, h(g, "signature"))
+        + text(5, h(g, "mark")) + many(6, map(unhex, g["shown"])) + number(7, int(g["take_over"]))
     ),
     "ack": lambda g: present(3, number(1, g["upto"])),
     "put prekeys": lambda g: present(

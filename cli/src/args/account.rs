@@ -93,6 +93,17 @@ account.json is made anew from the store, which has to open: store.db and store.
 store.db-wal of another account is set aside. Nothing is ever deleted or overwritten: what is set aside keeps its name with the date
 behind it (store.db.2026-11-30T09-41-00), and has it back with mv.")]
     Repair(AccountRepair),
+    /// Go on with this copy of the account after another one was used; the other one stops
+    #[command(before_help = "\
+Examples:
+  subrosa account keep-this-copy
+  subrosa account keep-this-copy --account work")]
+    #[command(after_help = "\
+A directory that was copied, or put back from an older copy, makes two of one account. The relay tells them apart: the one that finds
+that another was used since it was itself neither sends nor fetches, and says so, until you choose. Choose one, on its machine: the
+other one stops the next time it connects. Sessions with everybody begin anew; what only the other copy received is missing here.
+To have an account on two machines is not possible yet: move its directory, do not copy it. A restored backup needs no choice.")]
+    KeepThisCopy,
     /// Remove an account: at its relay, then here; nobody can write to it any more, and nothing of it comes back
     #[command(before_help = "\
 Examples:

@@ -125,7 +125,7 @@ fn status(it: &Status, ticks: Ticks) -> String {
         Connection::Online => ("online", AnsiColor::Green),
         Connection::Connecting => ("connecting", AnsiColor::Yellow),
         Connection::Offline => ("offline", AnsiColor::Red),
-        Connection::Displaced => ("displaced: this account runs elsewhere, too", AnsiColor::Red),
+        Connection::Displaced => ("stopped: another copy of this account was used", AnsiColor::Red),
     };
     let mut text = format!(
         "{}  {}  {}\n",

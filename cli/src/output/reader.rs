@@ -4,22 +4,21 @@ use std::{io, os::fd::AsFd};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor},
+    fs::{FileType, OFlags, fcntl_getfl, fstat, stat},
 };
 use subrosa_client_core::{ApiError, ErrorKind};
-
-/// `/dev/null` on Linux.
-const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// An error if standard output was closed (`>&-`): the runtime then opened `/dev/null` in its place, for reading and writing, as no
 /// shell does for `> /dev/null`.
 pub(crate) fn check_open() -> Result<(), ApiError> {
     let stdout = io::stdout();
     let writable_both_ways = fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR));
-    let is_null = fstat(&stdout).is_ok_and(|file| {
-        FileType::from_raw_mode(file.st_mode) == FileType::CharacterDevice
-            && (major(file.st_rdev), minor(file.st_rdev)) == NULL_DEVICE
-    });
+    let is_null = match (fstat(&stdout), stat("/dev/null")) {
+        (Ok(ours), Ok(null)) => {
+            FileType::from_raw_mode(ours.st_mode) == FileType::CharacterDevice && ours.st_rdev == null.st_rdev
+        }
+        _ => false,
+    };
     if writable_both_ways && is_null {
         return Err(ApiError::new(
             ErrorKind::Storage,

@@ -1,4 +1,4 @@
-//! `account list|show|use|rename|repair|remove|passphrase`: the accounts of this machine.
+//! `account list|show|use|rename|repair|keep-this-copy|remove|passphrase`: the accounts of this machine.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,14 @@ use subrosa_client_core::{
     ApiError, ErrorKind,
     account::remove_at_relay,
     accounts::hold,
-    api::{Done, NoParams},
+    api::{Done, NoParams, TimeoutParams},
     clean::clean_line,
     keys, repair,
 };
 
 use crate::{
     Context,
-    account::{Use, accounts, home, network, with_account},
+    account::{DRAIN_FIRST, Use, accounts, home, millis, network, with_account},
     args::{AccountRemove, AccountRepair, AccountVerb, NewSecret},
     confirm::confirm_word,
     errors::Failure,
@@ -29,12 +29,29 @@ pub(crate) async fn run(ctx: &Context, verb: AccountVerb) -> Result<(), Failure>
             })
             .await
         }
+        AccountVerb::KeepThisCopy => keep(ctx).await,
         AccountVerb::Use(args) => Ok(ctx.out.line(accounts(ctx)?.make_current(&args.name)?)?),
         AccountVerb::Repair(args) => mend(ctx, args).await,
         AccountVerb::Remove(args) => remove(ctx, args).await,
         AccountVerb::Passphrase(args) => passphrase(ctx, args).await,
         AccountVerb::Rename(args) => Ok(ctx.out.line(accounts(ctx)?.rename(&args.name, &args.new_name)?)?),
     }
+}
+
+/// What is chosen is chosen here; the relay learns it with the next login.
+async fn keep(ctx: &Context) -> Result<(), Failure> {
+    with_account(ctx, Use { kind: "account", drain: false }, async |client| {
+        let done = client.account_keep(NoParams {}).await?;
+        let text = if done.count == 0 {
+            "This copy goes on already: no other one was used since."
+        } else if client.drain(TimeoutParams { timeout_ms: millis(DRAIN_FIRST) }).await?.done {
+            "This copy goes on. The other one stops when it next connects."
+        } else {
+            "This copy goes on, once the relay is reached. The other one stops when it connects after that."
+        };
+        Ok(ctx.out.done(done, text)?)
+    })
+    .await
 }
 
 /// At the relay first: what is gone here could not ask for it any more.

@@ -320,6 +320,13 @@ impl Account {
         account
     }
 
+    /// What `cp -r` makes of its directory.
+    pub fn copy(&self) -> Self {
+        let copy = Self::prepare(&self.name);
+        assert!(Command::new("cp").arg("-r").arg(self.home()).arg(copy.home()).status().unwrap().success());
+        copy
+    }
+
     pub fn run_init(&self, url: &str) -> Outcome {
         let recovery = self.recovery_file();
         self.run(&["init", "--relay", url, "--name", &self.name, "--recovery-file", recovery.to_str().unwrap()])

@@ -79,6 +79,8 @@ macro_rules! methods {
 methods! {
     /// The account of this engine.
     account = "account"(NoParams) -> AccountInfo;
+    /// Goes on with this copy of the account after another one was used; that one stops. `count` 0: this one goes on already.
+    account_keep = "account.keep"(NoParams) -> Done;
     /// Connection, outbox, unread, engine owner.
     status = "status"(NoParams) -> Status;
     /// Waits until the connection is another one than `relay`; then, or when time is up, as `status`.

@@ -15,6 +15,7 @@ pub const REQUEST_ID: &str = "request_id";
 
 /// Methods whose repetition would change something more, or be answered otherwise than the first time.
 pub const ONCE: &[&str] = &[
+    "account.keep",
     "invite",
     "invite.revoke",
     "contact.accept",

@@ -4,10 +4,13 @@
 use sha2::{Digest, Sha256};
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, KemPrekeyPair, KemUse,
-    OneTimePrekeyPair, PartyAddress, RecoveryKey, SignedPrekeyPair,
+    OneTimePrekeyPair, PartyAddress, RecoveryKey, RelayMarks, SignedPrekeyPair,
 };
 use subrosa_relay::identity;
-use subrosa_wire::{AccountId, DeviceAddress, http, labels, limits, mailbox};
+use subrosa_wire::{
+    AccountId, DeviceAddress, http, labels, limits,
+    mailbox::{self, LoginMarks},
+};
 
 const AUTHORITY: &str = "relay.example:8443";
 const NOW_MS: u64 = 1_790_000_000_000;
@@ -78,7 +81,9 @@ fn the_relay_verifies_the_proofs_that_the_cryptography_signs() {
     let handle = "alice".parse().unwrap();
     for (pin, exporter) in [(None, None), (Some([5; 32]), None), (None, Some([7; 32])), (Some([5; 32]), Some([7; 32]))]
     {
-        let signature = key.sign_relay_auth(AUTHORITY, pin.as_ref(), exporter.as_ref(), &nonce, &party);
+        let marks = LoginMarks { mark: [1; 16], shown: vec![[2; 16], [3; 16]], take_over: false };
+        let signed = RelayMarks { shown: &marks.shown, new: &marks.mark, take_over: false };
+        let signature = key.sign_relay_auth(AUTHORITY, pin.as_ref(), exporter.as_ref(), &nonce, &party, &signed);
         let verify = |challenged: identity::Challenged<'_>| {
             identity::verify_auth(key.public().as_bytes(), &challenged, &device, &signature)
         };
@@ -87,11 +92,19 @@ fn the_relay_verifies_the_proofs_that_the_cryptography_signs() {
             pin: pin.as_ref(),
             exporter: exporter.as_ref(),
             nonce: &nonce,
+            marks: &marks,
         };
         verify(meant).unwrap();
         assert!(verify(identity::Challenged { authority: "other.example:8443", ..meant }).is_err());
         assert!(verify(identity::Challenged { pin: Some(&[6; 32]), ..meant }).is_err());
         assert!(verify(identity::Challenged { nonce: &[8; 32], ..meant }).is_err());
+        for other in [
+            LoginMarks { mark: [9; 16], ..marks.clone() },
+            LoginMarks { shown: vec![[2; 16]], ..marks.clone() },
+            LoginMarks { take_over: true, ..marks.clone() },
+        ] {
+            assert!(verify(identity::Challenged { marks: &other, ..meant }).is_err());
+        }
         // Of another connection, of none, or where there was none.
         for other in [None, Some(&[7; 32]), Some(&[8; 32])] {
             let moved = identity::Challenged { exporter: other, ..meant };

@@ -11,6 +11,17 @@ use crate::labels;
 use crate::randomness::{Os, RandomnessError};
 use crate::redacted::redacted_debug;
 
+/// What a login shows of earlier ones and leaves for the next, so that two live copies of a device are told apart.
+#[derive(Clone, Copy, Debug)]
+pub struct RelayMarks<'a> {
+    /// Of the last login that succeeded, and of later ones whose end was not seen.
+    pub shown: &'a [[u8; 16]],
+    /// What the next login shows.
+    pub new: &'a [u8; 16],
+    /// This copy takes the place of another one.
+    pub take_over: bool,
+}
+
 /// The identity key pair of one device.
 #[derive(Clone)]
 pub struct IdentityKeyPair {
@@ -53,7 +64,8 @@ impl IdentityKeyPair {
     }
 
     /// Answers the relay's challenge. Signed: "Subrosa relay auth v1" ‖ len16(authority) ‖
-    /// authority ‖ (0x00 | 0x01 ‖ pin) ‖ (0x00 | 0x01 ‖ exporter) ‖ nonce ‖ account id ‖ device number.
+    /// authority ‖ (0x00 | 0x01 ‖ pin) ‖ (0x00 | 0x01 ‖ exporter) ‖ nonce ‖ account id ‖ device number ‖ take over u8 ‖
+    /// count u8 ‖ count × shown mark ‖ new mark. At most 255 marks are signed; no relay takes more than eight.
     ///
     /// `authority` is the relay's `host:port` in lower case *as this client knows it*, so that
     /// a relay in the middle cannot use the signature elsewhere; `exporter` is what this connection's TLS exports, where the
@@ -67,11 +79,16 @@ impl IdentityKeyPair {
         exporter: Option<&[u8; 32]>,
         nonce: &[u8; 32],
         address: &PartyAddress,
+        marks: &RelayMarks<'_>,
     ) -> [u8; 64] {
         let mut message = relay_prefix(labels::RELAY_AUTH, authority, pin);
         put_optional(&mut message, exporter);
         message.extend_from_slice(nonce);
         message.extend_from_slice(&address.to_bytes());
+        let count = u8::try_from(marks.shown.len()).unwrap_or(u8::MAX);
+        message.extend_from_slice(&[u8::from(marks.take_over), count]);
+        message.extend(marks.shown.iter().take(usize::from(count)).flatten());
+        message.extend_from_slice(marks.new);
         self.pair.sign(&[&message])
     }
 

@@ -69,7 +69,7 @@ pub use certificate::{CertificateError, DeviceCertificate, VerifiedCertificate};
 pub use conversation::{chat_id, message_id};
 pub use curve25519::{Curve25519KeyPair, Curve25519PublicKey};
 pub use decoding::DecodeError;
-pub use device::{IdentityKey, IdentityKeyPair};
+pub use device::{IdentityKey, IdentityKeyPair, RelayMarks};
 pub use device_list::{DeviceList, DeviceListError, Freshness, MAX_DEVICES, UnverifiedDeviceList};
 pub use double_ratchet::MAX_JUMP;
 pub use ed25519::KeyError;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use subrosa_wire::{
     DeviceAddress, ErrorCode,
-    mailbox::{MailboxClientFrame, MailboxServerFrame},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame},
     submit::Refusal,
     version::negotiate,
 };
@@ -82,7 +82,7 @@ pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
     shared: &Shared<B, R>,
     socket: &mut FrameSocket<S>,
     exporter: Option<&[u8; 32]>,
-) -> Result<Proven, Rejected> {
+) -> Result<(Proven, LoginMarks), Rejected> {
     let MailboxClientFrame::Hello(offered) = next_frame(socket).await? else {
         return Err(rejected(ErrorCode::Malformed, CLOSE_PROTOCOL));
     };
@@ -92,7 +92,7 @@ pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
     getrandom::fill(&mut nonce).map_err(|_| unavailable())?;
     socket.send(MailboxServerFrame::Challenge { version, nonce, tls_bound: exporter.is_some() }.encode()).await?;
 
-    let MailboxClientFrame::Auth { device, authority, pin, signature } = next_frame(socket).await? else {
+    let MailboxClientFrame::Auth { device, authority, pin, marks, signature } = next_frame(socket).await? else {
         return Err(rejected(ErrorCode::Malformed, CLOSE_PROTOCOL));
     };
     if !shared.is_me(&authority, pin.as_ref()) {
@@ -100,10 +100,10 @@ pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
     }
     let known = shared.store.identity(device).await.map_err(|_| unavailable())?;
     let identity = known.unwrap_or(NOBODY);
-    let challenged = Challenged { authority: &authority, pin: pin.as_ref(), exporter, nonce: &nonce };
+    let challenged = Challenged { authority: &authority, pin: pin.as_ref(), exporter, nonce: &nonce, marks: &marks };
     let verified = verify_auth(&identity, &challenged, &device, &signature);
     match (known, verified) {
-        (Some(_), Ok(())) => Ok(Proven { device, identity }),
+        (Some(_), Ok(())) => Ok((Proven { device, identity }, marks)),
         _ => Err(rejected(ErrorCode::AuthenticationFailed, CLOSE_POLICY)),
     }
 }

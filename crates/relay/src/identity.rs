@@ -6,7 +6,7 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
-use subrosa_wire::{AccountId, DeviceAddress, Handle, labels, limits::MAX_DEVICES};
+use subrosa_wire::{AccountId, DeviceAddress, Handle, labels, limits::MAX_DEVICES, mailbox::LoginMarks};
 
 /// Version byte of record and list.
 const VERSION: u8 = 1;
@@ -193,6 +193,8 @@ pub struct Challenged<'a> {
     pub exporter: Option<&'a [u8; 32]>,
     /// Of this socket.
     pub nonce: &'a [u8; 32],
+    /// What the device shows of its earlier logins, and leaves for the next.
+    pub marks: &'a LoginMarks,
 }
 
 fn push_text(message: &mut Vec<u8>, text: &str) -> Result<(), Invalid> {
@@ -212,12 +214,13 @@ pub fn verify_auth(
     device: &DeviceAddress,
     signature: &[u8; 64],
 ) -> Result<(), Invalid> {
-    let Challenged { authority, pin, exporter, nonce } = challenged;
+    let Challenged { authority, pin, exporter, nonce, marks } = challenged;
     let mut message = labels::RELAY_AUTH.to_vec();
     push_relay(&mut message, authority, *pin)?;
     push_optional(&mut message, *exporter);
     message.extend_from_slice(*nonce);
     message.extend_from_slice(&device.to_bytes());
+    message.extend_from_slice(&marks.signed_bytes());
     verify(identity, &message, signature)
 }
 

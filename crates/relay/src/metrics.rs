@@ -166,6 +166,7 @@ const fn reason(code: ErrorCode) -> &'static str {
         ErrorCode::Malformed => "malformed",
         ErrorCode::UnsupportedVersion => "unsupported_version",
         ErrorCode::AuthenticationFailed => "authentication_failed",
+        ErrorCode::OtherCopy => "other_copy",
         ErrorCode::WrongRelay => "wrong_relay",
         ErrorCode::CapabilityRefused => "capability_refused",
         ErrorCode::TokenUsed => "token_used",

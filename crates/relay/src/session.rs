@@ -9,14 +9,14 @@ use subrosa_crash_point::{CrashPoint, crash_point};
 use subrosa_wire::{
     DeviceAddress, ErrorCode, Seq,
     limits::{IDLE_DAYS, MAX_UNACKED},
-    mailbox::{MailboxClientFrame, MailboxServerFrame},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame},
     submit::Refusal,
 };
 use tokio::time::{Duration, Instant};
 
 use crate::{
     accept::Peer,
-    backend::{MailboxState, Source, Store, StoreError},
+    backend::{Login, MailboxState, Source, Store, StoreError},
     clock::{now_ms, today},
     handshake::{Proven, Rejected, handshake},
     limiter::Allowance,
@@ -42,8 +42,9 @@ pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Sha
         () = shared.stopping.cancelled() => return go_away(&shared, &mut socket).await,
         proven = shaking => proven.unwrap_or(Err(Rejected { refusal: None, close: CLOSE_POLICY })),
     };
+    let source = Source::of(peer.address);
     let rejected = match proven {
-        Ok(proven) => match claimed(&shared, &mut socket, proven, Source::of(peer.address)).await {
+        Ok((proven, marks)) => match log_in(&shared, &mut socket, proven, &marks, source).await {
             Ok(()) => return,
             Err(rejected) => rejected,
         },
@@ -72,16 +73,34 @@ async fn go_away<S: MessageSocket, B: Store, R: Router>(shared: &Shared<B, R>, s
     }
 }
 
+/// Lets one copy of the device in. Before the claim: another copy must not end the session of the one that goes on.
+async fn log_in<S: MessageSocket, B: Store, R: Router>(
+    shared: &Arc<Shared<B, R>>,
+    socket: &mut FrameSocket<S>,
+    proven: Proven,
+    marks: &LoginMarks,
+    source: Source,
+) -> Result<(), Rejected> {
+    let login = Login::new(proven.device, marks);
+    // Kept the same day, so that delivery goes on; told, if it had stopped.
+    let away_days = shared.store.log_in(source, login, today()).await.map_err(|error| {
+        let close = if matches!(error, StoreError::Refused(_)) { CLOSE_POLICY } else { CLOSE_RESTART };
+        Rejected { refusal: Some(error.refusal()), close }
+    })?;
+    claimed(shared, socket, proven, source, away_days).await
+}
+
 /// Claims the device, serves it, and gives the claim back.
 async fn claimed<S: MessageSocket, B: Store, R: Router>(
     shared: &Arc<Shared<B, R>>,
     socket: &mut FrameSocket<S>,
     proven: Proven,
     source: Source,
+    away_days: u32,
 ) -> Result<(), Rejected> {
     let claim = shared.router.claim(proven.device).await;
     let connection = claim.connection;
-    let served = match start(shared, socket, proven, source).await {
+    let served = match start(shared, socket, proven, away_days).await {
         Ok(state) => {
             let mut session = Session::new(Arc::clone(shared), socket, (proven.device, source), claim, &state);
             let ended = session.run().await;
@@ -101,7 +120,7 @@ async fn start<S: MessageSocket, B: Store, R: Router>(
     shared: &Shared<B, R>,
     socket: &mut FrameSocket<S>,
     proven: Proven,
-    source: Source,
+    away_days: u32,
 ) -> Result<MailboxState, Rejected> {
     let state = shared
         .store
@@ -115,19 +134,13 @@ async fn start<S: MessageSocket, B: Store, R: Router>(
     if state.disabled {
         return Err(Rejected { refusal: Some(Refusal::never(ErrorCode::AccountDisabled)), close: CLOSE_POLICY });
     }
-    // Kept the same day, so that delivery goes on; told, if it had stopped.
-    let days = shared
-        .store
-        .seen(source, proven.device, today())
-        .await
-        .map_err(|error| Rejected { refusal: Some(error.refusal()), close: CLOSE_RESTART })?;
     let ready = MailboxServerFrame::Ready {
         epoch: state.epoch,
         acked: state.acked,
         server_time_ms: now_ms(),
         limits: limits(),
         prekeys: state.prekeys,
-        away_days: if days >= IDLE_DAYS { days } else { 0 },
+        away_days: if away_days >= IDLE_DAYS { away_days } else { 0 },
     };
     socket.send(ready.encode()).await?;
     Ok(state)

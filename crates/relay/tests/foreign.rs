@@ -11,7 +11,7 @@ use subrosa_relay::Rate;
 use subrosa_wire::{
     Capability, ContactToken, DeliveryKey, ErrorCode, TokenBinding,
     http::{CONTENT_TYPE, GetDevices, HttpCall, Resolve, TakePrekeys},
-    mailbox::{MailboxClientFrame, MailboxServerFrame, PrekeyUpload},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame, PrekeyUpload},
     submit::{Refusal, SubmitClientFrame, SubmitResult, SubmitServerFrame},
 };
 use support::*;
@@ -52,10 +52,10 @@ async fn an_answer_to_a_challenge_opens_one_socket_of_one_relay() {
     let relayed = bob.auth(1, &relay.authority, &foreign);
     assert_eq!(answer(third, &relayed).await, ErrorCode::WrongRelay);
     let (fourth, foreign) = challenge(&other.at()).await;
-    let MailboxClientFrame::Auth { device, pin, signature, .. } = bob.auth(1, &relay.authority, &foreign) else {
+    let MailboxClientFrame::Auth { device, pin, marks, signature, .. } = bob.auth(1, &relay.authority, &foreign) else {
         panic!()
     };
-    let renamed = MailboxClientFrame::Auth { device, authority: other.authority.clone(), pin, signature };
+    let renamed = MailboxClientFrame::Auth { device, authority: other.authority.clone(), pin, marks, signature };
     assert_eq!(answer(fourth, &renamed).await, ErrorCode::AuthenticationFailed);
 }
 
@@ -73,10 +73,11 @@ async fn a_foreign_mailbox_is_neither_read_nor_acknowledged_nor_probed() {
     // Her signature for his device, and her own device number in his account.
     for (device, code) in [(1, ErrorCode::AuthenticationFailed), (2, ErrorCode::AuthenticationFailed)] {
         let (socket, nonce) = challenge(&at).await;
-        let MailboxClientFrame::Auth { authority, pin, signature, .. } = mallory.auth(1, &at.authority, &nonce) else {
+        let MailboxClientFrame::Auth { authority, pin, marks, signature, .. } = mallory.auth(1, &at.authority, &nonce)
+        else {
             panic!()
         };
-        let auth = MailboxClientFrame::Auth { device: bob.device(device), authority, pin, signature };
+        let auth = MailboxClientFrame::Auth { device: bob.device(device), authority, pin, marks, signature };
         assert_eq!(answer(socket, &auth).await, code);
     }
     // What she acknowledges is hers.
@@ -146,7 +147,17 @@ async fn an_absent_account_answers_like_a_present_one() {
     for device in [bob.device(1), bob.device(2), nobody.device(1)] {
         let (mut socket, _) = challenge(&at).await;
         let authority = at.authority.clone();
-        send(&mut socket, &MailboxClientFrame::Auth { device, authority, pin: None, signature: [7; 64] }).await;
+        send(
+            &mut socket,
+            &MailboxClientFrame::Auth {
+                device,
+                authority,
+                pin: None,
+                marks: LoginMarks::default(),
+                signature: [7; 64],
+            },
+        )
+        .await;
         refusals.push(next_bytes(&mut socket).await.unwrap());
     }
     assert!(refusals.iter().all(|refusal| *refusal == refusals[0]));

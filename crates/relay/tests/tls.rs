@@ -28,7 +28,7 @@ use subrosa_wire::{
     ErrorCode,
     http::{CONTENT_TYPE, HttpCall as _, HttpMessage as _, Register},
     labels,
-    mailbox::{MailboxClientFrame, MailboxServerFrame},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame},
     submit::Refusal,
 };
 use support::*;
@@ -182,8 +182,10 @@ fn auth(account: &Account, authority: &str, pin: Option<[u8; 32]>, login: &Login
     }
     message.extend_from_slice(&login.nonce);
     message.extend_from_slice(&device.to_bytes());
+    let marks = LoginMarks { take_over: true, ..LoginMarks::default() };
+    message.extend_from_slice(&marks.signed_bytes());
     let signature = account.devices[0].1.sign(&message).to_bytes();
-    MailboxClientFrame::Auth { device, authority: authority.to_owned(), pin, signature }
+    MailboxClientFrame::Auth { device, authority: authority.to_owned(), pin, marks, signature }
 }
 
 /// A registration, signed for this relay.
@@ -338,11 +340,11 @@ async fn a_man_in_the_middle_cannot_use_what_was_signed_for_him() {
 
         let mut socket = mailbox_socket(&middle).await;
         let login = challenge(&mut socket).await;
-        let MailboxClientFrame::Auth { device, signature, .. } = auth(&bob, &middle, signed_for, &login) else {
+        let MailboxClientFrame::Auth { device, marks, signature, .. } = auth(&bob, &middle, signed_for, &login) else {
             panic!()
         };
         let dressed =
-            MailboxClientFrame::Auth { device, signature, authority: relay.authority.clone(), pin: Some(pin) };
+            MailboxClientFrame::Auth { device, marks, signature, authority: relay.authority.clone(), pin: Some(pin) };
         say(&mut socket, &dressed).await;
         let refused = hear(&mut socket).await;
         assert!(

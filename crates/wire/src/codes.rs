@@ -49,12 +49,14 @@ pub enum ErrorCode {
     RegistrationTokenRefused,
     /// The device has not connected for [`IDLE_DAYS`](crate::limits::IDLE_DAYS): nothing is stored for it until it does.
     DeviceIdle,
+    /// Another copy of the device has logged in since this one did.
+    OtherCopy,
     /// A code this build does not know.
     Unknown(u32),
 }
 
 /// `(code, number, text)`: the one table that both directions and the texts come from.
-const TABLE: [(ErrorCode, u32, &str); 22] = [
+const TABLE: [(ErrorCode, u32, &str); 23] = [
     (ErrorCode::Malformed, 1, "malformed frame"),
     (ErrorCode::UnsupportedVersion, 2, "no common protocol version"),
     (ErrorCode::AuthenticationFailed, 3, "authentication failed"),
@@ -77,6 +79,7 @@ const TABLE: [(ErrorCode, u32, &str); 22] = [
     (ErrorCode::RegistrationTokenNeeded, 20, "a registration token is needed"),
     (ErrorCode::RegistrationTokenRefused, 21, "the registration token is wrong, used or expired"),
     (ErrorCode::DeviceIdle, 22, "the device has not connected for a long time"),
+    (ErrorCode::OtherCopy, 23, "another copy of the device has logged in since"),
 ];
 
 impl ErrorCode {
@@ -107,7 +110,9 @@ impl ErrorCode {
             | Self::RegistrationTokenNeeded
             | Self::RegistrationTokenRefused => 403,
             Self::NotFound => 404,
-            Self::HandleTaken | Self::AccountExists | Self::OldDeviceList | Self::RequestPending => 409,
+            Self::HandleTaken | Self::AccountExists | Self::OldDeviceList | Self::RequestPending | Self::OtherCopy => {
+                409
+            }
             Self::TooLarge => 413,
             Self::RateLimited | Self::QuotaExceeded => 429,
             Self::Unavailable => 503,

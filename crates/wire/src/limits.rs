@@ -9,6 +9,10 @@ pub const VERSIONS: [u32; 1] = [1];
 /// of a group still fit one submission.
 pub const MAX_DEVICES: usize = 5;
 
+/// Login marks that an `Auth` shows: the confirmed one, and those of logins since whose end the client has not seen. Seven in a row
+/// without an answer is a long night of a bad network; after that the last one is sent again.
+pub const MAX_SHOWN_MARKS: usize = 8;
+
 /// Items of one submission: a group of 256 with [`MAX_DEVICES`] each.
 pub const MAX_SUBMIT_ITEMS: usize = 256 * MAX_DEVICES;
 

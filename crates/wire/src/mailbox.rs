@@ -7,7 +7,8 @@ use crate::{
     CapabilityHash, DeviceAddress, MailboxEpoch, Seq, WireError,
     convert::{bounded, copy, exact, optional},
     limits::{
-        MAX_AUTHORITY_BYTES, MAX_BODY_BYTES, MAX_HTTP_BYTES, MAX_MAILBOX_FRAME_BYTES, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM,
+        MAX_AUTHORITY_BYTES, MAX_BODY_BYTES, MAX_HTTP_BYTES, MAX_MAILBOX_FRAME_BYTES, MAX_ONE_TIME_EC,
+        MAX_ONE_TIME_KEM, MAX_SHOWN_MARKS,
     },
     proto,
     submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitResult, results_from_proto, results_to_proto},
@@ -34,7 +35,9 @@ pub enum MailboxClientFrame {
         authority: String,
         /// The pinned certificate key hash, if the client has one.
         pin: Option<[u8; 32]>,
-        /// Ed25519 over label, authority, pin, binding to the connection, nonce, device.
+        /// What tells two live copies of the device apart.
+        marks: LoginMarks,
+        /// Ed25519 over label, authority, pin, binding to the connection, nonce, device, marks.
         signature: [u8; 64],
     },
     /// Everything up to this `Seq` is committed here.
@@ -48,6 +51,28 @@ pub enum MailboxClientFrame {
     },
     /// Answered by `Pong`.
     Ping,
+}
+
+/// What tells two live copies of a device apart: each login leaves a mark, and the next one shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoginMarks {
+    /// New, random: what the next login shows.
+    pub mark: [u8; 16],
+    /// The mark of the last login that succeeded, and those of later ones whose end the device has not seen.
+    pub shown: Vec<[u8; 16]>,
+    /// A person chose this copy: it takes the place of whichever was here.
+    pub take_over: bool,
+}
+
+impl LoginMarks {
+    /// As the signature covers them: whether it takes over ‖ number shown ‖ those ‖ the new one.
+    #[must_use]
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![u8::from(self.take_over), u8::try_from(self.shown.len()).unwrap_or(u8::MAX)];
+        bytes.extend(self.shown.iter().flatten());
+        bytes.extend(self.mark);
+        bytes
+    }
 }
 
 /// What a device may ask of its own mailbox.
@@ -223,6 +248,14 @@ pub struct Push {
     pub way: Way,
 }
 
+fn marks(mark: &Bytes, shown: &[Bytes], take_over: bool) -> Result<LoginMarks, WireError> {
+    if shown.len() > MAX_SHOWN_MARKS {
+        return Err(WireError::TooMany { field: "shown marks", limit: MAX_SHOWN_MARKS });
+    }
+    let shown = shown.iter().map(|mark| exact("shown mark", mark)).collect::<Result<_, _>>()?;
+    Ok(LoginMarks { mark: exact("mark", mark)?, shown, take_over })
+}
+
 fn sized(field: &'static str, bytes: Bytes, expected: usize) -> Result<Bytes, WireError> {
     if bytes.len() == expected { Ok(bytes) } else { Err(WireError::Length { field, expected, found: bytes.len() }) }
 }
@@ -320,11 +353,14 @@ impl MailboxClientFrame {
         use proto::mailbox_client_frame::Frame;
         let frame = match self {
             Self::Hello(versions) => Frame::Hello(proto::Hello { versions: versions.clone() }),
-            Self::Auth { device, authority, pin, signature } => Frame::Auth(proto::Auth {
+            Self::Auth { device, authority, pin, marks, signature } => Frame::Auth(proto::Auth {
                 device: Some(device.into()),
                 authority: authority.clone(),
                 pin: pin.map(|pin| copy(&pin)).unwrap_or_default(),
                 signature: copy(signature),
+                mark: copy(&marks.mark),
+                shown: marks.shown.iter().map(|mark| copy(mark)).collect(),
+                take_over: marks.take_over,
             }),
             Self::Ack(upto) => Frame::Ack(proto::Ack { upto: *upto }),
             Self::Request { id, op } => Frame::Request(proto::Request { id: *id, op: Some(op.into()) }),
@@ -351,6 +387,7 @@ impl MailboxClientFrame {
                     device: auth.device.try_into()?,
                     authority: auth.authority,
                     pin: optional("pin", &auth.pin)?,
+                    marks: marks(&auth.mark, &auth.shown, auth.take_over)?,
                     signature: exact("signature", &auth.signature)?,
                 }
             }

@@ -12,7 +12,8 @@ use subrosa_wire::{
         MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_FRAME_BYTES, MAX_SUBMIT_ITEMS,
     },
     mailbox::{
-        MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way,
+        LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push,
+        RequestOutcome, Way,
     },
     submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
@@ -116,6 +117,7 @@ fn mailbox_frames_round_trip() {
             device: device(1),
             authority: "localhost:1".into(),
             pin: Some([1; 32]),
+            marks: LoginMarks { mark: [3; 16], shown: vec![[4; 16], [5; 16]], take_over: true },
             signature: [2; 64],
         },
         MailboxClientFrame::Ack(u64::MAX),

@@ -14,7 +14,8 @@ use subrosa_wire::{
     ErrorCode, LinkError, LinkSecret, MailboxEpoch, RegistrationToken, RelayLink, TokenBinding, WireError,
     http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved, TakePrekeys},
     mailbox::{
-        MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way,
+        LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push,
+        RequestOutcome, Way,
     },
     submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
@@ -155,6 +156,11 @@ fn frame(name: &str, g: &Value) -> Frame {
             device: device(g),
             authority: text(&g["authority"]).into(),
             pin: optional(&g["pin"]),
+            marks: LoginMarks {
+                mark: array(&g["mark"]),
+                shown: list(&g["shown"]).iter().map(array).collect(),
+                take_over: g["take_over"] == true,
+            },
             signature: array(&g["signature"]),
         }),
         "ack" => MailboxClient(MailboxClientFrame::Ack(g["upto"].as_u64().unwrap())),

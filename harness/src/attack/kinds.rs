@@ -8,7 +8,7 @@ use subrosa_wire::{
     Capability, DeliveryKey, DeviceAddress,
     http::{GetDevices, HttpCall, HttpMessage, Register, Resolve, TakePrekeys},
     limits::MAX_SUBMIT_FRAME_BYTES,
-    mailbox::MailboxClientFrame,
+    mailbox::{LoginMarks, MailboxClientFrame},
     submit::{EnvelopeClass, Submit, SubmitClientFrame, SubmitItem},
 };
 use tokio::{
@@ -169,6 +169,7 @@ async fn forged(victim: &Victim, source: Ipv4Addr) -> Result<()> {
         device: DeviceAddress { account: victim.account, device: 1 },
         authority: victim.authority.clone(),
         pin: None,
+        marks: LoginMarks::default(),
         signature: std::array::from_fn(|_| rand::random()),
     };
     stream.write_all(&frame(0x82, &MailboxClientFrame::Hello(vec![1]).encode())).await?;

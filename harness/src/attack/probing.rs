@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use subrosa_wire::{
     AccountId, Capability, DeliveryKey, DeviceAddress,
     http::{HttpCall, HttpMessage, TakePrekeys},
-    mailbox::MailboxClientFrame,
+    mailbox::{LoginMarks, MailboxClientFrame},
     submit::{EnvelopeClass, Submit, SubmitClientFrame, SubmitItem},
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -117,6 +117,7 @@ impl Asker<'_> {
                     device,
                     authority: self.authority.to_owned(),
                     pin: None,
+                    marks: LoginMarks::default(),
                     signature: std::array::from_fn(|_| rand::random()),
                 };
                 return exchange(&mut stream, &auth.encode()).await;

@@ -43,6 +43,15 @@ pub struct Auth {
     /// 64 bytes.
     #[prost(bytes = "vec", tag = "4")]
     pub signature: Vec<u8>,
+    /// 16 bytes: what the next login shows.
+    #[prost(bytes = "vec", tag = "5")]
+    pub mark: Vec<u8>,
+    /// At most eight of 16 bytes.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub shown: Vec<Vec<u8>>,
+    /// Takes the place of another copy.
+    #[prost(bool, tag = "7")]
+    pub take_over: bool,
 }
 
 /// Everything up to here is committed at the client.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
+use subrosa_crypto::RelayMarks;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
@@ -135,11 +136,16 @@ impl Relay {
         ensure!(!tls_bound, "bound to TLS where there is none");
         let nonce: [u8; 32] = nonce.as_slice().try_into()?;
         let address = actor.address();
+        // An attacker has one copy of each of its devices, and remembers no mark.
+        let marks = RelayMarks { shown: &[], new: &rand::random(), take_over: true };
         let auth = Auth {
             device: Some(device_address(&address)),
             authority: self.authority.clone(),
             pin: Vec::new(),
-            signature: actor.identity.sign_relay_auth(&self.authority, None, None, &nonce, &address).to_vec(),
+            signature: actor.identity.sign_relay_auth(&self.authority, None, None, &nonce, &address, &marks).to_vec(),
+            mark: marks.new.to_vec(),
+            shown: Vec::new(),
+            take_over: true,
         };
         send(&mut socket, &MailboxClientFrame { auth: Some(auth), ..MailboxClientFrame::default() }).await?;
         let ready: MailboxServerFrame = next(&mut socket).await?;

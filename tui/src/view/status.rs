@@ -119,7 +119,7 @@ fn connection(app: &App) -> (&'static str, String, Style) {
         Some(Connection::Online) => (theme.signs.dot, "online".to_owned(), theme.ok),
         Some(Connection::Connecting) | None => (theme.signs.ring, "connecting".to_owned(), theme.warning),
         Some(Connection::Offline) => (theme.signs.ring, "offline".to_owned(), theme.error),
-        Some(Connection::Displaced) => ("!", "this account runs elsewhere".to_owned(), theme.error),
+        Some(Connection::Displaced) => ("!", "stopped: another copy was used".to_owned(), theme.error),
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Connection {
     Connecting,
     /// Not reached; see `error`.
     Offline,
-    /// This account also runs elsewhere: another process of the same device took the mailbox over.
+    /// Another copy of this account was used: this one neither sends nor fetches until it is chosen (`account.keep`).
     Displaced,
 }
 

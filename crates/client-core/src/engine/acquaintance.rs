@@ -122,7 +122,8 @@ impl Engine {
                 }
                 let failed = {
                     let state = link.borrow_and_update();
-                    let failed = state.failures > failures || state.connection == Connection::Offline;
+                    let failed = state.failures > failures
+                        || matches!(state.connection, Connection::Offline | Connection::Displaced);
                     failed.then(|| state.error.clone().unwrap_or_else(unreachable))
                 };
                 if let Some(error) = failed {

@@ -7,7 +7,11 @@ use subrosa_wire::{
     link::is_onion,
 };
 
-use super::{core::Core, mailbox::LinkState};
+use super::{
+    copies::{KEEP, OTHER_COPY},
+    core::Core,
+    mailbox::LinkState,
+};
 use crate::{
     api::{ApiError, Check, Connection, OutboxListParams},
     keys::StoreKey,
@@ -51,11 +55,7 @@ impl Core {
         let hint = link.error.as_ref().and_then(|error| error.hint.clone());
         let mut checks = vec![match link.connection {
             Connection::Online => Check::fine("relay", format!("{relay} is reached and knows this device")),
-            Connection::Displaced => Check::fail(
-                "relay",
-                "this account also runs elsewhere, and that one has the mailbox",
-                "stop the other one; a device is one directory on one machine",
-            ),
+            Connection::Displaced => Check::fail("relay", OTHER_COPY, KEEP),
             Connection::Connecting | Connection::Offline => Check::fail(
                 "relay",
                 format!("{relay} is not reached: {}", if why.is_empty() { "no answer yet" } else { &why }),

@@ -7,7 +7,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -56,6 +59,11 @@ pub(crate) struct Signals {
     pub(crate) receipts: Notify,
     /// Counts changes of the outbox, for `flush`.
     pub(crate) progress: watch::Sender<u64>,
+    /// As the store has it: another copy of this device was used, and this one stands still.
+    pub(crate) other_copy: AtomicBool,
+    /// The relay was asked for another copy and knew none, or was not reached. Nothing is sealed before: a copy would use ratchets
+    /// that the other one has moved.
+    pub(crate) may_seal: AtomicBool,
 }
 
 /// When a device without prekeys was asked for first, and when it may be asked for again.
@@ -75,6 +83,8 @@ impl Signals {
             tasks: Notify::new(),
             receipts: Notify::new(),
             progress: watch::Sender::new(0),
+            other_copy: AtomicBool::new(false),
+            may_seal: AtomicBool::new(false),
         }
     }
 }
@@ -178,6 +188,7 @@ pub(crate) struct Wakes {
 impl Core {
     pub(super) fn new(db: Db, owner: EngineOwner, home: Home, signals: Arc<Signals>) -> Result<Self, ApiError> {
         let own = store::account::load(&db)?;
+        signals.other_copy.store(store::copies::other_copy(&db)?, Ordering::SeqCst);
         Ok(Self {
             db,
             own,

@@ -59,6 +59,9 @@ pub(crate) struct Dispatcher {
 impl Core {
     /// Lanes of which something may go now (they are busy from here on), and when the next one may.
     fn due(&mut self) -> Result<(Vec<Lane>, Option<u64>), ApiError> {
+        if !self.may_seal() {
+            return Ok((Vec::new(), None));
+        }
         let now = now_ms();
         let mut due = Vec::new();
         let mut next = self.introduce_due(now)?;
@@ -91,6 +94,9 @@ impl Core {
 
     /// Whether everything that can go has gone.
     pub(crate) fn is_idle(&mut self) -> Result<bool, ApiError> {
+        if self.stands_still() {
+            return Ok(self.busy.is_empty());
+        }
         let now = now_ms();
         let due = store::deliveries::lanes(&self.db, now)?.iter().any(|(_, next_ms)| *next_ms <= now);
         Ok(!due && self.busy.is_empty() && !store::pending_receipts::any(&self.db)?)

@@ -1,11 +1,18 @@
 //! The tasks at our own mailbox: commit what is pushed, acknowledge, tell the interfaces; and carry
 //! requests that must not be lost to the relay.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
 use subrosa_crash_point::{CrashPoint, crash_point};
-use subrosa_crypto::{IdentityKeyPair, PartyAddress};
-use subrosa_wire::DeviceAddress;
+use subrosa_crypto::{IdentityKeyPair, PartyAddress, RelayMarks};
+use subrosa_wire::{DeviceAddress, mailbox::LoginMarks};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -13,8 +20,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    copies::other_copy,
     core::{CoreHandle, Signals, address},
     dispatch::Dispatcher,
+    upkeep::Ready,
 };
 use crate::{
     api::{ApiError, Connection},
@@ -45,8 +54,17 @@ pub(crate) struct LinkState {
 }
 
 impl LinkState {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self { connection: Connection::Connecting, error: None, caught_up: false, failures: 0, hurry_from: None }
+    }
+
+    /// Before anything was tried.
+    pub(crate) fn first(stands_still: bool) -> Self {
+        let mut link = Self::new();
+        if stands_still {
+            link.other_copy();
+        }
+        link
     }
 
     fn failed(&mut self, error: &NetError, now: Instant) {
@@ -55,6 +73,14 @@ impl LinkState {
         self.failures += 1;
         self.error = Some(error.to_api());
         self.hurry_from = error.retry_after().is_none().then(|| now + Duration::from_millis(HURRY_AFTER_MS));
+    }
+
+    fn other_copy(&mut self) {
+        self.connection = Connection::Displaced;
+        self.caught_up = false;
+        self.failures += 1;
+        self.error = Some(other_copy());
+        self.hurry_from = None;
     }
 
     /// Whether the next try may be made now because somebody waits for it.
@@ -67,6 +93,10 @@ impl LinkState {
 pub(crate) struct Signer {
     pub(crate) identity: IdentityKeyPair,
     pub(crate) address: PartyAddress,
+    pub(crate) core: CoreHandle,
+    pub(crate) signals: Arc<Signals>,
+    /// For errors.
+    pub(crate) relay: String,
 }
 
 impl MailboxSigner for Signer {
@@ -74,8 +104,22 @@ impl MailboxSigner for Signer {
         address(&self.address)
     }
 
+    fn may_log_in(&self) -> bool {
+        !self.signals.other_copy.load(Ordering::SeqCst)
+    }
+
+    fn marks(&self) -> BoxFuture<'_, Result<LoginMarks, NetError>> {
+        Box::pin(async {
+            let marks = self.core.run(super::core::Core::login_marks).await;
+            // Without a mark on the disk nothing may be shown: tried again, as if the relay had not been reached.
+            marks.map_err(|error| NetError::Unreachable { relay: self.relay.clone(), cause: error.message })
+        })
+    }
+
     fn sign(&self, login: &Login<'_>) -> [u8; 64] {
-        self.identity.sign_relay_auth(login.authority, login.pin, login.exporter, login.nonce, &self.address)
+        let LoginMarks { mark, shown, take_over } = login.marks;
+        let marks = RelayMarks { shown, new: mark, take_over: *take_over };
+        self.identity.sign_relay_auth(login.authority, login.pin, login.exporter, login.nonce, &self.address, &marks)
     }
 }
 
@@ -86,6 +130,8 @@ pub(crate) struct Mailbox {
     pub(crate) link: watch::Sender<LinkState>,
     pub(crate) signals: Arc<Signals>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    /// Another login of this device ended the last session, and none of ours has stood since.
+    pub(crate) displaced: AtomicBool,
 }
 
 impl Mailbox {
@@ -119,17 +165,38 @@ impl Mailbox {
         }
     }
 
+    fn begin_to_seal(&self) {
+        if !self.signals.may_seal.swap(true, Ordering::SeqCst) {
+            self.signals.outbox.notify_one();
+        }
+    }
+
+    fn stands_still(&self) -> bool {
+        self.signals.other_copy.load(Ordering::SeqCst)
+    }
+
     async fn handle_event(&self, event: MailboxEvent) -> Result<(), ApiError> {
         match event {
             MailboxEvent::Connecting => self.link.send_modify(|link| {
                 link.connection = Connection::Connecting;
                 link.caught_up = false;
             }),
-            MailboxEvent::Ready { epoch, acked, server_time_ms, prekeys, away_days, .. } => {
-                self.core.run(move |core| core.ready(epoch, acked, server_time_ms, prekeys)).await?;
+            // Of a session that this copy gave up: another one fetches it.
+            MailboxEvent::Pushed(_) | MailboxEvent::CaughtUp | MailboxEvent::PrekeysLow(_) if self.stands_still() => {}
+            MailboxEvent::Ready { epoch, acked, server_time_ms, prekeys, away_days, mark, .. } => {
+                let ready = Ready { epoch, acked, server_time_ms, prekeys, mark };
+                self.core.run(move |core| core.ready(ready)).await?;
+                if self.stands_still() {
+                    // Ends this session, and there is no other: nothing of what it brings is acknowledged.
+                    self.handle.reconnect_now();
+                    self.link.send_modify(LinkState::other_copy);
+                    return Ok(());
+                }
                 if away_days > 0 {
                     self.core.run(move |core| core.was_away(away_days)).await?;
                 }
+                self.displaced.store(false, Ordering::SeqCst);
+                self.begin_to_seal();
                 self.link.send_modify(|link| {
                     link.connection = Connection::Online;
                     link.error = None;
@@ -159,16 +226,20 @@ impl Mailbox {
                 self.link.send_modify(|link| link.caught_up = true);
             }
             MailboxEvent::PrekeysLow(left) => self.core.run(move |core| core.refill(left)).await?,
-            MailboxEvent::Displaced => self.link.send_modify(|link| {
-                link.connection = Connection::Displaced;
-                link.caught_up = false;
-                link.failures += 1;
-                link.error = Some(
-                    ApiError::new(crate::ErrorKind::AccountBusy, "this account also runs elsewhere")
-                        .hint("stop the other one: a copied directory cannot be used twice at once"),
-                );
-            }),
+            MailboxEvent::OtherCopy => {
+                self.core.run(super::core::Core::stand_still).await?;
+                self.link.send_modify(LinkState::other_copy);
+            }
+            // Until the next login has told whether by another copy.
+            MailboxEvent::Displaced => {
+                self.displaced.store(true, Ordering::SeqCst);
+                self.signals.may_seal.store(false, Ordering::SeqCst);
+            }
             MailboxEvent::Offline { error, .. } => {
+                // A relay that is away keeps nobody from writing to people at others.
+                if !self.displaced.load(Ordering::SeqCst) {
+                    self.begin_to_seal();
+                }
                 self.link.send_modify(|link| link.failed(&error, Instant::now()));
             }
         }

@@ -15,6 +15,7 @@ mod checkup;
 mod consumers;
 mod contents;
 mod conversations;
+mod copies;
 mod core;
 mod deciding;
 mod dispatch;
@@ -48,7 +49,10 @@ mod waiting;
 use std::{
     collections::HashSet,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -141,20 +145,20 @@ impl Engine {
         })
         .await
         .map_err(|_| ApiError::new(ErrorKind::Failed, "the store could not be opened"))??;
-        let signer = Signer {
-            identity: subrosa_crypto::IdentityKeyPair::from_seed(&core.own.identity.seed()),
-            address: party(&core.own.address),
-        };
+        let identity = subrosa_crypto::IdentityKeyPair::from_seed(&core.own.identity.seed());
+        let address = party(&core.own.address);
         let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
         let http = Http::new(network.clone());
         let proxy = network.proxy_shown();
         let core = CoreHandle::start(core)?;
+        let signer =
+            Signer { identity, address, core: core.clone(), signals: Arc::clone(&signals), relay: relay.to_string() };
 
         let stop = CancellationToken::new();
         let tracker = TaskTracker::new();
         let (events, mailbox_events) = mpsc::channel::<MailboxEvent>(MAILBOX_QUEUE);
         let handle = connect(network.clone(), relay, Arc::new(signer), events);
-        let (link_sender, link) = watch::channel(LinkState::new());
+        let (link_sender, link) = watch::channel(LinkState::first(signals.other_copy.load(Ordering::SeqCst)));
         let dispatcher = Arc::new(Dispatcher {
             core: core.clone(),
             http: http.clone(),
@@ -171,6 +175,7 @@ impl Engine {
             link: link_sender,
             signals: Arc::clone(&signals),
             dispatcher: Arc::clone(&dispatcher),
+            displaced: AtomicBool::new(false),
         });
         tracker.spawn(Arc::clone(&mailbox).follow(mailbox_events, stop.clone()));
         tracker.spawn(mailbox.carry_tasks(stop.clone()));
@@ -274,6 +279,8 @@ pub(crate) fn begin_restored(db: store::Db, home: &Home) -> Result<store::accoun
     let mut core = Core::new(db, owner, home.clone(), Arc::new(Signals::new()))?;
     core.change(|change| {
         store::account::mark_restored(change.db)?;
+        // Whoever restores a backup has chosen it.
+        store::copies::choose(change.db)?;
         store::events::skip_cursors(change.db)?;
         change.start_anew(
             "this account was restored from a backup: messages that came after it are missing here unless the relay still \
@@ -324,6 +331,19 @@ impl Client for Engine {
     fn account(&self, _params: NoParams) -> BoxFuture<'_, Result<AccountInfo, ApiError>> {
         let proxy = self.inner.proxy.clone();
         Box::pin(self.inner.core.run(move |core| Ok(AccountInfo { proxy, ..core.account_info() })))
+    }
+
+    fn account_keep(&self, _params: NoParams) -> BoxFuture<'_, Result<Done, ApiError>> {
+        Box::pin(async move {
+            let done = self.inner.core.once(Core::keep_this_copy).await?;
+            self.inner.core.run(|core| core.look_for_other_copy()).await?;
+            self.inner.signals.outbox.notify_one();
+            self.inner.signals.receipts.notify_one();
+            if done.count > 0 {
+                self.inner.handle.reconnect_now();
+            }
+            Ok(done)
+        })
     }
 
     fn status(&self, _params: NoParams) -> BoxFuture<'_, Result<Status, ApiError>> {
@@ -465,7 +485,9 @@ impl Client for Engine {
                 if state.caught_up {
                     return Ok(Waited { done: true, error: None });
                 }
-                if state.connection == Connection::Displaced || state.failures > before {
+                // One that was just chosen is about to connect.
+                let stands_still = self.inner.signals.other_copy.load(Ordering::SeqCst);
+                if (state.connection == Connection::Displaced && stands_still) || state.failures > before {
                     return Ok(Waited { done: false, error: state.error.map(|error| error.message) });
                 }
                 match timeout_at(deadline, link.changed()).await {

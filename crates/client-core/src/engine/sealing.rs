@@ -470,6 +470,9 @@ enum Looked {
 impl Core {
     /// Takes the oldest deliveries of a lane that may go and makes them ready to leave.
     pub(crate) fn prepare(&mut self, lane: &Lane) -> Result<Prepared, ApiError> {
+        if self.stands_still() {
+            return Ok(Prepared::Nothing);
+        }
         let without_keys = self.without_keys.iter().map(|(device, known)| (*device, known.ask_again_ms)).collect();
         let (withholds, inline) = (self.withholds(), self.inline_seals);
         let (prepared, sealed) = self.change(|change| {

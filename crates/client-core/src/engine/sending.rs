@@ -370,6 +370,9 @@ impl Core {
 
     /// Turns gathered receipts into intents.
     pub(crate) fn gather_receipts(&mut self) -> Result<(), ApiError> {
+        if self.stands_still() {
+            return Ok(());
+        }
         let tells = self.tells("delivery_receipts");
         self.change(|change| {
             if !tells {

@@ -4,6 +4,7 @@
 mod support;
 
 mod ageing;
+mod copies;
 mod late;
 mod rules;
 

@@ -142,29 +142,32 @@ impl Change<'_> {
     }
 }
 
+/// What the relay says first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    pub(crate) epoch: MailboxEpoch,
+    pub(crate) acked: Seq,
+    pub(crate) server_time_ms: u64,
+    pub(crate) prekeys: PrekeyCount,
+    /// Of the login that brought it.
+    pub(crate) mark: [u8; 16],
+}
+
 impl Core {
     /// The mailbox is ours: compare what the relay says with what we hold (docs/protocol.md, "What a client does with them").
-    pub(crate) fn ready(
-        &mut self,
-        epoch: MailboxEpoch,
-        acked: Seq,
-        server_time_ms: u64,
-        prekeys_left: PrekeyCount,
-    ) -> Result<(), ApiError> {
+    pub(crate) fn ready(&mut self, ready: Ready) -> Result<(), ApiError> {
+        let Ready { epoch, acked, server_time_ms, prekeys: prekeys_left, mark } = ready;
         self.compare_clocks(server_time_ms)?;
-        self.change(|change| {
+        let older_copy = self.change(|change| {
+            store::copies::confirm(change.db, &mark)?;
             let restored = store::account::take_restored(change.db)?;
             let (known_epoch, own_acked) = store::account::mailbox_state(change.db)?;
             match known_epoch {
                 Some(known) if known == epoch && acked > own_acked => {
-                    // The relay remembers acknowledgements that this store never gave: the store is an
-                    // old copy. Its ratchets must not go on, its one-time keys may be used up.
-                    // A restored backup has done all this already, before its engine started.
+                    // The relay remembers acknowledgements that this store never gave: the store is a copy of one that went on, made
+                    // while that one was connected. One that a person chose has begun anew already.
                     if !restored {
-                        change.start_anew(
-                            "this account's directory is an older copy: messages received meanwhile are missing here, \
-                             and new sessions are being started",
-                        )?;
+                        return Ok(true);
                     }
                     store::account::set_acked(change.db, acked)?;
                 }
@@ -180,8 +183,11 @@ impl Core {
             let relay = store::peers::lane_relay(&change.own.relay, change.own.pin.as_ref());
             store::deliveries::wake_relay(change.db, &relay)?;
             change.wake_outbox();
-            Ok(())
+            Ok(false)
         })?;
+        if older_copy {
+            return self.stand_still();
+        }
         self.refill(prekeys_left)?;
         self.renew_prekeys()?;
         self.forget_unread()

@@ -3,10 +3,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use subrosa_wire::{
-    DeviceAddress, MailboxEpoch, Seq,
-    mailbox::{MailboxRequest, PrekeyCount, Push, RequestOutcome},
+    DeviceAddress, ErrorCode, MailboxEpoch, Seq,
+    mailbox::{LoginMarks, MailboxRequest, PrekeyCount, Push, RequestOutcome},
     submit::Limits,
 };
 use tokio::{
@@ -39,13 +39,19 @@ pub struct Login<'a> {
     pub exporter: Option<&'a [u8; 32]>,
     /// Of this socket.
     pub nonce: &'a [u8; 32],
+    /// What this login shows of earlier ones, and leaves for the next.
+    pub marks: &'a LoginMarks,
 }
 
 /// Says who we are and signs a relay's challenge. The key stays behind it.
 pub trait MailboxSigner: Send + Sync + 'static {
     /// The device that logs in.
     fn device(&self) -> DeviceAddress;
-    /// Ed25519 over label, authority, pin, exporter, nonce and device (`docs/protocol.md`, capabilities and proofs).
+    /// Whether this copy of the device may log in. After [`MailboxEvent::OtherCopy`] it may not, until a person has chosen it.
+    fn may_log_in(&self) -> bool;
+    /// What the next login shows; it is committed before this resolves.
+    fn marks(&self) -> BoxFuture<'_, Result<LoginMarks, NetError>>;
+    /// Ed25519 over label, authority, pin, exporter, nonce, device and marks (`docs/protocol.md`, capabilities and proofs).
     fn sign(&self, login: &Login<'_>) -> [u8; 64];
 }
 
@@ -68,6 +74,8 @@ pub enum MailboxEvent {
         prekeys: PrekeyCount,
         /// Days since this device was last connected, if nothing was kept for it meanwhile; otherwise 0.
         away_days: u32,
+        /// The mark that this login left.
+        mark: [u8; 16],
     },
     /// 1 to 64 envelopes in the order of the mailbox.
     Pushed(Vec<Push>),
@@ -75,8 +83,10 @@ pub enum MailboxEvent {
     CaughtUp,
     /// Time to refill.
     PrekeysLow(PrekeyCount),
-    /// Another process of this device took over; nothing more happens until [`MailboxHandle::reconnect_now`].
+    /// Another login of this device ended the session; the next one tells whether it was another copy's.
     Displaced,
+    /// Another copy of this device has logged in since this one did; nothing more happens until [`MailboxHandle::reconnect_now`].
+    OtherCopy,
     /// Not connected.
     Offline {
         /// Why.
@@ -139,7 +149,7 @@ impl MailboxHandle {
     }
 
     /// Begins a new session at once: ends a wait between tries, the standstill after
-    /// [`MailboxEvent::Displaced`], and a session that stands. A try under way is new enough.
+    /// [`MailboxEvent::OtherCopy`], and a session that stands. A try under way is new enough.
     ///
     /// After a batch that could not be committed this makes the relay push it again. Events that are
     /// already in the channel still come: whoever dropped a batch must skip every
@@ -231,6 +241,9 @@ impl Task {
 
     /// One connection, from the try to the end of the wait after it.
     async fn cycle(&mut self) -> Result<(), Stopped> {
+        if !self.signer.may_log_in() {
+            return self.stand_still().await;
+        }
         self.emit(MailboxEvent::Connecting).await?;
         let handshake = log_in(self.network.clone(), self.endpoint.clone(), self.signer.clone(), self.timing);
         let outcome = match self.meanwhile(handshake).await? {
@@ -256,12 +269,13 @@ impl Task {
                 Ok(())
             }
             Ok(End::Displaced) => {
-                tracing::info!("mailbox taken over by another process");
-                self.offline_because = NetError::Closed;
+                // By an earlier try of ours that the relay took late, or by another copy: the next login is told which.
+                tracing::info!("another login of this device took the mailbox over");
                 self.emit(MailboxEvent::Displaced).await?;
-                let shared = self.shared.clone();
-                self.meanwhile(shared.reconnect.notified()).await
+                let retry_in = self.backoff.next_wait();
+                self.rest(NetError::Closed, retry_in).await
             }
+            Err(NetError::Refused(refusal)) if refusal.code == ErrorCode::OtherCopy => self.stand_still().await,
             Ok(End::GoAway(wait)) => {
                 let retry_in = wait.clamp(self.timing.retry_first, self.timing.retry_max);
                 self.rest(NetError::going_away(wait), retry_in).await
@@ -271,6 +285,14 @@ impl Task {
                 self.rest(error, retry_in).await
             }
         }
+    }
+
+    /// Another copy has the mailbox: nothing is tried until somebody wants it.
+    async fn stand_still(&mut self) -> Result<(), Stopped> {
+        self.offline_because = NetError::Closed;
+        self.emit(MailboxEvent::OtherCopy).await?;
+        let shared = self.shared.clone();
+        self.meanwhile(shared.reconnect.notified()).await
     }
 
     /// Says that there is no connection and waits, or until somebody wants it at once.

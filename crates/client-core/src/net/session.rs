@@ -234,12 +234,13 @@ pub(super) struct Ready {
     limits: Limits,
     prekeys: PrekeyCount,
     away_days: u32,
+    mark: [u8; 16],
 }
 
 impl Ready {
     const fn event(&self) -> MailboxEvent {
-        let Self { epoch, acked, server_time_ms, limits, prekeys, away_days } = *self;
-        MailboxEvent::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days }
+        let Self { epoch, acked, server_time_ms, limits, prekeys, away_days, mark } = *self;
+        MailboxEvent::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days, mark }
     }
 }
 
@@ -263,19 +264,27 @@ pub(super) async fn log_in(
         };
         // What is signed without the exporter is of no use at a relay that ends TLS itself: who lies here gains nothing.
         let exporter = if tls_bound { Some(reader.exporter()?) } else { None };
-        let login =
-            Login { authority: endpoint.authority(), pin: endpoint.pin(), exporter: exporter.as_ref(), nonce: &nonce };
+        // Before it is shown: should this try be cut off, the next one shows the new mark, too.
+        let marks = signer.marks().await?;
+        let login = Login {
+            authority: endpoint.authority(),
+            pin: endpoint.pin(),
+            exporter: exporter.as_ref(),
+            nonce: &nonce,
+            marks: &marks,
+        };
         let signature = signer.sign(&login);
         let auth = MailboxClientFrame::Auth {
             device: signer.device(),
             authority: endpoint.authority().to_owned(),
             pin: endpoint.pin().copied(),
+            marks: marks.clone(),
             signature,
         };
         writer.send(auth.encode()).await?;
         match receive(&endpoint, &mut reader).await? {
             MailboxServerFrame::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days } => {
-                Ok(Ready { epoch, acked, server_time_ms, limits, prekeys, away_days })
+                Ok(Ready { epoch, acked, server_time_ms, limits, prekeys, away_days, mark: marks.mark })
             }
             _ => Err(NetError::protocol(&endpoint, "another frame than the end of the handshake")),
         }

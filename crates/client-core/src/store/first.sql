@@ -22,7 +22,11 @@ CREATE TABLE account (
     made_ec INTEGER NOT NULL DEFAULT 0,
     made_kem INTEGER NOT NULL DEFAULT 0,
     made_signed INTEGER NOT NULL DEFAULT 0,
-    contents_known INTEGER NOT NULL DEFAULT 0  -- what the program that last read kept contents knew of them
+    contents_known INTEGER NOT NULL DEFAULT 0, -- what the program that last read kept contents knew of them
+    -- What tells two live copies of this device apart.
+    login_marks BLOB NOT NULL DEFAULT x'',   -- 16 bytes each: confirmed, then sent since
+    take_over INTEGER NOT NULL DEFAULT 0,    -- the next login takes the place of another copy
+    other_copy INTEGER NOT NULL DEFAULT 0    -- another one was used: nothing goes or comes here
 );
 
 -- Who somebody is: an account whose keys are known.

@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
+pub(crate) mod copies;
 pub(crate) mod deliveries;
 pub(crate) mod envelopes;
 pub(crate) mod events;

@@ -226,6 +226,18 @@ impl Person {
     }
 }
 
+/// A copy of an account's directory, as `cp -r` makes it.
+pub fn copied(from: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
 /// Two people who are contacts by a link that the first one made.
 pub async fn pair(first: &Person, second: &Person) {
     second.join(&first.link().await).await;

@@ -266,6 +266,8 @@ fn cases(name: &str) -> Vec<Value> {
                 "pin": if below(2) == 0 { hex_of::<32>() } else { Value::Null }, "account_id": hex_of::<32>(),
                 "nonce": hex_of::<32>(), "device": any_u32().max(1),
                 "exporter": if below(2) == 0 { hex_of::<32>() } else { Value::Null },
+                "shown": (0..below(9)).map(|_| hex_of::<16>()).collect::<Vec<_>>(), "mark": hex_of::<16>(),
+                "take_over": below(2) == 0,
             })
         }),
         "link-secret" => several(8, || {

@@ -6,7 +6,7 @@ use crate::address::PartyAddress;
 use crate::certificate::{CertificateError, DeviceCertificate, VerifiedCertificate};
 use crate::conversation::{chat_id, message_id};
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
-use crate::device::{IdentityKey, IdentityKeyPair};
+use crate::device::{IdentityKey, IdentityKeyPair, RelayMarks};
 use crate::device_list::{DeviceList, DeviceListError, Freshness};
 use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey, KeyError};
 use crate::kem::{KEM_CIPHERTEXT_LEN, KemUse};
@@ -274,7 +274,9 @@ pub(super) fn relay_proofs(case: &Value) -> Computed {
     let signature = if text(&given["what"]) == "auth" {
         let address = PartyAddress { account, device: number(&given["device"]) };
         let exporter = given["exporter"].is_string().then(|| array(&given["exporter"]));
-        identity.sign_relay_auth(authority, pin.as_ref(), exporter.as_ref(), &array(&given["nonce"]), &address)
+        let shown: Vec<[u8; 16]> = list(&given["shown"]).iter().map(array).collect();
+        let marks = RelayMarks { shown: &shown, new: &array(&given["mark"]), take_over: given["take_over"] == true };
+        identity.sign_relay_auth(authority, pin.as_ref(), exporter.as_ref(), &array(&given["nonce"]), &address, &marks)
     } else {
         let list_hash = array(&given["device_list_hash"]);
         identity.sign_registration(authority, pin.as_ref(), text(&given["handle"]), &account, &list_hash)

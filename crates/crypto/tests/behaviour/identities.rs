@@ -114,8 +114,10 @@ fn relay_signatures_cover_every_field() {
     let nonce = [9; 32];
     let address = party.address();
 
+    let shown = [[1; 16], [2; 16]];
+    let marks = RelayMarks { shown: &shown, new: &[3; 16], take_over: true };
     for (exporter, bytes) in [(None, vec![0]), (Some(&[7; 32]), [&[1][..], &[7; 32]].concat())] {
-        let signature = party.identity.sign_relay_auth("127.0.0.1:8443", None, exporter, &nonce, &address);
+        let signature = party.identity.sign_relay_auth("127.0.0.1:8443", None, exporter, &nonce, &address, &marks);
         let mut message = b"Subrosa relay auth v1".to_vec();
         message.extend_from_slice(&[0, 14]);
         message.extend_from_slice(b"127.0.0.1:8443");
@@ -124,6 +126,7 @@ fn relay_signatures_cover_every_field() {
         message.extend_from_slice(&nonce);
         message.extend_from_slice(&address.account);
         message.extend_from_slice(&[0, 0, 0, 1]);
+        message.extend_from_slice(&[&[1, 2][..], &[1; 16], &[2; 16], &[3; 16]].concat());
         key.verify_strict(&message, &Signature::from_bytes(&signature)).unwrap();
     }
 

@@ -88,6 +88,8 @@ fn start_another_life(db: &mut Connection) -> rusqlite::Result<()> {
     transaction.execute("UPDATE device SET last_seq = last_seq + ?1", [SEQ_GAP])?;
     transaction.execute("UPDATE account SET seq_floor = seq_floor + ?1", [SEQ_GAP])?;
     transaction.execute("DELETE FROM prekey", [])?;
+    // Every device has logged in since: none of them shows a mark that is known here, and none is to be shut out.
+    transaction.execute("UPDATE device SET login_mark = NULL", [])?;
     transaction.commit()
 }
 

@@ -5,12 +5,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
-    AccountId, DeviceAddress, Seq,
+    AccountId, DeviceAddress, ErrorCode, Seq,
     mailbox::{PrekeyCount, Push, Way},
     submit::EnvelopeClass,
 };
 
-use super::{Embedded, Mailbox, MailboxState, Page, Source, StoreError, fair::Cost, integrity::verify};
+use super::{
+    Embedded, Login, Mailbox, MailboxState, Page, Source, StoreError, fair::Cost, integrity::verify, writer::OpError,
+};
 use crate::{clock::now_ms, limits::PAGE_BYTES};
 
 /// Expired rows deleted in one operation: what others wait for it.
@@ -84,6 +86,18 @@ fn seen(db: &Connection, device: &DeviceAddress, today: u32) -> rusqlite::Result
         db.prepare_cached("UPDATE device SET seen_day = ?2 WHERE id = ?1")?.execute(params![row, today])?;
     }
     Ok(today.saturating_sub(before))
+}
+
+/// As [`Mailbox::log_in`]. A device without a mark (new here, or the relay was restored from a backup) takes any login.
+fn log_in(db: &Connection, login: &Login, today: u32) -> Result<u32, OpError> {
+    let Some(row) = device_row(db, &login.device)? else { return Ok(0) };
+    let known: Option<[u8; 32]> =
+        db.prepare_cached("SELECT login_mark FROM device WHERE id = ?1")?.query_row([row], |row| row.get(0))?;
+    if known.is_some_and(|known| !login.take_over && !login.shown.contains(&known)) {
+        return Err(StoreError::refused(ErrorCode::OtherCopy).into());
+    }
+    db.prepare_cached("UPDATE device SET login_mark = ?2 WHERE id = ?1")?.execute(params![row, login.mark])?;
+    Ok(seen(db, &login.device, today)?)
 }
 
 fn ack(db: &Connection, device: &DeviceAddress, upto: Seq) -> rusqlite::Result<()> {
@@ -187,6 +201,10 @@ impl Mailbox for Embedded {
 
     async fn ack(&self, source: Source, device: DeviceAddress, upto: Seq, rows: usize) -> Result<(), StoreError> {
         self.writer.change(source, Cost::rows(1 + rows), move |db| Ok(ack(db, &device, upto)?)).await
+    }
+
+    async fn log_in(&self, source: Source, login: Login, today: u32) -> Result<u32, StoreError> {
+        self.writer.change(source, Cost::rows(1), move |db| log_in(db, &login, today)).await
     }
 
     async fn seen(&self, source: Source, device: DeviceAddress, today: u32) -> Result<u32, StoreError> {

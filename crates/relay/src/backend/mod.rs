@@ -18,11 +18,12 @@ mod writer;
 use std::{future::Future, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use subrosa_wire::{
     AccountId, Capability, CapabilityHash, DeviceAddress, EnvelopeId, ErrorCode, Handle, MailboxEpoch, Seq,
     http::{ACCOUNT_RECORD_BYTES, Devices, Prekeys},
     limits::HEAD_BYTES,
-    mailbox::{PrekeyCount, PrekeyUpload, Push, Way},
+    mailbox::{LoginMarks, PrekeyCount, PrekeyUpload, Push, Way},
     submit::{EnvelopeClass, Refusal, Submit},
 };
 use tokio::sync::oneshot;
@@ -331,6 +332,32 @@ pub struct MailboxState {
     pub prekeys: PrekeyCount,
 }
 
+/// A login of a device that has proven who it is.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Whose.
+    pub device: DeviceAddress,
+    /// SHA-256 of the marks it shows.
+    pub shown: Vec<[u8; 32]>,
+    /// SHA-256 of the mark it leaves.
+    pub mark: [u8; 32],
+    /// A person chose this copy.
+    pub take_over: bool,
+}
+
+impl Login {
+    /// Only hashes go on from here.
+    pub(crate) fn new(device: DeviceAddress, marks: &LoginMarks) -> Self {
+        let hash = |mark: &[u8; 16]| Sha256::digest(mark).into();
+        Self {
+            device,
+            shown: marks.shown.iter().map(hash).collect(),
+            mark: hash(&marks.mark),
+            take_over: marks.take_over,
+        }
+    }
+}
+
 /// Rows of a mailbox in the order of their numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
@@ -359,6 +386,9 @@ pub trait Mailbox: Send + Sync + 'static {
         upto: Seq,
         rows: usize,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Lets a copy of a device in and keeps what its next login has to show, unless another copy was let in since this one:
+    /// [`ErrorCode::OtherCopy`]. Notes the day (since 1970), too, and gives how many days the device was away.
+    fn log_in(&self, source: Source, login: Login, today: u32) -> impl Future<Output = Result<u32, StoreError>> + Send;
     /// Notes that the device is connected on this day (since 1970). Gives how many days it was away.
     fn seen(
         &self,

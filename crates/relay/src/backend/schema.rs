@@ -24,7 +24,7 @@ const LOCK_NAME: &str = "relay.lock";
 const APPLICATION_ID: i64 = 0x5362_526c;
 /// Step n brings a database from schema version n to n + 1. A step that was released is never edited: a change is a
 /// further step.
-const MIGRATIONS: [&str; 3] = [INITIAL, OPERATORS, IDLE_DEVICES];
+const MIGRATIONS: [&str; 4] = [INITIAL, OPERATORS, IDLE_DEVICES, LOGIN_MARKS];
 /// Schema version of this build.
 const SCHEMA_VERSION: usize = MIGRATIONS.len();
 /// Waiting for the checkpointer's short locks, never for another relay.
@@ -133,6 +133,9 @@ const IDLE_DEVICES: &str = "
 ALTER TABLE device ADD COLUMN seen_day INTEGER NOT NULL DEFAULT 0;
 UPDATE device SET seen_day = unixepoch() / 86400;
 ";
+
+/// SHA-256 of the newest login's mark: the next login shows the mark, or is another copy of the device.
+const LOGIN_MARKS: &str = "ALTER TABLE device ADD COLUMN login_mark BLOB;";
 
 /// Makes the data directory (owner only) and locks it for this process.
 pub(crate) fn lock_data_dir(dir: &Path) -> Result<File, RelayError> {

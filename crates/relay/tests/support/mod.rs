@@ -13,7 +13,7 @@ use subrosa_wire::{
     AccountId, Capability, CapabilityHash, DeliveryKey, DeviceAddress, ErrorCode, Handle, Seq,
     http::{CONTENT_TYPE, HttpCall, HttpMessage, Register, Registered},
     labels,
-    mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyUpload, Push, RequestOutcome},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyUpload, Push, RequestOutcome},
     submit::{EnvelopeClass, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
 use tempfile::TempDir;
@@ -224,7 +224,12 @@ impl Account {
         at.ask(&self.registration(&at.authority)).await
     }
 
+    /// Whatever was here before: tests log in from many places.
     pub fn auth(&self, device: u32, authority: &str, nonce: &[u8; 32]) -> MailboxClientFrame {
+        self.auth_with(device, authority, nonce, LoginMarks { take_over: true, ..LoginMarks::default() })
+    }
+
+    pub fn auth_with(&self, device: u32, authority: &str, nonce: &[u8; 32], marks: LoginMarks) -> MailboxClientFrame {
         let key = &self.devices.iter().find(|(number, _)| *number == device).unwrap().1;
         let address = self.device(device);
         let mut message = labels::RELAY_AUTH.to_vec();
@@ -233,8 +238,9 @@ impl Account {
         message.extend_from_slice(&[0, 0]);
         message.extend_from_slice(nonce);
         message.extend_from_slice(&address.to_bytes());
+        message.extend_from_slice(&marks.signed_bytes());
         let signature = key.sign(&message).to_bytes();
-        MailboxClientFrame::Auth { device: address, authority: authority.to_owned(), pin: None, signature }
+        MailboxClientFrame::Auth { device: address, authority: authority.to_owned(), pin: None, marks, signature }
     }
 
     /// Registers, opens the mailbox and hands the delivery key in.
@@ -301,12 +307,17 @@ pub struct Mailbox {
 
 impl Mailbox {
     pub async fn try_open(at: &At, account: &Account, device: u32) -> Result<Self, Refusal> {
+        Self::try_open_with(at, account, device, LoginMarks { take_over: true, ..LoginMarks::default() }).await
+    }
+
+    /// With these marks of logins.
+    pub async fn try_open_with(at: &At, account: &Account, device: u32, marks: LoginMarks) -> Result<Self, Refusal> {
         let mut socket = connect(at, "/v1/mailbox").await;
         send(&mut socket, &MailboxClientFrame::Hello(vec![1])).await;
         let MailboxServerFrame::Challenge { nonce, tls_bound: false, .. } = frame(&mut socket).await.unwrap() else {
             panic!("no challenge")
         };
-        send(&mut socket, &account.auth(device, &at.authority, &nonce)).await;
+        send(&mut socket, &account.auth_with(device, &at.authority, &nonce, marks)).await;
         match frame(&mut socket).await.unwrap() {
             MailboxServerFrame::Ready { epoch, acked, prekeys, away_days, .. } => Ok(Self {
                 socket,

@@ -7,7 +7,7 @@ use subrosa_wire::{
 };
 
 use super::{
-    super::core::now_ms,
+    super::{core::now_ms, upkeep::Ready},
     DAY_MS,
     support::{Person, TestRelay, pair},
 };
@@ -207,7 +207,14 @@ async fn a_relay_that_begins_a_new_life_at_every_connection_fills_no_queue() {
     alice
         .inside(|core| {
             for life in 0..100 {
-                core.ready(MailboxEpoch([life; 16]), 0, now_ms(), NONE_LEFT).unwrap();
+                let ready = Ready {
+                    epoch: MailboxEpoch([life; 16]),
+                    acked: 0,
+                    server_time_ms: now_ms(),
+                    prekeys: NONE_LEFT,
+                    mark: [life; 16],
+                };
+                core.ready(ready).unwrap();
             }
         })
         .await;

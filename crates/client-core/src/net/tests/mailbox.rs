@@ -206,9 +206,17 @@ async fn shutdown_sends_the_last_acknowledgement_and_says_goodbye() {
 }
 
 #[tokio::test]
-async fn a_displaced_device_stays_away_until_it_is_asked_to_come_back() {
+async fn a_displaced_device_asks_once_more_and_stays_away_when_another_copy_was_used() {
     let relay = Fake::websocket(|count, mut socket| async move {
-        greet(&mut socket).await;
+        if count == 1 {
+            take_mailbox(&mut socket).await;
+            put(&mut socket, challenge().encode()).await;
+            take_mailbox(&mut socket).await;
+            let refusal = Refusal::never(ErrorCode::OtherCopy);
+            put(&mut socket, MailboxServerFrame::Error(refusal).encode()).await;
+        } else {
+            greet(&mut socket).await;
+        }
         if count == 0 {
             put(&mut socket, MailboxServerFrame::Push(push(1, 512)).encode()).await;
             put(&mut socket, MailboxServerFrame::Displaced.encode()).await;
@@ -220,13 +228,15 @@ async fn a_displaced_device_stays_away_until_it_is_asked_to_come_back() {
     // What was pushed before is not lost.
     assert_eq!(engine.pushed().await[0].seq, 1);
     assert!(matches!(engine.next().await, MailboxEvent::Displaced));
+    assert!(matches!(engine.offline().await, (NetError::Closed, _)));
+    while !matches!(engine.next().await, MailboxEvent::OtherCopy) {}
     // Ten times the longest wait between tries.
     assert!(tokio::time::timeout(timing().retry_max * 10, engine.events.recv()).await.is_err());
-    assert_eq!(relay.connections(), 1);
+    assert_eq!(relay.connections(), 2);
     assert_eq!(soon(engine.handle.request(put_list())).await, Err(NetError::Closed));
     engine.handle.reconnect_now();
     engine.ready().await;
-    assert_eq!(relay.connections(), 2);
+    assert_eq!(relay.connections(), 3);
 }
 
 #[tokio::test]

@@ -18,11 +18,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt, future::BoxFuture};
 use subrosa_wire::{
     AccountId, DeviceAddress, MailboxEpoch, Seq,
     limits::{HEAD_BYTES, VERSIONS},
-    mailbox::{MailboxClientFrame, MailboxServerFrame, PrekeyCount, Push, Way},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame, PrekeyCount, Push, Way},
     submit::{EnvelopeClass, Limits, Submit, SubmitItem},
 };
 use tokio::{
@@ -33,7 +33,8 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
 
 use super::{
-    Login, MailboxEvent, MailboxHandle, MailboxSigner, Network, RelayEndpoint, mailbox::connect_with, timing::Timing,
+    Login, MailboxEvent, MailboxHandle, MailboxSigner, NetError, Network, RelayEndpoint, mailbox::connect_with,
+    timing::Timing,
 };
 
 /// Nothing here takes this long unless it hangs.
@@ -200,6 +201,14 @@ struct NoSigner;
 impl MailboxSigner for NoSigner {
     fn device(&self) -> DeviceAddress {
         somebody()
+    }
+
+    fn may_log_in(&self) -> bool {
+        true
+    }
+
+    fn marks(&self) -> BoxFuture<'_, Result<LoginMarks, NetError>> {
+        Box::pin(async { Ok(LoginMarks::default()) })
     }
 
     fn sign(&self, _: &Login<'_>) -> [u8; 64] {

@@ -1,13 +1,16 @@
 //! The network layer and the real relay: the whole way, a restart, a second process.
 
-use std::path::Path;
+use std::{path::Path, sync::Mutex};
 
-use subrosa_crypto::{AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, PartyAddress};
+use subrosa_crypto::{
+    AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, PartyAddress, RelayMarks,
+};
 use subrosa_relay::{Config, Relay};
 use subrosa_wire::{
     AccountId, Capability, DeliveryKey, Handle,
     http::{GetDevices, Register, Resolve},
-    mailbox::{MailboxRequest, RequestOutcome},
+    limits::MAX_SHOWN_MARKS,
+    mailbox::{LoginMarks, MailboxRequest, RequestOutcome},
     submit::SubmitResult,
 };
 use tokio::sync::oneshot;
@@ -48,6 +51,20 @@ impl RealRelay {
 pub(super) struct Person {
     account: [u8; 32],
     identity: IdentityKeyPair,
+    /// As a store would keep them, without ever confirming one.
+    marks: Mutex<Vec<[u8; 16]>>,
+}
+
+impl Person {
+    fn new(account: [u8; 32], identity: IdentityKeyPair) -> Self {
+        Self { account, identity, marks: Mutex::default() }
+    }
+
+    /// What a copy of the directory would be.
+    fn copy(&self) -> Arc<Self> {
+        let marks = Mutex::new(self.marks.lock().unwrap().clone());
+        Arc::new(Self { account: self.account, identity: IdentityKeyPair::from_seed(&self.identity.seed()), marks })
+    }
 }
 
 impl MailboxSigner for Person {
@@ -55,9 +72,23 @@ impl MailboxSigner for Person {
         DeviceAddress { account: AccountId(self.account), device: 1 }
     }
 
+    fn may_log_in(&self) -> bool {
+        true
+    }
+
+    fn marks(&self) -> BoxFuture<'_, Result<LoginMarks, NetError>> {
+        let mut marks = self.marks.lock().unwrap();
+        let shown = marks[marks.len().saturating_sub(MAX_SHOWN_MARKS)..].to_vec();
+        let mut mark = [0; 16];
+        getrandom::fill(&mut mark).unwrap();
+        marks.push(mark);
+        Box::pin(async move { Ok(LoginMarks { mark, shown, take_over: false }) })
+    }
+
     fn sign(&self, login: &Login<'_>) -> [u8; 64] {
         let address = PartyAddress { account: self.account, device: 1 };
-        self.identity.sign_relay_auth(login.authority, login.pin, login.exporter, login.nonce, &address)
+        let marks = RelayMarks { shown: &login.marks.shown, new: &login.marks.mark, take_over: false };
+        self.identity.sign_relay_auth(login.authority, login.pin, login.exporter, login.nonce, &address, &marks)
     }
 }
 
@@ -85,7 +116,7 @@ pub(super) async fn register(http: &Http, relay: &RelayEndpoint, name: &str) -> 
     assert_eq!(resolved.account, AccountId(account));
     let devices = soon(http.call(relay, &GetDevices { account: resolved.account })).await.unwrap();
     assert_eq!(devices.device_list, list.encode());
-    Arc::new(Person { account, identity })
+    Arc::new(Person::new(account, identity))
 }
 
 /// Opens the mailbox and gives the relay a delivery key.
@@ -184,14 +215,15 @@ async fn a_restarted_relay_is_found_again_and_everything_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_second_process_of_a_device_displaces_the_first() {
+async fn the_copy_that_logged_in_last_goes_on_and_the_other_one_stands_still() {
     let dir = tempfile::tempdir().unwrap();
     let relay = RealRelay::start(&dir.path().join("relay"), "127.0.0.1:0").await;
     let http = Http::new(Network::direct());
     let bob = register(&http, &relay.endpoint, "bob").await;
     let (mut first, _) = log_in(&relay.endpoint, &bob).await;
-    let (second, _) = log_in(&relay.endpoint, &bob).await;
-    while !matches!(first.next().await, MailboxEvent::Displaced) {}
+    let (second, _) = log_in(&relay.endpoint, &bob.copy()).await;
+    // Displaced, it asks once more, and is told why.
+    while !matches!(first.next().await, MailboxEvent::OtherCopy) {}
     soon(first.handle.shutdown()).await;
     soon(second.handle.shutdown()).await;
     relay.stop().await;
@@ -203,7 +235,7 @@ async fn a_stranger_does_not_get_into_a_mailbox() {
     let relay = RealRelay::start(&dir.path().join("relay"), "127.0.0.1:0").await;
     let http = Http::new(Network::direct());
     let bob = register(&http, &relay.endpoint, "bob").await;
-    let stranger = Person { account: bob.account, identity: IdentityKeyPair::generate().unwrap() };
+    let stranger = Person::new(bob.account, IdentityKeyPair::generate().unwrap());
     let mut engine = Engine::with(&relay.endpoint, Arc::new(stranger), timing(), 64);
     let (error, retry_in) = engine.offline().await;
     assert!(matches!(error, NetError::Refused(_)), "{error:?}");
