@@ -16,8 +16,8 @@ use crate::api::{
     Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams,
     Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams, Invites, JoinParams, NoParams, Outbox,
     OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams,
-    ReceiveReleaseParams, Received, Receivers, ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams,
-    TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+    ReceiveReleaseParams, Received, Receivers, ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status,
+    StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
 };
 use crate::requests::{self, REQUEST_ID};
 

@@ -20,7 +20,6 @@ use crate::{
     store::{self, account::Own, contacts, contacts::ContactRow, messages::MessageRow},
 };
 
-
 /// First 16 bytes of SHA-256 of the account key, in groups of four.
 pub(crate) fn fingerprint(own: &Own) -> String {
     use sha2::{Digest, Sha256};
@@ -155,7 +154,12 @@ impl Core {
     }
 
     /// A page of events as they are now, and where to go on: what has nothing left to show is passed over.
-    pub(super) fn events_after(&self, since: u64, max: Option<u32>, incoming: bool) -> Result<(Vec<Event>, u64), ApiError> {
+    pub(super) fn events_after(
+        &self,
+        since: u64,
+        max: Option<u32>,
+        incoming: bool,
+    ) -> Result<(Vec<Event>, u64), ApiError> {
         let max = max.unwrap_or(MAX_EVENTS_PAGE).clamp(1, MAX_EVENTS_PAGE);
         let (views, now_ms) = (Views::new(&self.db, &self.own), now_ms());
         let (mut events, mut cursor) = (Vec::new(), since);

@@ -120,15 +120,6 @@ impl Happened {
     }
 }
 
-/// Where a consumer stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Everything up to here is done.
-    pub(crate) cursor: u64,
-    /// So are these messages beyond it: readers that share a consumer do not end in order.
-    pub(crate) done: BTreeSet<u64>,
-}
-
 /// Appends an event and returns its cursor.
 pub(crate) fn append(db: &Db, event: &Happened) -> Result<u64, StoreError> {
     /// Old events are dropped once in so many appends, not at each.
