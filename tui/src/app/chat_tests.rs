@@ -127,7 +127,7 @@ fn a_chat_is_muted_for_as_long_as_one_wants_and_the_same_key_ends_it() {
     assert!(press(&mut app, "enter").contains(&set(night, None, None)));
     answer(&mut app, set(night, None, None), |chat| chat.muted_until_ms = night);
     assert!(
-        picture(&app).contains("ana: muted until ") && picture(&app).contains("u takes it back"),
+        picture(&app).contains("ana: muted until ") && picture(&app).contains("u takes back: "),
         "{}",
         picture(&app)
     );
@@ -200,7 +200,7 @@ fn blocking_asks_first_and_the_answer_that_is_selected_does_nothing() {
     press(&mut app, "B down");
     assert!(asks(&press(&mut app, "enter"), Call::Block(who("ana"))));
     tell(&mut app, Answer::Block(who("ana"), Ok(contact("ana", ContactState::Blocked))));
-    assert!(picture(&app).contains("ana is blocked; u takes it back"), "{}", picture(&app));
+    assert!(picture(&app).contains("u takes back: ana is blocked"), "{}", picture(&app));
     press(&mut app, "m");
     assert!(picture(&app).contains("Unblock"), "{}", picture(&app));
     press(&mut app, "esc B");

@@ -221,10 +221,10 @@ fn what_was_archived_by_a_slip_is_brought_back_by_the_key_that_is_named() {
         all[0].archived = true;
         tell(&mut app, Answer::SetChat(archive(true), Ok(all[0].clone())));
         tell_chats(&mut app, all);
-        assert!(picture(&app).contains("ana: archived; u takes it back"), "{}", picture(&app));
+        assert!(picture(&app).contains("u takes back: ana: archived"), "{}", picture(&app));
         assert!(asks(&press(&mut app, "u"), Call::SetChat(archive(false))), "{profile:?}");
         tell(&mut app, Answer::SetChat(archive(false), Ok(chats().remove(0))));
-        assert!(picture(&app).contains("ana: back in the list; u takes it back"));
+        assert!(picture(&app).contains("u takes back: ana: back in the list"));
         // Later it is a letter again.
         app.update(Msg::Due, NOW + super::undo::UNDO_MS);
         let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char('u'));
@@ -238,7 +238,7 @@ fn a_block_is_taken_back_by_the_key_that_is_named() {
     press(&mut app, "B down enter");
     let blocked = subrosa_client_core::api::Contact { state: ContactState::Blocked, ..contact("ana") };
     tell(&mut app, Answer::Block(who("ana"), Ok(blocked)));
-    assert!(picture(&app).contains("ana is blocked; u takes it back"), "{}", picture(&app));
+    assert!(picture(&app).contains("u takes back: ana is blocked"), "{}", picture(&app));
     assert!(asks(&press(&mut app, "u"), Call::Unblock(who("ana"))));
     // Where one writes the key that takes text back does it.
     let mut app = with_ana_open(Profile::Vim, (80, 24));
@@ -247,7 +247,7 @@ fn a_block_is_taken_back_by_the_key_that_is_named() {
     let pinned = ChatSetParams { chat: "ana".to_owned(), pinned: Some(true), ..ChatSetParams::default() };
     assert!(asks(&press(&mut app, "enter"), Call::SetChat(pinned.clone())));
     tell(&mut app, Answer::SetChat(pinned, Ok(chats().remove(0))));
-    assert!(picture(&app).contains("^_ takes it back"), "{}", picture(&app));
+    assert!(picture(&app).contains("^_ takes back: ana"), "{}", picture(&app));
     let unpinned = ChatSetParams { chat: "ana".to_owned(), pinned: Some(false), ..ChatSetParams::default() };
     assert!(asks(&press(&mut app, "ctrl+_"), Call::SetChat(unpinned)));
 }

@@ -36,7 +36,8 @@ impl App {
         // Where one writes a letter is a letter.
         let command = if self.focus == Focus::Write { Command::Undo } else { Command::UndoAct };
         match self.keys.hint(command) {
-            Some(key) => self.remark_for(Weight::Good, format!("{what}; {key} takes it back"), UNDO_MS),
+            // First: what does not fit is cut off at the end.
+            Some(key) => self.remark_for(Weight::Good, format!("{key} takes back: {what}"), UNDO_MS),
             None => self.remark(Weight::Good, what),
         }
     }
