@@ -44,7 +44,7 @@ fn chat(name: &str, unread: u64, state: ContactState, last: Option<Message>) -> 
     Chat {
         id: name.to_owned(),
         kind: ChatKind::Direct,
-        with: None,
+        with: Some(name.to_owned()),
         name: name.to_owned(),
         state,
         unread,

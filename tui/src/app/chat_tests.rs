@@ -26,7 +26,13 @@ fn ana() -> Chat {
 }
 
 fn contact(name: &str, state: ContactState) -> Contact {
-    Contact { id: "ana".to_owned(), name: name.to_owned(), state, ..super::tests::contact(name) }
+    Contact {
+        id: "ana".to_owned(),
+        chat: "ana".to_owned(),
+        name: name.to_owned(),
+        state,
+        ..super::tests::contact(name)
+    }
 }
 
 fn set(muted_until_ms: Option<u64>, pinned: Option<bool>, archived: Option<bool>) -> Effect {

@@ -300,7 +300,7 @@ impl App {
         if self.account.as_ref().is_some_and(|account| account.id == person.id) {
             return "you";
         }
-        self.chats.get(&person.id).map_or(&person.name, |row| &row.name)
+        self.chats.with(&person.id).map_or(&person.name, |row| &row.name)
     }
 
     /// Something is written in a chat and not sent.

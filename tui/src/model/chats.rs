@@ -12,6 +12,8 @@ use crate::{model::entry::advanced, text};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) id: String,
+    /// Account of the other one.
+    pub(crate) with: Option<String>,
     pub(crate) name: String,
     pub(crate) state: ContactState,
     pub(crate) unread: u64,
@@ -86,6 +88,11 @@ impl ChatList {
         self.rows.iter().chain(&self.others).find(|row| row.id == id)
     }
 
+    /// The chat with an account.
+    pub(crate) fn with(&self, account: &str) -> Option<&Row> {
+        self.rows.iter().chain(&self.others).find(|row| row.with.as_deref() == Some(account))
+    }
+
     fn get_mut(&mut self, id: &str) -> Option<&mut Row> {
         self.rows.iter_mut().chain(&mut self.others).find(|row| row.id == id)
     }
@@ -134,6 +141,7 @@ impl ChatList {
                 }
                 Row {
                     id: chat.id.clone(),
+                    with: chat.with.clone(),
                     name: text::line(&chat.name),
                     state: chat.state,
                     unread: chat.unread,
