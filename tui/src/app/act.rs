@@ -23,6 +23,7 @@ const QUOTED_ROWS: usize = 4;
 
 impl App {
     pub(super) fn key(&mut self, key: Key) {
+        self.goes_on(key);
         if self.gate_key(key) || self.overlay_key(key) || self.stray_key(key) {
             return;
         }

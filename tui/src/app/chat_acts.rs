@@ -184,9 +184,10 @@ impl App {
         let Some(name) = self.chats.get(chat).map(|row| row.name.clone()) else { return };
         self.question(Question {
             title: format!("Accept {name}?"),
-            text: "You can write to each other then, and they see from now on what you got and read, what they have already \
-                   written, too. Blocking them later is possible; taking this back is not."
-                .to_owned(),
+            text:
+                "You can write to each other then. From now on they see what you got and read, also of what they have \
+                   written already. Blocking them later is possible; taking this back is not."
+                    .to_owned(),
             no: "Not now",
             yes: "Accept",
             then: Then::Ask(Call::Accept(who(chat))),

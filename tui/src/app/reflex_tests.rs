@@ -143,6 +143,25 @@ fn hello_went_to_the_list_archived_a_chat_and_opened_it() {
 }
 
 #[test]
+fn a_text_that_has_the_letter_which_writes_it_is_whole() {
+    for profile in PROFILES {
+        let mut app = selecting(profile, (80, 24));
+        typed(&mut app, "this is it");
+        assert_eq!(app.editor().unwrap().text(), "this is it", "{profile:?}: typed in one go");
+        let mut app = selecting(profile, (80, 24));
+        typed(&mut app, "hi there");
+        assert_eq!(app.editor().unwrap().text(), "hi there", "{profile:?}");
+        // Whoever stops and presses it has chosen it.
+        let mut app = selecting(profile, (80, 24));
+        typed(&mut app, "th");
+        let key = |c| Msg::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(c)));
+        app.update(key('i'), NOW + 600);
+        app.update(key('e'), NOW + 700);
+        assert_eq!(app.editor().unwrap().text(), "the", "{profile:?}");
+    }
+}
+
+#[test]
 fn hello_in_the_list_did_so_too() {
     for profile in PROFILES {
         let mut app = app(profile, (80, 24));

@@ -19,6 +19,9 @@ const SLIPS: usize = 2;
 /// Characters kept: somebody who looks at the keyboard for so long types them again.
 const MAX_STRAY: usize = 400;
 
+/// A letter so soon after the one before is typed in one go, not chosen.
+const FLOW_MS: u64 = 250;
+
 /// How long they are offered.
 const OFFER_MS: u64 = 3 * REMARK_MS;
 
@@ -27,6 +30,10 @@ const OFFER_MS: u64 = 3 * REMARK_MS;
 pub(super) struct Stray {
     letters: String,
     until_ms: u64,
+    /// When the last of them came.
+    last_ms: u64,
+    /// The letter that took the offer up in the flow of typing, and until when it was one of the text: it was, if another follows.
+    taken_by: Option<(char, u64)>,
 }
 
 impl Stray {
@@ -46,6 +53,11 @@ impl App {
         self.forget_stray();
         if self.stray.is_text() {
             return self.text_key(key);
+        }
+        // A word of which the second letter is the one that writes.
+        if self.keys.command(place, key) == Some(Command::WriteHere) && !self.stray.letters.is_empty() && self.flows() {
+            self.write_stray(key.typed());
+            return true;
         }
         let does = self.keys.command(place, key).is_some_and(|command| self.applies(self.turned(command)));
         match key.typed() {
@@ -72,7 +84,7 @@ impl App {
     fn text_key(&mut self, key: Key) -> bool {
         let accepts = self.keys.command(Place::Messages, key) == Some(Command::WriteHere);
         match (key.code, key.typed()) {
-            _ if accepts => self.write_stray(),
+            (_, letter) if accepts => self.write_stray(letter),
             (_, Some(letter)) => {
                 if self.stray.letters.chars().count() < MAX_STRAY {
                     self.stray.letters.push(letter);
@@ -101,6 +113,7 @@ impl App {
     /// Says how it is written, and where.
     fn offer(&mut self) {
         self.stray.until_ms = self.clock.now_ms.saturating_add(OFFER_MS);
+        self.stray.last_ms = self.clock.now_ms;
         if !self.stray.is_text() {
             return;
         }
@@ -117,14 +130,36 @@ impl App {
         self.remark_for(Weight::Note, text, OFFER_MS);
     }
 
-    fn write_stray(&mut self) {
+    /// The letter that took the offer up, if the text goes on at once: somebody writes words that have it.
+    pub(super) fn goes_on(&mut self, key: Key) {
+        if let Some((letter, until_ms)) = self.stray.taken_by.take()
+            && key.typed().is_some()
+            && self.focus == Focus::Write
+            && self.clock.now_ms < until_ms
+        {
+            self.write(letter.encode_utf8(&mut [0; 4]));
+        }
+    }
+
+    /// The letter before came just now.
+    const fn flows(&self) -> bool {
+        self.clock.now_ms < self.stray.last_ms.saturating_add(FLOW_MS)
+    }
+
+    fn write_stray(&mut self, by: Option<char>) {
+        let now = self.clock.now_ms;
+        let flows = self.flows();
         let text = std::mem::take(&mut self.stray.letters);
         let Some(chat) = self.chat_here().map(str::to_owned) else { return };
         self.remark = None;
         self.open_chat(&chat);
         self.write_here();
         if self.focus == Focus::Write {
-            self.write(&text);
+            // Behind what is written there already it is another word.
+            let before = self.editor().and_then(|editor| editor.text()[..editor.cursor()].chars().next_back());
+            let space = if before.is_some_and(|c| !c.is_whitespace()) { " " } else { "" };
+            self.write(&format!("{space}{text}"));
+            self.stray.taken_by = by.filter(|_| flows).map(|letter| (letter, now.saturating_add(FLOW_MS)));
         }
     }
 }
