@@ -204,6 +204,8 @@ fn of_two_copies_the_one_that_is_chosen_goes_on() {
     let relay = Relay::start();
     let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
     connect(&alice, &bob);
+    // Fetches who joined.
+    assert_eq!(alice.run(&["contact", "list"]).ok().len(), 1);
     let copy = alice.copy();
     alice.run(&["send", "bob", "-m", "from the first"]).line();
 

@@ -103,6 +103,27 @@ fn a_killed_holder_frees_the_consumer() {
 }
 
 #[test]
+fn a_listener_keeps_its_consumer_when_the_engine_changes_hands() {
+    let (_relay, alice, bob, expected) = waiting(1);
+    let (daemon, _) = daemon(&bob, &[]);
+    let holds = Running::start(&mut bob.command(&["listen", "--consumer", "bot", "--types", "message"]));
+    holds.wait_for(|event| event["body"] == expected[0].as_str());
+    assert!(!daemon.end("KILL").success());
+    let until = std::time::Instant::now() + DEADLINE;
+    while bob.run(&["status"]).line()["engine"]["kind"] != "listen" {
+        if std::time::Instant::now() + std::time::Duration::from_secs(45) > until {
+            eprintln!("status: {:?}", bob.run(&["status"]));
+            holds.line();
+        }
+    }
+    // Nothing has come since: the lease of the first engine is gone, and is taken again all the same.
+    let error = bob.run(&["receive", "--consumer", "bot"]).error(10);
+    assert!(error["message"].as_str().unwrap().contains(&format!("pid {}", holds.pid())), "{error}");
+    alice.run(&["send", "bob", "-m", "after"]).line();
+    holds.wait_for(|event| event["body"] == "after");
+}
+
+#[test]
 fn what_could_not_be_written_comes_again() {
     let (_relay, _alice, bob, expected) = waiting(40);
     // `receive >&-`
@@ -186,6 +207,7 @@ fn a_stale_lease_commits_nothing() {
     let (_daemon, info) = daemon(&bob, &["--http", "127.0.0.1:0"]);
     let socket = info["sockets"][0].as_str().unwrap().to_owned();
     let mut first = Program::on(&socket);
+    assert_eq!(first.call("drain", json!({"timeout_ms": 50_000}))["result"]["done"], true);
     let got = first.call("receive", json!({"consumer": "bot", "message_wait_ms": 50_000}))["result"].take();
     let (lease, cursor) = (got["lease"].clone(), got["cursor"].clone());
     let mut second = Program::on(&socket);
@@ -195,7 +217,7 @@ fn a_stale_lease_commits_nothing() {
     assert_eq!(first.call("receive", json!({"consumer": "bot"}))["result"]["lease"], lease);
     drop(first);
 
-    let taken = second.call("receive", json!({"consumer": "bot", "message_wait_ms": 50_000}))["result"].take();
+    let taken = second.call("receive", json!({"consumer": "bot"}))["result"].take();
     let stale = second.call("receive.commit", json!({"consumer": "bot", "cursor": cursor, "lease": lease}));
     assert_eq!(stale["error"]["data"]["code"], "lease_lost", "{stale}");
     let none =

@@ -5,6 +5,7 @@ use std::{io, os::fd::AsFd};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{FileType, OFlags, fcntl_getfl, fstat, stat},
+    io::ioctl_fionread,
 };
 use subrosa_client_core::{ApiError, ErrorKind};
 
@@ -31,18 +32,28 @@ pub(crate) fn check_open() -> Result<(), ApiError> {
 
 /// Whether another program reads our output: it may end at any line.
 pub(crate) fn is_program() -> bool {
-    fstat(io::stdout())
-        .is_ok_and(|file| matches!(FileType::from_raw_mode(file.st_mode), FileType::Fifo | FileType::Socket))
+    matches!(kind(), Some(FileType::Fifo | FileType::Socket))
 }
 
-/// An error if nobody reads any more what was just written.
+fn kind() -> Option<FileType> {
+    fstat(io::stdout()).ok().map(|file| FileType::from_raw_mode(file.st_mode))
+}
+
+/// An error if whoever reads our output is gone, and has not taken all of it.
 pub(crate) fn check_there() -> io::Result<()> {
+    if !is_program() {
+        return Ok(());
+    }
     let stdout = io::stdout();
     let mut looked = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut looked, Some(&at_once))?;
-    if is_program() && looked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
-        return Err(io::ErrorKind::BrokenPipe.into());
+    if !looked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+        return Ok(());
     }
-    Ok(())
+    // `head -1` has read its line when it ends. What else is in a pipe was read by nobody; of a socket that is not told.
+    match (kind(), ioctl_fionread(&stdout)) {
+        (Some(FileType::Fifo), Ok(0)) => Ok(()),
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
 }

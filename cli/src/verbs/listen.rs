@@ -9,7 +9,9 @@ use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{Event, EventsParams, Message, NoParams},
     clean::clean_line,
+    open::EngineAt,
 };
+use tokio::sync::watch;
 
 use crate::{
     Context,
@@ -42,7 +44,7 @@ pub(crate) async fn run(ctx: &Context, args: ListenArgs) -> Result<(), Failure> 
     let client = opened.client();
     let until = ctx.global.timeout.map(|timeout| Instant::now() + timeout);
     let result = tokio::select! {
-        result = follow(ctx, &*client, &args, until) => result,
+        result = follow(ctx, &*client, opened.engine_at(), &args, until) => result,
         signal = ctx.interrupt.wait() => end(signal),
     };
     opened.close().await;
@@ -57,9 +59,15 @@ const fn end(signal: Signal) -> Result<(), Failure> {
     }
 }
 
-async fn follow(ctx: &Context, client: &dyn Client, args: &ListenArgs, until: Option<Instant>) -> Result<(), Failure> {
+async fn follow(
+    ctx: &Context,
+    client: &dyn Client,
+    engine: watch::Receiver<EngineAt>,
+    args: &ListenArgs,
+    until: Option<Instant>,
+) -> Result<(), Failure> {
     let exec = Exec::new(&args.exec, args.exec_timeout);
-    let mut listener = Listener { ctx, client, args, exec, until };
+    let mut listener = Listener { ctx, client, engine, args, exec, until };
     let Some(name) = &args.consumer else {
         // A place in the stream first: if the engine changes hands, the next one goes on from there.
         let cursor = match args.since {
@@ -82,6 +90,7 @@ async fn follow(ctx: &Context, client: &dyn Client, args: &ListenArgs, until: Op
 struct Listener<'a> {
     ctx: &'a Context,
     client: &'a dyn Client,
+    engine: watch::Receiver<EngineAt>,
     args: &'a ListenArgs,
     exec: Option<Exec<'a>>,
     until: Option<Instant>,
@@ -112,8 +121,17 @@ impl Listener<'_> {
         loop {
             let left = self.left();
             let wait = left.map_or(POLL, |left| left.min(POLL));
-            let page =
-                self.client.events(EventsParams { since: Some(cursor), max: None, wait_ms: millis(wait) }).await?;
+            let params = EventsParams { since: Some(cursor), max: None, wait_ms: millis(wait) };
+            let page = tokio::select! {
+                page = self.client.events(params) => page?,
+                () = changed_hands(&mut self.engine), if consumer.is_some() => {
+                    // The lease went with the engine that gave it. Taken again at once, or somebody else could have it unnoticed.
+                    if let Some(consumer) = &mut consumer {
+                        consumer.still_at(cursor).await?;
+                    }
+                    continue;
+                }
+            };
             if let Some(consumer) = &mut consumer
                 && !page.events.is_empty()
             {
@@ -202,6 +220,17 @@ impl Listener<'_> {
         }
         Ok(())
     }
+}
+
+/// Resolves when another engine is there than before.
+async fn changed_hands(engine: &mut watch::Receiver<EngineAt>) {
+    while engine.changed().await.is_ok() {
+        if matches!(*engine.borrow_and_update(), EngineAt::Here | EngineAt::Elsewhere) {
+            return;
+        }
+    }
+    // The account was closed: so will the call for events be.
+    std::future::pending().await
 }
 
 /// A command that failed is no reason to stop.
