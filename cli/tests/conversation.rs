@@ -328,10 +328,12 @@ fn many_commands_at_once_share_the_account() {
 fn the_same_id_is_sent_once() {
     let (_one, _two, alice, bob) = two_people();
     let id = "0123456789abcdef0123456789abcdef";
-    for _ in 0..2 {
-        assert_eq!(bob.run(&["send", "alice", "-m", "once", "--id", id]).line()["id"], id);
-    }
+    let [first, again] = [0; 2].map(|_| bob.run(&["send", "alice", "-m", "once", "--id", id]).line()["id"].clone());
+    assert_eq!(first, again);
     assert_eq!(bodies(&alice.run(&["receive"]).ok()), ["once"]);
+    // The id certifies its author: whoever uses the same bytes makes another message.
+    assert_ne!(alice.run(&["send", "bob", "-m", "mine", "--id", id]).line()["id"], first);
+    assert_eq!(bodies(&bob.run(&["receive"]).ok()), ["mine"]);
 }
 
 #[test]

@@ -135,14 +135,14 @@ fn a_command_runs_for_each_message_and_its_failures_stop_nothing() {
             "--types",
             "message",
             "--exec-timeout",
-            "1s",
+            "3s",
             "--exec",
             "sh",
             "-c",
             &script,
         ]);
         listens.wait_for_note("failed: exit status: 3");
-        listens.wait_for_note("was stopped after 1 s");
+        listens.wait_for_note("was stopped after 3 s");
         // Printed before its command runs; the next command begins after it.
         listens.wait_for(|event| event["body"] == "two");
         alice.run(&["send", "bob", "-m", "three"]).line();

@@ -40,7 +40,7 @@ pub(crate) struct SendArgs {
     /// Return when the message got that far
     #[arg(long, value_enum, value_name = "HOW FAR", default_value_t = Wait::Sent)]
     pub(crate) wait: Wait,
-    /// Message id made by you (32 hexadecimal digits): the same id is never sent twice
+    /// 16 random bytes of yours (32 hexadecimal digits), of which the message id is made: the same are never sent twice to a chat
     #[arg(long, value_name = "ID", value_parser = message_id)]
     pub(crate) id: Option<String>,
 }
@@ -71,7 +71,7 @@ pub(crate) struct RequestArgs {
     /// Return when the message got that far
     #[arg(long, value_enum, value_name = "HOW FAR", default_value_t = Wait::Sent)]
     pub(crate) wait: Wait,
-    /// Message id made by you (32 hexadecimal digits): the same id is never sent twice
+    /// 16 random bytes of yours (32 hexadecimal digits), of which the message id is made: the same are never sent twice to a chat
     #[arg(long, value_name = "ID", value_parser = message_id)]
     pub(crate) id: Option<String>,
 }

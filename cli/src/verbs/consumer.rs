@@ -66,25 +66,32 @@ impl<'a> Consumer<'a> {
 
     /// Makes sure that the consumer is still ours, and that nobody moved it beyond `place` while it was not.
     pub(super) async fn still_at(&mut self, place: u64) -> Result<(), Failure> {
-        let now = self.receive(0, 0).await?.cursor;
-        if now <= place {
-            return Ok(());
-        }
-        let name = clean_line(&self.name);
-        Err(ApiError::new(
-            ErrorKind::ConsumerBusy,
-            format!("another reader took the consumer \"{name}\" while the engine changed hands"),
-        )
-        .hint("start this again: it goes on where the consumer stands now")
-        .into())
+        if self.receive(0, 0).await?.cursor <= place { Ok(()) } else { Err(self.taken()) }
     }
 
     /// Commits as the holder of the consumer at `place`, also if the lease was lost meanwhile.
     pub(super) async fn keep(&mut self, place: u64, cursor: u64) -> Result<(), Failure> {
         while !self.commit(cursor).await? {
-            self.still_at(place).await?;
+            let now = self.receive(0, 0).await?.cursor;
+            if now == cursor {
+                // The engine that is gone had done it, and could not say so.
+                return Ok(());
+            }
+            if now > place {
+                return Err(self.taken());
+            }
         }
         Ok(())
+    }
+
+    fn taken(&self) -> Failure {
+        let name = clean_line(&self.name);
+        ApiError::new(
+            ErrorKind::ConsumerBusy,
+            format!("another reader took the consumer \"{name}\" while the engine changed hands"),
+        )
+        .hint("start this again: it goes on where the consumer stands now")
+        .into()
     }
 
     /// Gives it back: whoever waits for it need not wait for the end of this process.

@@ -4,7 +4,7 @@ use subrosa_client_core::{
     Client,
     api::{ContactState, MessageStatus, TimeoutParams},
 };
-use subrosa_harness::hostile::{Content, Middle, Seen, frames::Push};
+use subrosa_harness::hostile::{Content, Middle, Seen, chat_id, frames::Push};
 
 use crate::{
     stage::{Stage, cursor, shown, status, victim_address},
@@ -238,4 +238,41 @@ async fn a_question_put_above_our_answer_says_that_it_came_later() {
     assert!(shown.late && shown.arrived_ms.is_some(), "{shown:?}");
     let bodies = ana.bodies("peter").await;
     assert_eq!(bodies.last().unwrap(), "Yes, agreed.", "it stands above the answer: {bodies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_somebody_else_uses_suppresses_nobodys_message() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut eve = stage.contact(&ana, "eve").await;
+    let mut carol = stage.contact(&ana, "carol").await;
+    // Eve knows what Carol's message will be called, and is first.
+    let theirs = Content::text("from carol");
+    let first = Content { random: theirs.random.clone(), ..Content::text("from eve") };
+    eve.write(&stage, &first).await;
+    ana.message("from eve").await;
+    carol.write(&stage, &theirs).await;
+    let shown = ana.message("from carol").await;
+    let id = carol.actor.id_of(&theirs, &carol.target);
+    assert_eq!(hex::decode(&shown.id).unwrap(), id);
+    carol.receipt_for(&stage, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_stands_only_in_the_chat_with_its_author() {
+    let stage = Stage::new().await;
+    let ana = stage.person("ana").await;
+    let mut friend = stage.contact(&ana, "carol").await;
+    let mut eve = stage.contact(&ana, "eve").await;
+    let (mark, since) = (stage.middle.mark(), cursor(&ana).await);
+    let (of_ana, of_carol) = (eve.target.record.id(), friend.actor.record.id());
+    for conversation in [chat_id(&of_ana, &of_carol), chat_id(&of_ana, &of_ana), [7; 32]] {
+        let elsewhere = Content { conversation: conversation.to_vec(), ..Content::text("Carol owes Eve money") };
+        eve.write(&stage, &elsewhere).await;
+    }
+    stage.settle(&ana, &mut friend).await;
+    assert_eq!(stage.middle.envelopes_for(mark, &eve.actor.record.id()).len(), 0, "no receipt");
+    assert_eq!(shown(&ana, since, &eve.actor.id()).await, []);
+    assert!(!ana.bodies("carol").await.iter().any(|body| body.contains("money")));
+    assert!(!ana.bodies("me").await.iter().any(|body| body.contains("money")));
 }

@@ -5,7 +5,9 @@ mod support;
 
 mod ageing;
 mod copies;
+mod kept;
 mod late;
+mod removed;
 mod rules;
 
 use subrosa_crypto::SignedPrekeyPair;
