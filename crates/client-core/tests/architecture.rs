@@ -186,7 +186,8 @@ fn what_messages_say_is_known_to_the_engine_only() {
         assert!(secret.contains(known), "{known} is read from the schema");
     }
     // Common words that say nothing by themselves: their qualified names are checked below.
-    const COMMON: &[&str] = &["Content", "Receipt", "receipt", "Text", "peer", "answered", "verified", "origin"];
+    const COMMON: &[&str] =
+        &["Content", "Receipt", "receipt", "Text", "peer", "answered", "verified", "origin", "random", "shown"];
     for package in ["wire", "relay"] {
         for file in files(&root().join("crates").join(package), &["rs", "proto"]) {
             let source = fs::read_to_string(&file).unwrap();
@@ -218,13 +219,12 @@ fn json_that_leaves_is_written_in_one_place_for_each_program() {
         ("crates/client-core/src/keys.rs", "our own store.key"),
         ("crates/client-core/src/lock.rs", "who holds the lock"),
         ("crates/client-core/src/requests.rs", "hashed"),
-        ("crates/client-core/src/store/events.rs", "events kept in the store"),
     ];
     let mut writers = BTreeSet::new();
     for directory in ["cli/src", "tui/src", "crates/client-core/src", "crates/relay/src"] {
         for file in files(&root().join(directory), &["rs"]) {
             let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-            if name.ends_with("fuzzing.rs") || name.ends_with("tests.rs") {
+            if name.ends_with("fuzzing.rs") || name.ends_with("tests.rs") || name.contains("/tests/") {
                 continue;
             }
             let source = fs::read_to_string(&file).unwrap();

@@ -163,9 +163,16 @@ async fn the_same_message_id_is_sent_once() {
     let end = alice.send("bob", "end").await;
     alice.wait(&end, MessageStatus::Delivered).await;
     assert_eq!(bob.bodies("alice").await, ["once", "end"]);
-    // An id that belongs to a message of theirs sends nothing and says so.
-    let taken = SendParams { to: "alice".into(), body: "mine".into(), id: Some(first.id), ..SendParams::default() };
-    assert_eq!(bob.engine.send(taken).await.unwrap_err().code, ErrorKind::Usage);
+    // Another text of ours with it is refused, one of theirs is another message.
+    let other = |to: &str| SendParams {
+        to: to.to_owned(),
+        body: "another".into(),
+        id: Some("ab".repeat(16)),
+        ..SendParams::default()
+    };
+    assert_eq!(alice.engine.send(other("bob")).await.unwrap_err().code, ErrorKind::Usage);
+    assert_ne!(bob.engine.send(other("alice")).await.unwrap().id, first.id);
+    alice.message("another").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -122,7 +122,7 @@ async fn what_a_person_decides_on_one_device_holds_on_the_other() {
     phone.message("let me in").await;
 
     alice.engine.contact_remove(who("bob")).await.unwrap();
-    phone.contact_state("bob", ContactState::Removed).await;
+    phone.removed(&bob.id().await).await;
     let word = alice.send("carol", "listen again").await;
     alice.wait(&word, MessageStatus::Delivered).await;
     let sent = carol.send("alice", "still a contact").await;

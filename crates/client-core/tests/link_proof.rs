@@ -8,6 +8,7 @@ use rusqlite::{Connection, params, params_from_iter, types::Value};
 use subrosa_client_core::{
     Client,
     api::{ContactState, MessageStatus, NoParams},
+    chat_id,
     home::Home,
     keys,
 };
@@ -21,9 +22,16 @@ fn store(person: &Person) -> Connection {
     db
 }
 
-/// The one contact in a store, as columns and values.
-fn only_contact(store: &Connection) -> (Vec<String>, Vec<Value>) {
-    let mut statement = store.prepare("SELECT * FROM contact").unwrap();
+/// The one row of a table, as columns and values.
+type Row = (Vec<String>, Vec<Value>);
+
+/// The one contact in a store, and who they are.
+fn only_contact(store: &Connection) -> [(&'static str, Row); 2] {
+    ["peer", "contact"].map(|table| (table, only_row(store, table)))
+}
+
+fn only_row(store: &Connection, table: &str) -> Row {
+    let mut statement = store.prepare(&format!("SELECT * FROM {table}")).unwrap();
     let columns: Vec<String> = statement.column_names().map(ToOwned::to_owned).collect();
     let values = statement
         .query_row([], |row| (0..columns.len()).map(|at| row.get(at)).collect::<Result<Vec<Value>, _>>())
@@ -31,15 +39,30 @@ fn only_contact(store: &Connection) -> (Vec<String>, Vec<Value>) {
     (columns, values)
 }
 
-/// Somebody who knows of a link what `(columns, values)` say, but for the proof.
-async fn impostor(relay: &TestRelay, name: &str, known: &(Vec<String>, Vec<Value>), proof: Option<[u8; 32]>) -> Person {
+/// Somebody who knows of a link what these rows say, but for the proof.
+async fn impostor(
+    relay: &TestRelay,
+    name: &str,
+    known: &[(&str, Row)],
+    inviter: &str,
+    proof: Option<[u8; 32]>,
+) -> Person {
     let mut person = Person::new(relay, name).await;
+    let chat = hex::decode(chat_id(&person.id().await, inviter).unwrap()).unwrap();
     person.engine.shutdown().await;
-    let (columns, values) = known;
     let db = store(&person);
-    let marks = vec!["?"; columns.len()].join(", ");
-    db.execute(&format!("INSERT INTO contact ({}) VALUES ({marks})", columns.join(", ")), params_from_iter(values))
-        .unwrap();
+    for (table, (columns, values)) in known {
+        let marks = vec!["?"; columns.len()].join(", ");
+        let insert = format!("INSERT INTO {table} ({}) VALUES ({marks})", columns.join(", "));
+        db.execute(&insert, params_from_iter(values)).unwrap();
+    }
+    db.execute("INSERT INTO conversation (id, kind, since_ms) VALUES (?1, 2, 0)", params![chat]).unwrap();
+    let inviter = hex::decode(inviter).unwrap();
+    db.execute(
+        "INSERT INTO participant (conversation, account, role, since_ms) VALUES (?1, ?2, 1, 0)",
+        params![chat, inviter],
+    )
+    .unwrap();
     db.execute("UPDATE contact SET introduced = 0, answered = 0", []).unwrap();
     if let Some(proof) = proof {
         db.execute("UPDATE contact SET link_proof = ?1", params![proof]).unwrap();
@@ -53,7 +76,7 @@ async fn impostor(relay: &TestRelay, name: &str, known: &(Vec<String>, Vec<Value
 async fn the_relay_does_not_join_with_the_token_it_saw() {
     let mut relay = TestRelay::start().await;
     let mut alice = Person::new(&relay, "alice").await;
-    let link = alice.link().await;
+    let (link, inviter) = (alice.link().await, alice.id().await);
     alice.engine.shutdown().await;
     let mut bob = Person::new(&relay, "bob").await;
     bob.join(&link).await;
@@ -69,8 +92,8 @@ async fn the_relay_does_not_join_with_the_token_it_saw() {
     relay.restart().await;
     let known = only_contact(&store(&bob));
     // With a proof that it made up; and with Bob's, which no relay sees, for an account that is not Bob's.
-    let made_up = impostor(&relay, "mallory", &known, Some([7; 32])).await;
-    let moved = impostor(&relay, "trudy", &known, None).await;
+    let made_up = impostor(&relay, "mallory", &known, &inviter, Some([7; 32])).await;
+    let moved = impostor(&relay, "trudy", &known, &inviter, None).await;
     for person in [&made_up, &moved] {
         let sent = person.send("alice", "I am the one you invited").await;
         person.wait(&sent, MessageStatus::Sent).await;

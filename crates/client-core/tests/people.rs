@@ -111,7 +111,7 @@ async fn a_removed_contact_is_forgotten_and_may_ask_again() {
 
     let id = bob.id().await;
     assert_eq!(alice.engine.contact_remove(who("bob")).await.unwrap().id.as_deref(), Some(id.as_str()));
-    alice.contact_state("bob", ContactState::Removed).await;
+    alice.removed(&id).await;
     assert_eq!(alice.engine.contact_show(who("bob")).await.unwrap_err().code, ErrorKind::NotFound);
     assert_eq!(alice.engine.contact_remove(who("bob")).await.unwrap_err().code, ErrorKind::NotFound);
     let found = subrosa_client_core::api::SearchParams { query: "forget".into(), ..Default::default() };

@@ -77,7 +77,8 @@ fn state(store: &Connection) -> Vec<String> {
     };
     [
         "SELECT 'session ' || hex(account) || device || hex(id) || current FROM session ORDER BY 1",
-        "SELECT 'contact ' || name || state || list_stale || list_version || coalesce(held, '') FROM contact ORDER BY 1",
+        "SELECT 'contact ' || name || state || list_stale || hex(device_list) || coalesce(held, '')
+             FROM contact JOIN peer USING (account) ORDER BY 1",
         "SELECT 'quarantine ' || reason FROM quarantine",
         "SELECT 'asked ' || hex(account) || count FROM retry_request",
         "SELECT 'session was set up ' || hex(hash) FROM base_key ORDER BY 1",

@@ -10,10 +10,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use prost::Message as _;
 use subrosa_crash_point::{CrashPoint, crash_point};
-use subrosa_crypto::{
-    DeviceCertificate, KemUse, MessageKind, PrekeyBundle, SealedContent, SendingPairKey, SerializedSession, Session,
-    VerifiedCertificate, seal,
-};
+use subrosa_crypto::{KemUse, PrekeyBundle, Session};
 use subrosa_wire::{
     AccountId, Capability, DeviceAddress, EnvelopeId,
     http::Prekeys,
@@ -24,6 +21,7 @@ use subrosa_wire::{
 use super::{
     core::{Change, Core, address},
     routes::{Receiver, Resolved, Route},
+    sealed::{SealAs, SealFor, Sealed, Sealing, crypto_error},
 };
 use crate::{
     api::{ApiError, ErrorKind},
@@ -54,7 +52,7 @@ pub(crate) enum Prepared {
     /// Sessions must be started with these devices of one account first.
     NeedBundles(Route, Vec<DeviceAddress>),
     /// So much is to be sealed that the core must not wait for it.
-    Seal(Sealing),
+    Seal(Box<Sealing>),
     /// Ready to leave.
     Ready(Batch),
 }
@@ -74,98 +72,6 @@ pub(super) struct BatchRow {
     pub(super) id: i64,
     pub(super) device: DeviceAddress,
     pub(super) envelope: EnvelopeId,
-}
-
-/// Contents to be sealed for one device, in their order.
-struct SealFor {
-    device: VerifiedCertificate,
-    /// As it was when it was taken.
-    session: Session,
-    pair_key: SendingPairKey,
-    /// Delivery, content, and whether it holds our introduction.
-    contents: Vec<(i64, Vec<u8>, bool)>,
-}
-
-/// What is sealed together, away from the store.
-pub(crate) struct Sealing {
-    own: SealAs,
-    jobs: Vec<SealFor>,
-}
-
-impl std::fmt::Debug for Sealing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sealing for {} devices", self.jobs.len())
-    }
-}
-
-/// Who seals.
-struct SealAs {
-    account: [u8; 32],
-    record: subrosa_crypto::AccountRecord,
-    certificate: DeviceCertificate,
-}
-
-/// What came of one [`SealFor`].
-struct SealedFor {
-    device: DeviceAddress,
-    session: [u8; 32],
-    before: SerializedSession,
-    after: SerializedSession,
-    /// Delivery, head, body, and whether it holds our introduction.
-    envelopes: Vec<(i64, [u8; HEAD_BYTES], Vec<u8>, bool)>,
-}
-
-/// Sealed, and not yet in the store: nothing of it may leave.
-pub(crate) struct Sealed(Vec<SealedFor>);
-
-impl Sealing {
-    /// Encrypts and seals everything. The states it comes to are worth nothing before they are stored.
-    pub(crate) fn run(self) -> Result<Sealed, ApiError> {
-        let Self { own, jobs } = self;
-        Ok(Sealed(jobs.into_iter().map(|job| job.run(&own)).collect::<Result<_, _>>()?))
-    }
-
-    fn envelopes(&self) -> usize {
-        self.jobs.iter().map(|job| job.contents.len()).sum()
-    }
-}
-
-impl SealFor {
-    fn run(self, own: &SealAs) -> Result<SealedFor, ApiError> {
-        let (id, before) = (self.session.id(), self.session.serialize());
-        let mut session = self.session;
-        let mut envelopes = Vec::with_capacity(self.contents.len());
-        for (delivery, content, introduces) in self.contents {
-            let step = session.encrypt(&content).map_err(|error| crypto_error(&error))?;
-            // Nothing of it leaves before the last state is in the store.
-            let (next, ciphertext) = step.commit(|_| Ok::<_, ApiError>(()))?;
-            session = next;
-            let sealed = match ciphertext.kind {
-                MessageKind::Setup => SealedContent::setup(own.record, own.certificate, ciphertext.message),
-                MessageKind::Session => SealedContent::session(own.account, own.certificate, ciphertext.message),
-            };
-            let envelope = seal(&[&self.pair_key], &sealed).map_err(|error| crypto_error(&error))?;
-            let head = envelope.heads.first();
-            let head = *head.ok_or_else(|| ApiError::new(ErrorKind::Failed, "the seal made no head"))?;
-            envelopes.push((delivery, head, envelope.body, introduces));
-        }
-        let device = address(&self.device.address());
-        Ok(SealedFor { device, session: id, before, after: session.serialize(), envelopes })
-    }
-}
-
-fn crypto_error(error: &dyn std::fmt::Display) -> ApiError {
-    ApiError::new(ErrorKind::Failed, error.to_string())
-}
-
-impl SealAs {
-    fn new(own: &Own) -> Result<Self, ApiError> {
-        let listed = own.list.device(own.address.device).ok_or_else(|| {
-            ApiError::new(ErrorKind::Failed, "this device is not on the account's device list any more")
-                .hint("it was removed from the account: link it again")
-        })?;
-        Ok(Self { account: own.address.account.0, record: own.record, certificate: *listed.certificate() })
-    }
 }
 
 impl Change<'_> {
@@ -282,7 +188,7 @@ impl Change<'_> {
                     let only_new = fresh.clone().all(|row| row.to.device == ALL_DEVICES);
                     match deliveries::next_try(self.db, lane, &account, self.now_ms)?.filter(|_| only_new) {
                         Some(next_ms) => self.rest(fresh, next_ms, "waits for the next try")?,
-                        None => return Ok(Looked::Needs(Prepared::NeedDevices(account, route))),
+                        None => return Ok(Looked::Needs(Box::new(Prepared::NeedDevices(account, route)))),
                     }
                 }
                 Resolved::Wait(reason) => {
@@ -324,7 +230,7 @@ impl Change<'_> {
                 }
             }
             if !missing.is_empty() {
-                return Ok(Looked::Needs(Prepared::NeedBundles(receiver.route.clone(), missing)));
+                return Ok(Looked::Needs(Box::new(Prepared::NeedBundles(receiver.route.clone(), missing))));
             }
         }
         rows.retain(|row| !keyless.contains(&row.to));
@@ -463,7 +369,7 @@ impl Change<'_> {
 /// What [`Change::look`] found.
 enum Looked {
     Nothing,
-    Needs(Prepared),
+    Needs(Box<Prepared>),
     Rows(Vec<Receiver>, Vec<DeliveryRow>),
 }
 
@@ -478,7 +384,7 @@ impl Core {
         let (prepared, sealed) = self.change(|change| {
             let (receivers, mut rows) = match change.look(lane, &without_keys)? {
                 Looked::Nothing => return Ok((Prepared::Nothing, false)),
-                Looked::Needs(what) => return Ok((what, false)),
+                Looked::Needs(what) => return Ok((*what, false)),
                 Looked::Rows(receivers, rows) => (receivers, rows),
             };
             rows.truncate(MAX_BATCH.max(receivers.iter().map(|receiver| receiver.devices.len()).sum()));
@@ -490,7 +396,7 @@ impl Core {
             }
             let sealing = change.take_unsealed(&receivers, &rows, withholds)?;
             if sealing.envelopes() > inline {
-                return Ok((Prepared::Seal(sealing), false));
+                return Ok((Prepared::Seal(Box::new(sealing)), false));
             }
             let any = !sealing.jobs.is_empty();
             change.put_sealed(&sealing.run()?)?;

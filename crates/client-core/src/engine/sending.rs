@@ -13,15 +13,9 @@ use super::{
 };
 use crate::{
     api::{ApiError, ContactState, ErrorKind, MessageStatus, SendResult, Sent},
-    content::{
-        self, Body, CONTENT_VERSION, ContactSync, Content, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Text,
-        Transcript, Withholds, synced_state,
-    },
+    content::{self, Body, CONTENT_VERSION, ContactSync, Content, Text, Transcript, synced_state},
     conversation::ConversationId,
-    limits::{
-        CLOCK_FOLLOWS, DAY_MS, MAX_KEY_BYTES, MAX_OUTBOX, MAX_RECEIPT_IDS, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES,
-        millis,
-    },
+    limits::{CLOCK_FOLLOWS, DAY_MS, MAX_KEY_BYTES, MAX_OUTBOX, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES, millis},
     store::{
         self,
         account::Own,
@@ -29,7 +23,6 @@ use crate::{
         deliveries::{ALL_DEVICES, Lane},
         messages::{Late, MessageRow},
         outbox::NewContent,
-        pending_receipts::Receipted,
     },
 };
 
@@ -225,20 +218,6 @@ impl Change<'_> {
         self.queue(&own, Body::ContactSync(contact_sync(contact)))
     }
 
-    /// Queues a receipt for who wrote a message, if they may have one.
-    pub(crate) fn receipt_for(
-        &mut self,
-        author: &AccountId,
-        of: &Receipted,
-        status: MessageStatus,
-    ) -> Result<(), ApiError> {
-        if contacts::state(self.db, author)? == Some(ContactState::Ok) {
-            store::pending_receipts::add(self.db, author, of, status, self.now_ms)?;
-            self.wake_receipts();
-        }
-        Ok(())
-    }
-
     /// Where the next line of a conversation stands: now, and below everything that is shown there, unless a clock put that
     /// more than a day ahead.
     fn next_clock(&self, conversation: &ConversationId) -> Result<u64, ApiError> {
@@ -357,76 +336,6 @@ impl Core {
             .filter(|message| message.status.is_some())
             .ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("no message of yours has the id {id}")))?;
         sent_view(&self.db, &self.own, &message)
-    }
-
-    /// Whether a kind of receipt is sent. Read anew each time: a changed setting counts at once, also in an engine that runs for
-    /// weeks.
-    fn tells(&self, setting: &str) -> bool {
-        self.home.config().and_then(|config| config.is_on(setting)).unwrap_or_else(|error| {
-            tracing::warn!(%error, setting, "no such receipts while the settings cannot be read");
-            false
-        })
-    }
-
-    /// Turns gathered receipts into intents.
-    pub(crate) fn gather_receipts(&mut self) -> Result<(), ApiError> {
-        if self.stands_still() {
-            return Ok(());
-        }
-        let tells = self.tells("delivery_receipts");
-        self.change(|change| {
-            if !tells {
-                store::pending_receipts::drop_delivered(change.db)?;
-            }
-            while let Some(batch) = store::pending_receipts::take(change.db, MAX_RECEIPT_IDS)? {
-                let status = match batch.status {
-                    MessageStatus::Read => ReceiptStatus::Read,
-                    _ => ReceiptStatus::Delivered,
-                };
-                let items = batch
-                    .items
-                    .into_iter()
-                    .map(|(of, ts_ms)| ReceiptItem {
-                        message_id: of.message.0.to_vec(),
-                        ts_ms,
-                        conversation: of.conversation.0.to_vec(),
-                    })
-                    .collect();
-                change.queue(&batch.to, Body::Receipt(Receipt { status: status as i32, items }))?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Marks a conversation, or everything up to a message in it, as read.
-    pub(crate) fn read(&mut self, conversation: ConversationId, upto: Option<MessageId>) -> Result<u64, ApiError> {
-        let tells = self.tells("read_receipts");
-        self.change(|change| {
-            let upto = upto.map(|id| store::messages::get(change.db, &id)).transpose()?.flatten();
-            let unread = store::messages::unread_up_to(change.db, &conversation, upto.as_ref())?;
-            for (message, author) in &unread {
-                store::messages::set_read(change.db, message)?;
-                if tells {
-                    change.receipt_for(author, &Receipted { conversation, message: *message }, MessageStatus::Read)?;
-                }
-            }
-            if !unread.is_empty() {
-                change.conversation_event(&conversation)?;
-            }
-            if change.has_siblings() {
-                let own = change.own.address.account;
-                for batch in unread.chunks(MAX_RECEIPT_IDS) {
-                    let message_ids = batch.iter().map(|(id, _)| id.0.to_vec()).collect();
-                    change.queue(&own, Body::ReadSync(ReadSync { message_ids }))?;
-                }
-            }
-            Ok(u64::try_from(unread.len()).unwrap_or(u64::MAX))
-        })
-    }
-
-    /// Which receipts this account does not send.
-    pub(super) fn withholds(&self) -> Withholds {
-        Withholds { delivered: !self.tells("delivery_receipts"), read: !self.tells("read_receipts") }
     }
 
     /// What waited longer than any relay keeps it is not delivered. `read_ms`: up to when receipts were read.

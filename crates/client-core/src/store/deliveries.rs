@@ -148,7 +148,10 @@ pub(crate) fn get(db: &Db, id: i64) -> Result<Option<DeliveryRow>, StoreError> {
 }
 
 /// The sealed head and body of one.
-pub(crate) fn sealed(db: &Db, id: i64) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+pub(crate) type HeadAndBody = (Vec<u8>, Vec<u8>);
+
+/// Reads them; `None`: it is not sealed.
+pub(crate) fn sealed(db: &Db, id: i64) -> Result<Option<HeadAndBody>, StoreError> {
     db.prepare_cached("SELECT head, body FROM delivery WHERE id = ?1 AND state = 0 AND head IS NOT NULL")?
         .query_and_then(params![id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .next()

@@ -215,6 +215,15 @@ impl Person {
         .await
     }
 
+    /// Somebody is forgotten: nothing but the account's id is told of them.
+    pub async fn removed(&self, id: &str) {
+        self.event(|event| match event {
+            Event::Contact(event) if event.contact.id == id && event.contact.state == ContactState::Removed => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
     pub async fn contact_state(&self, name: &str, state: ContactState) -> Contact {
         self.event(|event| match event {
             Event::Contact(event) if event.contact.name == name && event.contact.state == state => {
