@@ -223,7 +223,7 @@ fn now_ms() -> u64 {
 /// A message id: 16 random bytes in hexadecimal.
 fn new_id() -> String {
     let mut bytes = [0; 16];
-    if getrandom::fill(&mut bytes).is_err() {
+    if subrosa_ambient::fill(&mut bytes).is_err() {
         // The engine refuses an empty id: the message fails and says so.
         return String::new();
     }

@@ -140,7 +140,7 @@ async fn player(directory: &Directory, relay: &Url, name: &'static str) -> Resul
 
 fn new_secret() -> Result<Zeroizing<String>, ApiError> {
     let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut bytes[..])
+    subrosa_ambient::fill(&mut bytes[..])
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))?;
     Ok(Zeroizing::new(hex::encode(&bytes[..])))
 }

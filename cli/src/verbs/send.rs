@@ -295,7 +295,7 @@ fn text_from_stdin() -> Result<String, Failure> {
 
 pub(super) fn new_message_id() -> Result<String, Failure> {
     let mut id = [0; 16];
-    getrandom::fill(&mut id)
+    subrosa_ambient::fill(&mut id)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))?;
     Ok(hex::encode(id))
 }

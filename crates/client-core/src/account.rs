@@ -143,7 +143,7 @@ fn make(
     let list = DeviceList::issue(&account_key, &record, 1, now_ms(), 1, vec![certificate])
         .map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
     let mut delivery_key = [0; 16];
-    getrandom::fill(&mut delivery_key).map_err(|_| no_randomness(RandomnessError))?;
+    subrosa_ambient::fill(&mut delivery_key).map_err(|_| no_randomness(RandomnessError))?;
     let own = Own {
         address: DeviceAddress { account: AccountId(record.id()), device: 1 },
         record,

@@ -283,7 +283,7 @@ pub fn change(home: &Home, old: impl Into<StoreSecret>, new: &StoreSecret) -> Re
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), ApiError> {
-    getrandom::fill(bytes)
+    subrosa_ambient::fill(bytes)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))
 }
 

@@ -56,7 +56,7 @@ pub(crate) async fn within<T>(request: Option<Request>, work: impl Future<Output
 /// A new id, as it is written.
 pub(crate) fn new_id() -> Result<String, ApiError> {
     let mut id = [0; 16];
-    getrandom::fill(&mut id)
+    subrosa_ambient::fill(&mut id)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))?;
     Ok(hex::encode(id))
 }

@@ -1,11 +1,7 @@
 //! Randomness comes from the operating system only. A generator in user space would be copied
 //! by a snapshot of the process or machine and then repeat itself.
 
-/// The operating system's random generator failed. Nothing secret can be made; the caller can
-/// only stop or try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the operating system's random generator failed")]
-pub struct RandomnessError;
+pub use subrosa_ambient::RandomnessError;
 
 /// Where random bytes come from. In the product this is always [`Os`]; tests that pin byte
 /// transcripts inject a fixed sequence.
@@ -26,6 +22,6 @@ pub(crate) struct Os;
 
 impl Entropy for Os {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), RandomnessError> {
-        getrandom::fill(buffer).map_err(|_| RandomnessError)
+        subrosa_ambient::fill(buffer)
     }
 }

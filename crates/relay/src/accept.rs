@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::Router as Routes;
@@ -85,7 +85,7 @@ fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: 
         // All connections are the proxy's; its sockets and requests are counted by the address it names.
         (None, None)
     } else {
-        match shared.addresses.enter(address, Instant::now()) {
+        match shared.addresses.enter(address, subrosa_ambient::instant()) {
             Entry::Welcome(guest) => (Some(guest), None),
             Entry::Refused(guest, retry_after_s) => (Some(guest), Some(retry_after_s)),
             Entry::Dropped => return None,

@@ -109,7 +109,7 @@ mod tests {
     fn an_address_has_so_many_places_and_gets_them_back() {
         let addresses = addresses(2, Rate { burst: 1_000, per_minute: 1 });
         let (one, two) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         let Entry::Welcome(first) = addresses.enter(one, now) else { panic!() };
         let Entry::Welcome(_second) = addresses.enter(one, now) else { panic!() };
         let Entry::Refused(third, REFUSED_RETRY_S) = addresses.enter(one, now) else { panic!() };
@@ -127,7 +127,7 @@ mod tests {
     fn who_connects_too_often_is_told_when_to_come_back() {
         let addresses = addresses(100, Rate { burst: 2, per_minute: 6 });
         let address = "10.0.0.1".parse().unwrap();
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         for _ in 0..2 {
             assert!(matches!(addresses.enter(address, now), Entry::Welcome(_)));
         }

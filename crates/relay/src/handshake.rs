@@ -1,6 +1,5 @@
 //! From the first frame of `/v1/mailbox` to a device that has proven who it is.
 
-use std::time::Instant;
 
 use subrosa_wire::{
     DeviceAddress, ErrorCode,
@@ -62,7 +61,7 @@ async fn next_frame<S: MessageSocket>(socket: &mut FrameSocket<S>) -> Result<Mai
             Incoming::Frame(bytes) => {
                 return MailboxClientFrame::decode(bytes).map_err(|_| rejected(ErrorCode::Malformed, CLOSE_PROTOCOL));
             }
-            Incoming::Alive => idle_frames.take(Instant::now()).map_err(|retry_after_s| Rejected {
+            Incoming::Alive => idle_frames.take(subrosa_ambient::instant()).map_err(|retry_after_s| Rejected {
                 refusal: Some(Refusal { code: ErrorCode::RateLimited, retry_after_s }),
                 close: CLOSE_POLICY,
             })?,
@@ -89,7 +88,7 @@ pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
     let version = negotiate(&offered).ok_or_else(|| rejected(ErrorCode::UnsupportedVersion, CLOSE_PROTOCOL))?;
     let unavailable = || rejected(ErrorCode::Unavailable, CLOSE_RESTART);
     let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|_| unavailable())?;
+    subrosa_ambient::fill(&mut nonce).map_err(|_| unavailable())?;
     socket.send(MailboxServerFrame::Challenge { version, nonce, tls_bound: exporter.is_some() }.encode()).await?;
 
     let MailboxClientFrame::Auth { device, authority, pin, marks, signature } = next_frame(socket).await? else {

@@ -1,6 +1,6 @@
 //! Questions and answers over HTTPS: register, resolve, devices, prekeys; and the two upgrades.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Extension, Router as Routes,
@@ -90,7 +90,7 @@ impl<B: Store, R: Router> Shared<B, R> {
         if !self.config.behind_proxy {
             return Ok(None);
         }
-        match self.addresses.enter(peer.address, Instant::now()) {
+        match self.addresses.enter(peer.address, subrosa_ambient::instant()) {
             Entry::Welcome(guest) => Ok(Some(guest)),
             Entry::Refused(_, retry_after_s) => Err(limited(retry_after_s).into()),
             Entry::Dropped => Err(limited(REFUSED_RETRY_S).into()),
@@ -106,7 +106,7 @@ impl<B: Store, R: Router> Shared<B, R> {
         peer.address = client_address(self.config.behind_proxy, peer.address, request.headers());
         let admitted = match peer.refused {
             Some(retry_after_s) => Err(retry_after_s),
-            None => self.rates.requests.take(peer.address, 1, Instant::now()),
+            None => self.rates.requests.take(peer.address, 1, subrosa_ambient::instant()),
         };
         match admitted {
             Ok(()) => {
@@ -201,7 +201,7 @@ async fn question<B, R, C: HttpCall>(
     peer: &Peer,
     body: Body,
 ) -> Result<C, Refused> {
-    limiter.take(peer.address, 1, Instant::now()).map_err(limited)?;
+    limiter.take(peer.address, 1, subrosa_ambient::instant()).map_err(limited)?;
     let reading = axum::body::to_bytes(body, MAX_HTTP_BYTES);
     let bytes: Bytes = tokio::time::timeout(shared.config.handshake_timeout, reading)
         .await
@@ -232,7 +232,7 @@ async fn register<B: Store, R: Router>(
     let admission = shared.registration.admission(wanted.registration_token.as_ref());
     let turn = Arc::clone(&shared.checks).acquire_owned().await.map_err(|_| unavailable())?;
     // Up to eight signatures: not on a thread that serves the others.
-    let checking = tokio::task::spawn_blocking(move || {
+    let checking = subrosa_ambient::beside(move || {
         let checked = check(wanted, admission);
         drop(turn);
         checked

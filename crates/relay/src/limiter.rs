@@ -124,7 +124,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     fn with_capacity(tariff: Tariff, capacity: usize) -> Self {
         let table = Table { full_at: HashMap::new(), shared: Vec::new(), swept_at: 0 };
-        Self { tariff, start: Instant::now(), capacity, hasher: RandomState::new(), table: Mutex::new(table) }
+        Self { tariff, start: subrosa_ambient::instant(), capacity, hasher: RandomState::new(), table: Mutex::new(table) }
     }
 
     /// Takes `cost` tokens; a cost of 0 only asks whether the bucket is overdrawn.
@@ -271,7 +271,7 @@ pub(crate) struct Allowance {
 
 impl Allowance {
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { tariff: Tariff::new(rate), start: Instant::now(), full_at: 0 }
+        Self { tariff: Tariff::new(rate), start: subrosa_ambient::instant(), full_at: 0 }
     }
 
     /// Takes a token.
@@ -297,7 +297,7 @@ const METER_UNIT: u64 = 1024;
 impl Meter {
     /// `rate` in KiB.
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { tariff: Tariff::new(rate), start: Instant::now(), full_at: AtomicU64::new(0) }
+        Self { tariff: Tariff::new(rate), start: subrosa_ambient::instant(), full_at: AtomicU64::new(0) }
     }
 
     /// `bytes` have flowed: how long to wait before the next.
@@ -325,7 +325,7 @@ mod tests {
     fn a_bucket_empties_and_refills() {
         let limiter = Limiter::new(Rate { burst: 3, per_minute: 60 });
         let (one, two) = (address("10.0.0.1"), address("10.0.0.2"));
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         for _ in 0..3 {
             assert_eq!(limiter.take(one, 1, now), Ok(()));
         }
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn what_has_happened_is_charged_also_beyond_the_bucket() {
         let buckets = Buckets::new(Rate { burst: 10, per_minute: 60 });
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         buckets.charge(1, 9, now);
         assert_eq!(buckets.take(1, 0, now), Ok(()));
         buckets.charge(1, 1_000, now);
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn an_ipv6_customer_is_one_address_and_a_site_is_sixteen() {
         let limiter = Limiter::new(Rate { burst: 1, per_minute: 1 });
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         assert!(limiter.take(address("2001:db8::1"), 1, now).is_ok());
         assert!(limiter.take(address("2001:db8::2"), 1, now).is_err());
         for network in 1..u128::from(NETWORKS_PER_SITE) {
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn ipv4_clients_of_a_listener_for_both_families_are_told_apart() {
         let limiter = Limiter::new(Rate { burst: 1, per_minute: 1 });
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         assert!(limiter.take(address("::ffff:10.0.0.1"), 1, now).is_ok());
         assert!(limiter.take(address("10.0.0.1"), 1, now).is_err(), "the same client");
         assert!(limiter.take(address("::ffff:10.0.0.2"), 1, now).is_ok());
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn a_flood_of_keys_neither_grows_the_table_nor_frees_a_limited_one() {
         let buckets = Buckets::with_capacity(Tariff::new(Rate { burst: 1, per_minute: 1 }), 1_000);
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         assert!(buckets.take(u64::MAX, 1, now).is_ok());
         for key in 0..20_000 {
             let _ = buckets.take(key, 1, now + SECOND);
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn a_meter_lets_a_burst_through_and_then_the_rate() {
         let meter = Meter::new(Rate { burst: 64, per_minute: 60 });
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         assert_eq!(meter.charge(64 * 1024, now), Duration::ZERO);
         let pause = meter.charge(2 * 1024, now);
         assert!((Duration::from_millis(1_900)..=2 * SECOND).contains(&pause), "{pause:?}");

@@ -11,7 +11,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
 };
 
 use tokio::{
@@ -52,7 +51,7 @@ impl<S> Metered<S> {
     }
 
     fn count(&mut self, bytes: usize) {
-        let now = Instant::now();
+        let now = subrosa_ambient::instant();
         let own = self.own.charge(bytes, now);
         let shared = self.shared.as_ref().map_or(Duration::ZERO, |meter| meter.charge(bytes, now));
         let pause = own.max(shared);
@@ -150,7 +149,7 @@ mod tests {
         let own = Meter::new(Rate { burst: 4, per_minute: 6_000 });
         let mut near = Metered::new(near, own, None, memory(), Duration::from_secs(10));
         far.write_all(&[1; 9 * 1024]).await.unwrap();
-        let began = Instant::now();
+        let began = subrosa_ambient::instant();
         let mut bytes = [0; 1024];
         for _ in 0..9 {
             near.read_exact(&mut bytes).await.unwrap();

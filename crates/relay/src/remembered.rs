@@ -28,7 +28,7 @@ impl<T: Clone> Remembered<T> {
 
     /// The answer, at most so old as it holds.
     pub(crate) async fn get(&self, look_up: impl Future<Output = T>) -> T {
-        self.get_by(Instant::now, look_up).await
+        self.get_by(subrosa_ambient::instant, look_up).await
     }
 
     async fn get_by(&self, now: impl Fn() -> Instant, look_up: impl Future<Output = T>) -> T {
@@ -55,7 +55,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_looked_up_no_more_often_than_it_holds() {
-        let (clock, count) = (Cell::new(Instant::now()), Cell::new(0));
+        let (clock, count) = (Cell::new(subrosa_ambient::instant()), Cell::new(0));
         let remembered = Remembered::new(15 * SECOND, 100);
         let look_up = |takes: Duration| {
             let (clock, count) = (&clock, &count);

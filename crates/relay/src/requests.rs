@@ -1,6 +1,5 @@
 //! What a device asks on its authenticated socket: prekeys, lists, capabilities, the request lane.
 
-use std::time::Instant;
 
 use bytes::Bytes;
 use subrosa_wire::{
@@ -28,7 +27,7 @@ pub(crate) async fn answer<B: Store, R: Router>(
 ) -> Result<RequestOutcome, Refusal> {
     let account = device.account;
     let limited = |retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s };
-    shared.rates.own_requests.take(account, 1, Instant::now()).map_err(limited)?;
+    shared.rates.own_requests.take(account, 1, subrosa_ambient::instant()).map_err(limited)?;
     let store = &shared.store;
     let done = match request {
         MailboxRequest::PutPrekeys(upload) => store.put_prekeys(source, device, upload).await,
@@ -95,7 +94,7 @@ async fn submit_request<B: Store, R: Router>(
     if !fits {
         return Err(malformed);
     }
-    let admitted = shared.lane.admit(sender, receiver, Instant::now());
+    let admitted = shared.lane.admit(sender, receiver, subrosa_ambient::instant());
     let permission = admitted.map_or_else(Permission::RequestRefused, |()| Permission::Request);
     let devices: Vec<DeviceAddress> = submit.items.iter().map(|item| item.device).collect();
     let batch = Batch::new(submit, now_ms(), |_| permission);
@@ -114,7 +113,7 @@ async fn submit_request<B: Store, R: Router>(
         })
         .collect();
     if admitted.is_ok() {
-        shared.lane.stored(sender, receiver, stored.clone(), Instant::now());
+        shared.lane.stored(sender, receiver, stored.clone(), subrosa_ambient::instant());
     }
     for (device, _) in stored {
         shared.router.wake(device).await;

@@ -149,7 +149,7 @@ impl<B: Store, R: Router> Shared<B, R> {
             registration: config
                 .registration
                 .unwrap_or_else(|| RegistrationMode::default_for(address, config.public_url.as_ref())),
-            started: Instant::now(),
+            started: subrosa_ambient::instant(),
             metrics: Arc::new(metrics),
             readiness: Remembered::new(READY_MEMORY, 1),
             totals: Remembered::new(TOTALS_MEMORY, TOTALS_TIMES),
@@ -184,7 +184,8 @@ impl<B: Store, R: Router> Shared<B, R> {
     /// A delay for one client that spreads the reconnects of all.
     pub(crate) fn go_away_ms(&self) -> u32 {
         let spread = self.go_away_spread_ms.load(Ordering::Relaxed);
-        rand::random_range(0..=spread)
+        let delay = Duration::from_millis(spread.into()).mul_f64(subrosa_ambient::fraction());
+        u32::try_from(delay.as_millis()).unwrap_or(spread)
     }
 
     /// Why this relay should get no new work, if it should not.
@@ -277,7 +278,7 @@ impl<R: Router> Relay<R> {
         let opening = config.clone();
         let metrics = Metrics::default();
         let commits = metrics.commits.clone();
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = subrosa_ambient::beside(move || {
             let lock = lock_data_dir(&opening.data_dir)?;
             let front = Front::open(&opening, listening)?;
             let names = Names::find(&opening, listening, front.is_some())?;
@@ -393,6 +394,6 @@ async fn expire<B: Store, R: Router>(shared: Arc<Shared<B, R>>) {
         if let Err(error) = shared.store.expire(now_ms()).await {
             tracing::warn!(%error, "expired envelopes could not be deleted, trying again in an hour");
         }
-        shared.lane.forget_old(Instant::now());
+        shared.lane.forget_old(subrosa_ambient::instant());
     }
 }

@@ -336,7 +336,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
 
     /// A sign of life; a flood of them ends the socket.
     fn idle_frame(&mut self) -> Result<(), Ended> {
-        self.idle_frames.take(std::time::Instant::now()).map_err(|retry_after_s| {
+        self.idle_frames.take(subrosa_ambient::instant()).map_err(|retry_after_s| {
             let refusal = Some(Refusal { code: ErrorCode::RateLimited, retry_after_s });
             Ended::Rejected(Rejected { refusal, close: CLOSE_POLICY })
         })
@@ -440,5 +440,5 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
 
 /// Up to a tenth longer, so that sessions that began together do not read together for ever.
 fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(rand::random_range(1.0..1.1))
+    interval.mul_f64(1.0 + subrosa_ambient::fraction() / 10.0)
 }

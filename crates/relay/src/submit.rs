@@ -191,7 +191,7 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
 
     /// A sign of life; a flood of them ends the socket.
     fn idle_frame(&mut self) -> Result<(), Ended> {
-        let now = std::time::Instant::now();
+        let now = subrosa_ambient::instant();
         let limited = |retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s };
         self.idle_frames.take(now).map_err(|wait| Ended::Refused(Some(limited(wait)), CLOSE_POLICY))
     }
@@ -228,7 +228,7 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
 
     /// Counts a submission against its address, before anything is hashed or looked up for it.
     fn admit(&self, submit: &Submit) -> Result<(), Refusal> {
-        let now = std::time::Instant::now();
+        let now = subrosa_ambient::instant();
         let bytes: usize = submit.bodies.iter().map(Bytes::len).sum();
         let cost = u32::try_from(submit.items.len() + bytes / SUBMIT_UNIT_BYTES).unwrap_or(u32::MAX);
         let rates = &self.shared.rates;
@@ -244,7 +244,7 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
             Ok(outcomes) => {
                 let wrong = outcomes.iter().filter(|outcome| is_wrong_capability(outcome)).count();
                 if let Ok(wrong @ 1..) = u32::try_from(wrong) {
-                    shared.rates.wrong_capabilities.charge(self.address, wrong, std::time::Instant::now());
+                    shared.rates.wrong_capabilities.charge(self.address, wrong, subrosa_ambient::instant());
                 }
                 outcomes.iter().for_each(|outcome| shared.metrics.outcome(outcome));
                 for (outcome, target) in outcomes.iter().zip(done.targets) {

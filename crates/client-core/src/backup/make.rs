@@ -43,7 +43,7 @@ pub(crate) fn make(source: &Source, params: &BackupParams, stop: &CancellationTo
     let _beside = Beside(&copied.path);
 
     let mut copy_key = Zeroizing::new([0; KEY_BYTES]);
-    getrandom::fill(&mut copy_key[..])
+    subrosa_ambient::fill(&mut copy_key[..])
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))?;
     let counts = copy((&source.store, source.key.as_bytes()), (&copied.path, &copy_key), stop)?;
     check(&copied.path, &copy_key, counts, stop)?;

@@ -73,7 +73,7 @@ pub struct FileKey {
 /// [`ErrorKind::Failed`] without randomness or memory.
 pub fn derive(passphrase: &Passphrase) -> Result<FileKey, ApiError> {
     let mut salt = [0; SALT_BYTES];
-    getrandom::fill(&mut salt)
+    subrosa_ambient::fill(&mut salt)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))?;
     let header = Header { memory_kib: MEMORY_KIB, passes: PASSES, lanes: LANES, salt };
     let key = header.derive(passphrase)?;

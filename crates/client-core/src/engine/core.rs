@@ -12,10 +12,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
+pub(crate) use subrosa_ambient::now_ms;
 use subrosa_crypto::PartyAddress;
 use subrosa_wire::{AccountId, DeviceAddress};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -28,13 +28,6 @@ use crate::{
     requests::{self, Request},
     store::{self, Db, account::Own, deliveries::Lane, events::Happened},
 };
-
-/// Milliseconds since 1970. A clock before 1970 counts as 1970.
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// An address as the crypto crate wants it.
 pub(crate) const fn party(address: &DeviceAddress) -> PartyAddress {

@@ -176,7 +176,7 @@ impl Dispatcher {
                     (devices.first().map(|device| device.account), self.fetch_bundles(&route, devices).await)
                 }
                 Prepared::Seal(sealing) => {
-                    let sealed = tokio::task::spawn_blocking(move || sealing.run()).await;
+                    let sealed = subrosa_ambient::beside(move || sealing.run()).await;
                     let sealed = sealed.map_err(|_| ApiError::new(ErrorKind::Failed, "sealing was cut off"))??;
                     self.core.run(move |core| core.keep_sealed(&sealed)).await?;
                     continue;

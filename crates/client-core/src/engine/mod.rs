@@ -137,7 +137,7 @@ impl Engine {
         let core_signals = Arc::clone(&signals);
         let (key, store_path) = (Arc::new(key), path.clone());
         let store_key = Arc::clone(&key);
-        let core = tokio::task::spawn_blocking(move || {
+        let core = subrosa_ambient::beside(move || {
             let db = store::open(&path, key.as_bytes(), false)?;
             let mut core = Core::new(db, owner, core_home, core_signals)?;
             core.read_kept()?;

@@ -35,7 +35,7 @@ const CONFIRMATION_SLACK_MS: u64 = DAY_MS;
 /// 16 random bytes from the operating system.
 pub(crate) fn random_id() -> Result<[u8; 16], ApiError> {
     let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| {
+    subrosa_ambient::fill(&mut id).map_err(|error| {
         ApiError::new(ErrorKind::Failed, format!("no randomness from the operating system: {error}"))
     })?;
     Ok(id)

@@ -19,15 +19,19 @@ impl Core {
         let limit = params.limit.unwrap_or(MAX_OUTBOX_PAGE).clamp(1, MAX_OUTBOX_PAGE);
         let mut entries = Vec::new();
         for row in outbox::waiting(&self.db, limit)? {
+            let (error, next_ms) = match row.error {
+                Some(error) => (Some(error), row.next_ms),
+                None => deliveries::waiting_of(&self.db, &row.message, &row.to)?.unwrap_or((None, row.next_ms)),
+            };
             entries.push(OutboxEntry {
                 id: row.message.to_string(),
                 chat: row.conversation.to_string(),
                 to: row.to.to_string(),
                 name: contacts::name(&self.db, &row.to)?.unwrap_or_default(),
                 attempts: row.attempts,
-                next_ms: row.next_ms,
+                next_ms,
                 queued_ms: row.created_ms,
-                error: row.error,
+                error,
             });
         }
         Ok(Outbox { entries, total: recipients::waiting_messages(&self.db)? })

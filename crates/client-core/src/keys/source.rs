@@ -193,7 +193,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), ApiError> {
-    getrandom::fill(bytes)
+    subrosa_ambient::fill(bytes)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))
 }
 

@@ -52,7 +52,7 @@ impl Backoff {
 
 /// Evenly drawn between nothing (or a few milliseconds) and `bound`.
 pub(crate) fn jitter(bound: Duration) -> Duration {
-    bound.mul_f64(rand::random::<f64>()).max(RETRY_FLOOR)
+    bound.mul_f64(subrosa_ambient::fraction()).max(RETRY_FLOOR)
 }
 
 #[cfg(test)]

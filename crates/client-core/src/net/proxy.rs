@@ -186,7 +186,7 @@ impl FromStr for Proxy {
             Some(Credentials { user, password })
         };
         let mut secret = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut secret[..])
+        subrosa_ambient::fill(&mut secret[..])
             .map_err(|_| ApiError::new(ErrorKind::Failed, "the operating system gives no random numbers"))?;
         Ok(Self { host, port: url.port().unwrap_or(DEFAULT_PORT), credentials, secret })
     }

@@ -60,7 +60,7 @@ impl HttpToken {
 
     fn create(home: &Home) -> Result<Self, ApiError> {
         let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-        getrandom::fill(&mut *bytes).map_err(|error| {
+        subrosa_ambient::fill(&mut *bytes).map_err(|error| {
             ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}"))
         })?;
         let token = Zeroizing::new(hex::encode(*bytes));

@@ -290,15 +290,20 @@ pub(crate) fn waiting_for(db: &Db, account: &AccountId) -> Result<Option<(Option
         .transpose()
 }
 
-/// Why a content waits for an account, and until when.
+/// Why a message waits for an account, and until when: for a reason of its own, or for that of what it stands behind.
 pub(crate) fn waiting_of(
     db: &Db,
     message: &MessageId,
     account: &AccountId,
 ) -> Result<Option<(Option<String>, u64)>, StoreError> {
     db.prepare_cached(
-        "SELECT delivery.error, delivery.next_ms FROM outbox JOIN delivery ON delivery.outbox = outbox.id
-         WHERE outbox.message = ?1 AND delivery.account = ?2 AND delivery.state = 0 ORDER BY delivery.error IS NULL LIMIT 1",
+        "SELECT coalesce(delivery.error, head.error) AS reason, max(delivery.next_ms, head.next_ms)
+         FROM outbox JOIN delivery ON delivery.outbox = outbox.id JOIN delivery AS head ON head.id = (
+             SELECT first.id FROM delivery AS first INDEXED BY delivery_waiting
+             WHERE first.state = 0 AND first.conversation = delivery.conversation AND first.relay = delivery.relay
+                 AND first.own = delivery.own AND first.account = delivery.account AND first.device = delivery.device
+             ORDER BY first.outbox LIMIT 1)
+         WHERE outbox.message = ?1 AND delivery.account = ?2 AND delivery.state = 0 ORDER BY reason IS NULL LIMIT 1",
     )?
     .query_and_then(params![message.0, account.0], |row| Ok((row.get(0)?, from_sql(row.get(1)?))))?
     .next()

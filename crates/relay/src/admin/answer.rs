@@ -115,7 +115,7 @@ async fn create_token<B: Store, R: Router>(
         return Err(failure(format!("a note is one line of at most {MAX_NOTE_CHARS} characters"), "shorten --note"));
     }
     let mut bytes = [0; RegistrationToken::LEN];
-    getrandom::fill(&mut bytes).map_err(|_| failure("the system gives no random numbers", "try again"))?;
+    subrosa_ambient::fill(&mut bytes).map_err(|_| failure("the system gives no random numbers", "try again"))?;
     let token = RegistrationToken::new(bytes);
     let now = now_ms();
     let expires_ms = expires_s.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000)));

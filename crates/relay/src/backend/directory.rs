@@ -1,6 +1,6 @@
 //! Accounts, device lists, prekeys and capabilities in SQLite.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -270,7 +270,7 @@ fn take_with_capability(
     }
     let row = device_row(db, device)?.ok_or_else(|| refused(ErrorCode::NotFound))?;
     let mut prekeys = standing_prekeys(db, row)?;
-    if !shares.take(source, *device, capability, Instant::now()) {
+    if !shares.take(source, *device, capability, subrosa_ambient::instant()) {
         return Ok(Taken { prekeys, low: None });
     }
     prekeys.one_time_ec = take_one(db, row, EC)?;

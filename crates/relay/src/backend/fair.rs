@@ -102,7 +102,7 @@ impl<K: Hash + Eq + Copy, T> Sender<K, T> {
     /// future that is dropped while it waits for room gives up its place in line.
     pub(super) async fn send(&self, source: K, cost: Cost, value: T) -> Result<(), Closed> {
         let channel = &self.0.0;
-        let entry = Entry { value, cost, since: Instant::now() };
+        let entry = Entry { value, cost, since: subrosa_ambient::instant() };
         let (place, admitted) = {
             let mut queue = lock(&channel.queue);
             if queue.closed {
@@ -256,7 +256,7 @@ impl<K: Hash + Eq + Copy, T> Queue<K, T> {
 
     fn push(&mut self, key: K, entry: Entry<T>) {
         if self.last.replace(key).is_some_and(|last| last != key) {
-            self.company = Some(Instant::now());
+            self.company = Some(subrosa_ambient::instant());
         }
         let source = self.sources.entry(key).or_default();
         for held in [&mut self.held, &mut source.held] {
@@ -375,7 +375,7 @@ mod tests {
     type Numbers = Queue<u8, u32>;
 
     fn entry(value: u32, weight: usize, bytes: usize) -> Entry<u32> {
-        Entry { value, cost: Cost { weight, bytes }, since: Instant::now() }
+        Entry { value, cost: Cost { weight, bytes }, since: subrosa_ambient::instant() }
     }
 
     fn taken(queue: &mut Numbers, weight: usize) -> Vec<u32> {

@@ -328,7 +328,7 @@ impl Intake for Embedded {
                 meters: &meters,
                 now_ms: now_ms(),
                 today: today(),
-                now: Instant::now(),
+                now: subrosa_ambient::instant(),
                 bodies: HashMap::new(),
                 full: HashSet::new(),
                 list_bytes: 0,

@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, ffi};
@@ -34,8 +34,8 @@ pub(super) fn damaged(what: &str) -> rusqlite::Error {
 
 /// Looks at everything, until the time is up.
 pub(crate) fn check(db: &mut Connection, path: &Path, budget: Option<Duration>) -> Result<Checked, RelayError> {
-    let until = budget.map(|budget| Instant::now() + budget);
-    let is_over = move || until.is_some_and(|until| Instant::now() >= until);
+    let until = budget.map(|budget| subrosa_ambient::instant() + budget);
+    let is_over = move || until.is_some_and(|until| subrosa_ambient::instant() >= until);
     let sql = |error| explain(path, error);
     db.progress_handler(STEPS, Some(is_over)).map_err(sql)?;
     let result = structure(db).and_then(|()| accounts(db)).and_then(|()| envelopes(db));

@@ -1,6 +1,5 @@
 //! Reading, acknowledging and expiring rows of mailboxes.
 
-use std::time::Instant;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -212,7 +211,7 @@ impl Mailbox for Embedded {
     }
 
     async fn expire(&self, now_ms: u64) -> Result<(), StoreError> {
-        self.meters.one_time.forget_old(Instant::now());
+        self.meters.one_time.forget_old(subrosa_ambient::instant());
         loop {
             let cost = Cost::rows(EXPIRE_ROWS as usize);
             let deleted = self.writer.change(Source::RELAY, cost, move |db| Ok(expire(db, now_ms)?)).await?;

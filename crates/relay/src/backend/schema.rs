@@ -265,7 +265,7 @@ fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
 /// Gives the store a new mailbox epoch: from now on it is another life, and clients start from its beginning.
 pub(super) fn renew_epoch(db: &Connection) -> rusqlite::Result<()> {
     let mut epoch = [0; MailboxEpoch::LEN];
-    getrandom::fill(&mut epoch).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    subrosa_ambient::fill(&mut epoch).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)", [epoch.as_slice()])?;
     Ok(())
 }

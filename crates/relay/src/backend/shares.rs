@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_address_that_took_its_share_leaves_the_rest_of_the_key_to_others() {
-        let (shares, now) = (Shares::new(), Instant::now());
+        let (shares, now) = (Shares::new(), subrosa_ambient::instant());
         let ask = |address: &str| shares.take(at(address), device(1), &key(1), now);
         assert_eq!(given(1_000, |_| ask("192.0.2.1")), ADDRESS_SHARE.burst);
         assert!(ask("192.0.2.2"), "another contact");
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn each_device_has_a_stock_of_its_own() {
-        let (shares, now) = (Shares::new(), Instant::now());
+        let (shares, now) = (Shares::new(), subrosa_ambient::instant());
         let most = u32::try_from(MAX_DEVICES).unwrap();
         for number in 1..=most {
             // Five devices of one person write to five devices of another.
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn all_that_may_be_taken_at_once_is_less_than_what_a_device_keeps() {
-        let (shares, now) = (Shares::new(), Instant::now());
+        let (shares, now) = (Shares::new(), subrosa_ambient::instant());
         let ask = |n: u32, capability: &Capability| {
             shares.take(at(&format!("198.51.{}.{}", n / 250, n % 250)), device(1), capability, now)
         };
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_was_done_with_a_key_is_not_charged_to_the_next() {
-        let (shares, now) = (Shares::new(), Instant::now());
+        let (shares, now) = (Shares::new(), subrosa_ambient::instant());
         let ask = |n: u32, which: u8| shares.take(at(&format!("198.51.100.{n}")), device(1), &key(which), now);
         assert_eq!(given(100, |n| ask(n, 1)), KEY_SHARE.burst);
         assert!(ask(200, 2));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn many_people_who_meet_in_an_hour_all_get_their_keys() {
-        let (shares, now) = (Shares::new(), Instant::now());
+        let (shares, now) = (Shares::new(), subrosa_ambient::instant());
         let meet = |n: u32| {
             let moment = now + HOUR / 60 * n;
             shares.take(at(&format!("198.51.100.{n}")), device(1), &key(1), moment)
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn who_asked_is_forgotten_when_it_does_not_count_any_more() {
-        let (shares, now) = (Shares::new(), Instant::now());
+        let (shares, now) = (Shares::new(), subrosa_ambient::instant());
         let ask = |moment| shares.take(at("192.0.2.1"), device(1), &key(1), moment);
         assert_eq!(given(100, |_| ask(now)), ADDRESS_SHARE.burst);
         shares.forget_old(now + HOUR);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn who_comes_through_this_machine_is_not_one_asker() {
-        let (shares, now) = (Shares::new(), Instant::now());
+        let (shares, now) = (Shares::new(), subrosa_ambient::instant());
         for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             let shares = Shares::new();
             assert_eq!(given(100, |_| shares.take(at(address), device(1), &key(1), now)), KEY_SHARE.burst);

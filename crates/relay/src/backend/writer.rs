@@ -285,7 +285,7 @@ impl Loop {
     fn run(mut self) -> Result<(), String> {
         let mut size = CommitSize::new();
         while let Some(taken) = self.operations.take(size.weight(), LONE_WEIGHT) {
-            let now = Instant::now();
+            let now = subrosa_ambient::instant();
             let weight = taken.iter().map(Entry::weight).sum();
             let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
             taken.iter().for_each(|entry: &Entry<_>| self.metrics.queued.observe(seconds(entry.since)));
@@ -387,7 +387,7 @@ impl Loop {
             }
             self.cached("RELEASE operation")?;
         }
-        let begun = Instant::now();
+        let begun = subrosa_ambient::instant();
         self.cached("COMMIT")?;
         self.metrics.seconds.observe(begun.elapsed().as_secs_f64());
         self.metrics.changes.inc_by(batch.len() as u64);

@@ -149,7 +149,7 @@ pub struct Account {
 
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).unwrap();
+    subrosa_ambient::fill(&mut bytes).unwrap();
     bytes
 }
 

@@ -80,7 +80,7 @@ impl MailboxSigner for Person {
         let mut marks = self.marks.lock().unwrap();
         let shown = marks[marks.len().saturating_sub(MAX_SHOWN_MARKS)..].to_vec();
         let mut mark = [0; 16];
-        getrandom::fill(&mut mark).unwrap();
+        subrosa_ambient::fill(&mut mark).unwrap();
         marks.push(mark);
         Box::pin(async move { Ok(LoginMarks { mark, shown, take_over: false }) })
     }
