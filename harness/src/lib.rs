@@ -25,5 +25,6 @@ pub mod relay_client;
 pub mod rpc;
 pub mod sender;
 pub mod sends;
+pub mod simulation;
 pub mod stream;
 pub mod world;

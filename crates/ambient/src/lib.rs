@@ -68,9 +68,7 @@ pub fn fraction() -> f64 {
 /// It panicked, or the runtime ends.
 #[cfg(feature = "runtime")]
 #[allow(clippy::disallowed_methods)]
-pub async fn beside<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, tokio::task::JoinError> {
+pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, tokio::task::JoinError> {
     #[cfg(feature = "simulation")]
     if simulation::is_on() {
         // Others may come first, as they may where it runs on a thread of its own.

@@ -90,6 +90,8 @@ const NONCE_BYTES: usize = 12;
 
 /// The key of the encrypted store: 32 random bytes, wiped when dropped, never shown.
 #[derive(Zeroize, ZeroizeOnDrop)]
+// A simulated program starts again in the same process.
+#[cfg_attr(feature = "simulation", derive(Clone))]
 pub struct StoreKey([u8; KEY_BYTES]);
 
 impl StoreKey {

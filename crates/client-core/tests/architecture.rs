@@ -186,8 +186,9 @@ fn what_messages_say_is_known_to_the_engine_only() {
         assert!(secret.contains(known), "{known} is read from the schema");
     }
     // Common words that say nothing by themselves: their qualified names are checked below.
-    const COMMON: &[&str] =
-        &["Content", "content", "Receipt", "receipt", "Text", "peer", "answered", "verified", "origin", "random", "shown"];
+    const COMMON: &[&str] = &[
+        "Content", "content", "Receipt", "receipt", "Text", "peer", "answered", "verified", "origin", "random", "shown",
+    ];
     for package in ["wire", "relay"] {
         for file in files(&root().join("crates").join(package), &["rs", "proto"]) {
             let source = fs::read_to_string(&file).unwrap();

@@ -1,7 +1,9 @@
 //! From the listener to HTTP: who may connect, and what a connection may cost.
 
 use std::{
-    net::IpAddr,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -52,8 +54,37 @@ pub(crate) struct Peer {
     _permit: Arc<(OwnedSemaphorePermit, Connected)>,
 }
 
+/// Where connections come from.
+pub trait Listen: Send + Sync + 'static {
+    /// A connection: the bytes of HTTP, or of the TLS around it.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// The next one, and from where it comes. What fails is tried again.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+    /// Where they arrive.
+    ///
+    /// # Errors
+    /// The system does not say.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+impl Listen for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, from) = Self::accept(self).await?;
+        // Small frames must not wait for each other. Both are only improvements: it works without.
+        let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
+        Ok((stream, from))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+}
+
 /// Accepts until it is dropped.
-pub(crate) async fn accept<B: Store, R: Router>(shared: &Arc<Shared<B, R>>, listener: &TcpListener) {
+pub(crate) async fn accept<B: Store, R: Router>(shared: &Arc<Shared<B, R>>, listener: &impl Listen) {
     let permits = Arc::new(Semaphore::new(shared.max_connections));
     let routes = http::routes(Arc::clone(shared));
     let mut is_failing = false;
@@ -98,10 +129,12 @@ fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: 
 }
 
 /// One connection: TLS if it ends here, then HTTP.
-async fn connection<B: Store, R: Router>(shared: Arc<Shared<B, R>>, routes: Routes, stream: TcpStream, mut peer: Peer) {
-    // Small frames must not wait for each other. Both are only improvements: it works without.
-    let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
+async fn connection<B: Store, R: Router>(
+    shared: Arc<Shared<B, R>>,
+    routes: Routes,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    mut peer: Peer,
+) {
     let own = Meter::new(shared.config.rates.connection_kib);
     let of_address = peer.guest.as_ref().map(|guest| Arc::clone(&guest.meter));
     let stream = Metered::new(stream, own, of_address, Arc::clone(&peer.memory), shared.config.write_timeout);

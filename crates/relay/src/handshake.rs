@@ -1,6 +1,5 @@
 //! From the first frame of `/v1/mailbox` to a device that has proven who it is.
 
-
 use subrosa_wire::{
     DeviceAddress, ErrorCode,
     mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame},

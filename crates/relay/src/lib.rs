@@ -41,6 +41,7 @@ mod submit;
 mod supervisor;
 mod tls;
 
+pub use accept::Listen;
 pub use backend::copies::{backup, restore};
 pub use config::{Config, LogFormat, RelayError, Synchronous};
 pub use limits::{Rate, RateLimits};

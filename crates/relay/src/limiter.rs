@@ -124,7 +124,13 @@ impl<K: Hash + Eq> Buckets<K> {
 
     fn with_capacity(tariff: Tariff, capacity: usize) -> Self {
         let table = Table { full_at: HashMap::new(), shared: Vec::new(), swept_at: 0 };
-        Self { tariff, start: subrosa_ambient::instant(), capacity, hasher: RandomState::new(), table: Mutex::new(table) }
+        Self {
+            tariff,
+            start: subrosa_ambient::instant(),
+            capacity,
+            hasher: RandomState::new(),
+            table: Mutex::new(table),
+        }
     }
 
     /// Takes `cost` tokens; a cost of 0 only asks whether the bucket is overdrawn.

@@ -1,6 +1,5 @@
 //! What a device asks on its authenticated socket: prekeys, lists, capabilities, the request lane.
 
-
 use bytes::Bytes;
 use subrosa_wire::{
     AccountId, DeviceAddress, ErrorCode,

@@ -24,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    accept::accept,
+    accept::{Listen, accept},
     addresses::Addresses,
     admin::AdminSocket,
     backend::{Embedded, Store, StoreStopped, Totals, lock_data_dir},
@@ -229,10 +229,10 @@ pub(crate) fn limits() -> Limits {
 }
 
 /// A relay that has its database and its socket and is about to serve.
-pub struct Relay<R = LocalRouter> {
+pub struct Relay<R = LocalRouter, L = TcpListener> {
     shared: Arc<Shared<Embedded, R>>,
     stopped: StoreStopped,
-    listener: TcpListener,
+    listener: L,
     admin: Option<AdminSocket>,
     metrics_listener: Option<TcpListener>,
     /// Held until the relay is gone.
@@ -245,28 +245,28 @@ pub struct Relay<R = LocalRouter> {
 /// Everything that keeps it from starting, and a store that stopped by itself.
 pub async fn run(
     config: Config,
-    listener: TcpListener,
+    listener: impl Listen,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RelayError> {
     Relay::open(config, listener).await?.serve(shutdown).await
 }
 
-impl Relay {
+impl<L: Listen> Relay<LocalRouter, L> {
     /// Checks the settings, locks the data directory and opens the database.
     ///
     /// # Errors
     /// What is wrong and how to mend it.
-    pub async fn open(config: Config, listener: TcpListener) -> Result<Self, RelayError> {
+    pub async fn open(config: Config, listener: L) -> Result<Self, RelayError> {
         Self::open_with(config, listener, LocalRouter::default()).await
     }
 }
 
-impl<R: Router> Relay<R> {
+impl<R: Router, L: Listen> Relay<R, L> {
     /// As [`Relay::open`], with another router than that of a single process.
     ///
     /// # Errors
     /// What is wrong and how to mend it.
-    pub async fn open_with(config: Config, listener: TcpListener, router: R) -> Result<Self, RelayError> {
+    pub async fn open_with(config: Config, listener: L, router: R) -> Result<Self, RelayError> {
         let listening = listener.local_addr()?;
         let metrics_listener = match config.metrics {
             Some(address) => {

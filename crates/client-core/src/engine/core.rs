@@ -16,6 +16,8 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 pub(crate) use subrosa_ambient::now_ms;
+#[cfg(feature = "simulation")]
+use subrosa_ambient::simulation;
 use subrosa_crypto::PartyAddress;
 use subrosa_wire::{AccountId, DeviceAddress};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -321,6 +323,10 @@ impl Core {
     }
 }
 
+/// How long a step of the core takes at most where time is simulated: a commit on a slow disk.
+#[cfg(feature = "simulation")]
+const SIMULATED_STEP: std::time::Duration = std::time::Duration::from_millis(5);
+
 type Work = Box<dyn FnOnce(&mut Core) + Send>;
 
 enum Command {
@@ -339,6 +345,9 @@ pub(crate) struct CoreHandle {
 struct Running {
     commands: mpsc::Sender<Command>,
     thread: CoreThread,
+    /// Closes when the task has ended that is the thread.
+    #[cfg(feature = "simulation")]
+    ended: Option<watch::Receiver<()>>,
 }
 
 /// Waits for the thread when it goes. No process may end while a store closes: SQLCipher's handler at the exit frees the heap
@@ -366,6 +375,20 @@ impl CoreHandle {
     /// Starts the core's thread. It ends at [`CoreHandle::stop`] or when the last handle is dropped; both wait for it.
     pub(super) fn start(mut core: Core) -> Result<Self, ApiError> {
         let (commands, mut queue) = mpsc::channel::<Command>(CORE_QUEUE);
+        #[cfg(feature = "simulation")]
+        if simulation::is_on() {
+            let (open, ended) = watch::channel(());
+            simulation::worker(async move {
+                while let Some(Command::Run(work)) = queue.recv().await {
+                    simulation::lag(SIMULATED_STEP).await;
+                    work(&mut core);
+                }
+                drop(core);
+                drop(open);
+            });
+            let thread = CoreThread(Mutex::new(None));
+            return Ok(Self { running: Arc::new(Running { commands, thread, ended: Some(ended) }) });
+        }
         let thread = std::thread::Builder::new()
             .name("subrosa-core".into())
             .spawn(move || {
@@ -374,7 +397,15 @@ impl CoreHandle {
                 }
             })
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("no thread for the engine: {error}")))?;
-        Ok(Self { running: Arc::new(Running { commands, thread: CoreThread(Mutex::new(Some(thread))) }) })
+        let thread = CoreThread(Mutex::new(Some(thread)));
+        Ok(Self {
+            running: Arc::new(Running {
+                commands,
+                thread,
+                #[cfg(feature = "simulation")]
+                ended: None,
+            }),
+        })
     }
 
     /// Runs `f` on the core and returns its result.
@@ -389,7 +420,16 @@ impl CoreHandle {
             let _ = reply.send(f(core));
         });
         self.running.commands.send(Command::Run(work)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let answer = answer.await.map_err(|_| gone())?;
+        #[cfg(feature = "simulation")]
+        if simulation::is_on() {
+            // What was done is known a moment later, so that a crash may come between.
+            simulation::lag(SIMULATED_STEP).await;
+            if self.running.commands.is_closed() {
+                return Err(gone());
+            }
+        }
+        answer
     }
 
     /// As [`CoreHandle::run`]; what belongs to a request is done once ([`Core::once`]).
@@ -405,6 +445,11 @@ impl CoreHandle {
     pub(super) async fn stop(&self) {
         // A closed queue means that it has ended already.
         let _ = self.running.commands.send(Command::Stop).await;
+        #[cfg(feature = "simulation")]
+        if let Some(mut ended) = self.running.ended.clone() {
+            while ended.changed().await.is_ok() {}
+            return;
+        }
         let running = Arc::clone(&self.running);
         // Fails only if the runtime ends meanwhile; then the last handle waits.
         let _ = tokio::task::spawn_blocking(move || running.thread.join()).await;

@@ -17,6 +17,8 @@ mod contents;
 mod conversations;
 mod copies;
 mod core;
+#[cfg(feature = "simulation")]
+mod crash;
 mod deciding;
 mod dispatch;
 mod exporting;

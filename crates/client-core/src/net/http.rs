@@ -114,6 +114,14 @@ impl Http {
     /// [`NetError::Refused`] with the relay's code, or why there is no answer.
     pub async fn call<C: HttpCall>(&self, relay: &RelayEndpoint, call: &C) -> Result<C::Answer, NetError> {
         self.network.check(relay)?;
+        #[cfg(feature = "simulation")]
+        if self.network.simulated.is_some() {
+            let answer = super::simulated::post(&self.network, relay, C::PATH, call.encode());
+            let response = tokio::time::timeout(self.whole, answer)
+                .await
+                .map_err(|_| NetError::timeout(relay, "an answer", self.whole))??;
+            return self.understand::<C>(relay, response).await;
+        }
         let subject = (relay.clone(), call.about());
         let mut client = self.client(&subject)?;
         let url = format!("{}{}", relay, C::PATH);
@@ -124,7 +132,11 @@ impl Http {
             client = self.without_credentials(&subject)?;
             sent = ask(&client).await;
         }
-        let response = sent.map_err(|error| self.failure(relay, &error))?;
+        self.understand::<C>(relay, sent.map_err(|error| self.failure(relay, &error))?).await
+    }
+
+    /// Reads an answer.
+    async fn understand<C: HttpCall>(&self, relay: &RelayEndpoint, response: Response) -> Result<C::Answer, NetError> {
         let status = response.status();
         let wait = response.headers().get(RETRY_AFTER).map(|value| value.as_bytes().to_owned());
         let ours = response

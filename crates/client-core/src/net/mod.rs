@@ -19,6 +19,8 @@ mod mailbox;
 mod network;
 mod proxy;
 mod session;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod socket;
 mod submit;
 mod timing;

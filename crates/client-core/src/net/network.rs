@@ -14,11 +14,21 @@ use crate::api::{ApiError, ErrorKind};
 /// Longest file of authorities that is read; all of Mozilla's are 250 KiB.
 const MAX_CA_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// A connection to a relay, before TLS.
+#[cfg(not(feature = "simulation"))]
+pub(super) type Connection = TcpStream;
+/// A connection to a relay, before TLS.
+#[cfg(feature = "simulation")]
+pub(super) type Connection = super::simulated::Stream;
+
 /// What is asked of the network. Clones are one network.
 #[derive(Clone)]
 pub struct Network {
     roots: Arc<RootCertStore>,
     proxy: Option<Arc<Proxy>>,
+    /// Instead of the system's.
+    #[cfg(feature = "simulation")]
+    pub(super) simulated: Option<Arc<dyn super::simulated::Dial>>,
 }
 
 impl Default for Network {
@@ -39,7 +49,19 @@ impl Network {
     pub fn direct() -> Self {
         let mut roots = RootCertStore::empty();
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        Self { roots: Arc::new(roots), proxy: None }
+        Self {
+            roots: Arc::new(roots),
+            proxy: None,
+            #[cfg(feature = "simulation")]
+            simulated: None,
+        }
+    }
+
+    /// A network of a simulation.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn simulated(dial: Arc<dyn super::simulated::Dial>) -> Self {
+        Self { simulated: Some(dial), ..Self::direct() }
     }
 
     /// The same through this proxy: every connection, and every name is resolved there.
@@ -111,8 +133,15 @@ impl Network {
     }
 
     /// A connection to the relay. With a proxy there is no other way than through it.
-    pub(super) async fn connect(&self, relay: &RelayEndpoint, circuit: Circuit) -> Result<TcpStream, NetError> {
+    pub(super) async fn connect(&self, relay: &RelayEndpoint, circuit: Circuit) -> Result<Connection, NetError> {
         self.check(relay)?;
+        #[cfg(feature = "simulation")]
+        if let Some(dial) = &self.simulated {
+            return dial
+                .connect(relay.authority())
+                .await
+                .map_err(|error| NetError::unreachable(relay, io_cause(&error)));
+        }
         let stream = match &self.proxy {
             Some(proxy) => proxy.connect(relay, circuit).await?,
             None => direct(relay).await?,
@@ -120,6 +149,8 @@ impl Network {
         // Frames are small and wait for answers: Nagle's delay would only add latency.
         // A socket that cannot be told so still works.
         let _ = stream.set_nodelay(true);
+        #[cfg(feature = "simulation")]
+        let stream: Connection = Box::new(stream);
         Ok(stream)
     }
 }

@@ -8,16 +8,15 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use subrosa_wire::labels::{RELAY_AUTH_EXPORTER, RELAY_AUTH_EXPORTER_BYTES};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
-};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use super::{NetError, Network, RelayEndpoint, backoff::jitter, proxy::Circuit, timing::Timing, tls};
+use super::{
+    NetError, Network, RelayEndpoint, backoff::jitter, network::Connection, proxy::Circuit, timing::Timing, tls,
+};
 
 /// Bytes read at once. The library's default (128 KiB, zeroed on each read) costs more than it saves.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -28,7 +27,7 @@ const WRITE_SLACK_BYTES: usize = 16 * 1024;
 /// Frames waiting to be written, besides one for each call in flight: handshake and pings.
 pub(super) const WRITE_QUEUE_SLACK: usize = 8;
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Stream = WebSocketStream<MaybeTlsStream<Connection>>;
 
 /// What was read.
 pub(super) enum Incoming {

@@ -161,6 +161,11 @@ pub(crate) fn open(path: &Path, key: &[u8; 32], create: bool) -> Result<Connecti
          PRAGMA secure_delete = ON;
          PRAGMA foreign_keys = ON;",
     )?;
+    #[cfg(feature = "simulation")]
+    if subrosa_ambient::simulation::is_on() {
+        // A crash of a simulated program loses nothing that a system call has written.
+        db.execute_batch("PRAGMA synchronous = OFF")?;
+    }
     schema::migrate(&mut db)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     db.set_prepared_statement_cache_capacity(128);

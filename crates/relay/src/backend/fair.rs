@@ -69,7 +69,7 @@ struct Sending<K: Hash + Eq + Copy, T>(Arc<Channel<K, T>>);
 impl<K: Hash + Eq + Copy, T> Drop for Sending<K, T> {
     fn drop(&mut self) {
         lock(&self.0.queue).closed = true;
-        self.0.filled.notify_all();
+        self.0.wake();
     }
 }
 
@@ -89,11 +89,27 @@ struct Channel<K: Hash + Eq + Copy, T> {
     queue: Mutex<Queue<K, T>>,
     /// There is something to take, or nothing will come any more.
     filled: Condvar,
+    /// The same for a task.
+    #[cfg(feature = "simulation")]
+    woken: tokio::sync::Notify,
+}
+
+impl<K: Hash + Eq + Copy, T> Channel<K, T> {
+    fn wake(&self) {
+        self.filled.notify_one();
+        #[cfg(feature = "simulation")]
+        self.woken.notify_one();
+    }
 }
 
 /// Makes an empty queue.
 pub(super) fn channel<K: Hash + Eq + Copy, T>(bounds: Bounds) -> (Sender<K, T>, Receiver<K, T>) {
-    let channel = Arc::new(Channel { queue: Mutex::new(Queue::new(bounds)), filled: Condvar::new() });
+    let channel = Arc::new(Channel {
+        queue: Mutex::new(Queue::new(bounds)),
+        filled: Condvar::new(),
+        #[cfg(feature = "simulation")]
+        woken: tokio::sync::Notify::new(),
+    });
     (Sender(Arc::new(Sending(Arc::clone(&channel)))), Receiver(channel))
 }
 
@@ -110,7 +126,7 @@ impl<K: Hash + Eq + Copy, T> Sender<K, T> {
             }
             let Some((ticket, admitted)) = queue.enter(source, entry) else {
                 drop(queue);
-                channel.filled.notify_one();
+                channel.wake();
                 return Ok(());
             };
             (Place { channel, source, ticket }, admitted)
@@ -129,7 +145,26 @@ impl<K: Hash + Eq + Copy, T> Receiver<K, T> {
         while queue.held.entries == 0 && !queue.closed {
             queue = wait(&self.0.filled, queue);
         }
-        let has_company = queue.company.is_some_and(|seen| seen.elapsed() < COMPANY);
+        Self::next(queue, weight, alone)
+    }
+
+    /// As [`Receiver::take`], for a task.
+    #[cfg(feature = "simulation")]
+    pub(super) async fn taken(&self, weight: usize, alone: usize) -> Option<Vec<Entry<T>>> {
+        loop {
+            {
+                let queue = lock(&self.0.queue);
+                if queue.held.entries > 0 || queue.closed {
+                    return Self::next(queue, weight, alone);
+                }
+            }
+            self.0.woken.notified().await;
+        }
+    }
+
+    fn next(mut queue: std::sync::MutexGuard<'_, Queue<K, T>>, weight: usize, alone: usize) -> Option<Vec<Entry<T>>> {
+        let has_company =
+            queue.company.is_some_and(|seen| subrosa_ambient::instant().saturating_duration_since(seen) < COMPANY);
         let taken = if has_company { queue.take(weight, BESIDE_FRESH) } else { queue.take(alone, usize::MAX) };
         queue.admit_all();
         (!taken.is_empty()).then_some(taken)
@@ -161,7 +196,7 @@ struct Place<'a, K: Hash + Eq + Copy, T> {
 impl<K: Hash + Eq + Copy, T> Drop for Place<'_, K, T> {
     fn drop(&mut self) {
         lock(&self.channel.queue).leave(self.source, self.ticket);
-        self.channel.filled.notify_one();
+        self.channel.wake();
     }
 }
 

@@ -1,10 +1,7 @@
 //! Is a database whole? Structure and indexes as SQLite sees them, then what the rows say about themselves: an
 //! envelope's id is a hash of it, an account's id is a hash of its record, and its list is signed.
 
-use std::{
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 use subrosa_wire::{DeviceAddress, EnvelopeId};

@@ -1,6 +1,5 @@
 //! Reading, acknowledging and expiring rows of mailboxes.
 
-
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{

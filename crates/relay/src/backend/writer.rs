@@ -27,6 +27,9 @@ use super::{
     fair::{self, Bounds, Cost, Entry},
     schema,
 };
+#[cfg(feature = "simulation")]
+use subrosa_ambient::simulation;
+
 use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock, metrics::CommitMetrics};
 
 /// Operations waiting for the writer; one address gets half of it. Beyond it callers wait, sockets stop being read.
@@ -50,6 +53,10 @@ struct LogSize {
 /// 8, 64, 2 and 256 MiB. Commits are slow while a checkpoint syncs: small ones hold up a message for 3 ms, one of 32 MiB for 40
 /// (`docs/reliability.md`, attack).
 const LOG: LogSize = LogSize { moved: 2_000, restart: 16_000, rest: 500, forced: 64_000 };
+
+/// How long a commit takes at most where time is simulated: a slow disk.
+#[cfg(feature = "simulation")]
+const SIMULATED_SYNC: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// What an operation may fail with inside the transaction.
 #[derive(Debug)]
@@ -207,26 +214,31 @@ impl Writer {
         let moved = Arc::new(AtomicU64::new(0));
         let checkpointer = start_checkpointer(path, Arc::clone(&moved))?;
         let disk = File::open(path)?;
-        thread::Builder::new().name("relay-writer".to_owned()).spawn(move || {
-            let writing = Loop {
-                db,
-                operations,
-                checkpointer,
-                log_pages,
-                moved,
-                asked_at: 0,
-                restart_at: log.restart,
-                log,
-                disk,
-                min_free_bytes,
-                nearly_full: false,
-                metrics,
-            };
-            let result = writing.run();
+        let writing = Loop {
+            db,
+            operations,
+            checkpointer,
+            log_pages,
+            moved,
+            asked_at: 0,
+            restart_at: log.restart,
+            log,
+            disk,
+            min_free_bytes,
+            nearly_full: false,
+            metrics,
+        };
+        let end = move |result| {
             if let Some(ended) = lock(&ended).take() {
                 let _ = ended.send(result);
             }
-        })?;
+        };
+        #[cfg(feature = "simulation")]
+        if simulation::is_on() {
+            simulation::worker(async move { end(writing.run_simulated().await) });
+            return Ok((Self { queue, condemned }, stopped));
+        }
+        thread::Builder::new().name("relay-writer".to_owned()).spawn(move || end(writing.run()))?;
         Ok((Self { queue, condemned }, stopped))
     }
 
@@ -285,22 +297,44 @@ impl Loop {
     fn run(mut self) -> Result<(), String> {
         let mut size = CommitSize::new();
         while let Some(taken) = self.operations.take(size.weight(), LONE_WEIGHT) {
-            let now = subrosa_ambient::instant();
-            let weight = taken.iter().map(Entry::weight).sum();
-            let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
-            taken.iter().for_each(|entry: &Entry<_>| self.metrics.queued.observe(seconds(entry.since)));
-            let batch = self.refuse_if_nearly_full(taken.into_iter().map(|entry| entry.value).collect());
-            if !batch.is_empty() {
-                self.commit(batch, false)?;
-                size.learn(weight, now.elapsed());
-                self.checkpoint()?;
-            }
+            self.turn(&mut size, taken)?;
         }
-        // A clean stop leaves one file: a copy of it is a backup.
+        self.finish();
+        Ok(())
+    }
+
+    /// As [`Loop::run`], as a task: it can be ended before each commit, and takes a disk's time for it.
+    #[cfg(feature = "simulation")]
+    async fn run_simulated(mut self) -> Result<(), String> {
+        let mut size = CommitSize::new();
+        while let Some(taken) = self.operations.taken(size.weight(), LONE_WEIGHT).await {
+            simulation::lag(SIMULATED_SYNC).await;
+            self.turn(&mut size, taken)?;
+        }
+        self.finish();
+        Ok(())
+    }
+
+    /// Commits what was taken.
+    fn turn(&mut self, size: &mut CommitSize, taken: Vec<Entry<Box<dyn Operation>>>) -> Result<(), String> {
+        let now = subrosa_ambient::instant();
+        let weight = taken.iter().map(Entry::weight).sum();
+        let seconds = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
+        taken.iter().for_each(|entry: &Entry<_>| self.metrics.queued.observe(seconds(entry.since)));
+        let batch = self.refuse_if_nearly_full(taken.into_iter().map(|entry| entry.value).collect());
+        if !batch.is_empty() {
+            self.commit(batch, false)?;
+            size.learn(weight, subrosa_ambient::instant().saturating_duration_since(now));
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// A clean stop leaves one file: a copy of it is a backup.
+    fn finish(&self) {
         if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             tracing::warn!(%error, "the log stays beside the database until the next start");
         }
-        Ok(())
     }
 
     /// Answers submissions with "unavailable" while the disk is nearly full; gives the other operations back.
@@ -447,6 +481,15 @@ fn passive_checkpoint(db: &Connection) -> rusqlite::Result<u64> {
 fn start_checkpointer(path: &Path, moved: Arc<AtomicU64>) -> Result<SyncSender<()>, RelayError> {
     let db = schema::open_checkpointer(path)?;
     let (wanted, requests) = sync_channel::<()>(1);
+    #[cfg(feature = "simulation")]
+    if simulation::is_on() {
+        // The log of a simulated life stays short: the writer asks, and that is all.
+        simulation::worker(async move {
+            let _requests = requests;
+            std::future::pending().await
+        });
+        return Ok(wanted);
+    }
     thread::Builder::new().name("relay-checkpoint".to_owned()).spawn(move || {
         while requests.recv().is_ok() {
             match passive_checkpoint(&db) {
