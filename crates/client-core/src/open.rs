@@ -12,7 +12,7 @@ mod tests;
 
 use std::{
     sync::{Arc, Mutex as StdMutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -323,7 +323,7 @@ impl Access {
 
     async fn find(&self) -> Result<Place, ApiError> {
         self.home.require_account()?;
-        let begun = Instant::now();
+        let begun = subrosa_ambient::instant();
         let longest = self.options.lock_timeout * MAX_TURNS;
         let mut turn = Turn::default();
         let patience = self.options.lock_timeout.max(MIN_PATIENCE);
@@ -332,7 +332,7 @@ impl Access {
                 LockAttempt::Held(lock) => return self.run_here(lock).await,
                 LockAttempt::Taken(owner) => owner,
             };
-            turn.look(owner.as_ref(), Instant::now());
+            turn.look(owner.as_ref(), subrosa_ambient::instant());
             if let Ok(caller) = SocketCaller::connect_patiently(&self.home, patience).await {
                 let client: Arc<dyn Client> = Arc::new(Remote(caller));
                 let left = self.options.lock_timeout.saturating_sub(turn.elapsed()).max(LOCK_POLL);
@@ -392,7 +392,7 @@ impl Access {
             keys::check(&home)?;
             keys::unlock(&home, passphrase()?)
         };
-        let key = tokio::task::spawn_blocking(opening)
+        let key = subrosa_ambient::beside(opening)
             .await
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("opening the store failed: {error}")))??;
         let (client, stop) = (self.start)(self.home.clone(), key, lock.owner().clone()).await?;

@@ -7,7 +7,6 @@ mod support;
 use std::{
     path::Path,
     process::{ExitStatus, Stdio},
-    time::Instant,
 };
 
 use subrosa_wire::{
@@ -86,7 +85,7 @@ async fn a_killed_relay_starts_again_on_its_port_with_all_it_accepted() {
     }
     process.signal("-KILL");
     assert!(!process.ended().await.success());
-    let begun = Instant::now();
+    let begun = subrosa_ambient::instant();
     let process = Process::start(dir.path(), &at.authority).await;
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "restart took {:?}", begun.elapsed());
     assert_eq!(process.at.url, at.url);
@@ -103,7 +102,7 @@ async fn sigterm_says_go_away_and_exits_cleanly() {
     let mut sender = Submitter::open(&process.at).await;
     // Accepted while the stop is under way, or told to come back: never left open.
     let id = sender.begin(envelope(bob.device(1), bob.capability(), 1, "last")).await;
-    let begun = Instant::now();
+    let begun = subrosa_ambient::instant();
     process.signal("-TERM");
     let mut accepted = false;
     loop {

@@ -153,7 +153,13 @@ impl Storm {
     }
 
     /// One fault after the other; at the end everything runs and the weather is fair.
-    async fn rage(&mut self, faults: usize, people: &[Person], relay: &mut RelayHost, copy: &cast::Copy<'_>) -> Result<()> {
+    async fn rage(
+        &mut self,
+        faults: usize,
+        people: &[Person],
+        relay: &mut RelayHost,
+        copy: &cast::Copy<'_>,
+    ) -> Result<()> {
         let minute = Duration::from_secs(60);
         for _ in 0..faults {
             sleep(self.pause(minute / 2)).await;

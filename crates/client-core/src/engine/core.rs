@@ -452,6 +452,6 @@ impl CoreHandle {
         }
         let running = Arc::clone(&self.running);
         // Fails only if the runtime ends meanwhile; then the last handle waits.
-        let _ = tokio::task::spawn_blocking(move || running.thread.join()).await;
+        let _ = subrosa_ambient::beside(move || running.thread.join()).await;
     }
 }

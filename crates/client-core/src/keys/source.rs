@@ -265,7 +265,7 @@ fn from_command(command: &str) -> Result<Passphrase, ApiError> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| failed(format!("does not start: {error}")))?;
-    let begun = Instant::now();
+    let begun = subrosa_ambient::instant();
     let (sender, printed) = mpsc::channel();
     let output = child.stdout.take();
     // On a thread: whoever keeps the pipe open must not keep us.

@@ -217,7 +217,7 @@ async fn an_owner_that_does_not_serve_is_named() {
 #[test]
 fn patience_begins_anew_with_each_owner() {
     let owner = |pid| EngineOwner { pid, kind: "send".to_owned() };
-    let start = Instant::now();
+    let start = subrosa_ambient::instant();
     let at = |seconds| start + Duration::from_secs(seconds);
     let mut turn = Turn::default();
     turn.look(None, at(0));

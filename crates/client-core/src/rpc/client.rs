@@ -94,7 +94,7 @@ impl SocketCaller {
         let (requests, queue) = mpsc::channel(MAX_IN_FLIGHT);
         let open_calls = Arc::new(OpenCalls {
             calls: Mutex::new(Some(HashMap::new())),
-            newest: watch::Sender::new(Instant::now()),
+            newest: watch::Sender::new(subrosa_ambient::instant()),
             heard: AtomicU64::new(0),
             silent: AtomicBool::new(false),
         });
@@ -163,7 +163,7 @@ impl OpenCalls {
     fn open(&self, id: u64) -> Option<OpenCall<'_>> {
         let (sender, answer) = oneshot::channel();
         self.lock().as_mut()?.insert(id, sender);
-        self.newest.send_replace(Instant::now());
+        self.newest.send_replace(subrosa_ambient::instant());
         Some(OpenCall { calls: self, id, answer })
     }
 

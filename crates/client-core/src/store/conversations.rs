@@ -308,7 +308,7 @@ mod tests {
         let time = |what: &str, run: &dyn Fn() -> usize| {
             let mut times: Vec<_> = (0..20)
                 .map(|_| {
-                    let began = std::time::Instant::now();
+                    let began = subrosa_ambient::instant();
                     let rows = run();
                     (began.elapsed(), rows)
                 })
