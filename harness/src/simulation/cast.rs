@@ -45,8 +45,10 @@ const RELAY: &str = "relay";
 /// How long anything takes at most after the storm. Waits between tries grow to ten minutes, and a try may fail once more.
 const CALM: Duration = Duration::from_secs(3 * 3_600);
 
-/// A text is written after at most this long a pause.
-const PAUSE: Duration = Duration::from_secs(45);
+/// A text is written after at most this long a pause,
+const PAUSE: Duration = Duration::from_secs(90);
+/// or right behind the one before.
+const QUICK: Duration = Duration::from_millis(300);
 
 /// Sets up what all lives begin with: a relay, and two people who are contacts.
 pub struct Stage {
@@ -243,7 +245,9 @@ impl Person {
     pub(super) async fn write(&self, texts: usize, mut random: StdRng) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for number in 0..texts {
-            sleep(PAUSE.mul_f64(random.random())).await;
+            // Now a few at once, now none for a while.
+            let pause = if random.random_range(0..3) == 0 { PAUSE } else { QUICK };
+            sleep(pause.mul_f64(random.random())).await;
             let body = format!("{} {number}", self.name);
             ids.push(loop {
                 if let Ok(engine) = self.engine() {
@@ -297,7 +301,7 @@ impl Person {
         Ok(history.messages.into_iter().map(|message| message.id).collect())
     }
 
-    /// Interfaces were told of each of these, which the other one wrote, once, and of nothing that is amiss.
+    /// Interfaces were told of each of these, which the other one wrote, once, in the order of writing, and of nothing that is amiss.
     pub(super) async fn told_once(&self, ids: &[String]) -> Result<()> {
         let engine = self.engine()?;
         let (mut since, mut told) = (0, Vec::new());
@@ -321,6 +325,8 @@ impl Person {
             let times = told.iter().filter(|one| *one == id).count();
             ensure!(times == 1, "{} is told of a text {times} times", self.name);
         }
+        let in_order: Vec<_> = told.iter().filter(|id| ids.contains(id)).collect();
+        ensure!(in_order.into_iter().eq(ids), "{} is told in another order than they were written", self.name);
         Ok(())
     }
 }

@@ -26,6 +26,9 @@ use trace::Trace;
 /// When every life begins: 1 January 2027, in milliseconds since 1970.
 const BEGINS_MS: u64 = 1_798_761_600_000;
 
+/// What somebody does with a packet that comes takes about so long.
+const MIDDLE: Duration = Duration::from_millis(60);
+
 /// What a life is made of.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -163,6 +166,11 @@ impl Storm {
         let minute = Duration::from_secs(60);
         for _ in 0..faults {
             sleep(self.pause(minute / 2)).await;
+            // Mostly in the middle of something.
+            if self.random.random_range(0..4) > 0 {
+                self.trace.next().await;
+                sleep(self.pause(MIDDLE)).await;
+            }
             let who = self.random.random_range(0..people.len());
             let person = &people[who];
             let long = if self.random.random_range(0..4) == 0 { 20 * minute } else { minute };

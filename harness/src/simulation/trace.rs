@@ -7,7 +7,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// Lines that are kept to be shown.
 const KEPT: usize = 60;
@@ -15,6 +15,8 @@ const KEPT: usize = 60;
 struct Inner {
     began: Instant,
     hash: Sha256,
+    /// Counts what happens.
+    count: watch::Sender<u64>,
     said: VecDeque<String>,
 }
 
@@ -25,7 +27,12 @@ pub(super) struct Trace(Arc<Mutex<Inner>>);
 impl Trace {
     /// Begins now. Within the runtime of the simulation.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Inner { began: Instant::now(), hash: Sha256::new(), said: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(Inner {
+            began: Instant::now(),
+            hash: Sha256::new(),
+            count: watch::Sender::new(0),
+            said: VecDeque::new(),
+        })))
     }
 
     /// Something happens.
@@ -33,6 +40,14 @@ impl Trace {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = format!("{:>10.3} {what}\n", inner.began.elapsed().as_secs_f64());
         inner.hash.update(line.as_bytes());
+        inner.count.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Waits until the next thing happens.
+    pub(super) async fn next(&self) {
+        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner).count.subscribe();
+        // It cannot close: the trace has the sender.
+        let _ = count.changed().await;
     }
 
     /// Something happens that is worth being shown.
