@@ -67,8 +67,14 @@ pub(crate) fn fill(buffer: &mut [u8]) -> bool {
     WORLD.with_borrow_mut(|world| world.as_mut().map(|world| world.random.fill_bytes(buffer)).is_some())
 }
 
-/// Takes a little simulated time, up to `most`: as a disk or another thread does.
+/// One of so many steps takes [`STALL`] times as long: a disk that is busy with something else.
+const SMOOTH: f64 = 16.0;
+/// See [`SMOOTH`].
+const STALL: u32 = 60;
+
+/// Takes a little simulated time, mostly up to `most`: as a disk or another thread does.
 pub async fn lag(most: Duration) {
+    let most = if crate::fraction() * SMOOTH < 1.0 { most * STALL } else { most };
     tokio::time::sleep(most.mul_f64(crate::fraction())).await;
 }
 
