@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rand::{RngExt as _, rngs::StdRng};
 use subrosa_ambient::simulation::Host;
 use subrosa_client_core::{
@@ -15,7 +15,7 @@ use subrosa_client_core::{
     account::{InitParams, init},
     api::{
         ContactState, EngineOwner, Event, EventsParams, HistoryParams, InviteParams, JoinParams, MessageStatus,
-        SendParams, TimeoutParams, WaitParams, WhoParams,
+        NoParams, OutboxListParams, SendParams, TimeoutParams, WaitParams, WhoParams,
     },
     home::Home,
     keys::{self, Passphrase, StoreKey},
@@ -282,13 +282,16 @@ impl Person {
                     break;
                 }
                 let failed = matches!(sent.status, MessageStatus::Failed | MessageStatus::Expired);
-                ensure!(
-                    !failed && began.elapsed() < CALM,
-                    "text {number} of {} stays {:?}: {:?}",
-                    self.name,
-                    sent.status,
-                    sent.results
-                );
+                if failed || began.elapsed() > CALM {
+                    let (waits, status) =
+                        (engine.outbox_list(OutboxListParams::default()).await?, engine.status(NoParams {}).await?);
+                    bail!(
+                        "text {number} of {} stays {:?}: {:?}\n{waits:?}\n{status:?}",
+                        self.name,
+                        sent.status,
+                        sent.results
+                    );
+                }
             }
         }
         Ok(())
