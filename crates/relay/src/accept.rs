@@ -14,7 +14,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use subrosa_wire::labels::RELAY_AUTH_EXPORTER_BYTES;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -22,37 +21,20 @@ use tokio::{
 };
 
 use crate::{
-    addresses::{Entry, Guest},
+    addresses::Entry,
     backend::Store,
     frames::FrameMemory,
     http,
     limiter::Meter,
     limits::{ACCEPT_BACKOFF, REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
     metered::Metered,
-    metrics::Connected,
+    peer::Peer,
     router::Router,
-    server::Shared,
+    shared::Shared,
 };
 
 /// Header bytes of one HTTP request: an upgrade request has a few hundred.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
-
-/// Who is at the other end of a connection. Holds the connection's permit: as long as a request,
-/// a session or the connection itself has a copy, the connection counts.
-#[derive(Clone)]
-pub(crate) struct Peer {
-    /// The client's address; of a request behind a proxy, the one that the proxy names.
-    pub(crate) address: IpAddr,
-    /// Its place among the connections of that address; not behind a proxy.
-    guest: Option<Arc<Guest>>,
-    /// It has too many connections, or makes them too often: all it gets is this many seconds to wait.
-    pub(crate) refused: Option<u32>,
-    /// What its TLS exports, where the client's TLS ends here: a login is bound to it.
-    pub(crate) exporter: Option<Arc<[u8; RELAY_AUTH_EXPORTER_BYTES]>>,
-    /// What the connection keeps of frames that are not complete.
-    pub(crate) memory: Arc<FrameMemory>,
-    _permit: Arc<(OwnedSemaphorePermit, Connected)>,
-}
 
 /// Where connections come from.
 pub trait Listen: Send + Sync + 'static {

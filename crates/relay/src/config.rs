@@ -11,7 +11,6 @@ use crate::{
         RESYNC_INTERVAL, RateLimits, START_CHECK, TLS_CHECK_INTERVAL, WRITE_TIMEOUT,
     },
     registration::RegistrationMode,
-    tls::{AcmeSettings, Tls},
 };
 
 /// How far a commit goes before a sender reads "accepted".
@@ -34,6 +33,47 @@ impl Synchronous {
         } else {
             Self::Full
         }
+    }
+}
+
+/// What a relay speaks with who connects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS with a key of its own where other machines can connect; plaintext on loopback and behind a proxy.
+    #[default]
+    Auto,
+    /// TLS with a key of its own, also on loopback.
+    SelfSigned,
+    /// TLS with a certificate chain and its key, both in PEM.
+    Files {
+        /// The chain, the relay's own certificate first.
+        certificate: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// TLS with a certificate for this name from an ACME authority ([`Config::acme`]).
+    Acme(String),
+}
+
+/// Let's Encrypt.
+const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// How a relay gets its certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// Where the authority writes to before a certificate ends.
+    pub contact: Option<String>,
+    /// The authority.
+    pub directory: Url,
+    /// Who vouches for the authority's own server, beside Mozilla's: for a company's own authority.
+    pub root: Option<PathBuf>,
+}
+
+impl Default for AcmeSettings {
+    fn default() -> Self {
+        // The text is a constant; a URL that is none would only make every order fail, and say so.
+        let directory = Url::parse(DIRECTORY).unwrap_or_else(|_| unreachable!("{DIRECTORY} is a URL"));
+        Self { contact: None, directory, root: None }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     limiter::Allowance,
     limits::IDLE_FRAMES,
     router::Router,
-    server::Shared,
+    shared::Shared,
     socket::{
         CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket, Gone, Incoming,
         MessageSocket,

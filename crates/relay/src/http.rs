@@ -22,7 +22,6 @@ use subrosa_wire::{
 };
 
 use crate::{
-    accept::Peer,
     addresses::{Entry, Guest},
     backend::{Admission, Registration, Source, Store, StoreError},
     clock::now_ms,
@@ -30,9 +29,10 @@ use crate::{
     limiter::Limiter,
     limits::{REFUSED_RETRY_S, UNAVAILABLE_RETRY_S},
     metrics::Metrics,
+    peer::Peer,
     router::Router,
-    server::Shared,
     session,
+    shared::Shared,
     socket::bounded,
     submit,
 };

@@ -3,37 +3,17 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router as Routes,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use subrosa_wire::ErrorCode;
 
 use crate::{
-    backend::{ItemOutcome, Store},
+    backend::{CommitMetrics, ItemOutcome, Totals},
     clock::now_ms,
-    router::Router,
-    server::Shared,
 };
-
-/// OpenMetrics, as `prometheus-client` writes it.
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Commits from 50 µs (a disk that lies, or memory) to 1.6 s (a disk that dies), doubling.
-const COMMIT_BUCKETS: (f64, f64, u16) = (0.000_05, 2.0, 16);
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -54,23 +34,6 @@ pub(crate) struct Metrics {
     deepest: Gauge,
     oldest_s: Gauge,
     ready: Gauge,
-}
-
-/// What the writer thread counts.
-#[derive(Debug, Clone)]
-pub(crate) struct CommitMetrics {
-    pub(crate) seconds: Histogram,
-    /// Until a change was taken for a commit.
-    pub(crate) queued: Histogram,
-    pub(crate) changes: Counter,
-}
-
-impl Default for CommitMetrics {
-    fn default() -> Self {
-        let (first, factor, count) = COMMIT_BUCKETS;
-        let times = || Histogram::new(exponential_buckets(first, factor, count));
-        Self { seconds: times(), queued: times(), changes: Counter::default() }
-    }
 }
 
 impl Default for Metrics {
@@ -146,6 +109,26 @@ impl Metrics {
         }
     }
 
+    /// Everything, in OpenMetrics. Without `totals`, which a store that does not answer does not say, its last figures stay; `ready`
+    /// says then that something is wrong. `None`: it cannot be written.
+    pub(crate) fn text(&self, sessions: usize, is_ready: bool, totals: Option<Totals>) -> Option<String> {
+        let set = |gauge: &Gauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.sessions, u64::try_from(sessions).unwrap_or(u64::MAX));
+        set(&self.ready, u64::from(is_ready));
+        if let Some(totals) = totals {
+            set(&self.accounts, totals.accounts);
+            set(&self.devices, totals.devices);
+            set(&self.waiting, totals.waiting);
+            set(&self.waiting_bytes, totals.waiting_bytes);
+            set(&self.deepest, totals.deepest);
+            set(&self.oldest_s, totals.oldest_ms.map_or(0, |oldest| now_ms().saturating_sub(oldest) / 1_000));
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry).ok().map(|()| text)
+    }
+
     /// Counts a refusal.
     pub(crate) fn refusal(&self, code: ErrorCode) {
         self.refused.get_or_create(&[("reason", reason(code))]).inc();
@@ -186,34 +169,6 @@ const fn reason(code: ErrorCode) -> &'static str {
         ErrorCode::RegistrationTokenNeeded => "registration_token_needed",
         ErrorCode::RegistrationTokenRefused => "registration_token_refused",
         _ => "other",
-    }
-}
-
-/// `/metrics`, for a listener that only the host reaches.
-pub(crate) fn routes<B: Store, R: Router>(shared: Arc<Shared<B, R>>) -> Routes {
-    Routes::new().route("/metrics", get(scrape::<B, R>)).with_state(shared)
-}
-
-async fn scrape<B: Store, R: Router>(State(shared): State<Arc<Shared<B, R>>>) -> Response {
-    let metrics = &shared.metrics;
-    let set = |gauge: &Gauge, value: u64| {
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-    };
-    set(&metrics.sessions, u64::try_from(shared.router.sessions()).unwrap_or(u64::MAX));
-    set(&metrics.ready, u64::from(shared.not_ready().await.is_none()));
-    // A store that does not answer leaves its last figures; `ready` says that something is wrong.
-    if let Some(totals) = shared.totals().await {
-        set(&metrics.accounts, totals.accounts);
-        set(&metrics.devices, totals.devices);
-        set(&metrics.waiting, totals.waiting);
-        set(&metrics.waiting_bytes, totals.waiting_bytes);
-        set(&metrics.deepest, totals.deepest);
-        set(&metrics.oldest_s, totals.oldest_ms.map_or(0, |oldest| now_ms().saturating_sub(oldest) / 1_000));
-    }
-    let mut text = String::new();
-    match encode(&mut text, &metrics.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

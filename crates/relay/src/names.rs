@@ -5,10 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use subrosa_wire::link;
 use url::Url;
 
-use crate::{
-    config::{Config, RelayError},
-    tls::Tls,
-};
+use crate::config::{Config, RelayError, Tls};
 
 /// An address that is nobody's (RFC 5737 and 3849), to ask the routing table which of this machine's addresses faces others.
 const ELSEWHERE_V4: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);

@@ -2,10 +2,19 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-use subrosa_wire::{RegistrationToken, link};
+use subrosa_wire::{CapabilityHash, RegistrationToken, link};
 use url::Url;
 
-use crate::backend::Admission;
+/// Whether somebody may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Everybody may.
+    Open,
+    /// Who shows a registration token; here is the SHA-256 of the one that was shown.
+    Token(Option<CapabilityHash>),
+    /// Nobody may.
+    Closed,
+}
 
 /// Who may register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

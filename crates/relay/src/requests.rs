@@ -13,7 +13,7 @@ use crate::{
     clock::now_ms,
     identity::{AccountRecord, DeviceList},
     router::Router,
-    server::Shared,
+    shared::Shared,
     submit::result_of,
 };
 

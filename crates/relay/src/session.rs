@@ -15,16 +15,16 @@ use subrosa_wire::{
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    accept::Peer,
     backend::{Login, MailboxState, Source, Store, StoreError},
     clock::{now_ms, today},
     handshake::{Proven, Rejected, handshake},
     limiter::Allowance,
     limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
     metrics::Metrics,
+    peer::Peer,
     requests,
     router::{Claim, News, Router},
-    server::{Shared, limits},
+    shared::{Shared, limits},
     socket::{
         CLOSE_DISPLACED, CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED,
         FrameSocket, Gone, Incoming, MessageSocket,

@@ -13,13 +13,13 @@ use subrosa_wire::{
 use tokio::time::Instant;
 
 use crate::{
-    accept::Peer,
     backend::{Batch, ItemOutcome, Permission, Source, Store, StoreError},
     clock::now_ms,
     limiter::Allowance,
     limits::{FULL_RETRY_S, IDLE_FRAMES, MAX_IN_FLIGHT_SUBMITS, SUBMIT_UNIT_BYTES},
+    peer::Peer,
     router::Router,
-    server::{Shared, limits},
+    shared::{Shared, limits},
     socket::{
         CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket,
         Gone, Incoming, MessageSocket,

@@ -7,7 +7,7 @@ use crate::{
     backend::{NewToken, Store, StoreError, TokenFacts},
     clock::{date, now_ms},
     router::Router,
-    server::Shared,
+    shared::Shared,
 };
 
 /// Bytes of a token's hash that name it: among some hundreds, no two begin alike.

@@ -134,7 +134,7 @@ fn settle(partial: &Path, file: &Path) -> io::Result<u64> {
 }
 
 fn copy_error(source: &Path, file: &Path, error: rusqlite::Error) -> RelayError {
-    match schema::explain(source, error) {
+    match integrity::explain(source, error) {
         RelayError::DataDir { source, .. } => RelayError::Copy { path: file.to_owned(), source },
         damaged => damaged,
     }

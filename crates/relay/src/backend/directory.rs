@@ -16,9 +16,10 @@ use subrosa_wire::{
 
 use super::{
     Admission, Directory, Embedded, Registration, Source, StoreError, Taken,
+    columns::account_id,
     fair::Cost,
     intake::{NOBODY, account_row, delivery_key_fits, token_row},
-    mailbox::{account_id, delete_upto, device_row, prekey_count, sql_int},
+    mailbox::{delete_upto, device_row, prekey_count, sql_int},
     shares::Shares,
     writer::OpError,
 };

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, ErrorCode, ffi};
 use subrosa_wire::{DeviceAddress, EnvelopeId};
 
-use super::{mailbox::account_id, schema::explain};
+use super::columns::account_id;
 use crate::{
     config::RelayError,
     identity::{AccountRecord, DeviceList},
@@ -85,6 +85,16 @@ fn envelopes(db: &Connection) -> rusqlite::Result<()> {
         verify(&device, &row.get::<_, Vec<u8>>(2)?, &row.get::<_, Vec<u8>>(3)?, &row.get::<_, Vec<u8>>(4)?)?;
     }
     Ok(())
+}
+
+/// Turns what SQLite says while opening into advice.
+pub(super) fn explain(path: &Path, error: rusqlite::Error) -> RelayError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            RelayError::Damaged { path: path.to_owned(), detail: error.to_string() }
+        }
+        _ => RelayError::DataDir { path: path.to_owned(), source: std::io::Error::other(error) },
+    }
 }
 
 /// An envelope's id is a hash over device, head and body: what does not fit is not what was accepted.

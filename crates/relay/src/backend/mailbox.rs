@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
-    AccountId, DeviceAddress, ErrorCode, Seq,
+    DeviceAddress, ErrorCode, Seq,
     mailbox::{PrekeyCount, Push, Way},
     submit::EnvelopeClass,
 };
@@ -219,9 +219,4 @@ impl Mailbox for Embedded {
             }
         }
     }
-}
-
-/// Reads an account id column.
-pub(super) fn account_id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<AccountId> {
-    row.get::<_, [u8; 32]>(column).map(AccountId)
 }

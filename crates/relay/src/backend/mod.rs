@@ -2,6 +2,8 @@
 //!
 //! Nothing outside this module knows which back end it has. Every `Ok` of a change means: durable.
 
+mod columns;
+mod commit_metrics;
 mod commit_size;
 pub(crate) mod copies;
 mod directory;
@@ -33,9 +35,10 @@ use crate::{
     identity::DeviceList,
     limiter::{Buckets, Network},
     limits::{RateLimits, SUBMIT_UNIT_BYTES, UNAVAILABLE_RETRY_S},
-    metrics::CommitMetrics,
 };
 
+pub use crate::registration::Admission;
+pub(crate) use commit_metrics::CommitMetrics;
 use fair::Cost;
 pub use operator::{AccountFacts, NewToken, Operators, TokenFacts, Totals};
 pub(crate) use schema::lock_data_dir;
@@ -100,17 +103,6 @@ pub struct Registration {
     pub list: DeviceList,
     /// What lets it in.
     pub admission: Admission,
-}
-
-/// Whether somebody may register.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Everybody may.
-    Open,
-    /// Who shows a registration token; here is the SHA-256 of the one that was shown.
-    Token(Option<CapabilityHash>),
-    /// Nobody may.
-    Closed,
 }
 
 /// Keys taken for a new session.

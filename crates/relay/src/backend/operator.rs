@@ -7,9 +7,10 @@ use subrosa_wire::{AccountId, CapabilityHash, DeviceAddress, ErrorCode};
 
 use super::{
     Embedded, Source, StoreError,
+    columns::account_id,
     directory::{FEW, remove_device},
     fair::Cost,
-    mailbox::{account_id, sql_int},
+    mailbox::sql_int,
     writer::{Kind, OpError},
 };
 use crate::clock::now_ms;

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use subrosa_wire::MailboxEpoch;
 
-use super::integrity::{self, Checked};
+use super::integrity::{self, Checked, explain};
 use crate::config::{RelayError, Synchronous};
 
 /// The database in the data directory.
@@ -152,16 +152,6 @@ pub(crate) fn lock_data_dir(dir: &Path) -> Result<File, RelayError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RelayError::Locked(dir.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// Turns what SQLite says while opening into advice.
-pub(super) fn explain(path: &Path, error: rusqlite::Error) -> RelayError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            RelayError::Damaged { path: path.to_owned(), detail: error.to_string() }
-        }
-        _ => RelayError::DataDir { path: path.to_owned(), source: std::io::Error::other(error) },
     }
 }
 

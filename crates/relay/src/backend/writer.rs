@@ -22,7 +22,7 @@ use subrosa_crash_point::{CrashPoint, crash_point};
 use tokio::sync::oneshot;
 
 use super::{
-    Source, StoreError, StoreStopped,
+    CommitMetrics, Source, StoreError, StoreStopped,
     commit_size::CommitSize,
     fair::{self, Bounds, Cost, Entry},
     schema,
@@ -30,7 +30,7 @@ use super::{
 #[cfg(feature = "simulation")]
 use subrosa_ambient::simulation;
 
-use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock, metrics::CommitMetrics};
+use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock};
 
 /// Operations waiting for the writer; one address gets half of it. Beyond it callers wait, sockets stop being read.
 const QUEUE: Bounds = Bounds { entries: 4_096, bytes: INTAKE_BYTES };

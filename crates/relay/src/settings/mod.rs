@@ -4,6 +4,7 @@
 
 mod file;
 mod rates;
+mod setting;
 mod table;
 mod values;
 
@@ -16,7 +17,8 @@ use std::{
 use clap::{Arg, ArgMatches, Command};
 
 use crate::{Config, config::LogFormat};
-pub(crate) use table::{Setting, all};
+pub(crate) use setting::Setting;
+pub(crate) use table::all;
 pub(crate) use values::time;
 
 /// Beginning of every variable: `SUBROSA_RELAY_LISTEN` is `listen`.

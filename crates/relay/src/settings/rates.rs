@@ -1,6 +1,6 @@
 //! How often things may be done: BURST/PER-MINUTE, both whole numbers.
 
-use super::{table::Setting, values::rate};
+use super::{setting::Setting, values::rate};
 
 macro_rules! rates {
     ($($key:literal, $field:ident: $help:literal, $reason:literal;)*) => {

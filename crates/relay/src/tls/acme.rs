@@ -19,13 +19,9 @@ use rustls::{
     server::ResolvesServerCert,
 };
 use rustls_acme::{AcmeConfig, AcmeState, EventError, EventOk, caches::DirCache};
-use url::Url;
 
 use super::{files::bounded, provider, unusable};
 use crate::config::{Config, RelayError};
-
-/// Let's Encrypt.
-const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// Account key and certificate, in the data directory.
 const CACHE_DIR: &str = "acme";
@@ -35,25 +31,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 
 /// After further ones. Let's Encrypt allows five failed checks of a name in an hour; then it answers no more.
 const FURTHER_PAUSE: Duration = Duration::from_secs(20 * 60);
-
-/// How a relay gets its certificates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcmeSettings {
-    /// Where the authority writes to before a certificate ends.
-    pub contact: Option<String>,
-    /// The authority.
-    pub directory: Url,
-    /// Who vouches for the authority's own server, beside Mozilla's: for a company's own authority.
-    pub root: Option<PathBuf>,
-}
-
-impl Default for AcmeSettings {
-    fn default() -> Self {
-        // The text is a constant; a URL that is none would only make every order fail, and say so.
-        let directory = Url::parse(DIRECTORY).unwrap_or_else(|_| unreachable!("{DIRECTORY} is a URL"));
-        Self { contact: None, directory, root: None }
-    }
-}
 
 /// What is under way with the authority.
 pub(super) struct Acme {

@@ -12,7 +12,7 @@ mod validity;
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -30,31 +30,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::config::{Config, RelayError};
-pub use acme::AcmeSettings;
+use crate::config::{Config, RelayError, Tls};
 pub(crate) use own_key::KEY_FILE;
 
 use acme::Acme;
 use files::Files;
-
-/// What a relay speaks with who connects.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Tls {
-    /// TLS with a key of its own where other machines can connect; plaintext on loopback and behind a proxy.
-    #[default]
-    Auto,
-    /// TLS with a key of its own, also on loopback.
-    SelfSigned,
-    /// TLS with a certificate chain and its key, both in PEM.
-    Files {
-        /// The chain, the relay's own certificate first.
-        certificate: PathBuf,
-        /// The private key.
-        key: PathBuf,
-    },
-    /// TLS with a certificate for this name from an ACME authority ([`Config::acme`]).
-    Acme(String),
-}
 
 /// How a listener's connections begin.
 pub(crate) struct Front {
