@@ -1,6 +1,9 @@
 //! Where an account is to live: read from what a person pastes into `init`.
 
-use subrosa_wire::{ContactLink, LinkError, RegistrationToken, RelayLink, link::is_link, relay_link::pin_from_text};
+use subrosa_wire::{
+    ContactLink, LinkError, RegistrationToken, RelayLink,
+    link::{is_link, pin_from_text},
+};
 use url::Url;
 
 use crate::{

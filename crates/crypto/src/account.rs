@@ -4,8 +4,9 @@
 use zeroize::Zeroizing;
 
 use crate::decoding::{DecodeError, Reader};
-use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey, KeyError};
+use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey};
 use crate::kdf::sha256;
+use crate::key_error::KeyError;
 use crate::labels;
 use crate::randomness::{Os, RandomnessError};
 use crate::redacted::redacted_debug;

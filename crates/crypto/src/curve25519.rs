@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use crate::ed25519::KeyError;
+use crate::key_error::KeyError;
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
 

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use crate::address::PartyAddress;
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
-use crate::ed25519::{BadSignature, Ed25519KeyPair, Ed25519PublicKey, KeyError};
+use crate::ed25519::{BadSignature, Ed25519KeyPair, Ed25519PublicKey};
+use crate::key_error::KeyError;
 use crate::labels;
 use crate::randomness::{Os, RandomnessError};
 use crate::redacted::redacted_debug;

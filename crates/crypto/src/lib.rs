@@ -35,11 +35,13 @@ mod foreign_vectors;
 mod header;
 mod kdf;
 mod kem;
+mod key_error;
 #[cfg(test)]
 mod known_answers;
 mod labels;
 mod link_keys;
 mod message_key;
+mod message_kind;
 mod padding;
 mod pair_key;
 mod pqxdh;
@@ -52,10 +54,8 @@ mod root_key;
 mod safety_number;
 mod seal;
 mod session;
-mod session_bytes;
 mod setup_header;
 mod skipped_keys;
-mod step;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]
@@ -72,10 +72,11 @@ pub use decoding::DecodeError;
 pub use device::{IdentityKey, IdentityKeyPair, RelayMarks};
 pub use device_list::{DeviceList, DeviceListError, Freshness, MAX_DEVICES, UnverifiedDeviceList};
 pub use double_ratchet::MAX_JUMP;
-pub use ed25519::KeyError;
 pub use header::MESSAGE_OVERHEAD;
 pub use kem::KemUse;
+pub use key_error::KeyError;
 pub use link_keys::LinkKeys;
+pub use message_kind::MessageKind;
 pub use padding::BUCKETS;
 pub use pair_key::{ReceivingPairKey, SendingPairKey};
 pub use prekeys::{BundleError, KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};
@@ -86,8 +87,8 @@ pub use seal::{
     HEAD_LEN, NotFromSender, OpenError, OpenedSeal, SealError, SealedContent, SealedEnvelope, max_message_len,
     max_plaintext_len, open, seal,
 };
-pub use session::{AcceptError, Ciphertext, DecryptError, EncryptError, MessageKind, Plaintext, Session, SetupError};
-pub use session_bytes::SerializedSession;
+pub use session::{
+    AcceptError, Ciphertext, DecryptError, EncryptError, Plaintext, SerializedSession, Session, SetupError, Step,
+};
 pub use setup_header::{SETUP_HEADER_LEN, SetupHeader};
 pub use skipped_keys::{MAX_CHAINS, MAX_SKIPPED};
-pub use step::Step;

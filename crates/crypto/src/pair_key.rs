@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 use crate::address::PartyAddress;
 use crate::certificate::VerifiedCertificate;
 use crate::device::{IdentityKey, IdentityKeyPair};
-use crate::ed25519::KeyError;
 use crate::kdf::hkdf;
+use crate::key_error::KeyError;
 use crate::labels;
 use crate::redacted::redacted_debug;
 

@@ -15,11 +15,11 @@ use crate::device::{IdentityKey, IdentityKeyPair};
 use crate::header::MESSAGE_OVERHEAD;
 use crate::kdf::{AeadKey, TAG_LEN, hkdf, sha256};
 use crate::labels;
+use crate::message_kind::MessageKind;
 use crate::padding::{BUCKETS, bucket, pad, unpad};
 use crate::pair_key::{ReceivingPairKey, SENDER_TAG_LEN, SendingPairKey};
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
-use crate::session::MessageKind;
 use crate::setup_header::SETUP_HEADER_LEN;
 
 const BODY_VERSION: u8 = 1;

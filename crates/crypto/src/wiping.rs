@@ -20,8 +20,8 @@ use crate::message_key::MessageKey;
 use crate::prekeys::{KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};
 use crate::recovery::RecoveryKey;
 use crate::root_key::RootKey;
+use crate::session::SerializedSession;
 use crate::session::{Plaintext, Session};
-use crate::session_bytes::SerializedSession;
 
 /// Distinct bytes, so that any eight of them are recognised.
 fn secret<const N: usize>() -> [u8; N] {

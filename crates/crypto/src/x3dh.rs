@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey, NotContributory};
 use crate::device::{IdentityKey, IdentityKeyPair};
-use crate::ed25519::KeyError;
 use crate::kdf::hkdf;
+use crate::key_error::KeyError;
 use crate::labels;
 
 /// FF^32: no X25519 secret or XEdDSA input begins so (X3DH section 2.2).

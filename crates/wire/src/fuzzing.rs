@@ -7,8 +7,8 @@ use crate::{
     ContactLink, Handle, RelayLink,
     http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved, TakePrekeys},
     link::may_be_plaintext,
+    link::pin_from_text,
     mailbox::{MailboxClientFrame, MailboxServerFrame},
-    relay_link::pin_from_text,
     submit::{Submit, SubmitClientFrame, SubmitServerFrame},
 };
 

@@ -18,9 +18,9 @@ pub mod labels;
 pub mod limits;
 pub mod link;
 pub mod mailbox;
+pub mod prekeys;
 #[cfg(feature = "qr")]
 pub mod qr;
-pub mod relay_link;
 pub mod submit;
 pub mod version;
 
@@ -29,8 +29,7 @@ pub use capability::{
 };
 pub use codes::ErrorCode;
 pub use ids::{AccountId, DeviceAddress, EnvelopeId, Handle, MailboxEpoch, MessageId, Seq};
-pub use link::{ContactLink, LinkError, LinkKind};
-pub use relay_link::RelayLink;
+pub use link::{ContactLink, LinkError, LinkKind, RelayLink};
 
 /// The generated protobuf messages. Only this crate's checked types should reach other code.
 pub mod proto {

@@ -12,7 +12,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use subrosa_wire::AccountId;
 use tokio::{
     io::AsyncReadExt,
     process::{Child, Command},
@@ -20,7 +19,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::kinds::{KINDS, round};
+use super::{
+    Victim,
+    kinds::{KINDS, round},
+};
 
 /// Between two rounds of one attacker: what the way over a network would take at least.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -30,15 +32,6 @@ const AT_ONE_ADDRESS: usize = 2;
 
 /// Rounds that each kind of attacker has made.
 pub type Counts = BTreeMap<String, u64>;
-
-/// Who is attacked.
-#[derive(Debug, Clone)]
-pub struct Victim {
-    /// The relay, `host:port`.
-    pub authority: String,
-    /// Somebody whose mailbox and names are tried.
-    pub account: AccountId,
-}
 
 /// Attackers at work.
 #[derive(Debug)]

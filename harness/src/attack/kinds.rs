@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    attackers::Victim,
+    Victim,
     raw::{ask, connect, drain, frame, header, upgrade},
 };
 use crate::relay_client::Device;

@@ -23,10 +23,19 @@ use tokio::{
     time::timeout,
 };
 
-pub use attackers::{Attackers, Counts, Victim};
+pub use attackers::{Attackers, Counts};
 pub use conversation::{Talk, talk};
 pub use kinds::KINDS;
 pub use probing::{Probes, Question, probe};
+
+/// Who is attacked.
+#[derive(Debug, Clone)]
+pub struct Victim {
+    /// The relay, `host:port`.
+    pub authority: String,
+    /// Somebody whose mailbox and names are tried.
+    pub account: subrosa_wire::AccountId,
+}
 
 use crate::{measure::Times, programs::Programs, relay_client::Device};
 

@@ -5,9 +5,10 @@ use super::*;
 use crate::chain_key::ChainKey;
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
 use crate::kdf::sha256;
+use crate::message_kind::MessageKind;
 use crate::root_key::RootKey;
-use crate::session::{AcceptError, Ciphertext, DecryptError, MessageKind, Plaintext, Session};
-use crate::step::Step;
+use crate::session::Step;
+use crate::session::{AcceptError, Ciphertext, DecryptError, Plaintext, Session};
 
 pub(super) fn key_schedule(case: &Value) -> Computed {
     let given = &case["inputs"];

@@ -4,10 +4,13 @@
 //! `subrosa://RELAY/i#BASE64URL`. Everything secret stands behind `#`, which browsers do not send. The part behind it is
 //! version u8=2 ‖ kind u8 ‖ flags u8 ‖ the fields of the kind ‖ [pin (32)] ‖ [registration token (16)] ‖ checksum (4).
 //! Kind 1 is a contact link: account id (32) ‖ list version u32 ‖ link secret (16) ‖ handle length u8 ‖ handle. Kind 2 is a relay
-//! link ([`crate::relay_link`]).
+//! link ([`RelayLink`]).
 //! Flags: 1 = plaintext relay, 2 = pin present, 4 = registration token present.
 //! The checksum is the start of SHA-256 over the relay's `host:port` and all bytes before it: it tells a
 //! mistyped or cut link from a wrong one; it is no authentication.
+
+mod address;
+mod relay;
 
 use std::{fmt, str::FromStr};
 
@@ -15,7 +18,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::{AccountId, Handle, LinkSecret, RegistrationToken, limits::MAX_AUTHORITY_BYTES, relay_link::RelayLink};
+use crate::{AccountId, Handle, LinkSecret, RegistrationToken, limits::MAX_AUTHORITY_BYTES};
+
+pub use address::{authority, is_loopback, is_onion, is_private, may_be_plaintext};
+pub use relay::{RelayLink, pin_from_text};
 
 const VERSION: u8 = 2;
 /// The version before this one, in links with `subrosa://` and `subrosa-relay://` of their own.
@@ -133,58 +139,6 @@ pub enum LinkError {
     /// Plaintext to another machine.
     #[error("the link asks for an unencrypted connection to another machine")]
     Plaintext,
-}
-
-/// `host:port` of a relay URL, lower case, the port always written: what signatures cover.
-#[must_use]
-pub fn authority(relay: &Url) -> Option<String> {
-    let host = relay.host_str()?;
-    let port = relay.port_or_known_default()?;
-    Some(format!("{}:{port}", host.to_ascii_lowercase()))
-}
-
-/// Whether a URL points at this machine by name or loopback address.
-#[must_use]
-pub fn is_loopback(relay: &Url) -> bool {
-    match relay.host() {
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}
-
-/// Whether a URL names an address of a private or local network by number: reached from that network only.
-#[must_use]
-pub fn is_private(relay: &Url) -> bool {
-    /// RFC 6598: between a provider and its customers.
-    const fn is_shared(ip: std::net::Ipv4Addr) -> bool {
-        let [first, second, ..] = ip.octets();
-        first == 100 && second & 0xC0 == 64
-    }
-    const fn is_private_v4(ip: std::net::Ipv4Addr) -> bool {
-        ip.is_private() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || is_shared(ip)
-    }
-    match relay.host() {
-        Some(url::Host::Ipv4(ip)) => is_private_v4(ip),
-        Some(url::Host::Ipv6(ip)) => match ip.to_ipv4_mapped() {
-            Some(ip) => ip.is_loopback() || is_private_v4(ip),
-            None => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified(),
-        },
-        Some(url::Host::Domain(_)) | None => false,
-    }
-}
-
-/// Whether a URL names an onion service, which only Tor reaches, and Tor encrypts.
-#[must_use]
-pub fn is_onion(relay: &Url) -> bool {
-    matches!(relay.host(), Some(url::Host::Domain(name)) if name.to_ascii_lowercase().ends_with(".onion"))
-}
-
-/// Whether `http` to this relay is no plaintext that others read: this machine, and onion services.
-#[must_use]
-pub fn may_be_plaintext(relay: &Url) -> bool {
-    is_loopback(relay) || is_onion(relay)
 }
 
 pub(crate) fn checksum(authority: &str, payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -505,31 +459,6 @@ mod tests {
         assert_eq!("https://relay.example.org/i#AQAA".parse::<ContactLink>(), Err(LinkError::Old));
         assert_eq!("https://relay.example.org/i#AwEA".parse::<ContactLink>(), Err(LinkError::Version));
         assert_eq!("https://relay.example.org/i#AgkA".parse::<ContactLink>(), Err(LinkError::Version), "kind 9");
-    }
-
-    #[test]
-    fn addresses_of_private_networks_are_known_in_every_spelling() {
-        for url in [
-            "https://10.1.2.3/",
-            "https://192.168.0.9:8440/",
-            "https://172.16.0.1/",
-            "https://169.254.169.254/",
-            "https://100.64.0.1/",
-            "https://0/",
-            "https://0x0a.1/",
-            "https://[fd00::1]/",
-            "https://[fe80::1]/",
-            "https://[::ffff:10.0.0.1]/",
-            "https://[::ffff:127.0.0.1]/",
-            "https://[::]/",
-        ] {
-            assert!(is_private(&Url::parse(url).unwrap()), "{url}");
-        }
-        for url in
-            ["https://relay.example.org/", "https://192.0.2.1/", "https://100.128.0.1/", "https://[2001:db8::1]/"]
-        {
-            assert!(!is_private(&Url::parse(url).unwrap()), "{url}");
-        }
     }
 
     proptest! {

@@ -1,6 +1,9 @@
 //! A session between two devices: set-up, then the Double Ratchet (`docs/protocol.md` sections
 //! 4 and 5).
 
+mod bytes;
+mod step;
+
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -13,14 +16,16 @@ use crate::device::IdentityKeyPair;
 use crate::double_ratchet::{DoubleRatchet, StartError};
 use crate::header::{HEADER_LEN, MESSAGE_OVERHEAD, RatchetMessage};
 use crate::kdf::sha256;
+use crate::message_kind::MessageKind;
 use crate::pqxdh::{self, AgreeError, Side};
 use crate::prekeys::{PrekeyBundle, ResponderPrekeys};
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
 use crate::seal::max_plaintext_len;
-use crate::session_bytes::SerializedSession;
 use crate::setup_header::{SETUP_HEADER_LEN, SetupHeader, split_bytes};
-use crate::step::Step;
+
+pub use bytes::SerializedSession;
+pub use step::Step;
 
 pub use crate::double_ratchet::{DecryptError, EncryptError};
 
@@ -52,32 +57,6 @@ pub enum AcceptError {
 impl From<DecodeError> for AcceptError {
     fn from(error: DecodeError) -> Self {
         Self::Message(DecryptError::Malformed(error))
-    }
-}
-
-/// The two kinds of message a session makes; the seal says which one it carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    /// Set-up header ‖ ratchet message: until the initiator was answered.
-    Setup,
-    /// A ratchet message alone.
-    Session,
-}
-
-impl MessageKind {
-    pub(crate) fn to_byte(self) -> u8 {
-        match self {
-            Self::Setup => 1,
-            Self::Session => 2,
-        }
-    }
-
-    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::Setup),
-            2 => Some(Self::Session),
-            _ => None,
-        }
     }
 }
 
@@ -296,7 +275,7 @@ impl Session {
     /// # Errors
     /// [`DecodeError`] for anything else.
     pub fn deserialize(bytes: &[u8]) -> Result<Self, DecodeError> {
-        crate::session_bytes::deserialize(bytes)
+        bytes::deserialize(bytes)
     }
 
     /// SHA-256 of the base key: both sides know the session by it. If both sides start one at

@@ -1,7 +1,7 @@
 //! A step of a session: the only way from a session to a ciphertext or plaintext.
 
+use crate::session::SerializedSession;
 use crate::session::Session;
-use crate::session_bytes::SerializedSession;
 
 /// A new session state together with what it produced. Neither can be used before the state is
 /// stored: [`Step::commit`] is the only way to both.

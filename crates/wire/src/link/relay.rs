@@ -6,10 +6,8 @@ use std::{fmt, str::FromStr};
 
 use url::Url;
 
-use crate::{
-    RegistrationToken,
-    link::{self, LinkError, LinkKind, Parts},
-};
+use super::{LinkError, LinkKind, Parts, write};
+use crate::RegistrationToken;
 
 /// What a relay link says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +30,7 @@ impl RelayLink {
 
 impl fmt::Display for RelayLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        link::write(f, LinkKind::Relay, &self.relay, &[], self.pin.as_ref(), self.registration.as_ref())
+        write(f, LinkKind::Relay, &self.relay, &[], self.pin.as_ref(), self.registration.as_ref())
     }
 }
 
@@ -58,8 +56,8 @@ pub fn pin_from_text(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+    use super::super::checksum;
     use super::*;
-    use crate::link::checksum;
     use proptest::prelude::*;
 
     fn link(relay: &str) -> RelayLink {
