@@ -252,3 +252,26 @@ fn json_that_leaves_is_written_in_one_place_for_each_program() {
     assert!(unknown.is_empty(), "{unknown:?}: use json_line, or say here why nobody sees it");
     assert!(writers.len() >= 5, "the search finds what is there: {writers:?}");
 }
+
+#[test]
+fn calls_within_a_process_are_function_calls() {
+    /// JSON begins where a call leaves the process, and in what the engine stores.
+    const STORED: &str = "crates/client-core/src/engine/core.rs";
+    let mut looked_at = 0;
+    let engine = files(&root().join("crates/client-core/src/engine"), &["rs"]);
+    let interface = files(&root().join("tui/src"), &["rs"]);
+    for file in engine.into_iter().chain(interface).chain([root().join("crates/client-core/src/open.rs")]) {
+        let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        if name == STORED || name.contains("/tests") {
+            continue;
+        }
+        looked_at += 1;
+        let source = fs::read_to_string(&file).unwrap();
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        assert!(!words(source).any(|word| word == "serde_json"), "{name} makes or reads JSON");
+        // Only what is on the other side of a socket is asked in JSON.
+        let remote = source.matches("Remote(").count();
+        assert_eq!(remote, source.matches("Remote(PassedOn(caller))").count(), "{name}");
+    }
+    assert!(looked_at > 40, "the search finds what is there: {looked_at}");
+}

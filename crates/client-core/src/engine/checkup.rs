@@ -108,7 +108,7 @@ impl Core {
     }
 
     fn outbox_check(&self) -> Result<Check, ApiError> {
-        let waiting = self.outbox_list(OutboxListParams { limit: Some(OUTBOX_LOOK) })?;
+        let waiting = self.outbox_list(&OutboxListParams { limit: Some(OUTBOX_LOOK) })?;
         Ok(match (waiting.total, waiting.entries.iter().find(|entry| entry.error.is_some())) {
             (0, _) => Check::fine("outbox", "empty"),
             (total, None) => Check::fine("outbox", format!("{total} on their way")),

@@ -14,7 +14,7 @@ use super::{
     sending::{random_id, random_within},
 };
 use crate::{
-    api::{ApiError, Contact, ContactState, Done, ErrorKind},
+    api::{ApiError, Contact, ContactState, Done, ErrorKind, RenameParams, WhoParams},
     clean::clean_name,
     content::{Body, Hello, KeySync},
     limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, millis},
@@ -32,9 +32,9 @@ const BLOCKED: &str = "you blocked them";
 
 impl Core {
     /// Shows a contact under another name, on this device.
-    pub(crate) fn contact_rename(&mut self, who: &str, name: &str) -> Result<Contact, ApiError> {
-        let mut contact = self.contact_row(who)?;
-        let name = clean_name(name);
+    pub(crate) fn contact_rename(&mut self, params: &RenameParams) -> Result<Contact, ApiError> {
+        let mut contact = self.contact_row(&params.who)?;
+        let name = clean_name(&params.name);
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
             return Err(ApiError::new(
                 ErrorKind::Usage,
@@ -53,16 +53,22 @@ impl Core {
         Ok(view(&self.own, &contact))
     }
 
-    pub(crate) fn contact_block(&mut self, who: &str) -> Result<Contact, ApiError> {
-        let contact = self.contact_row(who)?;
+    /// Accepts a request, or lets sending go on after a refused list.
+    pub(crate) fn contact_accept(&mut self, params: &WhoParams) -> Result<Contact, ApiError> {
+        let account = *self.contact_row(&params.who)?.account();
+        self.change(|change| change.accept(&account))
+    }
+
+    pub(crate) fn contact_block(&mut self, params: &WhoParams) -> Result<Contact, ApiError> {
+        let contact = self.contact_row(&params.who)?;
         if contact.state == ContactState::Blocked {
             return Ok(view(&self.own, &contact));
         }
         self.change(|change| change.block(contact))
     }
 
-    pub(crate) fn contact_unblock(&mut self, who: &str) -> Result<Contact, ApiError> {
-        let contact = self.contact_row(who)?;
+    pub(crate) fn contact_unblock(&mut self, params: &WhoParams) -> Result<Contact, ApiError> {
+        let contact = self.contact_row(&params.who)?;
         if contact.state != ContactState::Blocked {
             return Ok(view(&self.own, &contact));
         }
@@ -70,8 +76,8 @@ impl Core {
     }
 
     /// Forgets a contact and everything that was said. For a request: declines it, without a word to them.
-    pub(crate) fn contact_remove(&mut self, who: &str) -> Result<Done, ApiError> {
-        let contact = self.contact_row(who)?;
+    pub(crate) fn contact_remove(&mut self, params: &WhoParams) -> Result<Done, ApiError> {
+        let contact = self.contact_row(&params.who)?;
         let id = *contact.account();
         self.change(|change| change.remove(contact))?;
         Ok(Done { id: Some(id.to_string()), count: 1 })

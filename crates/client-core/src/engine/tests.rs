@@ -7,6 +7,7 @@ mod ageing;
 mod copies;
 mod kept;
 mod late;
+mod once;
 mod removed;
 mod rules;
 
