@@ -241,6 +241,11 @@ impl Core {
     pub(crate) fn task_done(&mut self, id: i64, request: &MailboxRequest) -> Result<(), ApiError> {
         self.change(|change| {
             store::tasks::delete(change.db, id)?;
+            if let MailboxRequest::SetDeliveryKeys { .. } = request {
+                // What is for our other devices goes by this key, and may have come before it.
+                store::deliveries::wake(change.db, &change.own.address.account)?;
+                change.wake_outbox();
+            }
             let MailboxRequest::PutPrekeys(upload) = request else { return Ok(()) };
             let replaces = [
                 (upload.signed_prekey.is_some(), PrekeyKind::Signed),
