@@ -134,7 +134,9 @@ pub(super) async fn drain(engine: &Engine, params: TimeoutParams) -> Result<Wait
         }
         // One that was just chosen is about to connect.
         let stands_still = engine.inner.signals.other_copy.load(Ordering::SeqCst);
-        if (state.connection == Connection::Displaced && stands_still) || state.failures > before {
+        let ended =
+            (state.connection == Connection::Displaced && stands_still) || state.connection == Connection::Removed;
+        if ended || state.failures > before {
             return Ok(Waited { done: false, error: state.error.map(|error| error.message) });
         }
         match timeout_at(deadline, link.changed()).await {

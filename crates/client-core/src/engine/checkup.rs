@@ -56,6 +56,7 @@ impl Core {
         let mut checks = vec![match link.connection {
             Connection::Online => Check::fine("relay", format!("{relay} is reached and knows this device")),
             Connection::Displaced => Check::fail("relay", OTHER_COPY, KEEP),
+            Connection::Removed => Check::fail("relay", why, hint.unwrap_or_default()),
             Connection::Connecting | Connection::Offline => Check::fail(
                 "relay",
                 format!("{relay} is not reached: {}", if why.is_empty() { "no answer yet" } else { &why }),

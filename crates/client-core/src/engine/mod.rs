@@ -71,6 +71,7 @@ use self::{
     dispatch::Dispatcher,
     leases::Leases,
     mailbox::{LinkState, Mailbox, Signer},
+    siblings::{RemovalWatch, removed_link},
 };
 use crate::{
     // The table names the parameters and results of every method.
@@ -84,7 +85,7 @@ use crate::{
     store,
 };
 
-pub use self::siblings::{DeviceRequest, Provision};
+pub use self::siblings::{DeviceRequest, OwnDevice, Provision};
 pub(crate) use self::{core::now_ms, queries::account_view};
 
 /// Events of the mailbox socket waiting for the engine: a few batches of pushes; beyond it the socket is not read.
@@ -140,7 +141,7 @@ impl Engine {
         .await
         .map_err(|_| ApiError::new(ErrorKind::Failed, "the store could not be opened"))??;
         let identity = subrosa_crypto::IdentityKeyPair::from_seed(&core.own.identity.seed());
-        let address = party(&core.own.address);
+        let (address, account, removed) = (party(&core.own.address), core.own.address.account, core.is_removed());
         let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
         let http = Http::new(network.clone());
         let proxy = network.proxy_shown();
@@ -151,8 +152,12 @@ impl Engine {
         let stop = CancellationToken::new();
         let tracker = TaskTracker::new();
         let (events, mailbox_events) = mpsc::channel::<MailboxEvent>(MAILBOX_QUEUE);
-        let handle = connect(network.clone(), relay, Arc::new(signer), events);
-        let (link_sender, link) = watch::channel(LinkState::first(signals.other_copy.load(Ordering::SeqCst)));
+        // Whoever was removed does not even knock: without somebody who follows it, the connection ends before it begins.
+        let mailbox_events = (!removed).then_some(mailbox_events);
+        let handle = connect(network.clone(), relay.clone(), Arc::new(signer), events);
+        let other_copy = signals.other_copy.load(Ordering::SeqCst);
+        let first = if removed { removed_link(0) } else { LinkState::first(other_copy) };
+        let (link_sender, link) = watch::channel(first);
         let dispatcher = Arc::new(Dispatcher {
             core: core.clone(),
             http: http.clone(),
@@ -166,12 +171,17 @@ impl Engine {
         let mailbox = Arc::new(Mailbox {
             core: core.clone(),
             handle: handle.clone(),
-            link: link_sender,
+            link: link_sender.clone(),
             signals: Arc::clone(&signals),
             dispatcher: Arc::clone(&dispatcher),
             displaced: AtomicBool::new(false),
         });
-        tracker.spawn(Arc::clone(&mailbox).follow(mailbox_events, stop.clone()));
+        if let Some(mailbox_events) = mailbox_events {
+            let follower = tracker.spawn(Arc::clone(&mailbox).follow(mailbox_events, stop.clone()));
+            let (core, http, handle, stop) = (core.clone(), http.clone(), handle.clone(), stop.clone());
+            let watch = RemovalWatch { core, http, relay, account, handle, link: link_sender, stop };
+            tracker.spawn(watch.run(follower));
+        }
         tracker.spawn(mailbox.carry_tasks(stop.clone()));
         tracker.spawn(dispatcher.run());
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));

@@ -102,7 +102,7 @@ impl Engine {
             while core.run(move |core| Ok(store::tasks::waits(&core.db, task)?)).await? {
                 let unreachable = {
                     let state = link.borrow_and_update();
-                    state.failures > failures || state.connection == Connection::Offline
+                    state.failures > failures || matches!(state.connection, Connection::Offline | Connection::Removed)
                 };
                 if unreachable {
                     break;

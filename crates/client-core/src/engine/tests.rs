@@ -9,6 +9,7 @@ mod kept;
 mod late;
 mod once;
 mod removed;
+mod removed_device;
 mod rules;
 
 use subrosa_crypto::SignedPrekeyPair;

@@ -230,6 +230,9 @@ impl Core {
 
     /// The oldest request to the own relay, decoded.
     pub(crate) fn first_task(&mut self) -> Result<Option<(i64, MailboxRequest)>, ApiError> {
+        if self.is_removed() {
+            return Ok(None);
+        }
         let Some((id, bytes)) = store::tasks::first(&self.db)? else { return Ok(None) };
         match MailboxClientFrame::decode(Bytes::from(bytes)) {
             Ok(MailboxClientFrame::Request { op, .. }) => Ok(Some((id, op))),
