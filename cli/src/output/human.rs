@@ -126,6 +126,7 @@ fn status(it: &Status, ticks: Ticks) -> String {
         Connection::Connecting => ("connecting", AnsiColor::Yellow),
         Connection::Offline => ("offline", AnsiColor::Red),
         Connection::Displaced => ("stopped: another copy of this account was used", AnsiColor::Red),
+        Connection::Removed => ("stopped: this device was removed from its account", AnsiColor::Red),
     };
     let mut text = format!(
         "{}  {}  {}\n",

@@ -9,6 +9,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::{api::ApiError, client::RemoteCall};
+
 /// A lease without a connection behind it ends when it was not used for so long: a few times what a program needs between
 /// fetching messages and saying that they are done, and short enough that its successor does not wait for long.
 pub const LEASE_HOLD: Duration = Duration::from_secs(60);
@@ -99,15 +101,19 @@ pub async fn within<T>(caller: Caller, work: impl Future<Output = T>) -> T {
     CURRENT.scope(caller, work).await
 }
 
-/// A call that this process passes on to the engine of another one: there all of its callers are one connection, so what is held for one
-/// of them has to end by itself.
-pub(crate) fn pass_on(method: &str, params: &mut Value) {
-    if method != "receive" || matches!(current(), Caller::Process) {
-        return;
-    }
-    if let Some(params) = params.as_object_mut()
-        && params.get("hold_ms").is_none_or(Value::is_null)
-    {
-        params.insert("hold_ms".to_owned(), crate::limits::millis(LEASE_HOLD).into());
+/// Calls that this process passes on to the engine of another one: there all of its callers are one connection, so what is held for
+/// one of them has to end by itself.
+pub(crate) struct PassedOn<T>(pub(crate) T);
+
+impl<T: RemoteCall> RemoteCall for PassedOn<T> {
+    async fn call(&self, method: &'static str, mut params: Value) -> Result<Value, ApiError> {
+        if method == "receive"
+            && !matches!(current(), Caller::Process)
+            && let Some(params) = params.as_object_mut()
+            && params.get("hold_ms").is_none_or(Value::is_null)
+        {
+            params.insert("hold_ms".to_owned(), crate::limits::millis(LEASE_HOLD).into());
+        }
+        self.0.call(method, params).await
     }
 }

@@ -339,7 +339,7 @@ mod tests {
         let reply = |len: usize| Some(Body::Text(Text { text: "x".into(), reply_to: vec![1; len], forwarded: false }));
         assert!(decode(&content(reply(16)).encode_to_vec()).is_ok());
         assert!(decode(&content(reply(15)).encode_to_vec()).is_err());
-        let key = KeySync { delivery_key: vec![1; 17], changed_ms: 1 };
+        let key = KeySync { delivery_key: vec![1; 17], changed_ms: 1, device_list: Vec::new() };
         assert!(decode(&content(Some(Body::KeySync(key))).encode_to_vec()).is_err());
         let item = ReceiptItem { message_id: vec![1; 15], ts_ms: 1, conversation: vec![2; 32] };
         let receipt = Receipt { status: 0, items: vec![item] };

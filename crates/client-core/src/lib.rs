@@ -44,6 +44,6 @@ pub mod ticks;
 pub use api::{ApiError, ErrorKind};
 pub use client::{Client, Remote, RemoteCall, dispatch};
 pub use conversation::{chat_id, message_id};
-pub use engine::{DeviceRequest, Engine, Provision};
+pub use engine::{DeviceRequest, Engine, OwnDevice, Provision};
 pub use store::words::found_in;
 pub use subrosa_wire::qr;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde::Serialize;
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
@@ -28,14 +28,14 @@ use tracing::debug;
 use self::turn::{Turn, busy};
 use crate::{
     api::{ApiError, EngineOwner, ErrorKind, NoParams, TimeoutParams},
-    caller,
-    client::{Client, Remote, RemoteCall, dispatch},
+    caller::PassedOn,
+    client::{Call, Client, HandOn, HandedOn, Remote},
     engine::Engine,
     home::Home,
     keys::{self, StoreKey, StoreSecret},
     lock::{EngineLock, LockAttempt},
     net::Network,
-    requests::{self, ONCE, REQUEST_ID},
+    requests::{self, Request},
     rpc::{self, SocketCaller},
 };
 
@@ -146,7 +146,7 @@ async fn open_with(
         proxy_seen: StdMutex::default(),
     });
     access.place().await?;
-    Ok(Opened { client: Arc::new(Remote(Arc::clone(&access))), access })
+    Ok(Opened { client: Arc::new(HandedOn(Arc::clone(&access))), access })
 }
 
 impl Opened {
@@ -236,16 +236,20 @@ impl Own {
     }
 }
 
-impl RemoteCall for Arc<Access> {
-    async fn call(&self, method: &'static str, mut params: Value) -> Result<Value, ApiError> {
-        if ONCE.contains(&method)
-            && let Some(params) = params.as_object_mut()
-            && !params.contains_key(REQUEST_ID)
-        {
-            params.insert(REQUEST_ID.to_owned(), requests::new_id()?.into());
-        }
+impl HandOn for Arc<Access> {
+    async fn hand_on<P: Clone + Serialize + Send + Sync, R: Send>(
+        &self,
+        call: Call<P, R>,
+        params: P,
+    ) -> Result<R, ApiError> {
+        // One id for every try; whoever hands a call on for somebody else keeps theirs.
+        let request = match (call.once, requests::current()) {
+            (false, _) => None,
+            (true, Some(request)) => Some(request),
+            (true, None) => requests::request(call.name, Some(requests::new_id()?), &params)?,
+        };
         loop {
-            match (self.attempt(method, &params).await, &self.patience) {
+            match (self.attempt(&call, &params, request.as_ref()).await, &self.patience) {
                 (Ok(result), _) => return result,
                 (Err(error), Some(patience)) if self.lost(&error).await => patience().await,
                 (Err(error), _) => return Err(error),
@@ -256,19 +260,21 @@ impl RemoteCall for Arc<Access> {
 
 impl Access {
     /// Calls the engine wherever it is. The outer error: there is none that can be asked.
-    async fn attempt(&self, method: &'static str, params: &Value) -> Result<Result<Value, ApiError>, ApiError> {
+    async fn attempt<P: Clone, R>(
+        &self,
+        call: &Call<P, R>,
+        params: &P,
+        request: Option<&Request>,
+    ) -> Result<Result<R, ApiError>, ApiError> {
         let mut reopened = 0;
         loop {
             let place = self.place().await?;
-            let mut params = params.clone();
-            if place.own.is_none() {
-                caller::pass_on(method, &mut params);
-            }
-            let result = dispatch(&*place.client, method, params).await;
+            let asked = (call.make)(&*place.client, params.clone());
+            let result = requests::within(request.cloned(), asked).await;
             match result {
                 Err(error) if error.code == ErrorKind::EngineGone && place.own.is_none() && reopened < MAX_REOPENS => {
                     reopened += 1;
-                    debug!(method, "the engine went away; looking for the next one");
+                    debug!(method = call.name, "the engine went away; looking for the next one");
                     self.leave(&place).await;
                 }
                 Err(error) if error.code == ErrorKind::AccountBusy && place.own.is_none() => {
@@ -334,7 +340,7 @@ impl Access {
             };
             turn.look(owner.as_ref(), subrosa_ambient::instant());
             if let Ok(caller) = SocketCaller::connect_patiently(&self.home, patience).await {
-                let client: Arc<dyn Client> = Arc::new(Remote(caller));
+                let client: Arc<dyn Client> = Arc::new(Remote(PassedOn(caller)));
                 let left = self.options.lock_timeout.saturating_sub(turn.elapsed()).max(LOCK_POLL);
                 // A stopped or stuck owner still has connections accepted for it: only an answer counts.
                 match timeout(left, client.account(NoParams {})).await {

@@ -8,28 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::api::{ApiError, ErrorKind};
+use crate::{
+    api::{ApiError, ErrorKind},
+    client::runs_once,
+};
 
 /// The parameter's name.
 pub const REQUEST_ID: &str = "request_id";
-
-/// Methods whose repetition would change something more, or be answered otherwise than the first time.
-pub const ONCE: &[&str] = &[
-    "account.keep",
-    "invite",
-    "invite.revoke",
-    "contact.accept",
-    "contact.rename",
-    "contact.block",
-    "contact.unblock",
-    "contact.remove",
-    "verify",
-    "chat.set",
-    "chat.draft",
-    "outbox.retry",
-    "outbox.cancel",
-    "read",
-];
 
 /// One call with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,17 +38,17 @@ pub(crate) async fn within<T>(request: Option<Request>, work: impl Future<Output
     CURRENT.scope(request, work).await
 }
 
-/// A new id, as it is written.
-pub(crate) fn new_id() -> Result<String, ApiError> {
+/// A new id.
+pub(crate) fn new_id() -> Result<[u8; 16], ApiError> {
     let mut id = [0; 16];
     subrosa_ambient::fill(&mut id)
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the system gives no random numbers: {error}")))?;
-    Ok(hex::encode(id))
+    Ok(id)
 }
 
 /// Takes the id out of a call's parameters.
 pub(crate) fn take_id(method: &str, params: &mut Value) -> Result<Option<[u8; 16]>, ApiError> {
-    if !ONCE.contains(&method) {
+    if !runs_once(method) {
         return Ok(None);
     }
     let id = match params.as_object_mut().and_then(|params| params.remove(REQUEST_ID)) {

@@ -253,3 +253,98 @@ fn json_that_leaves_is_written_in_one_place_for_each_program() {
     assert!(unknown.is_empty(), "{unknown:?}: use json_line, or say here why nobody sees it");
     assert!(writers.len() >= 5, "the search finds what is there: {writers:?}");
 }
+
+#[test]
+fn calls_within_a_process_are_function_calls() {
+    /// JSON begins where a call leaves the process, and in what the engine stores.
+    const STORED: &str = "crates/client-core/src/engine/core.rs";
+    let mut looked_at = 0;
+    let engine = files(&root().join("crates/client-core/src/engine"), &["rs"]);
+    let interface = files(&root().join("tui/src"), &["rs"]);
+    for file in engine.into_iter().chain(interface).chain([root().join("crates/client-core/src/open.rs")]) {
+        let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        if name == STORED || name.contains("/tests") {
+            continue;
+        }
+        looked_at += 1;
+        let source = fs::read_to_string(&file).unwrap();
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        assert!(!words(source).any(|word| word == "serde_json"), "{name} makes or reads JSON");
+        // Only what is on the other side of a socket is asked in JSON.
+        let remote = source.matches("Remote(").count();
+        assert_eq!(remote, source.matches("Remote(PassedOn(caller))").count(), "{name}");
+    }
+    assert!(looked_at > 40, "the search finds what is there: {looked_at}");
+}
+
+/// Whether code names a crate: a path that begins with it, or an import. Comments do not count.
+fn names_crate(code: &str, name: &str) -> bool {
+    code.lines().map(|line| line.split("//").next().unwrap()).any(|line| {
+        line.match_indices(name).any(|(at, _)| {
+            let (before, after) = (&line[..at], &line[at + name.len()..]);
+            let begins = !before.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':');
+            let rooted = begins || before.ends_with(" ::") || before.ends_with("(::");
+            let imported = before.ends_with("use ") || before.ends_with("extern crate ");
+            rooted && (after.starts_with("::") || (imported && after.starts_with([';', ' '])))
+        })
+    })
+}
+
+#[test]
+fn every_dependency_is_used() {
+    /// Package, dependency, and why nothing names it.
+    const UNNAMED: &[(&str, &str, &str)] = &[];
+    let metadata = metadata(&["--no-deps"]);
+    let mut wanted = BTreeSet::new();
+    let mut unused = Vec::new();
+    for package in list(&metadata, "packages") {
+        let directory = Path::new(text(package, "manifest_path")).parent().unwrap();
+        // Programs are built from `src` alone; tests, benches and examples from all of it.
+        let read = |parts: &[&str]| -> String {
+            let parts = parts.iter().map(|part| directory.join(part)).filter(|part| part.exists());
+            let sources = parts.flat_map(|part| if part.is_dir() { files(&part, &["rs"]) } else { vec![part] });
+            sources.map(|source| fs::read_to_string(source).unwrap()).collect::<Vec<_>>().join("\n")
+        };
+        let (built, building, all) =
+            (read(&["src"]), read(&["build.rs"]), read(&["src", "tests", "benches", "examples"]));
+        for dependency in list(package, "dependencies") {
+            let name = text(dependency, "name");
+            wanted.insert(name.to_owned());
+            let code = match dependency["kind"].as_str() {
+                None => &built,
+                Some("build") => &building,
+                Some(_) => &all,
+            };
+            let named = dependency["rename"].as_str().unwrap_or(name).replace('-', "_");
+            let excused = UNNAMED.iter().any(|(of, what, _)| *of == text(package, "name") && *what == name);
+            if names_crate(code, &named) == excused {
+                unused.push(format!("{} ({}): {name}", text(package, "name"), dependency["kind"]));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "nothing uses, or an excuse is not needed for: {unused:#?}");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse::<toml_edit::DocumentMut>().unwrap();
+    let offered: BTreeSet<String> =
+        manifest["workspace"]["dependencies"].as_table().unwrap().iter().map(|(name, _)| name.to_owned()).collect();
+    let left: Vec<_> = offered.difference(&wanted).collect();
+    assert!(left.is_empty(), "no package of the workspace uses {left:?}");
+    assert!(offered.len() > 50, "the search finds what is there: {}", offered.len());
+}
+
+#[test]
+fn a_crate_is_named_by_a_path_or_an_import() {
+    for code in [
+        "use bytes::Bytes;",
+        "let b = bytes::Bytes::new();",
+        "use bytes;",
+        "use bytes as b;",
+        "fn f(b: ::bytes::Bytes)",
+    ] {
+        assert!(names_crate(code, "bytes"), "{code}");
+    }
+    for code in
+        ["let bytes = 1;", "// bytes::Bytes", "self.bytes.len()", "mod::bytes::X", "my_bytes::X", "use bytes_more::X;"]
+    {
+        assert!(!names_crate(code, "bytes"), "{code}");
+    }
+}

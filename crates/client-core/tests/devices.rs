@@ -4,23 +4,10 @@
 mod support;
 
 use subrosa_client_core::{
-    Client, DeviceRequest,
-    account::init_linked,
+    Client,
     api::{ChatKind, ContactState, MessageStatus, NoParams, SendParams},
-    home::Home,
 };
-use support::{Person, TestRelay, copied, pair, passphrase, start, who};
-
-/// A second installation of a person.
-async fn second_device(person: &Person) -> Person {
-    let dir = tempfile::tempdir().unwrap();
-    let request = DeviceRequest::new().unwrap();
-    let provision = person.engine.authorize_device(request.identity_key()).await.unwrap();
-    let info = init_linked(&Home::at(dir.path()), request, &provision, &passphrase()).unwrap();
-    assert_eq!((info.device, info.id), (2, person.id().await));
-    let engine = start(dir.path()).await;
-    Person { dir, name: person.name.clone(), engine }
-}
+use support::{Person, TestRelay, copied, pair, start, who};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_devices_of_one_account_both_get_everything() {
@@ -28,7 +15,7 @@ async fn two_devices_of_one_account_both_get_everything() {
     let alice = Person::new(&first, "alice").await;
     let bob = Person::new(&second, "bob").await;
     pair(&alice, &bob).await;
-    let phone = second_device(&alice).await;
+    let phone = alice.add_device().await;
 
     // Known before: came with the provision. Bob learns of the device from the relay's answer.
     let both = bob.send("alice", "for both").await;
@@ -86,7 +73,7 @@ async fn what_a_person_decides_on_one_device_holds_on_the_other() {
     let carol = Person::new(&relay, "carol").await;
     pair(&alice, &bob).await;
     pair(&alice, &carol).await;
-    let phone = second_device(&alice).await;
+    let phone = alice.add_device().await;
 
     let note = alice.send("me", "buy milk").await;
     let seen = phone.message("buy milk").await;

@@ -120,6 +120,7 @@ fn connection(app: &App) -> (&'static str, String, Style) {
         Some(Connection::Connecting) | None => (theme.signs.ring, "connecting".to_owned(), theme.warning),
         Some(Connection::Offline) => (theme.signs.ring, "offline".to_owned(), theme.error),
         Some(Connection::Displaced) => ("!", "stopped: another copy was used".to_owned(), theme.error),
+        Some(Connection::Removed) => ("!", "stopped: this device was removed".to_owned(), theme.error),
     }
 }
 

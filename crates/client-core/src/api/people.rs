@@ -37,6 +37,8 @@ pub enum Connection {
     Offline,
     /// Another copy of this account was used: this one neither sends nor fetches until it is chosen (`account.keep`).
     Displaced,
+    /// This device was removed from its account: it sends and gets nothing any more.
+    Removed,
 }
 
 /// What is going on.

@@ -55,7 +55,7 @@ impl Engine {
             }
             Err(error) => return Err(error.to_api()),
         };
-        let (record, devices) = self.devices(&relay, resolved.account).await?;
+        let (record, devices) = self.devices_at(&relay, resolved.account).await?;
         core.run(move |core| {
             if resolved.account == core.own.address.account {
                 return Err(receivers::own_handle(handle.as_str()));
@@ -67,7 +67,11 @@ impl Engine {
     }
 
     /// An account's record and list from a relay; the record must be the account's.
-    async fn devices(&self, relay: &RelayEndpoint, account: AccountId) -> Result<(AccountRecord, Devices), ApiError> {
+    async fn devices_at(
+        &self,
+        relay: &RelayEndpoint,
+        account: AccountId,
+    ) -> Result<(AccountRecord, Devices), ApiError> {
         let devices = self.inner.http.call(relay, &GetDevices { account }).await.map_err(|error| error.to_api())?;
         let record = AccountRecord::decode(&devices.account_record).ok().filter(|record| record.id() == account.0);
         let record = record.ok_or_else(|| {
@@ -123,7 +127,10 @@ impl Engine {
                 let failed = {
                     let state = link.borrow_and_update();
                     let failed = state.failures > failures
-                        || matches!(state.connection, Connection::Offline | Connection::Displaced);
+                        || matches!(
+                            state.connection,
+                            Connection::Offline | Connection::Displaced | Connection::Removed
+                        );
                     failed.then(|| state.error.clone().unwrap_or_else(unreachable))
                 };
                 if let Some(error) = failed {
@@ -190,7 +197,7 @@ impl Engine {
             .hint("make an account at a relay that both of you reach; the link stays good: subrosa init --link LINK --name NAME"));
         }
         let relay = RelayEndpoint::new(link.relay.clone(), link.pin).map_err(|error| error.to_api())?;
-        let (record, devices) = self.devices(&relay, account).await?;
+        let (record, devices) = self.devices_at(&relay, account).await?;
         let binding = TokenBinding::new(random_id()?);
         // Taking a bundle proves that the link still works, before anything is stored.
         let device = subrosa_crypto::DeviceList::decode(&devices.device_list)

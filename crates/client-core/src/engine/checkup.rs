@@ -56,6 +56,7 @@ impl Core {
         let mut checks = vec![match link.connection {
             Connection::Online => Check::fine("relay", format!("{relay} is reached and knows this device")),
             Connection::Displaced => Check::fail("relay", OTHER_COPY, KEEP),
+            Connection::Removed => Check::fail("relay", why, hint.unwrap_or_default()),
             Connection::Connecting | Connection::Offline => Check::fail(
                 "relay",
                 format!("{relay} is not reached: {}", if why.is_empty() { "no answer yet" } else { &why }),
@@ -108,7 +109,7 @@ impl Core {
     }
 
     fn outbox_check(&self) -> Result<Check, ApiError> {
-        let waiting = self.outbox_list(OutboxListParams { limit: Some(OUTBOX_LOOK) })?;
+        let waiting = self.outbox_list(&OutboxListParams { limit: Some(OUTBOX_LOOK) })?;
         Ok(match (waiting.total, waiting.entries.iter().find(|entry| entry.error.is_some())) {
             (0, _) => Check::fine("outbox", "empty"),
             (total, None) => Check::fine("outbox", format!("{total} on their way")),

@@ -84,7 +84,7 @@ impl Change<'_> {
 }
 
 impl Core {
-    pub(crate) fn chats(&self, params: ChatsParams) -> Result<Chats, ApiError> {
+    pub(crate) fn chats(&self, params: &ChatsParams) -> Result<Chats, ApiError> {
         let (views, now_ms) = (Views::new(&self.db, &self.own), now_ms());
         let mut list = Vec::new();
         for row in conversations::list(&self.db, None)? {

@@ -23,9 +23,9 @@ pub(crate) const KEEP: &str = "to go on with this copy: subrosa account keep-thi
 const NOTICE: &str = "other_copy";
 
 impl Core {
-    /// Whether this copy stands still.
+    /// Whether this copy stands still: another one was used, or the device is none of its account any more.
     pub(crate) fn stands_still(&self) -> bool {
-        self.signals.other_copy.load(Ordering::SeqCst)
+        self.signals.other_copy.load(Ordering::SeqCst) || self.is_removed()
     }
 
     /// Whether messages may be sealed now.

@@ -4,6 +4,7 @@
 //! and everybody else is introduced to the new one: with the next content, or within a day at a random moment of their own.
 //! Each of these calls may be repeated: it asks for a state, not for a step.
 
+use subrosa_crypto::{DeviceList, Freshness};
 use subrosa_wire::{DeliveryKey, mailbox::MailboxRequest};
 
 use super::{
@@ -14,10 +15,10 @@ use super::{
     sending::{random_id, random_within},
 };
 use crate::{
-    api::{ApiError, Contact, ContactState, Done, ErrorKind},
+    api::{ApiError, Contact, ContactState, Done, ErrorKind, RenameParams, WhoParams},
     clean::clean_name,
     content::{Body, Hello, KeySync},
-    limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, millis},
+    limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, MAX_CLOCK_AHEAD, millis},
     store::{
         self,
         contacts::{self, ContactRow},
@@ -32,9 +33,9 @@ const BLOCKED: &str = "you blocked them";
 
 impl Core {
     /// Shows a contact under another name, on this device.
-    pub(crate) fn contact_rename(&mut self, who: &str, name: &str) -> Result<Contact, ApiError> {
-        let mut contact = self.contact_row(who)?;
-        let name = clean_name(name);
+    pub(crate) fn contact_rename(&mut self, params: &RenameParams) -> Result<Contact, ApiError> {
+        let mut contact = self.contact_row(&params.who)?;
+        let name = clean_name(&params.name);
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
             return Err(ApiError::new(
                 ErrorKind::Usage,
@@ -53,16 +54,22 @@ impl Core {
         Ok(view(&self.own, &contact))
     }
 
-    pub(crate) fn contact_block(&mut self, who: &str) -> Result<Contact, ApiError> {
-        let contact = self.contact_row(who)?;
+    /// Accepts a request, or lets sending go on after a refused list.
+    pub(crate) fn contact_accept(&mut self, params: &WhoParams) -> Result<Contact, ApiError> {
+        let account = *self.contact_row(&params.who)?.account();
+        self.change(|change| change.accept(&account))
+    }
+
+    pub(crate) fn contact_block(&mut self, params: &WhoParams) -> Result<Contact, ApiError> {
+        let contact = self.contact_row(&params.who)?;
         if contact.state == ContactState::Blocked {
             return Ok(view(&self.own, &contact));
         }
         self.change(|change| change.block(contact))
     }
 
-    pub(crate) fn contact_unblock(&mut self, who: &str) -> Result<Contact, ApiError> {
-        let contact = self.contact_row(who)?;
+    pub(crate) fn contact_unblock(&mut self, params: &WhoParams) -> Result<Contact, ApiError> {
+        let contact = self.contact_row(&params.who)?;
         if contact.state != ContactState::Blocked {
             return Ok(view(&self.own, &contact));
         }
@@ -70,8 +77,8 @@ impl Core {
     }
 
     /// Forgets a contact and everything that was said. For a request: declines it, without a word to them.
-    pub(crate) fn contact_remove(&mut self, who: &str) -> Result<Done, ApiError> {
-        let contact = self.contact_row(who)?;
+    pub(crate) fn contact_remove(&mut self, params: &WhoParams) -> Result<Done, ApiError> {
+        let contact = self.contact_row(&params.who)?;
         let id = *contact.account();
         self.change(|change| change.remove(contact))?;
         Ok(Done { id: Some(id.to_string()), count: 1 })
@@ -91,7 +98,7 @@ impl Change<'_> {
         contact.decided_ms = self.now_ms;
         self.set_blocked(&mut contact)?;
         if rotates {
-            self.rotate_delivery_key()?;
+            self.rotate_delivery_key(&self.own.list)?;
         }
         self.sync_contact(&contact)?;
         Ok(view(self.own, &contact))
@@ -131,7 +138,7 @@ impl Change<'_> {
         contact.decided_ms = self.now_ms;
         self.forget(&contact)?;
         if rotates {
-            self.rotate_delivery_key()?;
+            self.rotate_delivery_key(&self.own.list)?;
         }
         self.sync_contact(&contact)
     }
@@ -149,14 +156,15 @@ impl Change<'_> {
         self.event(&Happened::Removed { account: *account })
     }
 
-    /// Replaces what lets contacts submit to us. The old key is dead as soon as our relay hears of it.
-    fn rotate_delivery_key(&mut self) -> Result<(), ApiError> {
+    /// Replaces what lets contacts submit to us. The old key is dead as soon as our relay hears of it. `list`: our devices, as they
+    /// are from now on.
+    pub(super) fn rotate_delivery_key(&mut self, list: &DeviceList) -> Result<(), ApiError> {
         let key = DeliveryKey::new(random_id()?);
         let changed_ms = self.now_ms.max(store::account::delivery_key_ms(self.db)?.saturating_add(1));
         self.take_delivery_key(&key, changed_ms)?;
-        if self.has_siblings() {
+        if list.devices().len() > 1 {
             let own = self.own.address.account;
-            let sync = KeySync { delivery_key: key.as_bytes().to_vec(), changed_ms };
+            let sync = KeySync { delivery_key: key.as_bytes().to_vec(), changed_ms, device_list: list.encode() };
             self.queue(&own, Body::KeySync(sync))?;
         }
         // All at once they would be the list of our contacts, sent to whoever watches, moments after the key changed.
@@ -175,14 +183,24 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Another device of ours replaced the key. The newest wins; the loser's relay request may have come last, so the
-    /// winner's is made again.
+    /// Another device of ours replaced the key, maybe because it removed one. The newest wins; the loser's relay request may have
+    /// come last, so the winner's is made again.
     pub(super) fn apply_key_sync(&mut self, sync: &KeySync) -> Result<(), ApiError> {
         let Ok(theirs) = DeliveryKey::from_slice(&sync.delivery_key) else { return Ok(()) };
+        let list = DeviceList::decode(&sync.device_list).ok().and_then(|list| list.verify(&self.own.record).ok());
+        let removed = match list.filter(|list| list.compare(&self.own.list) == Freshness::Newer) {
+            Some(list) => self.take_own_list(&list)?.then_some(list),
+            None => None,
+        };
         let known_ms = store::account::delivery_key_ms(self.db)?;
-        let newer = (sync.changed_ms, theirs.as_bytes()) > (known_ms, self.own.delivery_key.as_bytes());
+        // A time that no clock explains would win over every later key.
+        let changed_ms = sync.changed_ms.min(self.now_ms.saturating_add(millis(MAX_CLOCK_AHEAD)));
+        let newer = (changed_ms, theirs.as_bytes()) > (known_ms, self.own.delivery_key.as_bytes());
         if newer {
-            self.take_delivery_key(&theirs, sync.changed_ms)
+            self.take_delivery_key(&theirs, changed_ms)
+        } else if let Some(list) = removed {
+            // The one known here may be from the device that is gone.
+            self.rotate_delivery_key(&list)
         } else {
             let own = self.own.delivery_key.clone();
             self.take_delivery_key(&own, known_ms)

@@ -247,8 +247,10 @@ impl Change<'_> {
         };
         match list.compare(&self.own.list) {
             Freshness::Newer => {
-                store::account::set_list(self.db, &list)?;
-                self.reload_own();
+                if self.take_own_list(&list)? {
+                    // Whoever removed it has replaced the key already, and our word for the newest may have been the removed one's.
+                    self.rotate_delivery_key(&list)?;
+                }
                 self.wake_outbox();
             }
             // An older one is the relay's; what our own account key signed twice is no relay's doing.

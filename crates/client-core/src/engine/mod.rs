@@ -9,6 +9,7 @@
 //! their own that a crash could lose.
 
 mod acquaintance;
+mod acts;
 mod ageing;
 mod audience;
 mod checkup;
@@ -72,29 +73,21 @@ use self::{
     dispatch::Dispatcher,
     leases::Leases,
     mailbox::{LinkState, Mailbox, Signer},
-    sending::{Outgoing, SendId, parse_id, random_id},
+    siblings::{RemovalWatch, removed_link},
 };
 use crate::{
-    api::{
-        AccountInfo, ApiError, BackupMade, BackupParams, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams,
-        Checkup, Connection, Contact, Contacts, Done, EngineOwner, ErrorKind, EventPage, EventsParams, ExportPage,
-        ExportParams, History, HistoryParams, Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams,
-        Invites, JoinParams, MessageStatus, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams,
-        ReadParams, Receipts, ReceiveCommitParams, ReceiveParams, ReceiveReleaseParams, Received, Receivers,
-        ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams,
-        VerifyParams, WaitParams, Waited, WhoParams,
-    },
-    backup, caller,
-    client::Client,
+    // The table names the parameters and results of every method.
+    api::*,
+    client::{Client, method_table},
     content::ContactSync,
     home::Home,
     keys::StoreKey,
     limits::{MAX_WAIT, RECEIPT_COALESCE},
     net::{Http, MailboxEvent, MailboxHandle, Network, RelayEndpoint, Submitter, connect},
-    receipts, store,
+    store,
 };
 
-pub use self::siblings::{DeviceRequest, Provision};
+pub use self::siblings::{DeviceRequest, OwnDevice, Provision};
 pub(crate) use self::{core::now_ms, queries::account_view};
 
 /// Events of the mailbox socket waiting for the engine: a few batches of pushes; beyond it the socket is not read.
@@ -150,7 +143,7 @@ impl Engine {
         .await
         .map_err(|_| ApiError::new(ErrorKind::Failed, "the store could not be opened"))??;
         let identity = subrosa_crypto::IdentityKeyPair::from_seed(&core.own.identity.seed());
-        let address = party(&core.own.address);
+        let (address, account, removed) = (party(&core.own.address), core.own.address.account, core.is_removed());
         let relay = RelayEndpoint::new(core.own.relay.clone(), core.own.pin).map_err(|error| error.to_api())?;
         let http = Http::new(network.clone());
         let proxy = network.proxy_shown();
@@ -161,8 +154,12 @@ impl Engine {
         let stop = CancellationToken::new();
         let tracker = TaskTracker::new();
         let (events, mailbox_events) = mpsc::channel::<MailboxEvent>(MAILBOX_QUEUE);
-        let handle = connect(network.clone(), relay, Arc::new(signer), events);
-        let (link_sender, link) = watch::channel(LinkState::first(signals.other_copy.load(Ordering::SeqCst)));
+        // Whoever was removed does not even knock: without somebody who follows it, the connection ends before it begins.
+        let mailbox_events = (!removed).then_some(mailbox_events);
+        let handle = connect(network.clone(), relay.clone(), Arc::new(signer), events);
+        let other_copy = signals.other_copy.load(Ordering::SeqCst);
+        let first = if removed { removed_link(0) } else { LinkState::first(other_copy) };
+        let (link_sender, link) = watch::channel(first);
         let dispatcher = Arc::new(Dispatcher {
             core: core.clone(),
             http: http.clone(),
@@ -176,12 +173,17 @@ impl Engine {
         let mailbox = Arc::new(Mailbox {
             core: core.clone(),
             handle: handle.clone(),
-            link: link_sender,
+            link: link_sender.clone(),
             signals: Arc::clone(&signals),
             dispatcher: Arc::clone(&dispatcher),
             displaced: AtomicBool::new(false),
         });
-        tracker.spawn(Arc::clone(&mailbox).follow(mailbox_events, stop.clone()));
+        if let Some(mailbox_events) = mailbox_events {
+            let follower = tracker.spawn(Arc::clone(&mailbox).follow(mailbox_events, stop.clone()));
+            let (core, http, handle, stop) = (core.clone(), http.clone(), handle.clone(), stop.clone());
+            let watch = RemovalWatch { core, http, relay, account, handle, link: link_sender, stop };
+            tracker.spawn(watch.run(follower));
+        }
         tracker.spawn(mailbox.carry_tasks(stop.clone()));
         tracker.spawn(dispatcher.run());
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
@@ -331,315 +333,31 @@ async fn upkeep(core: CoreHandle, link: watch::Receiver<LinkState>, stop: Cancel
     }
 }
 
-impl Client for Engine {
-    fn account(&self, _params: NoParams) -> BoxFuture<'_, Result<AccountInfo, ApiError>> {
-        let proxy = self.inner.proxy.clone();
-        Box::pin(self.inner.core.run(move |core| Ok(AccountInfo { proxy, ..core.account_info() })))
-    }
-
-    fn account_keep(&self, _params: NoParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(async move {
-            let done = self.inner.core.once(Core::keep_this_copy).await?;
-            self.inner.core.run(|core| core.look_for_other_copy()).await?;
-            self.inner.signals.outbox.notify_one();
-            self.inner.signals.receipts.notify_one();
-            if done.count > 0 {
-                self.inner.handle.reconnect_now();
-            }
-            Ok(done)
+/// Carries an act out as its row says. Who is named there has to exist, so the table and what it is made of cannot drift apart.
+macro_rules! carried_out {
+    ($engine:expr, $method:ident, $params:expr, core) => {
+        $engine.inner.core.run(move |core| {
+            // Whoever only looks gets nothing to change: what changes something has to say whether it may be done twice.
+            let core: &Core = core;
+            core.$method(&$params)
         })
-    }
-
-    fn status(&self, _params: NoParams) -> BoxFuture<'_, Result<Status, ApiError>> {
-        let link = self.inner.link.borrow().clone();
-        Box::pin(self.inner.core.run(move |core| core.status(link.connection, link.error.map(|error| error.message))))
-    }
-
-    fn status_watch(&self, params: StatusWatchParams) -> BoxFuture<'_, Result<Status, ApiError>> {
-        Box::pin(async move {
-            let deadline = Instant::now() + Duration::from_millis(params.wait_ms).min(MAX_WAIT);
-            let mut link = self.inner.link.clone();
-            while link.borrow_and_update().connection == params.relay {
-                match timeout_at(deadline, link.changed()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Err(ApiError::new(ErrorKind::EngineGone, "the engine has stopped")),
-                    Err(_) => break,
-                }
-            }
-            self.status(NoParams {}).await
-        })
-    }
-
-    fn invite(&self, params: InviteParams) -> BoxFuture<'_, Result<Invite, ApiError>> {
-        Box::pin(self.make_link(params))
-    }
-
-    fn invite_list(&self, _params: NoParams) -> BoxFuture<'_, Result<Invites, ApiError>> {
-        Box::pin(self.inner.core.run(|core| core.invite_list()))
-    }
-
-    fn invite_revoke(&self, params: InviteRevokeParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.revoke_link(params.id))
-    }
-
-    fn join(&self, params: JoinParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.use_link(params))
-    }
-
-    fn contact_list(&self, _params: NoParams) -> BoxFuture<'_, Result<Contacts, ApiError>> {
-        Box::pin(self.inner.core.run(|core| core.contact_list()))
-    }
-
-    fn contact_show(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.contact_show(&params.who)))
-    }
-
-    fn contact_accept(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| {
-            let account = *core.contact_row(&params.who)?.account();
-            core.change(|change| change.accept(&account))
-        }))
-    }
-
-    fn contact_rename(&self, params: RenameParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.contact_rename(&params.who, &params.name)))
-    }
-
-    fn contact_block(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.contact_block(&params.who)))
-    }
-
-    fn contact_unblock(&self, params: WhoParams) -> BoxFuture<'_, Result<Contact, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.contact_unblock(&params.who)))
-    }
-
-    fn contact_remove(&self, params: WhoParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.contact_remove(&params.who)))
-    }
-
-    fn verify(&self, params: VerifyParams) -> BoxFuture<'_, Result<Identity, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.verify(&params.who, params.number.as_deref())))
-    }
-
-    fn receivers(&self, params: ReceiversParams) -> BoxFuture<'_, Result<Receivers, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.receivers(&params.to)))
-    }
-
-    fn send(&self, params: SendParams) -> BoxFuture<'_, Result<Sent, ApiError>> {
-        Box::pin(async move {
-            sending::check_text(&params.body)?;
-            let id = match (params.id, params.key) {
-                (Some(_), Some(_)) => {
-                    return Err(ApiError::new(ErrorKind::Usage, "an id and a key exclude each other").hint("give one"));
-                }
-                (Some(id), None) => SendId::Given(parse_id(&id)?.0),
-                (None, Some(key)) => {
-                    sending::check_key(&key)?;
-                    SendId::Key(key)
-                }
-                (None, None) => SendId::Given(random_id()?),
-            };
-            let conversation = self.receiver(params.to, params.request).await?;
-            let sent = self
-                .inner
-                .core
-                .run(move |core| {
-                    let reply_to = params.reply_to.map(|id| core.reply_target(&id)).transpose()?;
-                    let text = Outgoing { body: params.body, forwarded: params.forwarded, reply_to, id };
-                    core.send(&conversation, &text)
-                })
-                .await?;
-            subrosa_crash_point::crash_point(subrosa_crash_point::CrashPoint::AfterIntent);
-            self.hurry();
-            Ok(sent)
-        })
-    }
-
-    fn wait(&self, params: WaitParams) -> BoxFuture<'_, Result<Sent, ApiError>> {
-        Box::pin(async move {
-            if !matches!(params.status, MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Read) {
-                return Err(ApiError::new(ErrorKind::Usage, "wait for sent, delivered or read"));
-            }
-            let core = &self.inner.core;
-            let changed = self.inner.signals.events.subscribe();
-            let id = params.id.clone();
-            let look = move |core: &mut Core| {
-                let sent = core.waited(&id)?;
-                let over = matches!(sent.status, MessageStatus::Failed | MessageStatus::Expired);
-                Ok((over || receipts::reached(sent.status, params.status)).then_some(sent))
-            };
-            match self.wait_for(params.timeout_ms, changed, look).await? {
-                Some(sent) => Ok(sent),
-                None => core.run(move |core| core.waited(&params.id)).await,
-            }
-        })
-    }
-
-    fn drain(&self, params: TimeoutParams) -> BoxFuture<'_, Result<Waited, ApiError>> {
-        Box::pin(async move {
-            let deadline = Instant::now() + Duration::from_millis(params.timeout_ms).min(MAX_WAIT);
-            let mut link = self.inner.link.clone();
-            let before = link.borrow().failures;
-            let first = link.borrow().connection;
-            if matches!(first, Connection::Offline) {
-                self.inner.handle.reconnect_now();
-            }
-            loop {
-                let state = link.borrow_and_update().clone();
-                if state.caught_up {
-                    return Ok(Waited { done: true, error: None });
-                }
-                // One that was just chosen is about to connect.
-                let stands_still = self.inner.signals.other_copy.load(Ordering::SeqCst);
-                if (state.connection == Connection::Displaced && stands_still) || state.failures > before {
-                    return Ok(Waited { done: false, error: state.error.map(|error| error.message) });
-                }
-                match timeout_at(deadline, link.changed()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Err(ApiError::new(ErrorKind::EngineGone, "the engine has stopped")),
-                    Err(_) => {
-                        return Ok(Waited { done: false, error: state.error.map(|error| error.message) });
-                    }
-                }
-            }
-        })
-    }
-
-    fn flush(&self, params: TimeoutParams) -> BoxFuture<'_, Result<Waited, ApiError>> {
-        Box::pin(async move {
-            let core = &self.inner.core;
-            core.run(Core::gather_receipts).await?;
-            let changed = self.inner.signals.progress.subscribe();
-            let link = self.inner.link.clone();
-            let look = move |core: &mut Core| {
-                // Requests to the own relay (prekeys, links) can go only while it is reached; then they are part of it.
-                let online = link.borrow().connection == Connection::Online;
-                let waits = online && store::tasks::count(&core.db)? > 0;
-                Ok((!waits && core.is_idle()?).then_some(()))
-            };
-            let done = self.wait_for(params.timeout_ms, changed, look).await?.is_some();
-            Ok(Waited { done, error: None })
-        })
-    }
-
-    fn events(&self, params: EventsParams) -> BoxFuture<'_, Result<EventPage, ApiError>> {
-        if params.since.is_none() {
-            // An interface has just been opened.
-            self.hurry();
-        }
-        Box::pin(async move {
-            let core = &self.inner.core;
-            let changed = self.inner.signals.events.subscribe();
-            let first = core.run(move |core| core.events(&params)).await?;
-            if !first.events.is_empty() || params.wait_ms == 0 {
-                return Ok(first);
-            }
-            let params = EventsParams { since: Some(first.cursor), ..params };
-            let look = move |core: &mut Core| {
-                let page = core.events(&params)?;
-                Ok((!page.events.is_empty()).then_some(page))
-            };
-            Ok(self.wait_for(params.wait_ms, changed, look).await?.unwrap_or(first))
-        })
-    }
-
-    fn receive(&self, params: ReceiveParams) -> BoxFuture<'_, Result<Received, ApiError>> {
-        // Asked here: the future may be carried out elsewhere.
-        let caller = caller::current();
-        Box::pin(self.receive_held(params, caller))
-    }
-
-    fn receive_commit(&self, params: ReceiveCommitParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.commit_held(params))
-    }
-
-    fn receive_release(&self, params: ReceiveReleaseParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(async move { self.release_held(&params) })
-    }
-
-    fn chats(&self, params: ChatsParams) -> BoxFuture<'_, Result<Chats, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.chats(params)))
-    }
-
-    fn chat_set(&self, params: ChatSetParams) -> BoxFuture<'_, Result<Chat, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.chat_set(&params)))
-    }
-
-    fn chat_draft(&self, params: ChatDraftParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.chat_draft(&params)))
-    }
-
-    fn search(&self, params: SearchParams) -> BoxFuture<'_, Result<Hits, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.search(&params)))
-    }
-
-    fn outbox_list(&self, params: OutboxListParams) -> BoxFuture<'_, Result<Outbox, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.outbox_list(params)))
-    }
-
-    fn outbox_retry(&self, params: OutboxRetryParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        if self.inner.link.borrow().connection == Connection::Offline {
-            self.inner.handle.reconnect_now();
-        }
-        Box::pin(self.inner.core.once(move |core| core.outbox_retry(params.id.as_deref())))
-    }
-
-    fn outbox_cancel(&self, params: OutboxCancelParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| core.outbox_cancel(&params.id)))
-    }
-
-    fn history(&self, params: HistoryParams) -> BoxFuture<'_, Result<History, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.history(&params)))
-    }
-
-    fn export(&self, params: ExportParams) -> BoxFuture<'_, Result<ExportPage, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.export(&params)))
-    }
-
-    fn backup(&self, params: BackupParams) -> BoxFuture<'_, Result<BackupMade, ApiError>> {
-        Box::pin(async move {
-            let account = self.inner.core.run(|core| Ok(core.account_info())).await?;
-            let source = backup::Source {
-                store: self.inner.store.clone(),
-                key: Arc::clone(&self.inner.key),
-                account,
-                now_ms: now_ms(),
-            };
-            // Whoever gives up waiting ends it, and so does the engine's end.
-            let stop = self.inner.stop.child_token();
-            let _ends = stop.clone().drop_guard();
-            self.inner
-                .tracker
-                .spawn_blocking(move || backup::make(&source, &params, &stop))
-                .await
-                .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the backup failed: {error}")))?
-        })
-    }
-
-    fn doctor(&self, _params: NoParams) -> BoxFuture<'_, Result<Checkup, ApiError>> {
-        Box::pin(async move {
-            let (path, key) = (self.inner.store.clone(), Arc::clone(&self.inner.key));
-            let reading = self.inner.tracker.spawn_blocking(move || checkup::store_check(&path, &key));
-            let store = reading
-                .await
-                .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the check failed: {error}")))?;
-            let link = self.inner.link.borrow().clone();
-            let mut checks = vec![store];
-            checks.extend(self.inner.core.run(move |core| core.checkup(&link)).await?);
-            Ok(Checkup { checks })
-        })
-    }
-
-    fn info(&self, params: InfoParams) -> BoxFuture<'_, Result<Receipts, ApiError>> {
-        Box::pin(self.inner.core.run(move |core| core.receipts(&params.id)))
-    }
-
-    fn read(&self, params: ReadParams) -> BoxFuture<'_, Result<Done, ApiError>> {
-        Box::pin(self.inner.core.once(move |core| {
-            let (chat, upto) = core.read_target(&params.what)?;
-            let count = core.read(chat, upto)?;
-            let id = upto.map_or_else(|| chat.to_string(), |id| id.to_string());
-            Ok(Done { id: Some(id), count })
-        }))
-    }
+    };
+    ($engine:expr, $method:ident, $params:expr, once core) => {
+        $engine.inner.core.once(move |core| core.$method(&$params))
+    };
+    ($engine:expr, $method:ident, $params:expr, $(once)? act) => {
+        acts::$method($engine, $params)
+    };
 }
+
+macro_rules! client_for_engine {
+    ($($(#[doc = $doc:literal])* $method:ident = $name:literal ($params:ty) -> $result:ty: $($how:ident)+;)*) => {
+        impl Client for Engine {
+            $(fn $method(&self, params: $params) -> BoxFuture<'_, Result<$result, ApiError>> {
+                Box::pin(carried_out!(self, $method, params, $($how)+))
+            })*
+        }
+    };
+}
+
+method_table!(client_for_engine);

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{Engine, acquaintance::LINK_TIMEOUT, core::Core};
 use crate::{
-    api::{ApiError, Connection, Done, ErrorKind, InviteInfo, Invites, Person},
+    api::{ApiError, Connection, Done, ErrorKind, InviteInfo, Invites, NoParams, Person},
     clean::clean_line,
     store::{self, invites::OpenLink},
 };
@@ -26,7 +26,7 @@ fn id(hash: &CapabilityHash) -> String {
 }
 
 impl Core {
-    pub(crate) fn invite_list(&self) -> Result<Invites, ApiError> {
+    pub(crate) fn invite_list(&self, _params: &NoParams) -> Result<Invites, ApiError> {
         let links = store::invites::open(&self.db, super::core::now_ms())?;
         let invites = links.into_iter().map(|link| self.invite_info(link)).collect::<Result<_, ApiError>>()?;
         Ok(Invites { invites })
@@ -102,7 +102,7 @@ impl Engine {
             while core.run(move |core| Ok(store::tasks::waits(&core.db, task)?)).await? {
                 let unreachable = {
                     let state = link.borrow_and_update();
-                    state.failures > failures || state.connection == Connection::Offline
+                    state.failures > failures || matches!(state.connection, Connection::Offline | Connection::Removed)
                 };
                 if unreachable {
                     break;

@@ -48,6 +48,11 @@ impl<K: Clone> Recent<K> {
         self.young.insert(name, key.clone());
         Ok(key)
     }
+
+    fn forget(&mut self, device: &PartyAddress) {
+        self.young.retain(|(kept, _), _| kept != device);
+        self.old.retain(|(kept, _), _| kept != device);
+    }
 }
 
 /// The pair keys of this device. Each wipes itself when it goes.
@@ -66,6 +71,12 @@ impl PairKeys {
         self.sending.get(device, || SendingPairKey::new(&own.identity, &party(&own.address), device)).map_err(|error| {
             ApiError::new(ErrorKind::Failed, format!("a receiving device has a key that is not acceptable: {error}"))
         })
+    }
+
+    /// Wipes the keys with a device that is gone.
+    pub(super) fn forget(&mut self, device: &PartyAddress) {
+        self.sending.forget(device);
+        self.receiving.forget(device);
     }
 
     /// The key from `device` to this device; `None` if its identity key allows none.
@@ -114,5 +125,7 @@ mod tests {
             .unwrap();
         assert!(again, "what was not used for long is made anew");
         assert_eq!(recent.get(&device(&account, &record, 9_999), || Err("no key")), Err("no key"));
+        recent.forget(&often.address());
+        assert_eq!(recent.get(&often, || Err("wiped")), Err("wiped"), "what is gone is not kept");
     }
 }

@@ -16,7 +16,7 @@ use super::{
     receiving::Arrival,
 };
 use crate::{
-    api::{ApiError, ChatKind, Contact, ContactState, ErrorKind, Identity},
+    api::{ApiError, ChatKind, Contact, ContactState, ErrorKind, Identity, VerifyParams},
     clean::clean_line,
     content::{Body, CheckedIntroduction, Hello, LinkShown},
     conversation::ConversationId,
@@ -421,7 +421,8 @@ fn local_minute(ms: u64) -> String {
 
 impl Core {
     /// Safety number of a contact; compares it when one is given.
-    pub(crate) fn verify(&mut self, who: &str, number: Option<&str>) -> Result<Identity, ApiError> {
+    pub(crate) fn verify(&mut self, params: &VerifyParams) -> Result<Identity, ApiError> {
+        let (who, number) = (params.who.as_str(), params.number.as_deref());
         self.change(|change| {
             let mut contact = find(change.db, change.own, who)?.ok_or_else(|| not_found(who))?;
             let own = (&change.own.address.account.0, change.own.record.account_key());

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     api::{
-        AccountInfo, ApiError, Connection, Contact, Contacts, ErrorKind, Event, EventPage, EventsParams, ReceiptTime,
-        Receipts, Sent, Status,
+        AccountInfo, ApiError, Connection, Contact, Contacts, ErrorKind, Event, EventPage, EventsParams, InfoParams,
+        NoParams, ReceiptTime, Receipts, Sent, Status, WhoParams,
     },
     conversation::ConversationId,
     limits::{CLOCK_TOLERANCE_MS, MAX_EVENTS_PAGE},
@@ -60,14 +60,14 @@ impl Core {
         })
     }
 
-    pub(crate) fn contact_list(&self) -> Result<Contacts, ApiError> {
+    pub(crate) fn contact_list(&self, _params: &NoParams) -> Result<Contacts, ApiError> {
         Ok(Contacts {
             contacts: contacts::all(&self.db)?.iter().map(|contact| people::view(&self.own, contact)).collect(),
         })
     }
 
-    pub(crate) fn contact_show(&self, who: &str) -> Result<Contact, ApiError> {
-        Ok(people::view(&self.own, &self.contact_row(who)?))
+    pub(crate) fn contact_show(&self, params: &WhoParams) -> Result<Contact, ApiError> {
+        Ok(people::view(&self.own, &self.contact_row(&params.who)?))
     }
 
     pub(crate) fn contact_row(&self, who: &str) -> Result<ContactRow, ApiError> {
@@ -100,8 +100,8 @@ impl Core {
         if id.len() == 32 { parse_id(id) } else { Ok(self.message_row(id)?.id) }
     }
 
-    pub(crate) fn receipts(&self, id: &str) -> Result<Receipts, ApiError> {
-        let message = self.message_row(id)?;
+    pub(crate) fn info(&self, params: &InfoParams) -> Result<Receipts, ApiError> {
+        let message = self.message_row(&params.id)?;
         let status = message.status.ok_or_else(|| {
             ApiError::new(ErrorKind::Usage, "this message was written by somebody else: receipts are about your own")
         })?;

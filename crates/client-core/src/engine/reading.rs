@@ -4,7 +4,7 @@ use subrosa_wire::{AccountId, MessageId};
 
 use super::core::{Change, Core};
 use crate::{
-    api::{ApiError, ContactState, MessageStatus},
+    api::{ApiError, ContactState, Done, MessageStatus, ReadParams},
     content::{Body, ReadSync, Receipt, ReceiptItem, ReceiptStatus, Withholds},
     conversation::ConversationId,
     limits::MAX_RECEIPT_IDS,
@@ -67,8 +67,15 @@ impl Core {
         })
     }
 
-    /// Marks a conversation, or everything up to a message in it, as read.
-    pub(crate) fn read(&mut self, conversation: ConversationId, upto: Option<MessageId>) -> Result<u64, ApiError> {
+    /// Marks what was named as read: a conversation, or everything up to a message in it.
+    pub(crate) fn read(&mut self, params: &ReadParams) -> Result<Done, ApiError> {
+        let (chat, upto) = self.read_target(&params.what)?;
+        let count = self.read_up_to(chat, upto)?;
+        let id = upto.map_or_else(|| chat.to_string(), |id| id.to_string());
+        Ok(Done { id: Some(id), count })
+    }
+
+    fn read_up_to(&mut self, conversation: ConversationId, upto: Option<MessageId>) -> Result<u64, ApiError> {
         let tells = self.tells("read_receipts");
         self.change(|change| {
             let upto = upto.map(|id| store::messages::get(change.db, &id)).transpose()?.flatten();

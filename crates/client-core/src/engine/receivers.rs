@@ -9,7 +9,7 @@ use super::{
     naming, people,
 };
 use crate::{
-    api::{ApiError, ContactState, ErrorKind, Person, Receivers},
+    api::{ApiError, ContactState, ErrorKind, Person, Receivers, ReceiversParams},
     clean::clean_line,
     conversation::ConversationId,
     limits::MAX_RECEIVERS,
@@ -110,7 +110,8 @@ impl Core {
     }
 
     /// Who is meant by these names. All may be written to, or nobody is named.
-    pub(super) fn receivers(&self, to: &[String]) -> Result<Receivers, ApiError> {
+    pub(super) fn receivers(&self, params: &ReceiversParams) -> Result<Receivers, ApiError> {
+        let to = &params.to;
         if to.len() > MAX_RECEIVERS {
             return Err(ApiError::new(
                 ErrorKind::Usage,

@@ -183,8 +183,12 @@ impl Change<'_> {
         })
     }
 
-    /// Whether a refused key may soon be replaced: they are a contact who gave us one.
+    /// Whether a refused key may soon be replaced: they are a contact who gave us one. Or our own: the relay may not have heard of our
+    /// newest yet, or another device of ours replaced it.
     fn may_get_new_key(&self, account: &AccountId) -> Result<bool, ApiError> {
+        if *account == self.own.address.account {
+            return Ok(true);
+        }
         Ok(contacts::get(self.db, account)?.is_some_and(|contact| contact.reach.delivery_key.is_some()))
     }
 

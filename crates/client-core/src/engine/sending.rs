@@ -9,6 +9,7 @@ use super::{
     core::{Change, Core, now_ms},
     mailbox::HURRY_AFTER_MS,
     people, receivers,
+    siblings::removed,
     views::Views,
 };
 use crate::{
@@ -257,6 +258,9 @@ impl Core {
     /// Queues a text for everybody in a conversation, or answers as before if it was sent already.
     pub(crate) fn send(&mut self, conversation: &ConversationId, text: &Outgoing) -> Result<Sent, ApiError> {
         check_text(&text.body)?;
+        if self.is_removed() {
+            return Err(removed());
+        }
         // Somebody waits now: what rests only because of an earlier failure is tried again.
         let now_ms = now_ms();
         let hurries = |(lane, since_ms): (&Lane, &u64)| {

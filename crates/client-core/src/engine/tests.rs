@@ -7,7 +7,9 @@ mod ageing;
 mod copies;
 mod kept;
 mod late;
+mod once;
 mod removed;
+mod removed_device;
 mod rules;
 
 use subrosa_crypto::SignedPrekeyPair;

@@ -230,6 +230,9 @@ impl Core {
 
     /// The oldest request to the own relay, decoded.
     pub(crate) fn first_task(&mut self) -> Result<Option<(i64, MailboxRequest)>, ApiError> {
+        if self.is_removed() {
+            return Ok(None);
+        }
         let Some((id, bytes)) = store::tasks::first(&self.db)? else { return Ok(None) };
         match MailboxClientFrame::decode(Bytes::from(bytes)) {
             Ok(MailboxClientFrame::Request { op, .. }) => Ok(Some((id, op))),
@@ -241,6 +244,11 @@ impl Core {
     pub(crate) fn task_done(&mut self, id: i64, request: &MailboxRequest) -> Result<(), ApiError> {
         self.change(|change| {
             store::tasks::delete(change.db, id)?;
+            if let MailboxRequest::SetDeliveryKeys { .. } = request {
+                // What is for our other devices goes by this key, and may have come before it.
+                store::deliveries::wake(change.db, &change.own.address.account)?;
+                change.wake_outbox();
+            }
             let MailboxRequest::PutPrekeys(upload) = request else { return Ok(()) };
             let replaces = [
                 (upload.signed_prekey.is_some(), PrekeyKind::Signed),

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::{
-    api::{ApiError, Done, ErrorKind, MessageStatus, Outbox, OutboxEntry, OutboxListParams},
+    api::{ApiError, Done, ErrorKind, MessageStatus, Outbox, OutboxCancelParams, OutboxEntry, OutboxListParams},
     limits::MAX_OUTBOX_PAGE,
     store::{
         contacts,
@@ -15,7 +15,7 @@ use crate::{
 const CANCELLED: &str = "cancelled";
 
 impl Core {
-    pub(crate) fn outbox_list(&self, params: OutboxListParams) -> Result<Outbox, ApiError> {
+    pub(crate) fn outbox_list(&self, params: &OutboxListParams) -> Result<Outbox, ApiError> {
         let limit = params.limit.unwrap_or(MAX_OUTBOX_PAGE).clamp(1, MAX_OUTBOX_PAGE);
         let mut entries = Vec::new();
         for row in outbox::waiting(&self.db, limit)? {
@@ -69,12 +69,12 @@ impl Core {
 
     /// Takes a message back that no relay has accepted for any device. If the answer of a relay was lost on the way it may
     /// have arrived all the same; then its receipt says so.
-    pub(crate) fn outbox_cancel(&mut self, id: &str) -> Result<Done, ApiError> {
-        let message = self.message_row(id)?;
+    pub(crate) fn outbox_cancel(&mut self, params: &OutboxCancelParams) -> Result<Done, ApiError> {
+        let message = self.message_row(&params.id)?;
         let done = |count| Ok(Done { id: Some(message.id.to_string()), count });
         let gone = || {
             ApiError::new(ErrorKind::Failed, "a relay has this message already: it cannot be taken back")
-                .hint(format!("see how far it got: subrosa info {id}"))
+                .hint(format!("see how far it got: subrosa info {}", params.id))
         };
         match message.status {
             None => {

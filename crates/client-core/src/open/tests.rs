@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{api::SendParams, keys::Passphrase};
+use crate::{api::SendParams, client::RemoteCall, keys::Passphrase};
 
 /// An engine that answers `account` and `send`, and counts what happened to it.
 #[derive(Default)]

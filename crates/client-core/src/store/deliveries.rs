@@ -245,6 +245,13 @@ pub(crate) fn delete(db: &Db, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Nothing goes to a device any more, and nothing that it got is sent to it again. Gives the contents that this was about.
+pub(crate) fn forget_device(db: &Db, device: &DeviceAddress) -> Result<Vec<i64>, StoreError> {
+    db.prepare_cached("DELETE FROM delivery WHERE account = ?1 AND device = ?2 RETURNING outbox")?
+        .query_and_then(params![device.account.0, device.device], |row| Ok(row.get(0)?))?
+        .collect()
+}
+
 /// It waits until `next_ms`, and what stands behind it in its queue.
 pub(crate) fn postpone(db: &Db, id: i64, next_ms: u64, attempts: u32, error: &str) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE delivery SET next_ms = ?2, attempts = ?3, error = ?4 WHERE id = ?1")?

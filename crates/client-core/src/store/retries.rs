@@ -16,6 +16,17 @@ pub(crate) fn forget_before(db: &Db, before_ms: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Forgets what a device sent that could not be read, and how often it asked and was asked.
+pub(crate) fn forget_device(db: &Db, device: &DeviceAddress) -> Result<(), StoreError> {
+    for table in ["quarantine", "retry_request", "retry_answer"] {
+        db.execute(
+            &format!("DELETE FROM {table} WHERE account = ?1 AND device = ?2"),
+            params![device.account.0, device.device],
+        )?;
+    }
+    Ok(())
+}
+
 /// Devices with quarantined envelopes that were not asked for yet.
 pub(crate) fn devices_to_ask(db: &Db) -> Result<Vec<DeviceAddress>, StoreError> {
     db.prepare_cached("SELECT DISTINCT account, device FROM quarantine WHERE requested = 0")?

@@ -138,6 +138,12 @@ pub(crate) fn archive(db: &Db, device: &DeviceAddress) -> Result<(), StoreError>
     Ok(())
 }
 
+/// Forgets all sessions with a device that nothing is said to or heard from any more.
+pub(crate) fn forget_device(db: &Db, device: &DeviceAddress) -> Result<(), StoreError> {
+    db.execute("DELETE FROM session WHERE account = ?1 AND device = ?2", params![device.account.0, device.device])?;
+    Ok(())
+}
+
 /// After a rollback: every session only decrypts, the next send starts a new one.
 pub(crate) fn archive_all(db: &Db) -> Result<(), StoreError> {
     db.execute("UPDATE session SET current = 0", [])?;

@@ -4,8 +4,8 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use subrosa_client_core::{
-    Client, Engine,
-    account::{InitParams, init},
+    Client, DeviceRequest, Engine,
+    account::{InitParams, init, init_linked},
     api::{
         Contact, ContactState, EngineOwner, Event, EventsParams, HistoryParams, InviteParams, JoinParams, Message,
         MessageStatus, NoParams, Notice, ReadParams, SendParams, Sent, TimeoutParams, WaitParams, WhoParams,
@@ -122,6 +122,17 @@ impl Person {
         .unwrap();
         let engine = start(dir.path()).await;
         Self { dir, name: name.to_owned(), engine }
+    }
+
+    /// A further installation of this person, with the next number.
+    pub async fn add_device(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let request = DeviceRequest::new().unwrap();
+        let provision = self.engine.authorize_device(request.identity_key()).await.unwrap();
+        let info = init_linked(&Home::at(dir.path()), request, &provision, &passphrase()).unwrap();
+        assert_eq!(info.id, self.id().await);
+        let engine = start(dir.path()).await;
+        Self { dir, name: self.name.clone(), engine }
     }
 
     pub async fn restart(&mut self) {

@@ -2,10 +2,13 @@
 //! who is answered how often.
 
 use subrosa_crypto::DeviceList;
-use subrosa_wire::mailbox::MailboxRequest;
+use subrosa_wire::{ErrorCode, mailbox::MailboxRequest, submit::SubmitResult};
 
 use super::{
-    super::core::{Core, now_ms},
+    super::{
+        core::{Core, now_ms},
+        sealing::Prepared,
+    },
     DAY_MS,
     support::{PATIENCE_MS, Person, TestRelay, pair, who},
 };
@@ -14,7 +17,7 @@ use crate::{
     api::{ContactState, MessageStatus, SendParams},
     content::{Body, Hello, RetryRequest},
     limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, MAX_SILENT},
-    store::{self, pending_receipts::Receipted},
+    store::{self, deliveries::Lane, pending_receipts::Receipted},
 };
 
 /// When each contact gets the new key.
@@ -308,4 +311,37 @@ async fn what_an_account_announces_counts_more_than_what_its_relay_serves() {
     // Only the person gives the floor up.
     alice.engine.contact_accept(who("ben")).await.unwrap();
     alice.wait(&sent, MessageStatus::Delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_for_our_other_devices_waits_until_the_relay_has_heard_of_the_new_key() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let bob = Person::new(&relay, "bob").await;
+    pair(&alice, &bob).await;
+    let phone = alice.add_device().await;
+    let note = alice.send("me", "for both").await;
+    assert_eq!(phone.message("for both").await.id, note.id);
+    alice.settled().await;
+    alice
+        .inside(|core| {
+            core.contact_block(&who("bob")).unwrap();
+            let relay = store::peers::lane_relay(&core.own.relay, core.own.pin.as_ref());
+            let lane = Lane { conversation: core.own.notes(), relay, own: true };
+            // The submission comes first: its key is not known yet.
+            let Prepared::Ready(batch) = core.prepare(&lane).unwrap() else { panic!("nothing goes to the phone") };
+            let refused = SubmitResult::Refused { code: ErrorCode::CapabilityRefused, retry_after_s: 0 };
+            core.finish(&lane, &batch, &vec![refused; batch.rows.len()]).unwrap();
+            let waits = |core: &Core| {
+                let sql = "SELECT count(*), min(next_ms) FROM delivery WHERE state = 0 AND own = 1";
+                core.db.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap()
+            };
+            let (count, next_ms) = waits(core);
+            assert!(count == 2 && next_ms > 0, "key and contact wait: {count}, {next_ms}");
+            while let Some((id, request)) = core.first_task().unwrap() {
+                core.task_done(id, &request).unwrap();
+            }
+            assert_eq!(waits(core), (2, 0), "and go when it is known");
+        })
+        .await;
 }
