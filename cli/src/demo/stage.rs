@@ -8,8 +8,9 @@ use subrosa_client_core::{
     api::{ContactState, Event, EventsParams, InviteParams, JoinParams, NoParams},
     home::Home,
     keys::Passphrase,
+    lock::LOCK_TIMEOUT,
     net::Network,
-    open::{LOCK_TIMEOUT, OpenOptions, Opened, open},
+    open::{OpenOptions, Opened, open},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;

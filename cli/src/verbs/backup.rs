@@ -113,7 +113,7 @@ pub(crate) async fn restore(ctx: &Context, args: RestoreArgs) -> Result<(), Fail
             keys::create(home, hide.during(made)?)
         };
         let place = |handle: &str| places.place_for(wanted.as_deref().unwrap_or(handle));
-        backup::restore(place, &args.file, &opens, own_key, &stopped)
+        subrosa_client_core::restore::restore(place, &args.file, &opens, own_key, &stopped)
     });
     tokio::pin!(work);
     let restored = tokio::select! {

@@ -1,8 +1,8 @@
 //! `schema`: what programs can rely on, made from the types themselves.
 
 use subrosa_client_core::{
-    api::schema,
     clean::{clean_line, json_line, json_lines},
+    schema,
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 //!
 //! Client and relay ask here and nowhere else (`clippy.toml` forbids the rest), so that a whole engine and a whole relay can
 //! live in simulated time: with the feature `simulation`, which no program that is shipped has, a thread gets its clock from
-//! a runtime whose time is paused, and its randomness from a seed.
+//! whoever simulates, and its randomness from a seed.
 
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -60,22 +60,6 @@ pub fn fraction() -> f64 {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
         Err(RandomnessError) => 0.5,
     }
-}
-
-/// Runs work that takes long, or waits for a disk, beside the tasks of the runtime.
-///
-/// # Errors
-/// It panicked, or the runtime ends.
-#[cfg(feature = "runtime")]
-#[allow(clippy::disallowed_methods)]
-pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, tokio::task::JoinError> {
-    #[cfg(feature = "simulation")]
-    if simulation::is_on() {
-        // Others may come first, as they may where it runs on a thread of its own.
-        tokio::task::yield_now().await;
-        return Ok(work());
-    }
-    tokio::task::spawn_blocking(work).await
 }
 
 #[cfg(test)]

@@ -348,7 +348,7 @@ impl Removable {
     fn remove(self) {
         for file in self.0 {
             // A store's log goes with it.
-            for file in [store::log::beside(&file, "-wal"), store::log::beside(&file, "-shm"), file] {
+            for file in [crate::files::beside(&file, "-wal"), crate::files::beside(&file, "-shm"), file] {
                 // What is not there need not be removed.
                 let _ = std::fs::remove_file(file);
             }

@@ -23,21 +23,17 @@ use crate::{
     api::{AccountInfo, ApiError, ErrorKind, LocalAccount},
     clean::clean_line,
     config::{CONFIG_FILE, ConfigFile},
-    home::{Home, absolute, storage_error, sync_directory},
+    files::{absolute, storage_error, sync_directory},
+    home::{ACCOUNTS, Home},
     keys,
     lock::{self, EngineLock, LockAttempt},
     replace::{is_aside, target},
-    store,
 };
 
-/// Environment variable that names the home.
-pub const HOME_VARIABLE: &str = "SUBROSA_HOME";
+pub use crate::home::HOME_VARIABLE;
 
 /// Environment variable that names the account.
 pub const ACCOUNT_VARIABLE: &str = "SUBROSA_ACCOUNT";
-
-/// The directory of the accounts in a home.
-pub(crate) const ACCOUNTS: &str = "accounts";
 
 /// Longest local name: as long as the longest handle.
 const MAX_NAME_CHARS: usize = 32;
@@ -353,7 +349,7 @@ impl Accounts {
             self.all()?.into_iter().find(|account| account.home.path() == home.path()).map(|account| account.name);
         let name = name.or_else(|| Some(home.path().file_name()?.to_str()?.to_owned()));
         let store = home.store();
-        let beside = |suffix: &str| store::log::beside(&store, suffix);
+        let beside = |suffix: &str| crate::files::beside(&store, suffix);
         let remove = |path: &Path| {
             let failed = |error: io::Error| storage_error("remove", path, &error);
             // Where it is a link, the keys are in what it points to.

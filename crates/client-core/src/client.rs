@@ -168,7 +168,7 @@ macro_rules! methods {
         /// # Errors
         /// What the method returns; [`ErrorKind::Usage`] for an unknown method or parameters that do not fit.
         pub async fn dispatch(client: &dyn Client, method: &str, mut params: Value) -> Result<Value, ApiError> {
-            let request_id = requests::take_id(method, &mut params)?;
+            let request_id = requests::take_id(method, runs_once(method), &mut params)?;
             match method {
                 $($name => {
                     let params: $params = serde_json::from_value(params)

@@ -1,24 +1,19 @@
 //! The account's directory: where each file is, and how private files are written.
 
-use std::{
-    fs::{DirBuilder, File, OpenOptions},
-    io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     api::{ApiError, ErrorKind},
     config::{Config, ConfigFile},
+    files::{absolute, beside, create_private_directory},
     replace::{Access, replace},
-    store,
 };
 
-/// Mode of the directory: names of files already say something about the account.
-const DIRECTORY_MODE: u32 = 0o700;
+/// Environment variable that names the home.
+pub const HOME_VARIABLE: &str = "SUBROSA_HOME";
 
-/// Mode of every file in it.
-pub(crate) const FILE_MODE: u32 = 0o600;
+/// The directory of the accounts in a home.
+pub(crate) const ACCOUNTS: &str = "accounts";
 
 /// An account's directory. Everything of the account lies directly in it. [`crate::accounts`] says where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,13 +107,13 @@ impl Home {
         // SQLite leaves them empty where it has nothing to say.
         let says = |file: &PathBuf| std::fs::symlink_metadata(file).is_ok_and(|found| found.len() > 0);
         let files = [self.account_file(), self.store_key(), store.clone()].into_iter().filter(there);
-        let logs = ["-wal", "-journal"].map(|suffix| store::log::beside(&store, suffix)).into_iter().filter(says);
+        let logs = ["-wal", "-journal"].map(|suffix| beside(&store, suffix)).into_iter().filter(says);
         files.chain(logs).collect()
     }
 
     /// The local name of the account, as far as the directory tells.
     fn local_name(&self) -> Option<&str> {
-        let among = self.path.parent().and_then(Path::file_name).is_some_and(|name| name == crate::accounts::ACCOUNTS);
+        let among = self.path.parent().and_then(Path::file_name).is_some_and(|name| name == ACCOUNTS);
         self.path.file_name().filter(|_| among).and_then(|name| name.to_str())
     }
 
@@ -171,7 +166,7 @@ impl Home {
         }
         Err(ApiError::new(ErrorKind::NoAccount, format!("no account in {}", self.path.display())).hint(format!(
             "make one with `subrosa init --relay URL --name HANDLE`, or name its directory with --home or {}",
-            crate::accounts::HOME_VARIABLE
+            HOME_VARIABLE
         )))
     }
 
@@ -190,48 +185,6 @@ impl Home {
     /// [`ErrorKind::Storage`]; the old content is still there.
     pub fn write_private(&self, file: &Path, content: &[u8]) -> Result<(), ApiError> {
         replace(file, content, Access::Private)
-    }
-}
-
-pub(crate) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-/// Makes a directory (0700) and those above it, if they are missing.
-pub(crate) fn create_private_directory(path: &Path) -> Result<(), ApiError> {
-    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(|error| {
-        storage_error("create the directory", path, &error).or_hint("choose another directory with --home")
-    })
-}
-
-/// Names that were made or removed in a directory are on disk when this returns.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory).and_then(|directory| directory.sync_all())
-}
-
-/// Opens a file of the account for reading and writing, private from its first moment.
-///
-/// # Errors
-/// Those of the file system.
-pub(crate) fn open_private(file: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(file)
-}
-
-/// A file-system failure for people: what was to be done, why it cannot be, and what to do where that is known.
-pub(crate) fn storage_error(action: &str, path: &Path, error: &io::Error) -> ApiError {
-    use io::ErrorKind as Kind;
-    let plain = |why: &str| ApiError::new(ErrorKind::Storage, format!("cannot {action} {}: {why}", path.display()));
-    match error.kind() {
-        Kind::StorageFull => {
-            plain("the disk is full").hint("free some space (df -h shows how much there is), then try again")
-        }
-        Kind::QuotaExceeded => plain("your share of the disk is used up").hint("free some space, then try again"),
-        Kind::ReadOnlyFilesystem => plain("the disk is mounted read-only")
-            .hint("mount it for writing; a disk with faults is often mounted read-only by the system (see dmesg)"),
-        Kind::PermissionDenied => {
-            plain("permission denied").hint("see who owns it and who may write: ls -ld, then chmod or chown")
-        }
-        _ => plain(&error.to_string()),
     }
 }
 

@@ -30,7 +30,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::{
     api::{ApiError, ErrorKind},
     clean::clean_line,
-    home::{Home, storage_error},
+    files::storage_error,
+    home::Home,
     store,
 };
 

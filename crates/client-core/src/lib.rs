@@ -22,6 +22,7 @@ pub mod config;
 mod content;
 mod conversation;
 mod engine;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -37,7 +38,9 @@ mod receipts;
 pub mod repair;
 mod replace;
 pub mod requests;
+pub mod restore;
 pub mod rpc;
+pub mod schema;
 mod store;
 pub mod ticks;
 

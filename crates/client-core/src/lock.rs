@@ -5,12 +5,17 @@ use std::{
     io::{Read as _, Seek as _, Write as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
+    time::Duration,
 };
 
 use crate::{
     api::{ApiError, EngineOwner},
-    home::{Home, open_private, storage_error},
+    files::{open_private, storage_error},
+    home::Home,
 };
+
+/// How long an account may be held by a process that does not serve it before that is an error.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The lock file holds one short line of JSON; more is not ours.
 const MAX_OWNER_BYTES: u64 = 1024;

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     api::{ApiError, ErrorKind},
-    home::{storage_error, sync_directory},
+    files::{storage_error, sync_directory},
     replace::target,
 };
 

@@ -39,9 +39,6 @@ use crate::{
     rpc::{self, SocketCaller},
 };
 
-/// How long an account may be held by a process that does not serve it before that is an error.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// An owner that serves gets at least so long to give a sign of life: a busy machine is no stuck process.
 const MIN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -398,7 +395,7 @@ impl Access {
             keys::check(&home)?;
             keys::unlock(&home, passphrase()?)
         };
-        let key = subrosa_ambient::beside(opening)
+        let key = subrosa_tasks::beside(opening)
             .await
             .map_err(|error| ApiError::new(ErrorKind::Failed, format!("opening the store failed: {error}")))??;
         let (client, stop) = (self.start)(self.home.clone(), key, lock.owner().clone()).await?;

@@ -14,7 +14,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     api::ApiError,
-    home::{FILE_MODE, absolute, storage_error, sync_directory},
+    files::{FILE_MODE, absolute, storage_error, sync_directory},
 };
 
 /// Links that lead to links, as many as Linux follows.

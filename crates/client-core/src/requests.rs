@@ -8,10 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    api::{ApiError, ErrorKind},
-    client::runs_once,
-};
+use crate::api::{ApiError, ErrorKind};
 
 /// The parameter's name.
 pub const REQUEST_ID: &str = "request_id";
@@ -46,9 +43,9 @@ pub(crate) fn new_id() -> Result<[u8; 16], ApiError> {
     Ok(id)
 }
 
-/// Takes the id out of a call's parameters.
-pub(crate) fn take_id(method: &str, params: &mut Value) -> Result<Option<[u8; 16]>, ApiError> {
-    if !runs_once(method) {
+/// Takes the id out of a call's parameters; `is_once`: the method is one of those that run once, and only they have one.
+pub(crate) fn take_id(method: &str, is_once: bool, params: &mut Value) -> Result<Option<[u8; 16]>, ApiError> {
+    if !is_once {
         return Ok(None);
     }
     let id = match params.as_object_mut().and_then(|params| params.remove(REQUEST_ID)) {

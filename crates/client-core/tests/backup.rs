@@ -13,6 +13,7 @@ use subrosa_client_core::{
     backup,
     home::Home,
     keys::{self, Passphrase},
+    restore,
 };
 use support::{Person, TestRelay, pair, passphrase, start};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ async fn back_up(person: &Person, path: &Path) -> BackupMade {
 
 fn restore(home: &Path, file: &Path) -> Result<subrosa_client_core::api::Restored, subrosa_client_core::ApiError> {
     let own_key = |home: &Home| keys::create(home, &passphrase());
-    backup::restore(|_| Ok(Home::at(home)), file, &of_backup(), own_key, &CancellationToken::new())
+    restore::restore(|_| Ok(Home::at(home)), file, &of_backup(), own_key, &CancellationToken::new())
 }
 
 fn names(place: &Path) -> Vec<String> {
@@ -185,7 +186,7 @@ async fn nothing_is_overwritten_and_nothing_half_done_is_left() {
         assert!(!home.exists() || names(&home) == ["engine.lock"], "{what}: {:?}", names(&home));
     }
     let own_key = |home: &Home| keys::create(home, &passphrase());
-    let wrong = backup::restore(
+    let wrong = restore::restore(
         |_| Ok(Home::at(&home)),
         &place.path().join("second"),
         &passphrase(),
@@ -197,7 +198,7 @@ async fn nothing_is_overwritten_and_nothing_half_done_is_left() {
     stopped.cancel();
     let own_key = |home: &Home| keys::create(home, &passphrase());
     assert!(
-        backup::restore(|_| Ok(Home::at(&home)), &place.path().join("second"), &of_backup(), own_key, &stopped)
+        restore::restore(|_| Ok(Home::at(&home)), &place.path().join("second"), &of_backup(), own_key, &stopped)
             .is_err()
     );
     assert_eq!(names(&home), ["engine.lock"], "an interrupted restore leaves nothing");

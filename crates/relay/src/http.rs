@@ -232,7 +232,7 @@ async fn register<B: Store, R: Router>(
     let admission = shared.registration.admission(wanted.registration_token.as_ref());
     let turn = Arc::clone(&shared.checks).acquire_owned().await.map_err(|_| unavailable())?;
     // Up to eight signatures: not on a thread that serves the others.
-    let checking = subrosa_ambient::beside(move || {
+    let checking = subrosa_tasks::beside(move || {
         let checked = check(wanted, admission);
         drop(turn);
         checked

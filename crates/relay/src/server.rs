@@ -74,7 +74,7 @@ impl<R: Router, L: Listen> Relay<R, L> {
         let opening = config.clone();
         let metrics = Metrics::default();
         let commits = metrics.commits.clone();
-        let opened = subrosa_ambient::beside(move || {
+        let opened = subrosa_tasks::beside(move || {
             let lock = lock_data_dir(&opening.data_dir)?;
             let front = Front::open(&opening, listening)?;
             let names = Names::find(&opening, listening, front.is_some())?;

@@ -179,7 +179,7 @@ async fn a_supervisor_hands_over_the_socket_and_hears_when_it_serves_and_stops()
         let length = heard.recv(&mut buffer).unwrap();
         (String::from_utf8(buffer[..length].to_vec()).unwrap(), heard)
     };
-    let (first, heard) = subrosa_ambient::beside(hear).await.unwrap();
+    let (first, heard) = subrosa_tasks::beside(hear).await.unwrap();
     assert_eq!(first, "READY=1");
     assert_eq!(get(&format!("http://{address}/healthz")).await.0, 200);
     assert!(program(&["drain", "--data"], &[&dir.path().join("data")]).status.success());

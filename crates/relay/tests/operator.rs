@@ -33,7 +33,7 @@ async fn relay(mode: Option<RegistrationMode>) -> TestRelay {
 async fn verb(relay: &TestRelay, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_subrosa-relay"));
     command.args(arguments).arg("--data").arg(relay.data()).env_remove("SUBROSA_RELAY_DATA");
-    subrosa_ambient::beside(move || command.output().unwrap()).await.unwrap()
+    subrosa_tasks::beside(move || command.output().unwrap()).await.unwrap()
 }
 
 /// Runs it with `--json`, gives its lines.
@@ -256,7 +256,7 @@ async fn the_socket_is_private_and_bears_nonsense() {
     {
         let mut stream = UnixStream::connect(&path).unwrap();
         let bytes = nonsense.to_vec();
-        let answer = subrosa_ambient::beside(move || {
+        let answer = subrosa_tasks::beside(move || {
             use std::io::{Read as _, Write as _};
             stream.write_all(&bytes).unwrap();
             let mut answer = String::new();

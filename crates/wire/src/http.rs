@@ -18,7 +18,7 @@ pub const CONTENT_TYPE: &str = "application/x-protobuf";
 /// Encoded account record: version, account key, recovery hash.
 pub const ACCOUNT_RECORD_BYTES: usize = 65;
 
-/// `POST /v1/register`. Repeating it unchanged succeeds again.
+/// `POST /v1/register`. Repeating it with the same content succeeds again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Register {
     /// 65 bytes.

@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rand::{RngExt as _, rngs::StdRng};
-use subrosa_ambient::simulation::Host;
 use subrosa_client_core::{
     Client as _, Engine, ErrorKind,
     account::{InitParams, init},
@@ -22,6 +21,7 @@ use subrosa_client_core::{
     net::Network,
 };
 use subrosa_relay::{Config, Relay};
+use subrosa_tasks::simulation::Host;
 use tempfile::TempDir;
 use tokio::{
     task::JoinHandle,

@@ -15,7 +15,7 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use subrosa_ambient::simulation;
+use subrosa_tasks::simulation;
 use tokio::time::{Instant, sleep};
 
 pub use cast::Stage;

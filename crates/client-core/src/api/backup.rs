@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::AccountInfo;
-use crate::backup::FileKey;
 
 /// A text that is never shown: it is wiped when dropped, and its debug form says nothing.
 #[derive(Clone, Serialize, Deserialize, JsonSchema, Zeroize, ZeroizeOnDrop)]
@@ -75,4 +74,21 @@ pub struct Restored {
     pub messages: u64,
     /// Contacts in it.
     pub contacts: u64,
+}
+
+/// The key of one backup and how it was made of the passphrase: the passphrase stays in the process where it was typed,
+/// the engine gets this. Good for one file only.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileKey {
+    /// Argon2id memory.
+    pub memory_kib: u32,
+    /// Argon2id passes.
+    pub passes: u32,
+    /// Argon2id lanes.
+    pub lanes: u32,
+    /// 16 random bytes, hexadecimal.
+    pub salt: String,
+    /// 32 bytes, hexadecimal.
+    pub key: Secret,
 }

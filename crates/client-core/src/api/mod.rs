@@ -12,7 +12,6 @@ mod export;
 mod messages;
 mod outbox;
 mod people;
-pub mod schema;
 mod service;
 mod settings;
 
@@ -20,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    backup::{BackupMade, BackupParams, Restored, Secret},
+    backup::{BackupMade, BackupParams, FileKey, Restored, Secret},
     chats::{
         Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits, SearchParams,
     },

@@ -19,18 +19,18 @@ const LOOK_EVERY: i32 = 10_000;
 
 /// What a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) messages: u64,
-    pub(super) contacts: u64,
+pub(crate) struct Counts {
+    pub(crate) messages: u64,
+    pub(crate) contacts: u64,
 }
 
 /// Fails once somebody wants to stop.
-pub(super) fn go_on(stop: &CancellationToken) -> Result<(), ApiError> {
+pub(crate) fn go_on(stop: &CancellationToken) -> Result<(), ApiError> {
     if stop.is_cancelled() { Err(ApiError::new(ErrorKind::Failed, "stopped before it was finished")) } else { Ok(()) }
 }
 
 /// Copies `from` to the empty file `to`, as it is at one moment. Says what the copy has to hold.
-pub(super) fn copy(
+pub(crate) fn copy(
     from: (&Path, &[u8; KEY_BYTES]),
     to: (&Path, &[u8; KEY_BYTES]),
     stop: &CancellationToken,
@@ -58,7 +58,7 @@ pub(super) fn copy(
 }
 
 /// Reads the whole copy: its pages are authentic, its tables and indexes fit, and it holds what it has to.
-pub(super) fn check(
+pub(crate) fn check(
     path: &Path,
     key: &[u8; KEY_BYTES],
     counts: Counts,
@@ -84,7 +84,7 @@ pub(super) fn check(
 }
 
 /// How much there is.
-pub(super) fn count(db: &Db) -> Result<Counts, StoreError> {
+pub(crate) fn count(db: &Db) -> Result<Counts, StoreError> {
     let count = |table: &str| -> Result<u64, StoreError> {
         let count: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         Ok(store::from_sql(count))
@@ -93,6 +93,6 @@ pub(super) fn count(db: &Db) -> Result<Counts, StoreError> {
 }
 
 /// Closes a database and tells if that fails; its write-ahead log is folded in.
-pub(super) fn close(db: Db) -> Result<(), ApiError> {
+pub(crate) fn close(db: Db) -> Result<(), ApiError> {
     db.close().map_err(|(_, error)| StoreError::from(error).into())
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{AccountInfo, ApiError, BackupMade, BackupParams, ErrorKind},
-    home::storage_error,
+    files::storage_error,
     keys::StoreKey,
     new_file::{NewFile, Partial, beside},
 };
@@ -147,7 +147,7 @@ fn read_back(
 }
 
 /// Manifest and key of the copy, from the beginning of the payload.
-pub(super) fn read_head(payload: &mut impl Read) -> io::Result<(Manifest, Zeroizing<[u8; KEY_BYTES]>)> {
+pub(crate) fn read_head(payload: &mut impl Read) -> io::Result<(Manifest, Zeroizing<[u8; KEY_BYTES]>)> {
     let mut length = [0; 4];
     payload.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
@@ -163,7 +163,7 @@ pub(super) fn read_head(payload: &mut impl Read) -> io::Result<(Manifest, Zeroiz
 }
 
 /// Copies to the end and hashes on the way.
-pub(super) fn pump(from: &mut impl Read, to: &mut impl Write, stop: &CancellationToken) -> io::Result<[u8; 32]> {
+pub(crate) fn pump(from: &mut impl Read, to: &mut impl Write, stop: &CancellationToken) -> io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {

@@ -8,18 +8,15 @@
 //! nothing readable ever lies on a disk, neither while a backup is made nor while it is restored; and the key of the
 //! account's own store is in no backup. `docs/protocol.md` describes every byte.
 
-mod copy;
-mod make;
-mod restore;
+pub(crate) mod copy;
+pub(crate) mod make;
 pub(crate) mod seal;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::make::{Source, make};
-pub use self::{
-    restore::restore,
-    seal::{FileKey, derive},
-};
+pub use self::seal::derive;
+pub use crate::api::FileKey;
 
 /// Key of the copied store.
 const KEY_BYTES: usize = 32;
@@ -28,22 +25,22 @@ const KEY_BYTES: usize = 32;
 const MAX_MANIFEST_BYTES: u32 = 16 * 1024;
 
 /// What the copy is called while the backup is made or restored: the file's name and this.
-const COPY_SUFFIX: &str = "partial-store";
+pub(crate) const COPY_SUFFIX: &str = "partial-store";
 
 /// What a backup says of itself, inside the encryption. Version 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Manifest {
-    v: u32,
-    created_ms: u64,
+pub(crate) struct Manifest {
+    pub(crate) v: u32,
+    pub(crate) created_ms: u64,
     /// The program that made it.
-    program: String,
-    account: String,
-    handle: String,
-    relay: String,
-    device: u32,
-    messages: u64,
-    contacts: u64,
-    store_bytes: u64,
+    pub(crate) program: String,
+    pub(crate) account: String,
+    pub(crate) handle: String,
+    pub(crate) relay: String,
+    pub(crate) device: u32,
+    pub(crate) messages: u64,
+    pub(crate) contacts: u64,
+    pub(crate) store_bytes: u64,
 }
 
 #[cfg(test)]

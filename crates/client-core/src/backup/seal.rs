@@ -10,12 +10,10 @@ use aes_gcm::{
     aead::{Aead as _, AeadInOut as _, Payload},
 };
 use argon2::{Algorithm, Argon2, Params, Version};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    api::{ApiError, ErrorKind, Secret},
+    api::{ApiError, ErrorKind, FileKey, Secret},
     keys::Passphrase,
 };
 
@@ -31,7 +29,7 @@ pub(crate) const HEADER_BYTES: usize = 8 + 1 + 12 + SALT_BYTES;
 const SALT_BYTES: usize = 16;
 
 /// Clear bytes of a chunk: large enough that the tag costs nothing, small enough to hold a few.
-pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 
 const TAG_BYTES: usize = 16;
 
@@ -49,23 +47,6 @@ const LANES: u32 = 1;
 const MEMORY_BOUNDS: std::ops::RangeInclusive<u32> = 19 * 1024..=1024 * 1024;
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 8;
-
-/// The key of one backup and how it was made of the passphrase: the passphrase stays in the process where it was typed,
-/// the engine gets this. Good for one file only.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileKey {
-    /// Argon2id memory.
-    pub memory_kib: u32,
-    /// Argon2id passes.
-    pub passes: u32,
-    /// Argon2id lanes.
-    pub lanes: u32,
-    /// 16 random bytes, hexadecimal.
-    pub salt: String,
-    /// 32 bytes, hexadecimal.
-    pub key: Secret,
-}
 
 /// Makes the key of a new backup. Takes a third of a second: not for asynchronous threads.
 ///
@@ -141,7 +122,7 @@ impl Header {
         if fits { Ok(self) } else { Err(not_a_backup("its cost parameters are out of bounds")) }
     }
 
-    pub(super) fn derive(self, passphrase: &Passphrase) -> Result<Zeroizing<[u8; 32]>, ApiError> {
+    pub(crate) fn derive(self, passphrase: &Passphrase) -> Result<Zeroizing<[u8; 32]>, ApiError> {
         let failed = |error: argon2::Error| {
             ApiError::new(ErrorKind::Failed, format!("the passphrase cannot be hashed: {error}"))
                 .hint(format!("it takes {} MiB of memory", self.memory_kib / 1024))
@@ -176,13 +157,13 @@ fn not_a_backup(why: &str) -> ApiError {
 }
 
 /// The cipher of one file, and its header as what every chunk is bound to.
-pub(super) struct Cipher {
+pub(crate) struct Cipher {
     aead: Aes256Gcm,
     header: [u8; HEADER_BYTES],
 }
 
 impl Cipher {
-    pub(super) fn new(header: Header, key: &[u8; 32]) -> Self {
+    pub(crate) fn new(header: Header, key: &[u8; 32]) -> Self {
         Self { aead: Aes256Gcm::new(key.into()), header: header.encode() }
     }
 
@@ -196,7 +177,7 @@ impl Cipher {
 }
 
 /// Seals what is written to it, chunk by chunk.
-pub(super) struct Sealer<W> {
+pub(crate) struct Sealer<W> {
     out: W,
     cipher: Cipher,
     chunk: Zeroizing<Vec<u8>>,
@@ -205,7 +186,7 @@ pub(super) struct Sealer<W> {
 
 impl<W: Write> Sealer<W> {
     /// Writes the header.
-    pub(super) fn new(mut out: W, cipher: Cipher) -> io::Result<Self> {
+    pub(crate) fn new(mut out: W, cipher: Cipher) -> io::Result<Self> {
         out.write_all(&cipher.header)?;
         Ok(Self { out, cipher, chunk: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)), number: 0 })
     }
@@ -224,7 +205,7 @@ impl<W: Write> Sealer<W> {
     }
 
     /// The last chunk; without it the file does not open.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.put(true)?;
         self.out.flush()?;
         Ok(self.out)
@@ -248,7 +229,7 @@ impl<W: Write> Write for Sealer<W> {
 }
 
 /// Opens what [`Sealer`] wrote, after the header was read.
-pub(super) struct Opener<R> {
+pub(crate) struct Opener<R> {
     input: R,
     cipher: Cipher,
     /// The next chunk as it stands in the file; empty after the last.
@@ -260,7 +241,7 @@ pub(super) struct Opener<R> {
 }
 
 impl<R: Read> Opener<R> {
-    pub(super) fn new(input: R, cipher: Cipher) -> Self {
+    pub(crate) fn new(input: R, cipher: Cipher) -> Self {
         Self { input, cipher, ahead: Vec::new(), chunk: Zeroizing::default(), used: 0, number: 0, begun: false }
     }
 
@@ -271,7 +252,7 @@ impl<R: Read> Opener<R> {
     }
 
     /// Whether any chunk has opened: before that, the passphrase may be wrong.
-    pub(super) const fn has_opened(&self) -> bool {
+    pub(crate) const fn has_opened(&self) -> bool {
         self.number > 0
     }
 

@@ -4,8 +4,11 @@ use std::io::{Read as _, Write as _};
 
 use zeroize::Zeroizing;
 
-use super::seal::{CHUNK_BYTES, Cipher, FileKey, HEADER_BYTES, Header, Opener, Sealer, derive};
-use crate::{api::Secret, keys::Passphrase};
+use super::seal::{CHUNK_BYTES, Cipher, HEADER_BYTES, Header, Opener, Sealer, derive};
+use crate::{
+    api::{FileKey, Secret},
+    keys::Passphrase,
+};
 
 const SEALED_CHUNK: usize = CHUNK_BYTES + 16;
 

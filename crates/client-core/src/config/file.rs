@@ -12,7 +12,7 @@ use toml_edit::{DocumentMut, TableLike};
 use super::{FREE_TABLES, SETTINGS, Setting, duration, edit, setting};
 use crate::{
     api::{ApiError, ErrorKind, SettingInfo, SettingOrigin},
-    home::{create_private_directory, storage_error},
+    files::{create_private_directory, storage_error},
     replace::{self, Access},
 };
 

@@ -10,11 +10,6 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    Engine, checkup,
-    core::{Core, now_ms},
-    sending::{self, Outgoing, SendId, parse_id, random_id},
-};
 use crate::{
     api::{
         AccountInfo, ApiError, BackupMade, BackupParams, Checkup, Connection, Contact, Done, ErrorKind, EventPage,
@@ -23,16 +18,26 @@ use crate::{
         StatusWatchParams, TimeoutParams, WaitParams, Waited,
     },
     backup, caller,
+    engine::{
+        Engine,
+        core::{
+            Core,
+            ids::{parse_id, random_id},
+            now_ms,
+        },
+        read::checkup,
+        send::intents::{self, Outgoing, SendId},
+    },
     limits::MAX_WAIT,
     receipts, store,
 };
 
-pub(super) async fn account(engine: &Engine, _params: NoParams) -> Result<AccountInfo, ApiError> {
+pub(in crate::engine) async fn account(engine: &Engine, _params: NoParams) -> Result<AccountInfo, ApiError> {
     let proxy = engine.inner.proxy.clone();
     engine.inner.core.run(move |core| Ok(AccountInfo { proxy, ..core.account_info() })).await
 }
 
-pub(super) async fn account_keep(engine: &Engine, _params: NoParams) -> Result<Done, ApiError> {
+pub(in crate::engine) async fn account_keep(engine: &Engine, _params: NoParams) -> Result<Done, ApiError> {
     let done = engine.inner.core.once(Core::keep_this_copy).await?;
     engine.inner.core.run(|core| core.look_for_other_copy()).await?;
     engine.inner.signals.outbox.notify_one();
@@ -43,12 +48,12 @@ pub(super) async fn account_keep(engine: &Engine, _params: NoParams) -> Result<D
     Ok(done)
 }
 
-pub(super) async fn status(engine: &Engine, _params: NoParams) -> Result<Status, ApiError> {
+pub(in crate::engine) async fn status(engine: &Engine, _params: NoParams) -> Result<Status, ApiError> {
     let link = engine.inner.link.borrow().clone();
     engine.inner.core.run(move |core| core.status(link.connection, link.error.map(|error| error.message))).await
 }
 
-pub(super) async fn status_watch(engine: &Engine, params: StatusWatchParams) -> Result<Status, ApiError> {
+pub(in crate::engine) async fn status_watch(engine: &Engine, params: StatusWatchParams) -> Result<Status, ApiError> {
     let deadline = Instant::now() + Duration::from_millis(params.wait_ms).min(MAX_WAIT);
     let mut link = engine.inner.link.clone();
     while link.borrow_and_update().connection == params.relay {
@@ -61,27 +66,27 @@ pub(super) async fn status_watch(engine: &Engine, params: StatusWatchParams) -> 
     status(engine, NoParams {}).await
 }
 
-pub(super) async fn invite(engine: &Engine, params: InviteParams) -> Result<Invite, ApiError> {
+pub(in crate::engine) async fn invite(engine: &Engine, params: InviteParams) -> Result<Invite, ApiError> {
     engine.make_link(params).await
 }
 
-pub(super) async fn invite_revoke(engine: &Engine, params: InviteRevokeParams) -> Result<Done, ApiError> {
+pub(in crate::engine) async fn invite_revoke(engine: &Engine, params: InviteRevokeParams) -> Result<Done, ApiError> {
     engine.revoke_link(params.id).await
 }
 
-pub(super) async fn join(engine: &Engine, params: JoinParams) -> Result<Contact, ApiError> {
+pub(in crate::engine) async fn join(engine: &Engine, params: JoinParams) -> Result<Contact, ApiError> {
     engine.use_link(params).await
 }
 
-pub(super) async fn send(engine: &Engine, params: SendParams) -> Result<Sent, ApiError> {
-    sending::check_text(&params.body)?;
+pub(in crate::engine) async fn send(engine: &Engine, params: SendParams) -> Result<Sent, ApiError> {
+    intents::check_text(&params.body)?;
     let id = match (params.id, params.key) {
         (Some(_), Some(_)) => {
             return Err(ApiError::new(ErrorKind::Usage, "an id and a key exclude each other").hint("give one"));
         }
         (Some(id), None) => SendId::Given(parse_id(&id)?.0),
         (None, Some(key)) => {
-            sending::check_key(&key)?;
+            intents::check_key(&key)?;
             SendId::Key(key)
         }
         (None, None) => SendId::Given(random_id()?),
@@ -101,7 +106,7 @@ pub(super) async fn send(engine: &Engine, params: SendParams) -> Result<Sent, Ap
     Ok(sent)
 }
 
-pub(super) async fn wait(engine: &Engine, params: WaitParams) -> Result<Sent, ApiError> {
+pub(in crate::engine) async fn wait(engine: &Engine, params: WaitParams) -> Result<Sent, ApiError> {
     if !matches!(params.status, MessageStatus::Sent | MessageStatus::Delivered | MessageStatus::Read) {
         return Err(ApiError::new(ErrorKind::Usage, "wait for sent, delivered or read"));
     }
@@ -119,7 +124,7 @@ pub(super) async fn wait(engine: &Engine, params: WaitParams) -> Result<Sent, Ap
     }
 }
 
-pub(super) async fn drain(engine: &Engine, params: TimeoutParams) -> Result<Waited, ApiError> {
+pub(in crate::engine) async fn drain(engine: &Engine, params: TimeoutParams) -> Result<Waited, ApiError> {
     let deadline = Instant::now() + Duration::from_millis(params.timeout_ms).min(MAX_WAIT);
     let mut link = engine.inner.link.clone();
     let before = link.borrow().failures;
@@ -149,7 +154,7 @@ pub(super) async fn drain(engine: &Engine, params: TimeoutParams) -> Result<Wait
     }
 }
 
-pub(super) async fn flush(engine: &Engine, params: TimeoutParams) -> Result<Waited, ApiError> {
+pub(in crate::engine) async fn flush(engine: &Engine, params: TimeoutParams) -> Result<Waited, ApiError> {
     let core = &engine.inner.core;
     core.run(Core::gather_receipts).await?;
     let changed = engine.inner.signals.progress.subscribe();
@@ -164,7 +169,7 @@ pub(super) async fn flush(engine: &Engine, params: TimeoutParams) -> Result<Wait
     Ok(Waited { done, error: None })
 }
 
-pub(super) async fn events(engine: &Engine, params: EventsParams) -> Result<EventPage, ApiError> {
+pub(in crate::engine) async fn events(engine: &Engine, params: EventsParams) -> Result<EventPage, ApiError> {
     if params.since.is_none() {
         // An interface has just been opened.
         engine.hurry();
@@ -183,7 +188,7 @@ pub(super) async fn events(engine: &Engine, params: EventsParams) -> Result<Even
     Ok(engine.wait_for(params.wait_ms, changed, look).await?.unwrap_or(first))
 }
 
-pub(super) fn receive(
+pub(in crate::engine) fn receive(
     engine: &Engine,
     params: ReceiveParams,
 ) -> impl Future<Output = Result<Received, ApiError>> + Send {
@@ -192,22 +197,25 @@ pub(super) fn receive(
     engine.receive_held(params, caller)
 }
 
-pub(super) async fn receive_commit(engine: &Engine, params: ReceiveCommitParams) -> Result<Done, ApiError> {
+pub(in crate::engine) async fn receive_commit(engine: &Engine, params: ReceiveCommitParams) -> Result<Done, ApiError> {
     engine.commit_held(params).await
 }
 
-pub(super) async fn receive_release(engine: &Engine, params: ReceiveReleaseParams) -> Result<Done, ApiError> {
+pub(in crate::engine) async fn receive_release(
+    engine: &Engine,
+    params: ReceiveReleaseParams,
+) -> Result<Done, ApiError> {
     engine.release_held(&params)
 }
 
-pub(super) async fn outbox_retry(engine: &Engine, params: OutboxRetryParams) -> Result<Done, ApiError> {
+pub(in crate::engine) async fn outbox_retry(engine: &Engine, params: OutboxRetryParams) -> Result<Done, ApiError> {
     if engine.inner.link.borrow().connection == Connection::Offline {
         engine.inner.handle.reconnect_now();
     }
     engine.inner.core.once(move |core| core.outbox_retry(params.id.as_deref())).await
 }
 
-pub(super) async fn backup(engine: &Engine, params: BackupParams) -> Result<BackupMade, ApiError> {
+pub(in crate::engine) async fn backup(engine: &Engine, params: BackupParams) -> Result<BackupMade, ApiError> {
     let account = engine.inner.core.run(|core| Ok(core.account_info())).await?;
     let source = backup::Source {
         store: engine.inner.store.clone(),
@@ -226,7 +234,7 @@ pub(super) async fn backup(engine: &Engine, params: BackupParams) -> Result<Back
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("the backup failed: {error}")))?
 }
 
-pub(super) async fn doctor(engine: &Engine, _params: NoParams) -> Result<Checkup, ApiError> {
+pub(in crate::engine) async fn doctor(engine: &Engine, _params: NoParams) -> Result<Checkup, ApiError> {
     let (path, key) = (engine.inner.store.clone(), Arc::clone(&engine.inner.key));
     let reading = engine.inner.tracker.spawn_blocking(move || checkup::store_check(&path, &key));
     let store =

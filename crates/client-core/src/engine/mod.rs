@@ -7,49 +7,22 @@
 //! ```
 //! Commands go to the core, events come out of its event table. The network tasks hold no state of
 //! their own that a crash could lose.
+//!
+//! The rooms, each of which imports only from those before it: `core` (the one owner of the state), `people` (who somebody is, and what
+//! they are to us), `read` (what interfaces ask for), `send` (intent, seal, dispatch, result), `devices` (our own others, and upkeep),
+//! `receive` (from the mailbox to what is shown). `acts` has the calls that are more than a function of the core.
 
-mod acquaintance;
 mod acts;
-mod ageing;
-mod audience;
-mod checkup;
-mod consumers;
-mod contents;
-mod conversations;
-mod copies;
 mod core;
 #[cfg(feature = "simulation")]
 mod crash;
-mod deciding;
-mod dispatch;
-mod exporting;
-mod faults;
-mod healing;
-mod leases;
-mod lists;
-mod mailbox;
-mod naming;
-mod open_links;
-mod pair_keys;
+mod devices;
 mod people;
-mod queries;
-mod reading;
-mod receivers;
-mod receiving;
-mod removal;
-mod results;
-mod routes;
-mod sealed;
-mod sealing;
-mod search;
-mod sending;
-mod siblings;
+mod read;
+mod receive;
+mod send;
 #[cfg(test)]
 mod tests;
-mod ticks;
-mod upkeep;
-mod views;
-mod waiting;
 
 use std::{
     collections::HashSet,
@@ -69,11 +42,15 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    core::{Core, CoreHandle, Signals, party},
-    dispatch::Dispatcher,
-    leases::Leases,
-    mailbox::{LinkState, Mailbox, Signer},
-    siblings::{RemovalWatch, removed_link},
+    core::{
+        Core, CoreHandle, Signals,
+        link::{LinkState, removed_link},
+        party,
+    },
+    devices::RemovalWatch,
+    read::leases::Leases,
+    receive::mailbox::{Mailbox, Signer},
+    send::dispatch::Dispatcher,
 };
 use crate::{
     // The table names the parameters and results of every method.
@@ -87,8 +64,8 @@ use crate::{
     store,
 };
 
-pub use self::siblings::{DeviceRequest, OwnDevice, Provision};
-pub(crate) use self::{core::now_ms, queries::account_view};
+pub use self::devices::{DeviceRequest, OwnDevice, Provision};
+pub(crate) use self::{core::now_ms, read::queries::account_view};
 
 /// Events of the mailbox socket waiting for the engine: a few batches of pushes; beyond it the socket is not read.
 const MAILBOX_QUEUE: usize = 8;
@@ -132,7 +109,7 @@ impl Engine {
         let core_signals = Arc::clone(&signals);
         let (key, store_path) = (Arc::new(key), path.clone());
         let store_key = Arc::clone(&key);
-        let core = subrosa_ambient::beside(move || {
+        let core = subrosa_tasks::beside(move || {
             let db = store::open(&path, key.as_bytes(), false)?;
             let mut core = Core::new(db, owner, core_home, core_signals)?;
             core.read_kept()?;

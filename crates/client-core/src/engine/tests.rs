@@ -16,16 +16,18 @@ use subrosa_crypto::SignedPrekeyPair;
 use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, submit::SubmitResult};
 
 use self::support::{Person, TestRelay, pair};
-use super::{
-    core::{Core, now_ms},
-    mailbox::HURRY_AFTER_MS,
-    results::Retry,
-    sealing::Prepared,
-    sending::{Outgoing, SendId},
-};
+
 use crate::{
     Client,
     api::{ApiError, ContactState, ErrorKind, MessageStatus, NoParams, SendParams, TimeoutParams, WaitParams},
+    engine::{
+        core::{Core, link::HURRY_AFTER_MS, now_ms},
+        send::{
+            intents::{Outgoing, SendId},
+            results::Retry,
+            sealing::Prepared,
+        },
+    },
     limits::{DAY_MS, RETRY_MAX},
     store::{self, deliveries::Lane},
 };
@@ -86,7 +88,7 @@ fn lane(core: &Core, account: &AccountId) -> Lane {
 
 /// A text as a person sends it.
 fn text(body: &str) -> Outgoing {
-    let id = SendId::Given(super::sending::random_id().unwrap());
+    let id = SendId::Given(crate::engine::core::ids::random_id().unwrap());
     Outgoing { body: body.into(), forwarded: false, reply_to: None, id }
 }
 

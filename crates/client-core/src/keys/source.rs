@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::{KEY_BYTES, MAX_PASSPHRASE_BYTES, Passphrase, PassphraseFile, keyring};
 use crate::{
     api::{ApiError, ErrorKind},
-    home::storage_error,
+    files::storage_error,
     replace,
 };
 

@@ -18,7 +18,6 @@ mod http;
 mod mailbox;
 mod network;
 mod proxy;
-mod session;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 mod socket;

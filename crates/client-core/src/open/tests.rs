@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{api::SendParams, client::RemoteCall, keys::Passphrase};
+use crate::{api::SendParams, client::RemoteCall, keys::Passphrase, lock::LOCK_TIMEOUT};
 
 /// An engine that answers `account` and `send`, and counts what happened to it.
 #[derive(Default)]

@@ -80,7 +80,7 @@ impl SocketCaller {
     /// # Errors
     /// Those of connecting: `NotFound` and `ConnectionRefused` mean that no engine serves the account now.
     pub async fn connect(home: &Home) -> io::Result<Self> {
-        Self::connect_patiently(home, crate::open::LOCK_TIMEOUT).await
+        Self::connect_patiently(home, crate::lock::LOCK_TIMEOUT).await
     }
 
     /// As [`SocketCaller::connect`]; a call is given up when the engine gives no sign of life for so long.

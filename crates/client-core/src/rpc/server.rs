@@ -20,7 +20,8 @@ use crate::{
     api::{ApiError, ErrorKind},
     caller::Caller,
     client::Client,
-    home::{Home, storage_error},
+    files::storage_error,
+    home::Home,
     lock::EngineLock,
 };
 

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     api::{ApiError, ErrorKind},
-    home::{Home, storage_error},
+    files::storage_error,
+    home::Home,
 };
 
 /// 256 bits: no guessing, however fast the loopback is.

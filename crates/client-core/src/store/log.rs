@@ -17,6 +17,7 @@ use sha2::Sha512;
 use zeroize::Zeroizing;
 
 use super::{PAGE_BYTES, StoreError};
+use crate::files::beside;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -35,13 +36,6 @@ const MAGIC: u32 = 0x377f_0682;
 /// Where the log of a store is.
 pub(crate) fn path(store: &Path) -> PathBuf {
     beside(store, "-wal")
-}
-
-/// What SQLite puts beside a database.
-pub(crate) fn beside(store: &Path, suffix: &str) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// Refuses a log whose first page is whole and of another store. What SQLite itself takes for no log (nothing, a torn beginning)

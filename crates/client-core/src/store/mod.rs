@@ -162,7 +162,7 @@ pub(crate) fn open(path: &Path, key: &[u8; 32], create: bool) -> Result<Connecti
          PRAGMA foreign_keys = ON;",
     )?;
     #[cfg(feature = "simulation")]
-    if subrosa_ambient::simulation::is_on() {
+    if subrosa_tasks::simulation::is_on() {
         // A crash of a simulated program loses nothing that a system call has written.
         db.execute_batch("PRAGMA synchronous = OFF")?;
     }

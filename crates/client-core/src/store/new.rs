@@ -5,7 +5,7 @@ use std::path::Path;
 use super::log;
 use crate::{
     api::ApiError,
-    home::storage_error,
+    files::storage_error,
     new_file::{Partial, beside},
 };
 
@@ -48,7 +48,7 @@ impl<'a> NewStore<'a> {
     fn remove_companions(&self) {
         for suffix in COMPANIONS {
             // Mostly there is none.
-            let _ = std::fs::remove_file(log::beside(self.path(), suffix));
+            let _ = std::fs::remove_file(crate::files::beside(self.path(), suffix));
         }
     }
 }

@@ -647,6 +647,6 @@ mod tests {
         drop(sender);
         other.send(1, Cost::rows(1), 7).await.unwrap();
         drop(other);
-        assert_eq!(subrosa_ambient::beside(|| consumer.join().unwrap()).await.unwrap(), 3);
+        assert_eq!(subrosa_tasks::beside(|| consumer.join().unwrap()).await.unwrap(), 3);
     }
 }

@@ -34,7 +34,7 @@ impl Readers {
         let stopped = || StoreError::Unavailable("the store has stopped".to_owned());
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(|_| stopped())?;
         let readers = Arc::clone(self);
-        let task = subrosa_ambient::beside(move || {
+        let task = subrosa_tasks::beside(move || {
             let connection = lock(&readers.idle).pop().ok_or_else(stopped)?;
             let result = query(&connection);
             lock(&readers.idle).push(connection);

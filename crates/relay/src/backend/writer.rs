@@ -28,7 +28,7 @@ use super::{
     schema,
 };
 #[cfg(feature = "simulation")]
-use subrosa_ambient::simulation;
+use subrosa_tasks::simulation;
 
 use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock};
 

@@ -6,13 +6,11 @@ use subrosa_wire::{
     mailbox::PrekeyCount,
 };
 
-use super::{
-    super::{core::now_ms, upkeep::Ready},
-    DAY_MS,
-    support::{Person, TestRelay, pair},
-};
+use super::{DAY_MS, support::Person, support::TestRelay, support::pair};
+
 use crate::{
     api::{ContactState, MessageStatus},
+    engine::{core::now_ms, devices::upkeep::Ready},
     net::RelayEndpoint,
     store::{self, prekeys::PrekeyKind},
 };

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::support::{Person, TestRelay, pair};
+use super::{support::Person, support::TestRelay, support::pair};
 use crate::{
     Client as _,
     api::{MessageStatus, NoParams},

@@ -3,14 +3,13 @@
 use prost::Message as _;
 use subrosa_wire::DeviceAddress;
 
-use super::{
-    super::{core::now_ms, sending::random_id},
-    support::{Person, TestRelay, pair},
-};
+use super::{support::Person, support::TestRelay, support::pair};
+
 use crate::{
     Client as _,
     api::{MessageStatus, NoParams},
     content::{Body, CONTENTS_KNOWN, Content, Receipt, ReceiptItem, Text},
+    engine::core::{ids::random_id, now_ms},
     store,
 };
 

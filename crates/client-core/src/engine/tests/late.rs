@@ -2,14 +2,13 @@
 
 use subrosa_wire::DeviceAddress;
 
-use super::{
-    super::{core::now_ms, sending::random_id},
-    support::{Person, TestRelay, pair},
-};
+use super::{support::Person, support::TestRelay, support::pair};
+
 use crate::{
     Client as _,
     api::{Chat, ChatsParams, Message, MessageStatus},
     content::{Body, Content, Text},
+    engine::core::{ids::random_id, now_ms},
     limits::{CLOCK_FOLLOWS, MAX_CLOCK_AHEAD, millis},
     store::{self, deliveries::ALL_DEVICES},
 };

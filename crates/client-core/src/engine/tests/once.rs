@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::schema,
     client::{METHODS, dispatch, runs_once},
     requests::REQUEST_ID,
+    schema,
 };
 
 /// The least that a schema takes. What it says does not matter: no call here gets as far as meaning something.

@@ -7,7 +7,7 @@ use aes_gcm::aes::{
     cipher::{BlockCipherDecrypt as _, KeyInit as _},
 };
 
-use super::support::{Person, TestRelay, pair, passphrase, who};
+use super::{support::Person, support::TestRelay, support::pair, support::passphrase, support::who};
 use crate::{
     Client as _,
     api::{ChatDraftParams, EventsParams, MessageStatus, ReceiveParams, RenameParams, SendParams},

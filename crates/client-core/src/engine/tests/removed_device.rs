@@ -2,9 +2,11 @@
 
 use subrosa_wire::{Capability, DeliveryKey, DeviceAddress, http::TakePrekeys};
 
-use super::{super::Engine, support::PATIENCE_MS, *};
+use super::{support::PATIENCE_MS, *};
+
 use crate::{
     content::KeySync,
+    engine::Engine,
     net::{NetError, RelayEndpoint},
 };
 

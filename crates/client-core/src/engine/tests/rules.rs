@@ -4,18 +4,16 @@
 use subrosa_crypto::DeviceList;
 use subrosa_wire::{ErrorCode, mailbox::MailboxRequest, submit::SubmitResult};
 
-use super::{
-    super::{
-        core::{Core, now_ms},
-        sealing::Prepared,
-    },
-    DAY_MS,
-    support::{PATIENCE_MS, Person, TestRelay, pair, who},
-};
+use super::{DAY_MS, support::PATIENCE_MS, support::Person, support::TestRelay, support::pair, support::who};
+
 use crate::{
     Client,
     api::{ContactState, MessageStatus, SendParams},
     content::{Body, Hello, RetryRequest},
+    engine::{
+        core::{Core, now_ms},
+        send::sealing::Prepared,
+    },
     limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, MAX_SILENT},
     store::{self, deliveries::Lane, pending_receipts::Receipted},
 };

@@ -1,0 +1,265 @@
+//! Receiving: a batch of pushes becomes one transaction.
+//!
+//! Each envelope ends as stored, applied, quarantined, duplicate or junk (docs/protocol.md, "What a client does with them");
+//! all five are committed with the new `Seq`, so that nothing unreadable blocks the window. Ratchet state, message and the
+//! intent to send a receipt are one transaction; the acknowledgement comes after it.
+
+use bytes::Bytes;
+use subrosa_crypto::{
+    KemPrekeyPair, KemUse, MessageKind, OneTimePrekeyPair, OpenedSeal, Plaintext, ResponderPrekeys, SealedContent,
+    Session, SetupHeader, SignedPrekeyPair, VerifiedCertificate, open,
+};
+use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, Seq, mailbox::Push, submit::EnvelopeClass};
+
+use crate::{
+    api::{ApiError, ContactState},
+    content,
+    engine::{
+        core::{
+            Change, Core, Wakes, address,
+            arrival::{Arrival, Sender},
+        },
+        people::{audience::may_hear_from_us, lists::may_ask},
+    },
+    store::{
+        self, contacts,
+        envelopes::{self, Outcome},
+        prekeys::{self, PrekeyKind},
+        sessions,
+    },
+};
+
+/// What a batch of pushes brought.
+pub(crate) struct ReceivedBatch {
+    /// Acknowledge up to here.
+    pub(crate) acked: Option<Seq>,
+    /// To be published after the acknowledgement.
+    pub(crate) wakes: Wakes,
+    /// Contacts that announced a newer device list.
+    pub(crate) stale_contacts: Vec<AccountId>,
+}
+
+/// Why an envelope could not be decrypted.
+enum Undecryptable {
+    /// Nothing anybody could mend.
+    Junk,
+    /// From a verified device, but no session of ours fits.
+    NoSession(&'static str),
+}
+
+impl Core {
+    /// Commits a batch of pushes.
+    pub(crate) fn receive(&mut self, pushes: &[Push]) -> Result<ReceivedBatch, ApiError> {
+        let ((acked, stale_contacts), wakes) = self.change_quietly(|change| {
+            let mut stale = Vec::new();
+            for push in pushes {
+                let id = EnvelopeId::of(&change.own.address, &push.head, &push.body);
+                let arrival = Arrival::of(push);
+                // No content of today may be ephemeral: it could be asked whether we are here without leaving a trace. Nor is
+                // it remembered: what is not stored is not repeated.
+                if arrival.class == EnvelopeClass::Ephemeral {
+                    continue;
+                }
+                let outcome = if envelopes::known(change.db, &id)? {
+                    Outcome::Duplicate
+                } else {
+                    change.envelope(&id, (&push.head, &push.body), &arrival, &mut stale)?
+                };
+                // Counted, never answered: telling a sender why would help an attacker.
+                tracing::debug!(?outcome, way = ?arrival.way, class = ?arrival.class, "envelope");
+                if outcome != Outcome::Duplicate {
+                    envelopes::put(change.db, &id, outcome, change.now_ms)?;
+                }
+            }
+            // One request for the whole batch.
+            for device in store::retries::devices_to_ask(change.db)? {
+                change.ask_again(&device)?;
+            }
+            let acked = pushes.iter().map(|push| push.seq).max().filter(|seq| *seq > 0);
+            if let Some(acked) = acked {
+                store::account::set_acked(change.db, acked)?;
+            }
+            Ok((acked, stale))
+        })?;
+        Ok(ReceivedBatch { acked, wakes, stale_contacts })
+    }
+}
+
+impl Change<'_> {
+    fn envelope(
+        &mut self,
+        id: &EnvelopeId,
+        (head, body): (&Bytes, &Bytes),
+        arrival: &Arrival,
+        stale: &mut Vec<AccountId>,
+    ) -> Result<Outcome, ApiError> {
+        let Ok(opened) = open(&self.own.identity, &self.own_party(), head, body) else { return Ok(Outcome::Junk) };
+        let Some((mut sender, certificate, sealed)) = self.identify(opened)? else { return Ok(Outcome::Junk) };
+        let plaintext = match self.decrypt(&sender, &certificate, &sealed)? {
+            Ok(plaintext) => plaintext,
+            Err(Undecryptable::Junk) => return Ok(Outcome::Junk),
+            Err(Undecryptable::NoSession(reason)) => {
+                return self.set_aside(id, &sender, (head, body), reason);
+            }
+        };
+        // The ratchet message verified with associated data that binds both accounts, devices and identities: what
+        // follows was said by the sender in this session.
+        let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
+        if let Some(contact) = &mut sender.contact {
+            self.announced(&mut contact.peer, content.list_version, content.list_hash)?;
+            // Nothing makes us call at an address that a stranger chose, and nobody's words make us call again and again.
+            let peer = &contact.peer;
+            if peer.list_stale && may_hear_from_us(contact.state) && may_ask(peer, self.now_ms) {
+                stale.push(peer.account);
+            }
+        }
+        self.apply(sender, content, plaintext.as_bytes(), arrival)
+    }
+
+    /// Who sealed this: record, certificate, what we know, and the seal's own tag. `None` is junk, and nothing has happened
+    /// for it: certificates are public, so without the tag anybody could make us act in somebody else's name.
+    fn identify(
+        &mut self,
+        opened: OpenedSeal,
+    ) -> Result<Option<(Sender, VerifiedCertificate, SealedContent)>, ApiError> {
+        let device = address(&opened.claimed_sender());
+        if device == self.own.address {
+            return Ok(None);
+        }
+        let own = device.account == self.own.address.account;
+        let contact = if own { None } else { contacts::get(self.db, &device.account)? };
+        if contact.as_ref().is_some_and(|contact| contact.state == ContactState::Blocked) {
+            return Ok(None);
+        }
+        let record = match (&contact, own) {
+            (_, true) => self.own.record,
+            (Some(contact), _) => contact.peer.record,
+            // The record's id is the sender's: a record certifies itself.
+            (None, _) => match opened.claimed_record() {
+                Some(record) => *record,
+                None => return Ok(None),
+            },
+        };
+        let Ok(certificate) = opened.claimed_certificate().verify(&record) else { return Ok(None) };
+        let known =
+            if own { Some(&self.own.list) } else { contact.as_ref().and_then(|contact| contact.peer.list.as_ref()) };
+        if let Some(list) = known {
+            let listed = list.device(device.device).is_some_and(|listed| listed.identity() == certificate.identity());
+            // A certificate older than the list that lacks it belongs to a removed device.
+            if !listed && certificate.certificate().list_version() <= list.version() {
+                return Ok(None);
+            }
+        }
+        let Some(pair_key) = self.pair_keys.receiving(self.own, &certificate) else { return Ok(None) };
+        let Ok(sealed) = opened.verify(&pair_key) else { return Ok(None) };
+        Ok(Some((Sender { device, record, contact, own }, certificate, sealed)))
+    }
+
+    fn decrypt(
+        &self,
+        sender: &Sender,
+        certificate: &VerifiedCertificate,
+        sealed: &SealedContent,
+    ) -> Result<Result<Plaintext, Undecryptable>, ApiError> {
+        match sealed.kind() {
+            MessageKind::Session => self.decrypt_in_any(&sender.device, sealed.message()),
+            MessageKind::Setup => self.decrypt_setup(&sender.device, certificate, sealed.message()),
+        }
+    }
+
+    /// Tries the sessions with a device; the first that verifies is it.
+    fn decrypt_in_any(
+        &self,
+        device: &DeviceAddress,
+        message: &[u8],
+    ) -> Result<Result<Plaintext, Undecryptable>, ApiError> {
+        for row in sessions::with(self.db, device)? {
+            let Ok(step) = row.session.decrypt(MessageKind::Session, message) else { continue };
+            let id = row.session.id();
+            // A session that was archived stays so, even if it still decrypts: its sending chain may be an old copy.
+            let (_, plaintext) = step.commit(|state| sessions::received(self.db, device, &id, state, self.now_ms))?;
+            return Ok(Ok(plaintext));
+        }
+        Ok(Err(Undecryptable::NoSession("no session decrypts it")))
+    }
+
+    /// A message with a set-up header: of a session we know, or of a new one.
+    fn decrypt_setup(
+        &self,
+        device: &DeviceAddress,
+        certificate: &VerifiedCertificate,
+        message: &[u8],
+    ) -> Result<Result<Plaintext, Undecryptable>, ApiError> {
+        let Ok(header) = SetupHeader::peek(message) else { return Ok(Err(Undecryptable::Junk)) };
+        let id = header.session_id();
+        if sessions::ids(self.db, device)?.contains(&id) {
+            for row in sessions::with(self.db, device)?.into_iter().filter(|row| row.session.id() == id) {
+                let Ok(step) = row.session.decrypt(MessageKind::Setup, message) else { continue };
+                let (_, plaintext) = step.commit(|state| sessions::update(self.db, device, &id, state, self.now_ms))?;
+                return Ok(Ok(plaintext));
+            }
+            return Ok(Err(Undecryptable::Junk));
+        }
+        if sessions::base_key_seen(self.db, &id)? {
+            return Ok(Err(Undecryptable::Junk));
+        }
+        let Some(keys) = self.prekeys_for(&header)? else {
+            return Ok(Err(Undecryptable::NoSession("it was made for prekeys that are gone")));
+        };
+        let prekeys = ResponderPrekeys { signed: &keys.signed, one_time: keys.one_time.as_ref(), kem: &keys.kem };
+        let Ok(step) = Session::accept(&self.own.identity, &self.own_party(), certificate, &prekeys, message) else {
+            // Prekey ids can repeat after a store was restored from a copy: other keys of the same names.
+            return Ok(Err(Undecryptable::NoSession("the prekeys it was made for are not those kept here")));
+        };
+        // Both started at once: the smaller id goes on. An answered session of ours gives way: theirs is newer.
+        let current = match sessions::current(self.db, device)? {
+            Some(ours) if ours.is_unanswered() => id < ours.id(),
+            Some(_) => {
+                // They lost the session we had. What is sealed in it and not yet accepted would be lost on them.
+                store::deliveries::unseal_all(self.db, Some(&device.account))?;
+                true
+            }
+            None => true,
+        };
+        let (_, plaintext) = step.commit(|state| sessions::add(self.db, device, &id, state, current, self.now_ms))?;
+        sessions::remember_base_key(self.db, &id, self.now_ms)?;
+        if let Some(one_time) = header.one_time_prekey_id() {
+            prekeys::delete(self.db, PrekeyKind::OneTimeEc, one_time)?;
+        }
+        if header.kem_use() == KemUse::OneTime {
+            prekeys::delete(self.db, PrekeyKind::OneTimeKem, header.kem_prekey_id())?;
+        }
+        Ok(Ok(plaintext))
+    }
+
+    fn prekeys_for(&self, header: &SetupHeader) -> Result<Option<SetupKeys>, ApiError> {
+        let damaged = |_| store::StoreError::Damaged("prekey");
+        let Some(signed) = prekeys::get(self.db, PrekeyKind::Signed, header.signed_prekey_id())? else {
+            return Ok(None);
+        };
+        let one_time = match header.one_time_prekey_id() {
+            None => None,
+            Some(id) => match prekeys::get(self.db, PrekeyKind::OneTimeEc, id)? {
+                None => return Ok(None),
+                Some(secret) => Some(OneTimePrekeyPair::from_secret_bytes(&secret).map_err(damaged)?),
+            },
+        };
+        let kind = match header.kem_use() {
+            KemUse::OneTime => PrekeyKind::OneTimeKem,
+            KemUse::LastResort => PrekeyKind::LastResortKem,
+        };
+        let Some(kem) = prekeys::get(self.db, kind, header.kem_prekey_id())? else { return Ok(None) };
+        Ok(Some(SetupKeys {
+            signed: SignedPrekeyPair::from_secret_bytes(&signed).map_err(damaged)?,
+            one_time,
+            kem: KemPrekeyPair::from_secret_bytes(&kem).map_err(damaged)?,
+        }))
+    }
+}
+
+/// The secrets a set-up header asks for.
+struct SetupKeys {
+    signed: SignedPrekeyPair,
+    one_time: Option<OneTimePrekeyPair>,
+    kem: KemPrekeyPair,
+}

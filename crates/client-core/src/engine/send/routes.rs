@@ -1,0 +1,168 @@
+//! Where and how a receiver is reached, and whether anything may leave for them now. Asked each time anew: whoever was accepted
+//! when something was said may not be any more, and device lists grow old.
+
+use subrosa_crypto::{DeviceList, VerifiedCertificate};
+use subrosa_wire::{AccountId, Capability, DeviceAddress, link::authority};
+use url::Url;
+
+use crate::{
+    api::ApiError,
+    engine::{
+        core::{Change, Core, WithoutKeys, address, now_ms},
+        people::{
+            audience::may_hear_from_us,
+            lists::{self, Age},
+        },
+    },
+    limits::{RETRY_FIRST, millis},
+    store::{
+        account::Own,
+        contacts::{self, ContactRow},
+        deliveries::Lane,
+        peers::lane_relay,
+    },
+};
+
+/// A device that was just linked gives its relay keys within moments: so often it is asked for at first …
+const ASK_KEYS_AGAIN_MS: u64 = 500;
+
+/// … for so long …
+const KEYS_PATIENCE_MS: u64 = 10 * 1_000;
+
+/// … then twice as rarely each time, down to this.
+const ASK_KEYS_LATER_MS: u64 = 3_600 * 1_000;
+
+/// Where and how a receiver is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) relay: Url,
+    pub(crate) pin: Option<[u8; 32]>,
+    /// `None`: the request lane of the own relay.
+    pub(crate) capability: Option<Capability>,
+}
+
+/// A receiver with everything that sealing needs.
+pub(in crate::engine) struct Receiver {
+    pub(in crate::engine) account: AccountId,
+    pub(in crate::engine) route: Route,
+    pub(in crate::engine) list: DeviceList,
+    /// Those of the list that get something.
+    pub(in crate::engine) devices: Vec<VerifiedCertificate>,
+    /// `None`: our own other devices.
+    pub(in crate::engine) contact: Option<ContactRow>,
+}
+
+impl Receiver {
+    /// The certificate of one of its devices.
+    pub(in crate::engine) fn device(&self, at: &DeviceAddress) -> Option<&VerifiedCertificate> {
+        self.devices.iter().find(|device| address(&device.address()) == *at)
+    }
+
+    /// Whether this is one of its devices.
+    pub(in crate::engine) fn has(&self, at: &DeviceAddress) -> bool {
+        self.device(at).is_some()
+    }
+}
+
+/// How a receiver stands.
+pub(in crate::engine) enum Resolved {
+    Receiver(Box<Receiver>),
+    /// Their device list has to be fetched first.
+    NeedDevices(Route),
+    /// For a person to decide, or for an answer.
+    Wait(String),
+    /// Nothing may leave for them.
+    Drop,
+}
+
+impl Change<'_> {
+    pub(in crate::engine) fn resolve_receiver(&mut self, account: &AccountId) -> Result<Resolved, ApiError> {
+        if *account == self.own.address.account {
+            let others = |device: &VerifiedCertificate| device.address().device != self.own.address.device;
+            let devices: Vec<_> = self.own.list.verified_devices().filter(others).collect();
+            if devices.is_empty() {
+                return Ok(Resolved::Drop);
+            }
+            return Ok(Resolved::Receiver(Box::new(Receiver {
+                account: *account,
+                route: Route {
+                    relay: self.own.relay.clone(),
+                    pin: self.own.pin,
+                    capability: capability_of(self.own, None),
+                },
+                list: self.own.list.clone(),
+                devices,
+                contact: None,
+            })));
+        }
+        let known = contacts::get(self.db, account)?.filter(|contact| may_hear_from_us(contact.state));
+        let Some(contact) = known else { return Ok(Resolved::Drop) };
+        let peer = &contact.peer;
+        if let Some(reason) = &peer.held {
+            return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
+        }
+        let capability = capability_of(self.own, Some(&contact));
+        let same_relay = authority(&peer.relay) == authority(&self.own.relay);
+        if capability.is_none() && (contact.reach.requested || !same_relay) {
+            return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
+        }
+        let route = Route { relay: peer.relay.clone(), pin: peer.pin, capability };
+        match lists::age(peer, self.now_ms) {
+            Age::Young => {}
+            Age::Ask => return Ok(Resolved::NeedDevices(route)),
+            Age::Holds(reason) => return Ok(Resolved::Wait(format!("sending has stopped: {reason}"))),
+        }
+        match &peer.list {
+            Some(list) if !peer.list_stale => Ok(Resolved::Receiver(Box::new(Receiver {
+                account: *account,
+                route,
+                list: list.clone(),
+                devices: list.verified_devices().collect(),
+                contact: Some(contact),
+            }))),
+            _ => Ok(Resolved::NeedDevices(route)),
+        }
+    }
+
+    /// The lane of what is said to an account in a conversation. `None`: nobody knows where they are.
+    pub(in crate::engine) fn lane_to(
+        &self,
+        conversation: &crate::conversation::ConversationId,
+        account: &AccountId,
+    ) -> Result<Option<Lane>, ApiError> {
+        let own = *account == self.own.address.account;
+        let relay = if own {
+            Some(lane_relay(&self.own.relay, self.own.pin.as_ref()))
+        } else {
+            crate::store::peers::get(self.db, account)?.map(|peer| lane_relay(&peer.relay, peer.pin.as_ref()))
+        };
+        Ok(relay.map(|relay| Lane { conversation: *conversation, relay, own }))
+    }
+}
+
+impl Core {
+    /// A device has no prekeys at its relay: it is asked for again, and holds up nobody meanwhile.
+    pub(crate) fn has_no_keys(&mut self, device: DeviceAddress) {
+        let now = now_ms();
+        let known = self.without_keys.get(&device).copied();
+        let since_ms = known.map_or(now, |known| known.since_ms);
+        let patient = now.saturating_sub(since_ms) < KEYS_PATIENCE_MS;
+        let pause_ms = if patient {
+            ASK_KEYS_AGAIN_MS
+        } else {
+            known.map_or(millis(RETRY_FIRST), |known| known.pause_ms).saturating_mul(2).min(ASK_KEYS_LATER_MS)
+        };
+        // What nobody asked for since is asked for at once.
+        self.without_keys.retain(|_, known| known.ask_again_ms.saturating_add(ASK_KEYS_LATER_MS) > now);
+        let ask_again_ms = now.saturating_add(pause_ms);
+        self.without_keys.insert(device, WithoutKeys { since_ms, ask_again_ms, pause_ms });
+    }
+}
+
+/// What lets somebody submit to a receiver.
+pub(in crate::engine) fn capability_of(own: &Own, contact: Option<&ContactRow>) -> Option<Capability> {
+    match contact {
+        Some(contact) => contact.reach.capability(),
+        None => Some(Capability::DeliveryKey(own.delivery_key.clone())),
+    }
+}
