@@ -29,8 +29,8 @@ use crate::{
     Context,
     account::{accounts, network},
     errors::Failure,
+    init_errors::{no_answer, registration_token_text},
     secret::Secret,
-    verbs::init::{no_answer, registration_token_text},
 };
 
 /// How often an account that cannot be opened again is looked after: another process may run it by then, and a person waits. Only

@@ -9,6 +9,7 @@ mod demo;
 mod door;
 mod errors;
 mod harden;
+mod init_errors;
 mod interrupt;
 mod output;
 mod passphrase;

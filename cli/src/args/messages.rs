@@ -235,7 +235,7 @@ pub(crate) struct HistoryArgs {
     #[arg(long, conflicts_with_all = ["before", "after", "around"])]
     pub(crate) oldest: bool,
     /// Only what is newer: 2h, 3d, 2026-11-24, 2026-11-24T09:30
-    #[arg(long, value_name = "TIME", value_parser = crate::output::time::point)]
+    #[arg(long, value_name = "TIME", value_parser = super::point::point)]
     pub(crate) since: Option<u64>,
 }
 

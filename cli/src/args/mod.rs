@@ -10,6 +10,7 @@ mod config;
 mod files;
 mod messages;
 mod people;
+mod point;
 mod programs;
 mod service;
 mod values;

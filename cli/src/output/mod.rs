@@ -83,10 +83,10 @@ impl Output {
     ///
     /// # Errors
     /// [`subrosa_client_core::ErrorKind::Failed`] when it is too long for one.
-    pub(crate) fn qr(&self, content: &[u8]) -> Result<(), crate::errors::Failure> {
+    pub(crate) fn qr(&self, content: &[u8]) -> Result<(), ApiError> {
         let code = subrosa_client_core::qr::lines(content, self.ticks.colour)
             .ok_or_else(|| ApiError::new(subrosa_client_core::ErrorKind::Failed, "that is too long for a QR code"))?;
-        Ok(self.text(&code)?)
+        self.text(&code).map_err(|error| ApiError::new(subrosa_client_core::ErrorKind::Failed, error.to_string()))
     }
 
     /// A note on stderr that helps a person go on; not with `--json` or `-q`.

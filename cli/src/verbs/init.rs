@@ -10,18 +10,16 @@ use std::{
 use subrosa_client_core::{
     ApiError, ErrorKind,
     account::{self, InitParams, RegistrationToken},
-    clean::clean_line,
     home::Home,
-    net::NetError,
     place::Place,
 };
-use url::Url;
 
 use crate::{
     Context,
     account::{accounts, network, settle_current},
     args::InitArgs,
     errors::{Failure, usage},
+    init_errors::{no_answer, registration_token_text},
     secret::Secret,
 };
 
@@ -92,14 +90,6 @@ pub(super) fn registration_token(text: String) -> Result<RegistrationToken, Fail
     Ok(registration_token_text(&or_stdin(text)?)?)
 }
 
-/// The same, as it was typed.
-pub(crate) fn registration_token_text(text: &str) -> Result<RegistrationToken, ApiError> {
-    RegistrationToken::from_text(text).map_err(|_| {
-        ApiError::new(ErrorKind::Usage, "this is no registration token")
-            .hint("it has 32 digits of 0-9 a-f; the relay's host makes it")
-    })
-}
-
 /// What was given, or for `-` the first line of stdin: other users see the arguments of a program.
 fn or_stdin(text: String) -> Result<String, Failure> {
     if text != "-" {
@@ -110,22 +100,6 @@ fn or_stdin(text: String) -> Result<String, Failure> {
         .read_line(&mut line)
         .map_err(|error| ApiError::new(ErrorKind::Usage, format!("cannot read stdin: {error}")))?;
     Ok(line)
-}
-
-/// Trust in a key that nobody vouches for is a person's decision: they see the key and the command that accepts it.
-pub(crate) fn no_answer(error: &NetError, relay: &Url, name: &str) -> ApiError {
-    let NetError::UnknownKey { pin, .. } = error else { return error.to_api() };
-    let relay = relay.as_str().trim_end_matches('/');
-    let pin = pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    ApiError::new(
-        ErrorKind::RelayUnreachable,
-        format!("no known authority vouches for {relay}; its key (SHA-256) is {pin}"),
-    )
-    .hint(format!(
-        "compare that with what the relay's host tells you (never skip this). Only if it is the same: \
-         subrosa init --relay {relay} --pin {pin} --name {}",
-        clean_line(name)
-    ))
 }
 
 /// Where the 24 recovery words go. A file is there, private and synced, before the account becomes final at the relay:

@@ -34,6 +34,7 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Join(args) => link::join(ctx, args).await,
         Verb::Contact(args) => contact::run(ctx, args.verb).await,
         Verb::Verify(args) => contact::verify(ctx, args).await,
+        Verb::Send(args) if args.lines || args.batch => feed::run(ctx, args).await,
         Verb::Send(args) => send::run(ctx, args).await,
         Verb::Request(args) => request::run(ctx, args).await,
         Verb::Receive(args) => receive::run(ctx, args).await,

@@ -20,15 +20,10 @@ use crate::{
     output::ticks,
 };
 
-use super::feed;
-
 /// How long `send` waits unless told: as long as a person does before looking what is wrong.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(ctx: &Context, args: SendArgs) -> Result<(), Failure> {
-    if args.lines || args.batch {
-        return feed::run(ctx, args).await;
-    }
     let (to, dash) = receivers(&args.to)?;
     if dash && args.message.is_some() {
         return Err(usage("there are two texts: -m and stdin", "leave out -m, or the - at the end"));
