@@ -293,6 +293,25 @@ fn calls_within_a_process_are_function_calls() {
     assert!(looked_at > 40, "the search finds what is there: {looked_at}");
 }
 
+/// A select without an order draws lots, which no seed of the simulation decides: the same life would not be the same.
+#[test]
+fn of_what_is_ready_at_once_the_first_is_named() {
+    let mut looked_at = 0;
+    let client = files(&root().join("crates/client-core/src"), &["rs"]);
+    for file in client.into_iter().chain(files(&root().join("crates/relay/src"), &["rs"])) {
+        let name = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        if name.contains("tests") {
+            continue;
+        }
+        let source = fs::read_to_string(&file).unwrap();
+        for (_, after) in source.match_indices("select! {").map(|(at, found)| source.split_at(at + found.len())) {
+            looked_at += 1;
+            assert!(after.trim_start().starts_with("biased;"), "{name}: a select! without an order");
+        }
+    }
+    assert!(looked_at > 20, "the search finds what is there: {looked_at}");
+}
+
 /// Whether code names a crate: a path that begins with it, or an import. Comments do not count.
 fn names_crate(code: &str, name: &str) -> bool {
     code.lines().map(|line| line.split("//").next().unwrap()).any(|line| {

@@ -123,8 +123,9 @@ async fn connection<B: Store, R: Router>(
     let timeout: Duration = if peer.refused.is_some() { REFUSAL_TIMEOUT } else { shared.config.handshake_timeout };
     let Some(front) = &shared.front else { return serve_http(shared, routes, stream, peer, timeout).await };
     let handshake = tokio::select! {
-        handshake = tokio::time::timeout(timeout, front.accept(stream)) => handshake,
+        biased;
         () = shared.stopping.cancelled() => return,
+        handshake = tokio::time::timeout(timeout, front.accept(stream)) => handshake,
     };
     match handshake {
         Ok(Ok((stream, exporter))) => {
@@ -166,6 +167,7 @@ async fn serve_http<B: Store, R: Router>(
         .with_upgrades();
     tokio::pin!(serving);
     let result = tokio::select! {
+        biased;
         result = serving.as_mut() => result,
         () = shared.stopping.cancelled() => {
             serving.as_mut().graceful_shutdown();

@@ -151,6 +151,7 @@ pub async fn serve_with(args: ServeArgs, router: impl Router) -> anyhow::Result<
     relay
         .serve(async move {
             tokio::select! {
+                biased;
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }

@@ -139,10 +139,11 @@ impl<R: Router, L: Listen> Relay<R, L> {
         let drain = shared.drain.clone();
         let certificates = tokio::spawn(follow_certificates(Arc::clone(&shared)));
         let failed = tokio::select! {
-            () = accept(&shared, &listener) => None,
+            biased;
+            ended = &mut stopped => Some(ended),
             () = shutdown => None,
             () = drain.cancelled() => None,
-            ended = &mut stopped => Some(ended),
+            () = accept(&shared, &listener) => None,
         };
         drop(listener);
         supervisor::notify("STOPPING=1");

@@ -39,6 +39,7 @@ pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Sha
         handshake(&shared, &mut socket, peer.exporter.as_deref()),
     );
     let proven = tokio::select! {
+        biased;
         () = shared.stopping.cancelled() => return go_away(&shared, &mut socket).await,
         proven = shaking => proven.unwrap_or(Err(Rejected { refusal: None, close: CLOSE_POLICY })),
     };

@@ -154,6 +154,7 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
             }
         };
         let frame = tokio::select! {
+            biased;
             () = shared.stopping.cancelled() => return Err(Ended::Stopping),
             first = tokio::time::timeout(shared.config.handshake_timeout, first) => {
                 first.map_err(|_| Ended::Refused(None, CLOSE_POLICY))??

@@ -53,8 +53,8 @@ pub struct Life {
     pub crashes: usize,
     /// How long it was, in simulated time.
     pub lasted: Duration,
-    /// Stands for everything that happened, and when.
-    pub trace: [u8; 32],
+    /// Everything that happened, and when: a line each.
+    pub trace: String,
 }
 
 /// A life that did not, and its last events.
@@ -139,7 +139,7 @@ async fn life(stage: &Stage, seed: u64, plan: &Plan, trace: &Trace) -> Result<Li
         person.stop().await;
     }
     relay.crash().await;
-    Ok(Life { texts: ids.len(), crashes: storm.crashes, lasted: began.elapsed(), trace: trace.hash() })
+    Ok(Life { texts: ids.len(), crashes: storm.crashes, lasted: began.elapsed(), trace: trace.all() })
 }
 
 /// What goes wrong.

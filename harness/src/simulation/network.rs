@@ -6,7 +6,10 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ use subrosa_client_core::net::simulated::{Dial, Stream};
 use subrosa_relay::Listen;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split},
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -48,6 +51,31 @@ impl Weather {
     pub(super) const FAIR: Self = Self { latency: Duration::from_millis(20), lost: 0, again: Duration::ZERO };
 }
 
+/// What is under way goes on in the order in which it was stopped: a `watch` channel wakes who waits in any order.
+struct Way {
+    is_open: AtomicBool,
+    opened: Notify,
+}
+
+impl Way {
+    fn set(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::SeqCst);
+        if is_open {
+            self.opened.notify_waiters();
+        }
+    }
+
+    async fn opens(&self) {
+        loop {
+            let opened = self.opened.notified();
+            if self.is_open.load(Ordering::SeqCst) {
+                return;
+            }
+            opened.await;
+        }
+    }
+}
+
 struct Inner {
     random: StdRng,
     weather: Weather,
@@ -55,7 +83,7 @@ struct Inner {
     /// What ends connections, and whose they are.
     open: Vec<(usize, CancellationToken)>,
     /// Whether there is a way between somebody and the relay.
-    ways: Vec<watch::Sender<bool>>,
+    ways: Vec<Arc<Way>>,
 }
 
 /// Clones are one network.
@@ -72,7 +100,9 @@ impl Internet {
             weather: Weather::FAIR,
             listener: None,
             open: Vec::new(),
-            ways: (0..people).map(|_| watch::Sender::new(true)).collect(),
+            ways: (0..people)
+                .map(|_| Arc::new(Way { is_open: AtomicBool::new(true), opened: Notify::new() }))
+                .collect(),
         };
         Self { inner: Arc::new(Mutex::new(inner)), trace }
     }
@@ -108,7 +138,7 @@ impl Internet {
     /// Nothing comes through between somebody and the relay, or it does again. What is under way waits.
     pub(super) fn set_way(&self, who: usize, is_open: bool) {
         if let Some(way) = self.inner().ways.get(who) {
-            way.send_replace(is_open);
+            way.set(is_open);
         }
     }
 
@@ -134,17 +164,16 @@ impl Internet {
         if inner.random.random_range(0..4) == 0 { inner.random.random_range(1..MOST_TOGETHER) } else { MOST_TOGETHER }
     }
 
-    async fn passes(&self, mut way: watch::Receiver<bool>) {
+    async fn passes(&self, way: &Way) {
         sleep(self.delay()).await;
-        // It cannot close: the network has the sender.
-        let _ = way.wait_for(|is_open| *is_open).await;
+        way.opens().await;
     }
 
     async fn carry(
         self,
         mut from: ReadHalf<DuplexStream>,
         mut to: WriteHalf<DuplexStream>,
-        way: watch::Receiver<bool>,
+        way: Arc<Way>,
         end: CancellationToken,
     ) {
         let carried = async {
@@ -152,7 +181,7 @@ impl Internet {
             loop {
                 let most = self.packet();
                 let Ok(length @ 1..) = from.read(&mut packet[..most]).await else { break };
-                self.passes(way.clone()).await;
+                self.passes(&way).await;
                 self.trace.note(format_args!("{length} bytes"));
                 if to.write_all(&packet[..length]).await.is_err() {
                     break;
@@ -181,8 +210,8 @@ impl Dial for Place {
             if authority != AUTHORITY {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            let way = internet.inner().ways.get(*who).ok_or(io::ErrorKind::NetworkUnreachable)?.subscribe();
-            internet.passes(way.clone()).await;
+            let way = internet.inner().ways.get(*who).cloned().ok_or(io::ErrorKind::NetworkUnreachable)?;
+            internet.passes(&way).await;
             let Some(listener) = internet.inner().listener.clone() else {
                 internet.trace.note(format_args!("{who} is refused"));
                 return Err(io::ErrorKind::ConnectionRefused.into());

@@ -1,23 +1,23 @@
 //! What happened in a simulated life, and when: the same seed is the same trace.
 
 use std::{
-    collections::VecDeque,
-    fmt,
+    fmt::{self, Write as _},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use sha2::{Digest as _, Sha256};
 use tokio::{sync::watch, time::Instant};
 
-/// Lines that are kept to be shown.
-const KEPT: usize = 60;
+/// Lines that are shown of a life that went wrong.
+const SHOWN: usize = 60;
 
 struct Inner {
     began: Instant,
-    hash: Sha256,
     /// Counts what happens.
     count: watch::Sender<u64>,
-    said: VecDeque<String>,
+    /// All that happened, a line each.
+    all: String,
+    /// What is worth being shown.
+    said: Vec<String>,
 }
 
 /// Clones are one trace.
@@ -29,17 +29,18 @@ impl Trace {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Inner {
             began: Instant::now(),
-            hash: Sha256::new(),
             count: watch::Sender::new(0),
-            said: VecDeque::new(),
+            all: String::new(),
+            said: Vec::new(),
         })))
     }
 
     /// Something happens.
     pub(super) fn note(&self, what: fmt::Arguments<'_>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = format!("{:>10.3} {what}\n", inner.began.elapsed().as_secs_f64());
-        inner.hash.update(line.as_bytes());
+        let at = inner.began.elapsed().as_secs_f64();
+        // Writing to a string cannot fail.
+        let _ = writeln!(inner.all, "{at:>10.3} {what}");
         inner.count.send_modify(|count| *count = count.wrapping_add(1));
     }
 
@@ -55,20 +56,18 @@ impl Trace {
         self.note(what);
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = format!("{:>10.3} {what}", inner.began.elapsed().as_secs_f64());
-        if inner.said.len() == KEPT {
-            inner.said.pop_front();
-        }
-        inner.said.push_back(line);
+        inner.said.push(line);
     }
 
     /// The last of what was said.
     pub(super) fn last(&self) -> String {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.said.iter().map(|line| format!("  {line}\n")).collect()
+        let shown = inner.said.len().saturating_sub(SHOWN);
+        inner.said[shown..].iter().map(|line| format!("  {line}\n")).collect()
     }
 
-    /// Stands for all that happened.
-    pub(super) fn hash(&self) -> [u8; 32] {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).hash.clone().finalize().into()
+    /// All that happened.
+    pub(super) fn all(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).all.clone()
     }
 }

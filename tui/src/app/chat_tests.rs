@@ -239,8 +239,9 @@ fn another_name_stands_at_every_message_at_once() {
     let mut app = with_ana_open(Profile::Vim, (80, 24));
     let asked = RenameParams { who: "ana".to_owned(), name: "Lovelace".to_owned() };
     tell(&mut app, Answer::Rename(asked, Ok(contact("Lovelace", ContactState::Ok))));
-    // In the list, in the title and at each of her messages.
-    assert_eq!(picture(&app).matches("Lovelace").count(), 4, "{}", picture(&app));
+    // In the list, in the title, at each of her messages, and in the line that says so.
+    assert_eq!(picture(&app).matches("Lovelace").count(), 5, "{}", picture(&app));
+    assert!(picture(&app).contains("Shown as Lovelace from now on"));
     assert!(!picture(&app).contains("ana "));
 }
 

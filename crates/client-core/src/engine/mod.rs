@@ -204,6 +204,7 @@ impl Engine {
                     return;
                 }
                 tokio::select! {
+                    biased;
                     _ = link.changed() => {}
                     _ = progress.changed() => {}
                 }
@@ -278,10 +279,12 @@ async fn gather_receipts(core: CoreHandle, signals: Arc<Signals>, stop: Cancella
     signals.receipts.notify_one();
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = signals.receipts.notified() => {}
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(RECEIPT_COALESCE) => {}
         }
@@ -304,6 +307,7 @@ async fn upkeep(core: CoreHandle, link: watch::Receiver<LinkState>, stop: Cancel
             tracing::error!(%error, "the device list could not be renewed");
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(UPKEEP_EVERY) => {}
         }

@@ -43,8 +43,10 @@ pub async fn serve_stream(
     // Whoever ends first: the reader ends when everything asked is answered, then the writer still has to put it out; the
     // writer ends early when nobody reads, then nothing more need be done.
     tokio::select! {
-        () = &mut read => write.await,
+        biased;
+        // What was asked is read only as far as there is room for its answers, so neither keeps the other waiting.
         () = &mut write => {}
+        () = &mut read => write.await,
     }
 }
 

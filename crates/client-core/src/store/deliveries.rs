@@ -1,7 +1,7 @@
 //! Contents on their way, one row for each device. Each device has a queue in each lane, and nothing in a queue overtakes; a
 //! device that waits holds up no other.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use rusqlite::Row;
 use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, MessageId};
@@ -11,7 +11,7 @@ use crate::conversation::ConversationId;
 
 /// What leaves together: contents of one conversation for one relay. Copies for our own other devices leave apart: together with
 /// what the others get they would name us.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Lane {
     pub(crate) conversation: ConversationId,
     /// Address and pin.
@@ -100,7 +100,7 @@ pub(crate) fn lanes(db: &Db, now_ms: u64) -> Result<Vec<(Lane, u64)>, StoreError
             Ok::<_, StoreError>((lane, row.get::<_, i64>(3)?, wait(from_sql(row.get(4)?))))
         })?
         .collect::<Result<Vec<_>, _>>()?;
-    let mut lanes: HashMap<Lane, (i64, u64)> = HashMap::new();
+    let mut lanes: BTreeMap<Lane, (i64, u64)> = BTreeMap::new();
     for (lane, oldest, next_ms) in heads {
         let known = lanes.entry(lane).or_insert((oldest, next_ms));
         *known = (known.0.min(oldest), known.1.min(next_ms));

@@ -1,6 +1,6 @@
 //! Accounts, device lists, prekeys and capabilities in SQLite.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -134,7 +134,7 @@ fn put_device_list(db: &Connection, bytes: &[u8], list: &DeviceList) -> Result<V
     if list.highest < highest || list.devices.iter().any(|device| device.number <= highest && !is_held(device)) {
         return Err(refused(ErrorCode::OldDeviceList));
     }
-    let mut wanted: HashMap<u32, [u8; 32]> =
+    let mut wanted: BTreeMap<u32, [u8; 32]> =
         list.devices.iter().map(|device| (device.number, device.identity)).collect();
     let mut gone = Vec::new();
     for (row, number, identity) in before {

@@ -337,9 +337,12 @@ impl<K: Hash + Eq + Copy, T> Queue<K, T> {
 
     fn admit_all(&mut self) {
         if self.waiting > 0 {
-            let keys: Vec<K> =
-                self.sources.iter().filter(|(_, source)| !source.waiting.is_empty()).map(|(key, _)| *key).collect();
-            keys.into_iter().for_each(|key| self.admit(key));
+            let first = |source: &Source<T>| source.waiting.front().map(|waiting| waiting.ticket);
+            let mut keys: Vec<(u64, K)> =
+                self.sources.iter().filter_map(|(key, source)| Some((first(source)?, *key))).collect();
+            // Who waits longest comes first.
+            keys.sort_unstable_by_key(|(ticket, _)| *ticket);
+            keys.into_iter().for_each(|(_, key)| self.admit(key));
         }
     }
 

@@ -82,8 +82,9 @@ impl Files {
                 told = standing;
             }
             let asked = tokio::select! {
-                () = tokio::time::sleep(interval) => false,
+                biased;
                 () = reload.notified() => true,
+                () = tokio::time::sleep(interval) => false,
             };
             let stamp = self.stamp();
             if !asked && stamp == seen {

@@ -299,6 +299,7 @@ impl RemovalWatch {
     /// Runs until `stop`, or until the device was removed; then it ends the connection and the task that follows it.
     pub(in crate::engine) async fn run(self, follower: JoinHandle<()>) {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => return,
             () = self.until_removed() => {}
         }

@@ -140,6 +140,7 @@ impl Engine {
                     return Err(error);
                 }
                 tokio::select! {
+                    biased;
                     _ = link.changed() => {}
                     _ = progress.changed() => {}
                 }

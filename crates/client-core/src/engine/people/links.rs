@@ -108,6 +108,7 @@ impl Engine {
                     break;
                 }
                 tokio::select! {
+                    biased;
                     _ = link.changed() => {}
                     _ = progress.changed() => {}
                 }

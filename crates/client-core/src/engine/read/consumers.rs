@@ -68,6 +68,7 @@ impl Engine {
             }
             let news = async {
                 tokio::select! {
+                    biased;
                     changed = events.changed() => changed.is_ok(),
                     // Somebody who shares it may have died with messages in hand.
                     () = self.inner.leases.moved(&name, &mut moved), if lease.shared => true,
@@ -103,8 +104,9 @@ impl Engine {
                 Err(NoLease::Held(held)) => {
                     let freed = async {
                         tokio::select! {
-                            () = leases.moved(name, &mut moved) => false,
+                            biased;
                             () = self.inner.stop.cancelled() => true,
+                            () = leases.moved(name, &mut moved) => false,
                         }
                     };
                     match timeout_at(deadline, freed).await {

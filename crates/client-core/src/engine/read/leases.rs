@@ -270,6 +270,7 @@ impl Leases {
             }
         };
         tokio::select! {
+            biased;
             // An error means that the engine is gone, and with it every lease.
             _ = seen.changed() => {}
             () = hung_up => {}

@@ -85,6 +85,7 @@ impl Mailbox {
     pub(crate) async fn follow(self: Arc<Self>, mut events: mpsc::Receiver<MailboxEvent>, stop: CancellationToken) {
         loop {
             let event = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 event = events.recv() => match event {
                     Some(event) => event,
@@ -101,6 +102,7 @@ impl Mailbox {
                     link.failures += 1;
                 });
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(STORAGE_RETRY) => {}
                 }
@@ -197,6 +199,7 @@ impl Mailbox {
         let mut left_over = false;
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.signals.tasks.notified() => {}
                 () = tokio::time::sleep(TASK_RETRY), if left_over => {}
@@ -216,6 +219,7 @@ impl Mailbox {
                 };
                 let (id, request) = next;
                 let outcome = tokio::select! {
+                    biased;
                     () = stop.cancelled() => return,
                     outcome = self.handle.request(request.clone()) => outcome,
                 };

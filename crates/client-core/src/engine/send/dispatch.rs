@@ -134,6 +134,7 @@ impl Dispatcher {
                 let this = Arc::clone(&self);
                 self.tracker.spawn(async move {
                     tokio::select! {
+                        biased;
                         () = this.stop.cancelled() => {}
                         () = this.serve(lane) => {}
                     }
@@ -142,6 +143,7 @@ impl Dispatcher {
             let pause = next_ms
                 .map_or(IDLE_LOOK, |next| Duration::from_millis(next.saturating_sub(now_ms()).max(1)).min(IDLE_LOOK));
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 () = self.signals.outbox.notified() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -318,6 +320,7 @@ impl Dispatcher {
                 }
             };
             tokio::select! {
+                biased;
                 () = this.stop.cancelled() => {}
                 () = fetch => {}
             }

@@ -301,8 +301,9 @@ impl Task {
         let shared = self.shared.clone();
         let wait = async {
             tokio::select! {
-                () = sleep(retry_in) => {}
+                biased;
                 () = shared.reconnect.notified() => {}
+                () = sleep(retry_in) => {}
             }
         };
         self.meanwhile(wait).await
