@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use subrosa_wire::limits;
 use url::Url;
 
-use crate::{
+use crate::policy::{
     limits::{
         MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS, MIN_FREE_BYTES,
         RESYNC_INTERVAL, RateLimits, START_CHECK, TLS_CHECK_INTERVAL, WRITE_TIMEOUT,

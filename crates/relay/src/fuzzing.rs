@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::{
+use crate::operate::{
     admin::protocol::AdminRequest,
     settings::{Flags, all, resolve_with},
 };

@@ -5,50 +5,37 @@
 //! sends, and cannot decrypt: the cryptography crate is not among its dependencies; it verifies
 //! Ed25519 signatures and compares hashes.
 
-mod accept;
-mod addresses;
-mod admin;
 pub mod backend;
 mod clock;
-pub mod command;
 mod config;
-mod descriptors;
-mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod handshake;
 mod http;
-pub mod identity;
 mod json;
-mod lane;
-mod limiter;
-mod limits;
 mod lock;
-mod metered;
 mod metrics;
-mod metrics_page;
 mod names;
+mod operate;
 mod peer;
-mod registration;
+mod policy;
 mod remembered;
-mod requests;
 pub mod router;
-mod serve;
-mod server;
-mod session;
-mod settings;
 mod shared;
-mod socket;
-mod submit;
-mod supervisor;
+mod sockets;
 mod tls;
 
-pub use accept::Listen;
 pub use backend::copies::{backup, restore};
 pub use config::{AcmeSettings, Config, LogFormat, RelayError, Synchronous, Tls};
-pub use limits::{Rate, RateLimits};
-pub use registration::RegistrationMode;
-pub use serve::{ServeArgs, init_logging, runtime, serve, serve_with};
-pub use server::{Relay, run};
-pub use settings::{Flags, SettingError};
+pub use http::accept::Listen;
+pub use operate::{
+    command,
+    serve::{ServeArgs, init_logging, runtime, serve, serve_with},
+    server::{Relay, run},
+    settings::{Flags, SettingError},
+};
+pub use policy::{
+    identity,
+    limits::{Rate, RateLimits},
+    registration::RegistrationMode,
+};

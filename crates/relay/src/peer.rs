@@ -5,7 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use subrosa_wire::labels::RELAY_AUTH_EXPORTER_BYTES;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{addresses::Guest, frames::FrameMemory, metrics::Connected};
+use crate::{
+    metrics::Connected,
+    policy::{addresses::Guest, frames::FrameMemory},
+};
 
 /// Who is at the other end of a connection. Holds the connection's permit: as long as a request,
 /// a session or the connection itself has a copy, the connection counts.

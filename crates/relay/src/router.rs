@@ -16,7 +16,7 @@ use subrosa_wire::{
 };
 use tokio::sync::Notify;
 
-use crate::{limits::MAX_EPHEMERAL_QUEUE, lock::lock};
+use crate::{lock::lock, policy::limits::MAX_EPHEMERAL_QUEUE};
 
 /// What has come up for a session since it last looked.
 #[derive(Debug, Default)]

@@ -19,17 +19,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    addresses::Addresses,
     backend::{Store, Totals},
     config::Config,
-    descriptors,
-    frames::Kept,
-    lane::Lane,
-    limiter::{Buckets, Limiter},
-    limits::{MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND, RateLimits},
     metrics::Metrics,
     names::Names,
-    registration::RegistrationMode,
+    policy::{
+        addresses::Addresses,
+        descriptors,
+        frames::Kept,
+        lane::Lane,
+        limiter::{Buckets, Limiter},
+        limits::{MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND, RateLimits},
+        registration::RegistrationMode,
+    },
     remembered::Remembered,
     router::Router,
     tls::Front,

@@ -25,8 +25,10 @@ use super::{
 };
 use crate::{
     clock::{now_ms, today},
-    identity::{Device, DeviceList},
-    limits::UNAVAILABLE_RETRY_S,
+    policy::{
+        identity::{Device, DeviceList},
+        limits::UNAVAILABLE_RETRY_S,
+    },
 };
 
 /// `prekey.kind` of X25519 keys.

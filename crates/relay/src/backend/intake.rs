@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::{now_ms, today},
-    limits::{IDLE_RETRY_S, MAX_STALE_LIST_BYTES, REQUESTS_FULL_RETRY_S, UNAVAILABLE_RETRY_S},
+    policy::limits::{IDLE_RETRY_S, MAX_STALE_LIST_BYTES, REQUESTS_FULL_RETRY_S, UNAVAILABLE_RETRY_S},
 };
 
 /// The row number of an account or device that does not exist.

@@ -9,7 +9,7 @@ use subrosa_wire::{DeviceAddress, EnvelopeId};
 use super::columns::account_id;
 use crate::{
     config::RelayError,
-    identity::{AccountRecord, DeviceList},
+    policy::identity::{AccountRecord, DeviceList},
 };
 
 /// SQLite asks whether to go on after this many steps of its machine: less than a millisecond.

@@ -11,7 +11,7 @@ use subrosa_wire::{
 use super::{
     Embedded, Login, Mailbox, MailboxState, Page, Source, StoreError, fair::Cost, integrity::verify, writer::OpError,
 };
-use crate::{clock::now_ms, limits::PAGE_BYTES};
+use crate::{clock::now_ms, policy::limits::PAGE_BYTES};
 
 /// Expired rows deleted in one operation: what others wait for it.
 const EXPIRE_ROWS: u32 = 256;

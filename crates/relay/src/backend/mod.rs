@@ -32,12 +32,14 @@ use tokio::sync::oneshot;
 
 use crate::{
     config::{Config, RelayError},
-    identity::DeviceList,
-    limiter::{Buckets, Network},
-    limits::{RateLimits, SUBMIT_UNIT_BYTES, UNAVAILABLE_RETRY_S},
+    policy::{
+        identity::DeviceList,
+        limiter::{Buckets, Network},
+        limits::{RateLimits, SUBMIT_UNIT_BYTES, UNAVAILABLE_RETRY_S},
+    },
 };
 
-pub use crate::registration::Admission;
+pub use crate::policy::registration::Admission;
 pub(crate) use commit_metrics::CommitMetrics;
 use fair::Cost;
 pub use operator::{AccountFacts, NewToken, Operators, TokenFacts, Totals};

@@ -10,7 +10,7 @@ use std::time::Instant;
 use subrosa_wire::{Capability, CapabilityHash, DeviceAddress};
 
 use super::Source;
-use crate::{
+use crate::policy::{
     limiter::{Buckets, Network},
     limits::{ADDRESS_SHARE, KEY_SHARE, TOKEN_SHARE, TOKENS_SHARE},
 };

@@ -30,7 +30,7 @@ use super::{
 #[cfg(feature = "simulation")]
 use subrosa_tasks::simulation;
 
-use crate::{config::RelayError, limits::INTAKE_BYTES, lock::lock};
+use crate::{config::RelayError, lock::lock, policy::limits::INTAKE_BYTES};
 
 /// Operations waiting for the writer; one address gets half of it. Beyond it callers wait, sockets stop being read.
 const QUEUE: Bounds = Bounds { entries: 4_096, bytes: INTAKE_BYTES };

@@ -8,10 +8,12 @@ use std::{
 };
 
 use crate::{
-    frames::Kept,
-    limiter::{Limiter, Meter, Network, Rate},
-    limits::{POLITE_REFUSALS, REFUSED_RETRY_S, RateLimits},
     lock::lock,
+    policy::{
+        frames::Kept,
+        limiter::{Limiter, Meter, Network, Rate},
+        limits::{POLITE_REFUSALS, REFUSED_RETRY_S, RateLimits},
+    },
 };
 
 /// The open connections of each address. As large as there are connections, and no larger.

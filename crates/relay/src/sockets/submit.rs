@@ -15,12 +15,14 @@ use tokio::time::Instant;
 use crate::{
     backend::{Batch, ItemOutcome, Permission, Source, Store, StoreError},
     clock::now_ms,
-    limiter::Allowance,
-    limits::{FULL_RETRY_S, IDLE_FRAMES, MAX_IN_FLIGHT_SUBMITS, SUBMIT_UNIT_BYTES},
     peer::Peer,
+    policy::{
+        limiter::Allowance,
+        limits::{FULL_RETRY_S, IDLE_FRAMES, MAX_IN_FLIGHT_SUBMITS, SUBMIT_UNIT_BYTES},
+    },
     router::Router,
     shared::{Shared, limits},
-    socket::{
+    sockets::socket::{
         CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket,
         Gone, Incoming, MessageSocket,
     },

@@ -11,10 +11,10 @@ use subrosa_wire::{
 use crate::{
     backend::{Batch, ItemOutcome, Permission, Source, Store, StoreError},
     clock::now_ms,
-    identity::{AccountRecord, DeviceList},
+    policy::identity::{AccountRecord, DeviceList},
     router::Router,
     shared::Shared,
-    submit::result_of,
+    sockets::submit::result_of,
 };
 
 /// Does what a device asks of its own account.

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::Store, config::RelayError, json::json_line, limits::ACCEPT_BACKOFF, router::Router, shared::Shared,
+    backend::Store, config::RelayError, json::json_line, policy::limits::ACCEPT_BACKOFF, router::Router, shared::Shared,
 };
 use protocol::{AdminLine, AdminRequest, MAX_REQUEST_BYTES, Versioned};
 

@@ -12,8 +12,8 @@ use std::{
 use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, Seq, limits::MAX_REQUESTS_PER_DAY, submit::Refusal};
 
 use crate::{
-    limits::{LANE_MEMORY, MAX_LANE_ENTRIES},
     lock::lock,
+    policy::limits::{LANE_MEMORY, MAX_LANE_ENTRIES},
 };
 
 /// A request that has not been acknowledged.

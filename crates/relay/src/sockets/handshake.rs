@@ -9,12 +9,14 @@ use subrosa_wire::{
 
 use crate::{
     backend::Store,
-    identity::{Challenged, verify_auth},
-    limiter::Allowance,
-    limits::IDLE_FRAMES,
+    policy::{
+        identity::{Challenged, verify_auth},
+        limiter::Allowance,
+        limits::IDLE_FRAMES,
+    },
     router::Router,
     shared::Shared,
-    socket::{
+    sockets::socket::{
         CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket, Gone, Incoming,
         MessageSocket,
     },

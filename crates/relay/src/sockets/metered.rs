@@ -18,7 +18,7 @@ use tokio::{
     time::{Duration, Sleep, sleep},
 };
 
-use crate::{frames::FrameMemory, limiter::Meter};
+use crate::policy::{frames::FrameMemory, limiter::Meter};
 
 /// Bytes that are read before others have their turn: a dozen messages, or a thousand frames of nothing; about 0.1 ms.
 const TURN_BYTES: usize = 8 * 1024;
@@ -133,7 +133,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limiter::Rate;
+    use crate::policy::limiter::Rate;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn memory() -> Arc<FrameMemory> {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-pub use crate::limiter::Rate;
-pub(crate) use crate::limiter::Share;
+pub use crate::policy::limiter::Rate;
+pub(crate) use crate::policy::limiter::Share;
 
 /// A start spends at most this long on looking at the whole database: some GiB on a small server. What is left unchecked
 /// then is checked when it is read, and by `subrosa-relay check`.

@@ -12,12 +12,12 @@ use subrosa_wire::harmless::escape_json;
 
 use super::{AccountArgs, AccountVerb, SocketArgs, TokenVerb};
 use crate::{
-    admin::{
+    clock::minute,
+    json::json_line,
+    operate::admin::{
         SOCKET_NAME,
         protocol::{AccountLine, AdminLine, AdminRequest, StatusLine, TokenLine, Versioned},
     },
-    clock::minute,
-    json::json_line,
 };
 
 /// Where the socket of the packaged service is.

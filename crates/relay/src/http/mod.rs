@@ -1,5 +1,8 @@
 //! Questions and answers over HTTPS: register, resolve, devices, prekeys; and the two upgrades.
 
+pub(crate) mod accept;
+pub(crate) mod metrics_page;
+
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
@@ -22,19 +25,19 @@ use subrosa_wire::{
 };
 
 use crate::{
-    addresses::{Entry, Guest},
     backend::{Admission, Registration, Source, Store, StoreError},
     clock::now_ms,
-    identity::{AccountRecord, DeviceList, Invalid, verify_registration},
-    limiter::Limiter,
-    limits::{REFUSED_RETRY_S, UNAVAILABLE_RETRY_S},
     metrics::Metrics,
     peer::Peer,
+    policy::{
+        addresses::{Entry, Guest},
+        identity::{AccountRecord, DeviceList, Invalid, verify_registration},
+        limiter::Limiter,
+        limits::{REFUSED_RETRY_S, UNAVAILABLE_RETRY_S},
+    },
     router::Router,
-    session,
     shared::Shared,
-    socket::bounded,
-    submit,
+    sockets::{session, socket::bounded, submit},
 };
 
 type App<B, R> = State<Arc<Shared<B, R>>>;

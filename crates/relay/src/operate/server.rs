@@ -6,18 +6,19 @@ use subrosa_wire::RelayLink;
 use tokio::{net::TcpListener, sync::Notify};
 
 use crate::{
-    accept::{Listen, accept},
-    admin::AdminSocket,
     backend::{Embedded, Store, StoreStopped, lock_data_dir},
     clock::now_ms,
     config::{Config, RelayError},
-    limits::{DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT},
+    http::{
+        accept::{Listen, accept},
+        metrics_page,
+    },
     metrics::Metrics,
-    metrics_page,
     names::Names,
+    operate::{admin::AdminSocket, supervisor},
+    policy::limits::{DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT},
     router::{LocalRouter, Router},
     shared::Shared,
-    supervisor,
     tls::Front,
 };
 

@@ -17,17 +17,21 @@ use tokio::time::{Duration, Instant};
 use crate::{
     backend::{Login, MailboxState, Source, Store, StoreError},
     clock::{now_ms, today},
-    handshake::{Proven, Rejected, handshake},
-    limiter::Allowance,
-    limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
     metrics::Metrics,
     peer::Peer,
-    requests,
+    policy::{
+        limiter::Allowance,
+        limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
+    },
     router::{Claim, News, Router},
     shared::{Shared, limits},
-    socket::{
-        CLOSE_DISPLACED, CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED,
-        FrameSocket, Gone, Incoming, MessageSocket,
+    sockets::{
+        handshake::{Proven, Rejected, handshake},
+        requests,
+        socket::{
+            CLOSE_DISPLACED, CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE,
+            CLOSE_UNSUPPORTED, FrameSocket, Gone, Incoming, MessageSocket,
+        },
     },
 };
 

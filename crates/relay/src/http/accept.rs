@@ -21,16 +21,18 @@ use tokio::{
 };
 
 use crate::{
-    addresses::Entry,
     backend::Store,
-    frames::FrameMemory,
     http,
-    limiter::Meter,
-    limits::{ACCEPT_BACKOFF, REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
-    metered::Metered,
     peer::Peer,
+    policy::{
+        addresses::Entry,
+        frames::FrameMemory,
+        limiter::Meter,
+        limits::{ACCEPT_BACKOFF, REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
+    },
     router::Router,
     shared::Shared,
+    sockets::metered::Metered,
 };
 
 /// Header bytes of one HTTP request: an upgrade request has a few hundred.

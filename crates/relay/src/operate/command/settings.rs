@@ -6,8 +6,10 @@ use serde_json::json;
 
 use crate::{
     json::json_line,
-    serve::{ServeArgs, complete},
-    settings::{Settings, Source, all},
+    operate::{
+        serve::{ServeArgs, complete},
+        settings::{Settings, Source, all},
+    },
 };
 
 /// Shows every setting, then says what is wrong with them as a whole.

@@ -12,7 +12,7 @@ use std::{
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::{
+use crate::operate::{
     serve::{ServeArgs, runtime, serve},
     settings::{SettingError, time},
 };

@@ -7,7 +7,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocketUpgrade};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 
-use crate::frames::FrameMemory;
+use crate::policy::frames::FrameMemory;
 
 /// The relay stops.
 pub(crate) const CLOSE_RESTART: u16 = 1012;

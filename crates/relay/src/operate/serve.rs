@@ -14,14 +14,16 @@ use tokio::{
 use tracing_subscriber::{EnvFilter, fmt::time::SystemTime};
 
 use crate::{
-    admin::{MAX_SOCKET_PATH, SOCKET_NAME},
     config::LogFormat,
-    descriptors,
     json::{Harmless, json_line},
+    operate::{
+        admin::{MAX_SOCKET_PATH, SOCKET_NAME},
+        server::Relay,
+        settings::{Flags, Resolved, SettingError, Settings, resolve},
+        supervisor,
+    },
+    policy::descriptors,
     router::{LocalRouter, Router},
-    server::Relay,
-    settings::{Flags, Resolved, SettingError, Settings, resolve},
-    supervisor,
 };
 
 /// What a host decides when starting a relay. Each setting may also stand in the environment or in a file.

@@ -1,0 +1,8 @@
+//! The relay as a program of its host's: settings, commands, starting and stopping, and the socket on which the host asks.
+
+mod admin;
+pub mod command;
+pub(crate) mod serve;
+pub(crate) mod server;
+pub(crate) mod settings;
+mod supervisor;
