@@ -15,7 +15,7 @@ use crate::{
 
 /// How to get at the passphrase, once it is known that it is needed.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct PassphraseSource {
     file: Option<PathBuf>,
     /// What it opens.
     what: &'static str,
@@ -25,7 +25,7 @@ pub(crate) struct Source {
     out: Output,
 }
 
-impl Source {
+impl PassphraseSource {
     pub(crate) fn new(global: &Global, out: &Output) -> Self {
         Self {
             file: global.passphrase_file.clone(),

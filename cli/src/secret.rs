@@ -11,7 +11,7 @@ use subrosa_client_core::{
 use crate::{
     args::{Global, NewSecret},
     output::Output,
-    passphrase::Source,
+    passphrase::PassphraseSource,
 };
 
 /// The variables that name a source; a flag overrides them, and one that does not fit an account's kind of key is passed over:
@@ -25,7 +25,7 @@ const KEY_FILE_VARIABLE: &str = "SUBROSA_KEY_FILE";
 pub(crate) struct Secret {
     flag: Option<KeySource>,
     environment: Vec<KeySource>,
-    person: Source,
+    person: PassphraseSource,
     out: Output,
 }
 
@@ -50,7 +50,7 @@ impl Secret {
             command.map(|command| KeySource::PassphraseCommand { command }),
             variable(KEY_FILE_VARIABLE).map(key_file),
         ];
-        let person = Source::new(&Global { passphrase_file: None, ..global.clone() }, out);
+        let person = PassphraseSource::new(&Global { passphrase_file: None, ..global.clone() }, out);
         Ok(Self { flag, environment: environment.into_iter().flatten().collect(), person, out: out.clone() })
     }
 

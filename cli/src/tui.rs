@@ -6,9 +6,9 @@ use std::{
 };
 
 use subrosa_client_core::{ApiError, ErrorKind};
-use subrosa_tui::{Config, Ending, Options, Welcome, door::Door};
+use subrosa_tui::{Ending, Options, TuiConfig, Welcome, account_service::AccountService};
 
-use crate::{Context, account::accounts, door::AccountDoor, errors::Failure, output::is_dumb};
+use crate::{Context, account::accounts, errors::Failure, local_accounts::LocalAccounts, output::is_dumb};
 
 /// Both ends are a person's terminal that can be drawn on.
 pub(crate) fn can_draw() -> bool {
@@ -23,16 +23,16 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Failure> {
             .into());
     }
     let config = settings(ctx)?;
-    let door = Arc::new(AccountDoor::new(ctx)?);
+    let service = Arc::new(LocalAccounts::new(ctx)?);
     let options = Options {
-        door: Arc::clone(&door) as Arc<dyn Door>,
+        service: Arc::clone(&service) as Arc<dyn AccountService>,
         config,
         colour: ctx.out.ticks.colour,
         unicode: ctx.out.ticks.unicode,
         welcome: Welcome::default(),
     };
     let ending = subrosa_tui::run(options, ctx.interrupt.wait()).await;
-    if let Some(note) = door.take_note() {
+    if let Some(note) = service.take_note() {
         ctx.out.note(&note);
     }
     match ending.map_err(|error| terminal_error(&error))? {
@@ -43,7 +43,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Failure> {
 }
 
 /// `[tui]` of the settings' file; what the environment says goes before.
-fn settings(ctx: &Context) -> Result<Config, Failure> {
+fn settings(ctx: &Context) -> Result<TuiConfig, Failure> {
     let path = accounts(ctx)?.settings().path().to_owned();
     let wrong = |error: String| {
         ApiError::new(ErrorKind::Usage, format!("{}: {error}", path.display())).hint("mend it, or: subrosa config path")
@@ -56,8 +56,8 @@ fn settings(ctx: &Context) -> Result<Config, Failure> {
             return Err(ApiError::new(ErrorKind::Storage, format!("cannot read {}: {error}", path.display())).into());
         }
     };
-    let mut config = Config::parse(&text).map_err(&wrong)?;
-    for name in Config::SETTINGS {
+    let mut config = TuiConfig::parse(&text).map_err(&wrong)?;
+    for name in TuiConfig::SETTINGS {
         if let Some(value) = ctx.config.text(name)? {
             config.set(name, &value).map_err(&wrong)?;
         }

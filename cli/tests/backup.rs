@@ -16,9 +16,9 @@ use support::{Account, DEADLINE, Relay, connect, signal, write_private};
 use tempfile::TempDir;
 
 /// A place for backups, with the passphrase that they have.
-struct Place(TempDir);
+struct Directory(TempDir);
 
-impl Place {
+impl Directory {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         std::fs::create_dir(place.file("")).unwrap();
@@ -63,7 +63,7 @@ fn a_backup_is_made_beside_a_running_engine_and_restored() {
     let relay = Relay::start();
     let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
     connect(&alice, &bob);
-    let place = Place::new();
+    let place = Directory::new();
     let file = place.file("alice.backup");
     let listen = alice.listen(&[]);
     alice.run(&["send", "bob", "-m", "kept"]).ok();
@@ -101,7 +101,7 @@ fn a_backup_is_made_beside_a_running_engine_and_restored() {
 fn an_interrupted_backup_or_restore_leaves_nothing() {
     let relay = Relay::start();
     let alice = Account::init("alice", &relay);
-    let place = Place::new();
+    let place = Directory::new();
     let file = place.file("alice.backup");
     let arguments = place.arguments("backup", &file);
     // The unfinished file appears, and the moment it does the signal goes: whatever is being done then is undone.

@@ -40,7 +40,7 @@ const MEETING_PAUSE_MS: u64 = 400;
 
 /// What to do.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct Plan {
     /// Messages of both sides together; more are sent when a crash point takes longer to be reached.
     pub messages: u64,
     /// Kills at random moments.
@@ -118,7 +118,7 @@ const MAX_SILENCE_MS: u64 = 15_000;
 impl Report {
     /// Everything that is wrong with the run, in words.
     #[must_use]
-    pub fn failures(&self, config: &Config) -> Vec<String> {
+    pub fn failures(&self, config: &Plan) -> Vec<String> {
         let mut failures = self.verdict.violations.clone();
         if !self.verdict.lost.is_empty() {
             failures.push(format!("{} accepted and lost: {:?}", self.verdict.lost.len(), self.verdict.lost));
@@ -156,7 +156,7 @@ enum Step {
     Armed(usize, CrashPoint),
 }
 
-fn steps(config: &Config, random: &mut StdRng) -> Vec<Step> {
+fn steps(config: &Plan, random: &mut StdRng) -> Vec<Step> {
     let mut steps = vec![Step::Random; config.random_kills as usize];
     for point in CrashPoint::ALL {
         let places = match point {
@@ -176,7 +176,7 @@ fn steps(config: &Config, random: &mut StdRng) -> Vec<Step> {
 /// # Errors
 /// Something could not be started or a crash point was not reached; violations of the promises are
 /// in the report instead.
-pub async fn run(config: &Config, root: &Path) -> Result<Report> {
+pub async fn run(config: &Plan, root: &Path) -> Result<Report> {
     let started = Instant::now();
     let mut random = StdRng::seed_from_u64(config.seed);
     let steps = steps(config, &mut random);
@@ -283,7 +283,7 @@ async fn kill_until<T>(world: &World, mut task: JoinHandle<T>, left: &mut u32, r
     }
 }
 
-fn report(config: &Config, world: &World, started: Instant, settled: Duration) -> Report {
+fn report(config: &Plan, world: &World, started: Instant, settled: Duration) -> Report {
     let mut report = Report {
         seed: config.seed,
         took_ms: millis(started.elapsed()),

@@ -129,7 +129,7 @@ pub enum Victim {
 
 /// What to do.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct Plan {
     /// Whose power is cut.
     pub victim: Victim,
     /// How often.
@@ -157,7 +157,7 @@ pub struct Report {
 ///
 /// # Errors
 /// Something does not start; violations of the promises are in the report instead.
-pub async fn run(config: &Config, root: &Path) -> Result<Report> {
+pub async fn run(config: &Plan, root: &Path) -> Result<Report> {
     let mut random = StdRng::seed_from_u64(config.seed);
     let shim = build_shim(root)?;
     let (place, folder) = match config.victim {

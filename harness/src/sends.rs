@@ -43,7 +43,7 @@ const MAX_TRIES: u32 = 200;
 
 /// What to do.
 #[derive(Debug, Clone, Copy)]
-pub struct Config {
+pub struct Plan {
     /// Messages, of all processes together.
     pub sends: usize,
     /// Processes that send at the same time.
@@ -142,7 +142,7 @@ impl Stage {
     }
 
     /// Kills whoever owns the engine until all is over; how many of which verb.
-    async fn kill_owners(mut self, config: Config) -> Result<BTreeMap<String, u32>> {
+    async fn kill_owners(mut self, config: Plan) -> Result<BTreeMap<String, u32>> {
         let mut random = StdRng::seed_from_u64(config.seed);
         let mut kills = BTreeMap::new();
         let mut last = None;
@@ -192,7 +192,7 @@ struct Sent {
 }
 
 /// Sends the numbers of one process after each other, each until it is answered.
-async fn send(stage: Stage, worker: usize, config: Config) -> Result<Sent> {
+async fn send(stage: Stage, worker: usize, config: Plan) -> Result<Sent> {
     let mut sent = Sent::default();
     for number in (worker..config.sends).step_by(config.parallel) {
         let (body, id) = (format!("number {number}"), id(number));
@@ -225,7 +225,7 @@ async fn send(stage: Stage, worker: usize, config: Config) -> Result<Sent> {
 ///
 /// # Errors
 /// It cannot be set up, or a process hangs. What the processes did wrong stands in the report.
-pub async fn run(config: &Config, root: &Path) -> Result<Report> {
+pub async fn run(config: &Plan, root: &Path) -> Result<Report> {
     let programs = Programs::locate()?;
     let around = Surroundings {
         programs: programs.clone(),
@@ -268,7 +268,7 @@ pub async fn run(config: &Config, root: &Path) -> Result<Report> {
 }
 
 /// All the sends, with kills.
-async fn under_fire(config: &Config, account: &Account) -> Result<Report> {
+async fn under_fire(config: &Plan, account: &Account) -> Result<Report> {
     let (finish, over) = watch::channel(false);
     let stage = Stage { account: account.clone(), alive: Alive::default(), over };
     let begun = Instant::now();
@@ -313,7 +313,7 @@ async fn receive(account: &Account, timeout: &str) -> Result<Vec<(String, String
 }
 
 /// Counts what came: each once, none lost, those of one process in order.
-fn judge(config: &Config, received: &[(String, String)], report: &mut Report) {
+fn judge(config: &Plan, received: &[(String, String)], report: &mut Report) {
     let mut times = vec![0_u32; config.sends];
     let mut latest: HashMap<usize, usize> = HashMap::new();
     for (id, body) in received {
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn what_is_lost_repeated_or_out_of_order_is_noticed() {
-        let config = Config { sends: 4, parallel: 2, longest_pause: Duration::ZERO, settle: Duration::ZERO, seed: 0 };
+        let config = Plan { sends: 4, parallel: 2, longest_pause: Duration::ZERO, settle: Duration::ZERO, seed: 0 };
         let judged = |numbers: &[usize]| {
             let received: Vec<_> = numbers.iter().map(|n| (id(*n), format!("number {n}"))).collect();
             let mut report = Report::default();

@@ -3,9 +3,9 @@
 //! From it come the key bindings, the help overlay, the palette, and the names in the configuration. A command that is not in
 //! the table cannot be reached; one that is in it does something ([`crate::app`] matches all of them).
 
-/// Where a key is pressed. A key is looked up in its place first, then in [`Place::Anywhere`].
+/// Where a key is pressed. A key is looked up in its scope first, then in [`Scope::Anywhere`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub(crate) enum Scope {
     /// Wherever one is.
     Anywhere,
     /// The list of chats.
@@ -20,7 +20,7 @@ pub(crate) enum Place {
     Card,
 }
 
-impl Place {
+impl Scope {
     /// For headings.
     pub(crate) const fn title(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ pub(crate) struct Spec {
     pub(crate) title: &'static str,
     /// In the help.
     pub(crate) help: &'static str,
-    pub(crate) places: &'static [Place],
+    pub(crate) scopes: &'static [Scope],
     pub(crate) keys: Keys,
     /// Offered by the palette.
     pub(crate) palette: bool,
@@ -108,14 +108,14 @@ const ALIASES: &[(&str, Command)] = &[
 
 impl Spec {
     /// Where its keys count. What has no keys of its own, and is given some, has them everywhere.
-    pub(crate) const fn places(&self) -> &'static [Place] {
-        if self.places.is_empty() { &[Place::Anywhere] } else { self.places }
+    pub(crate) const fn scopes(&self) -> &'static [Scope] {
+        if self.scopes.is_empty() { &[Scope::Anywhere] } else { self.scopes }
     }
 }
 
 macro_rules! commands {
     ($($command:ident(
-        $name:literal, $title:literal, $help:literal, $places:expr, $keys:expr, $palette:literal $(, $sort:ident)?
+        $name:literal, $title:literal, $help:literal, $scopes:expr, $keys:expr, $palette:literal $(, $sort:ident)?
     );)*) => {
         /// What a person can ask for.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,7 +123,7 @@ macro_rules! commands {
 
         /// Every command, in the order of the help.
         pub(crate) const TABLE: &[Spec] = &[$(Spec {
-            command: Command::$command, name: $name, title: $title, help: $help, places: $places, keys: $keys,
+            command: Command::$command, name: $name, title: $title, help: $help, scopes: $scopes, keys: $keys,
             palette: $palette, sort: sort!($($sort)?),
         },)*];
     };
@@ -138,7 +138,7 @@ macro_rules! sort {
     };
 }
 
-use Place::{Anywhere, Card, Choose, List, Messages, Write};
+use Scope::{Anywhere, Card, Choose, List, Messages, Write};
 
 commands! {
     Palette("palette", "Find", "Find a chat, a person or a command", &[Anywhere],
@@ -292,7 +292,7 @@ mod tests {
                 "{}",
                 spec.name
             );
-            assert!(spec.palette || !spec.places.is_empty(), "{} cannot be reached", spec.name);
+            assert!(spec.palette || !spec.scopes.is_empty(), "{} cannot be reached", spec.name);
             assert_eq!(spec.command.spec().name, spec.name);
         }
     }

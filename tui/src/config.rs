@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for LockAfter {
 /// `[tui]` of the configuration. Everything has a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct TuiConfig {
     /// `vim`, `emacs` or `plain`.
     pub profile: Profile,
     /// A built-in theme's name; without one, `calm` or `calm-light` as the terminal's background is.
@@ -92,7 +92,7 @@ pub struct Config {
     pub hyperlinks: Option<bool>,
 }
 
-impl Config {
+impl TuiConfig {
     /// Reads `[tui]` out of a whole configuration.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Config {
         #[derive(Deserialize, Default)]
         struct File {
             #[serde(default)]
-            tui: Config,
+            tui: TuiConfig,
         }
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         file.tui.keymap()?;
@@ -168,13 +168,13 @@ mod tests {
 
     #[test]
     fn a_configuration_is_read_and_its_mistakes_are_named() {
-        let config = Config::parse(
+        let config = TuiConfig::parse(
             "[other]\nx = 1\n[tui]\nprofile = \"plain\"\ntheme = \"dusk\"\nnotify = \"osc9\"\n[tui.keys]\nquit = [\"f10\"]\n[tui.colours]\nown = \"#ff0000\"\n",
         )
         .unwrap();
         assert_eq!((config.profile, config.notify), (Profile::Plain, Notify::Osc9));
-        assert_eq!(Config::parse("").unwrap(), Config::default());
-        let mut changed = Config::default();
+        assert_eq!(TuiConfig::parse("").unwrap(), TuiConfig::default());
+        let mut changed = TuiConfig::default();
         for (name, value) in [
             ("tui.profile", "emacs"),
             ("tui.notify", "osc777"),
@@ -184,7 +184,7 @@ mod tests {
             ("tui.theme", "dusk"),
             ("tui.lock_after", "5m"),
         ] {
-            assert!(Config::SETTINGS.contains(&name));
+            assert!(TuiConfig::SETTINGS.contains(&name));
             changed.set(name, value).unwrap();
         }
         assert_eq!(
@@ -192,9 +192,9 @@ mod tests {
             (Profile::Emacs, Notify::Osc777, Preview::Full, Some(false), Some(false))
         );
         assert_eq!(changed.lock_after_ms(), Some(300_000));
-        assert_eq!(Config::parse("[tui]\nlock_after = \"90s\"").unwrap().lock_after_ms(), Some(90_000));
+        assert_eq!(TuiConfig::parse("[tui]\nlock_after = \"90s\"").unwrap().lock_after_ms(), Some(90_000));
         for never in ["\"off\"", "false"] {
-            assert_eq!(Config::parse(&format!("[tui]\nlock_after = {never}")).unwrap().lock_after_ms(), None);
+            assert_eq!(TuiConfig::parse(&format!("[tui]\nlock_after = {never}")).unwrap().lock_after_ms(), None);
         }
         assert!(
             changed.set("tui.theme", "no").is_err()
@@ -209,7 +209,7 @@ mod tests {
             ("[tui]\nlock_after = \"soon\"", "soon"),
             ("[tui.colours]\nown = \"zz\"", "own"),
         ] {
-            let error = Config::parse(text).unwrap_err();
+            let error = TuiConfig::parse(text).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
     }
@@ -220,7 +220,7 @@ mod tests {
 
         use super::*;
         use crate::{
-            commands::{Command, Place, Spec, TABLE},
+            commands::{Command, Scope, Spec, TABLE},
             key::Key,
         };
 
@@ -248,7 +248,7 @@ mod tests {
 
         fn made() -> String {
             let mut text = String::new();
-            for place in Place::ALL {
+            for place in Scope::ALL {
                 let here: Vec<_> = TABLE.iter().filter(|spec| spec.places.first() == Some(&place)).collect();
                 text.push_str(&table(place.title(), &here));
             }
@@ -276,15 +276,15 @@ mod tests {
             let examples: Vec<&str> =
                 text.split("```toml\n").skip(1).filter_map(|part| part.split("```").next()).collect();
             assert_eq!(examples.len(), 2, "keys and colours");
-            let config = Config::parse(examples[0]).unwrap();
+            let config = TuiConfig::parse(examples[0]).unwrap();
             let map = config.keymap().unwrap();
             let key = |name: &str| name.parse::<Key>().unwrap();
             assert_eq!(config.profile, Profile::Emacs);
-            assert_eq!(map.command(Place::List, key("f2")), Some(Command::Search));
-            assert_eq!(map.command(Place::List, key("ctrl+s")), Some(Command::Search));
-            assert_eq!(map.command(Place::Write, key("ctrl+z")), None, "an empty list takes the keys away");
-            assert_eq!(map.command(Place::Write, key("alt+m")), Some(Command::MuteAlways));
-            let config = Config::parse(examples[1]).unwrap();
+            assert_eq!(map.command(Scope::List, key("f2")), Some(Command::Search));
+            assert_eq!(map.command(Scope::List, key("ctrl+s")), Some(Command::Search));
+            assert_eq!(map.command(Scope::Write, key("ctrl+z")), None, "an empty list takes the keys away");
+            assert_eq!(map.command(Scope::Write, key("alt+m")), Some(Command::MuteAlways));
+            let config = TuiConfig::parse(examples[1]).unwrap();
             let theme = config.theme(true, true, false).unwrap();
             let color = |text: &str| text.parse().ok();
             assert_eq!(theme.own.fg, color("#ff8800"));

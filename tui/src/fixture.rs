@@ -11,7 +11,7 @@ use subrosa_client_core::api::{
 use crate::{
     app::App,
     ask::{Answer, Call, Page, PageOf},
-    config::Config,
+    config::TuiConfig,
     hyperlink::Hyperlink,
     key::Key,
     keymap::Profile,
@@ -114,11 +114,11 @@ pub(crate) fn chats() -> Vec<Chat> {
 
 /// A state that knows its chats; none is open.
 pub(crate) fn app(profile: Profile, size: (u16, u16)) -> App {
-    let config = Config { profile, ..Config::default() };
+    let config = TuiConfig { profile, ..TuiConfig::default() };
     app_with(&config, size, true, true)
 }
 
-pub(crate) fn app_with(config: &Config, size: (u16, u16), colour: bool, unicode: bool) -> App {
+pub(crate) fn app_with(config: &TuiConfig, size: (u16, u16), colour: bool, unicode: bool) -> App {
     let theme = config.theme(colour, unicode, false).unwrap();
     let mut next = 0x1000_u64;
     let new_id = move || {

@@ -17,7 +17,7 @@ use crate::{
     app::App,
     ask::{Answer, Call},
     commands::TABLE,
-    config::{Config, Notify, Preview},
+    config::{Notify, Preview, TuiConfig},
     editor::Editor,
     fixture::{NOW, app_with, chats, hyperlinks, message, picture},
     key::Key,
@@ -53,7 +53,7 @@ pub fn keys(data: &[u8]) {
             Err(error) => assert!(!error.is_empty()),
         }
     }
-    let Ok(config) = Config::parse(&text) else { return };
+    let Ok(config) = TuiConfig::parse(&text) else { return };
     let Ok(map) = config.keymap() else { return };
     for spec in TABLE {
         for key in map.keys(spec.command) {
@@ -329,7 +329,7 @@ pub fn screen(data: &[u8]) {
     let texts = texts.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned()).collect();
     let mut others = Others { texts, next: 0 };
     let profile = [Profile::Vim, Profile::Emacs, Profile::Plain][usize::from(look_and_feel % 3)];
-    let config = Config { profile, preview: Preview::Full, ..Config::default() };
+    let config = TuiConfig { profile, preview: Preview::Full, ..TuiConfig::default() };
     let size = (u16::from(width % 140) + 1, u16::from(height % 50) + 1);
     let mut app = app_with(&config, size, look_and_feel & 4 == 0, look_and_feel & 8 == 0);
     let names: Vec<Key> = TABLE

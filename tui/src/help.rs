@@ -1,7 +1,7 @@
-//! The help: every command that has keys, by place, made from the live key map.
+//! The help: every command that has keys, by scope, made from the live key map.
 
 use crate::{
-    commands::{Place, TABLE},
+    commands::{Scope, TABLE},
     keymap::KeyMap,
     layout::CARD_FRAME,
     text::{width, wrap},
@@ -23,7 +23,7 @@ const NARROW: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Row {
     Blank,
-    Place(Place),
+    Scope(Scope),
     /// Keys, or nothing, and a row of what they do.
     Keys(String, String),
 }
@@ -33,9 +33,9 @@ pub(crate) fn rows(keys: &KeyMap, screen: u16) -> Vec<Row> {
     let columns = WIDTH.min(usize::from(screen).saturating_sub(CARD_FRAME));
     let room = keys_columns(columns);
     let mut rows = Vec::new();
-    for place in Place::ALL {
+    for scope in Scope::ALL {
         let mut shown = Vec::new();
-        for spec in TABLE.iter().filter(|spec| spec.places().first() == Some(&place)) {
+        for spec in TABLE.iter().filter(|spec| spec.scopes().first() == Some(&scope)) {
             let names: Vec<String> = keys.keys(spec.command).iter().map(ToString::to_string).collect();
             if names.is_empty() {
                 continue;
@@ -52,7 +52,7 @@ pub(crate) fn rows(keys: &KeyMap, screen: u16) -> Vec<Row> {
             if !rows.is_empty() {
                 rows.push(Row::Blank);
             }
-            rows.push(Row::Place(place));
+            rows.push(Row::Scope(scope));
             rows.extend(shown);
         }
     }

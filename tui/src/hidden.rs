@@ -4,7 +4,7 @@ use subrosa_client_core::keys::MAX_PASSPHRASE_BYTES;
 use unicode_segmentation::UnicodeSegmentation as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::door::Secret;
+use crate::account_service::Secret;
 
 /// What is typed; wiped when dropped.
 #[derive(Clone)]

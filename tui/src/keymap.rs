@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 
 use crate::{
-    commands::{Command, Place, Spec, TABLE},
+    commands::{Command, Scope, Spec, TABLE},
     key::Key,
 };
 
@@ -26,7 +26,7 @@ pub enum Profile {
 #[derive(Debug, Clone)]
 pub(crate) struct KeyMap {
     pub(crate) profile: Profile,
-    bound: HashMap<(Place, Key), Command>,
+    bound: HashMap<(Scope, Key), Command>,
     keys: HashMap<Command, Vec<Key>>,
 }
 
@@ -48,7 +48,7 @@ impl KeyMap {
             }
         }
         // What the person gave to one command is not given to another.
-        let mut given: Vec<(Key, Place, &str)> = Vec::new();
+        let mut given: Vec<(Key, Scope, &str)> = Vec::new();
         for (name, keys) in changes {
             let spec = TABLE.iter().find(|spec| spec.name == name).ok_or_else(|| {
                 format!("[tui.keys] there is no command named {name:?}{}; docs/keys.md lists all", similar(name))
@@ -57,8 +57,8 @@ impl KeyMap {
             for text in keys {
                 let key = text.parse().map_err(|error| format!("[tui.keys] {name}: {text:?} is no key: {error}"))?;
                 let places = spec.places();
-                let meets = |place: &Place| {
-                    places.iter().any(|own| own == place || *own == Place::Anywhere) || *place == Place::Anywhere
+                let meets = |place: &Scope| {
+                    places.iter().any(|own| own == place || *own == Scope::Anywhere) || *place == Scope::Anywhere
                 };
                 if let Some((_, _, other)) =
                     given.iter().find(|(at, place, other)| *at == key && meets(place) && other != name)
@@ -69,7 +69,7 @@ impl KeyMap {
                     ));
                 }
                 given.extend(places.iter().map(|place| (key, *place, name.as_str())));
-                if places.contains(&Place::Anywhere) {
+                if places.contains(&Scope::Anywhere) {
                     map.free_key(key);
                 }
                 map.bind(spec, key);
@@ -106,11 +106,11 @@ impl KeyMap {
     }
 
     /// What a key does in a place.
-    pub(crate) fn command(&self, place: Place, key: Key) -> Option<Command> {
+    pub(crate) fn command(&self, place: Scope, key: Key) -> Option<Command> {
         let here = self.bound.get(&(place, key));
         // What types a character is text where text is written, whatever it means elsewhere.
         let anywhere =
-            || self.bound.get(&(Place::Anywhere, key)).filter(|_| !(place.takes_text() && key.typed().is_some()));
+            || self.bound.get(&(Scope::Anywhere, key)).filter(|_| !(place.takes_text() && key.typed().is_some()));
         here.or_else(anywhere).copied()
     }
 
@@ -165,12 +165,12 @@ mod tests {
     fn in_every_profile_one_can_leave_write_and_find_help() {
         for profile in [Profile::Vim, Profile::Emacs, Profile::Plain] {
             let map = map(profile);
-            for place in Place::ALL {
+            for place in Scope::ALL {
                 assert_eq!(map.command(place, key("ctrl+c")), Some(Command::QuitTwice));
                 assert_eq!(map.command(place, key("f1")), Some(Command::Help));
             }
-            assert_eq!(map.command(Place::Write, key("enter")), Some(Command::Send));
-            assert_eq!(map.command(Place::Write, key("?")), None, "a question mark is text");
+            assert_eq!(map.command(Scope::Write, key("enter")), Some(Command::Send));
+            assert_eq!(map.command(Scope::Write, key("?")), None, "a question mark is text");
         }
     }
 
@@ -178,9 +178,9 @@ mod tests {
     fn the_configuration_moves_keys_and_its_mistakes_are_named() {
         let changes = BTreeMap::from([("help".to_owned(), vec!["ctrl+k".to_owned(), "f2".to_owned()])]);
         let changed = KeyMap::new(Profile::Vim, &changes).unwrap();
-        assert_eq!(changed.command(Place::List, key("f2")), Some(Command::Help));
-        assert_eq!(changed.command(Place::List, key("ctrl+k")), Some(Command::Help));
-        assert_eq!(changed.command(Place::List, key("f1")), None);
+        assert_eq!(changed.command(Scope::List, key("f2")), Some(Command::Help));
+        assert_eq!(changed.command(Scope::List, key("ctrl+k")), Some(Command::Help));
+        assert_eq!(changed.command(Scope::List, key("f1")), None);
         assert_eq!(changed.hint(Command::Palette).as_deref(), Some("^P"));
         let given = |entries: &[(&str, &str)]| {
             let changes = entries.iter().map(|(name, key)| ((*name).to_owned(), vec![(*key).to_owned()]));
@@ -188,7 +188,7 @@ mod tests {
         };
         let muting = given(&[("mute-always", "alt+m")]).unwrap();
         assert_eq!(
-            muting.command(Place::Messages, key("alt+m")),
+            muting.command(Scope::Messages, key("alt+m")),
             Some(Command::MuteAlways),
             "it has no key of its own"
         );

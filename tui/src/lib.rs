@@ -10,11 +10,11 @@
 //! draws only when something changed, and is tested without a terminal.
 #![deny(missing_docs)]
 
+pub mod account_service;
 mod app;
 mod ask;
 mod commands;
 mod config;
-pub mod door;
 mod editor;
 #[cfg(any(test, feature = "fuzzing"))]
 // For tests and the fuzz target, which does not use all of it.
@@ -24,7 +24,6 @@ mod fixture;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod gate;
 mod help;
 mod hidden;
 mod hyperlink;
@@ -37,6 +36,7 @@ mod opener;
 mod overlay;
 mod run;
 mod scroll;
+mod sign_in;
 mod terminal;
 mod text;
 mod theme;
@@ -45,7 +45,7 @@ mod view;
 mod worker;
 
 pub use app::Welcome;
-pub use config::{Config, Notify, Preview};
+pub use config::{Notify, Preview, TuiConfig};
 pub use keymap::Profile;
 pub use run::{Ending, Options, run};
 pub use theme::THEMES;

@@ -12,8 +12,8 @@ use subrosa_client_core::{
 };
 
 use crate::{
+    account_service::{Found, NewAccount, Secret},
     ask::{Answer, Call},
-    door::{Found, NewAccount, Secret},
 };
 
 /// Something happened.

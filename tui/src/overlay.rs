@@ -4,7 +4,7 @@ use subrosa_client_core::api::{Contact, Identity, Invite, InviteInfo, Outbox, Re
 
 use crate::{
     ask::{Call, Query},
-    commands::{Command, Place},
+    commands::{Command, Scope},
     editor::Editor,
 };
 
@@ -119,7 +119,7 @@ pub(crate) struct Hit {
 pub(crate) struct Menu {
     pub(crate) title: String,
     /// Where the commands have the keys that they have here, too.
-    pub(crate) place: Place,
+    pub(crate) scope: Scope,
     pub(crate) commands: Vec<Command>,
     pub(crate) selected: usize,
 }

@@ -14,11 +14,11 @@ use tokio::{
 };
 
 use crate::{
+    account_service::AccountService,
     app::{App, Welcome},
-    config::{Config, Notify, background_is_light},
-    door::Door,
-    gate::Gate,
+    config::{Notify, TuiConfig, background_is_light},
     message::{Effect, Msg},
+    sign_in::SignIn,
     terminal::{Screen, panicked},
     view::pointer::pointed,
     worker::Worker,
@@ -36,9 +36,9 @@ const MAX_BATCH: usize = 128;
 /// What the interface needs.
 pub struct Options {
     /// The way into the account.
-    pub door: Arc<dyn Door>,
+    pub service: Arc<dyn AccountService>,
     /// `[tui]`.
-    pub config: Config,
+    pub config: TuiConfig,
     /// The terminal shows colours, and `NO_COLOR` is not set.
     pub colour: bool,
     /// The terminal shows more than ASCII.
@@ -72,7 +72,7 @@ pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Resu
         App::new(&options.config, theme, TimeZone::system(), screen.size()?, new_id).map_err(io::Error::other)?;
     app.welcome = options.welcome;
     let (news, mut incoming) = mpsc::channel(NEWS_QUEUE);
-    let worker = Worker::start(Arc::clone(&options.door), news);
+    let worker = Worker::start(Arc::clone(&options.service), news);
     for effect in app.begin() {
         worker.perform(effect);
     }
@@ -89,9 +89,9 @@ pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Resu
     // Tasks that still have something to tell must not wait for ever.
     drop(incoming);
     worker.finish().await;
-    options.door.close().await;
-    match (ending?, app.gate) {
-        (None, Some(Gate::Failed { error, .. })) => Ok(Ending::Refused(error)),
+    options.service.close().await;
+    match (ending?, app.sign_in) {
+        (None, Some(SignIn::Failed { error, .. })) => Ok(Ending::Refused(error)),
         (None, _) => Ok(Ending::Left),
         (Some(stopped), _) => Ok(Ending::Stopped(stopped)),
     }

@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use crate::{
+    account_service::{AccountService, Opening},
     ask::{Answer, Call},
-    door::{Door, Opening},
     message::{Effect, Msg, Opened},
     opener::Opener,
 };
@@ -36,7 +36,7 @@ type Engine = Arc<dyn Client>;
 
 /// The way to the engine.
 pub(crate) struct Worker {
-    door: Arc<dyn Door>,
+    service: Arc<dyn AccountService>,
     engine: watch::Sender<Option<Engine>>,
     news: mpsc::Sender<Msg>,
     /// What is carried out in the order in which it was asked.
@@ -48,7 +48,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Follows the engine's events as soon as the account is open.
-    pub(crate) fn start(door: Arc<dyn Door>, news: mpsc::Sender<Msg>) -> Self {
+    pub(crate) fn start(service: Arc<dyn AccountService>, news: mpsc::Sender<Msg>) -> Self {
         let (texts, queue) = mpsc::channel(SEND_QUEUE);
         let engine = watch::Sender::new(None);
         let sending = tokio::spawn({
@@ -76,15 +76,15 @@ impl Worker {
             }
         };
         let place = {
-            let (opened, news, door) = (opened(engine.subscribe()), news.clone(), Arc::clone(&door));
+            let (opened, news, service) = (opened(engine.subscribe()), news.clone(), Arc::clone(&service));
             async move {
                 if opened.await.is_some() {
-                    follow_place(&*door, news).await;
+                    follow_place(&*service, news).await;
                 }
             }
         };
         let following = vec![tokio::spawn(events), tokio::spawn(connection), tokio::spawn(place)];
-        Self { door, engine, news, texts, sending, following, opener: Opener::new() }
+        Self { service, engine, news, texts, sending, following, opener: Opener::new() }
     }
 
     /// Begins to do it. Effects on the terminal are not for here.
@@ -97,23 +97,23 @@ impl Worker {
             return self.opener.open(&address, self.news.clone());
         }
         let news = self.news.clone();
-        let (door, engine) = (Arc::clone(&self.door), self.engine.clone());
+        let (service, engine) = (Arc::clone(&self.service), self.engine.clone());
         tokio::spawn(async move {
             panic_point("asking");
             let msg = match effect {
-                Effect::Look => Some(Msg::Looked(door.look().await)),
+                Effect::Look => Some(Msg::Looked(service.look().await)),
                 Effect::Make(new) => {
                     let told = news.clone();
                     let words = Box::new(move |words| {
                         let lost = |_| ApiError::new(ErrorKind::Failed, "the recovery words could not be shown");
                         told.try_send(Msg::Words(words)).map_err(lost)
                     });
-                    Some(Msg::Made(door.create(new, words).await))
+                    Some(Msg::Made(service.create(new, words).await))
                 }
-                Effect::Unlock(passphrase) => Some(Msg::Unlocked(door.unlock(passphrase).await)),
+                Effect::Unlock(passphrase) => Some(Msg::Unlocked(service.unlock(passphrase).await)),
                 Effect::OpenAccount { account, passphrase } => {
                     let account = Some(account).filter(|account| !account.is_empty());
-                    Some(Msg::Opened(door.open(account, passphrase).await.map(|opening| match opening {
+                    Some(Msg::Opened(service.open(account, passphrase).await.map(|opening| match opening {
                         Opening::Asks => Opened::Asks,
                         Opening::Open { client, opens_with } => {
                             engine.send_replace(Some(client));
@@ -178,11 +178,11 @@ async fn opened(mut engine: watch::Receiver<Option<Engine>>) -> Option<Engine> {
 }
 
 /// Tells when the engine goes and comes back.
-async fn follow_place(door: &dyn Door, news: mpsc::Sender<Msg>) {
-    let Some(mut place) = door.engine_at().await else { return };
+async fn follow_place(service: &dyn AccountService, news: mpsc::Sender<Msg>) {
+    let Some(mut place) = service.engine_at().await else { return };
     loop {
         let at = place.borrow_and_update().clone();
-        let asks = matches!(at, EngineAt::Lost(_)) && door.asks();
+        let asks = matches!(at, EngineAt::Lost(_)) && service.asks();
         if news.send(Msg::EngineAt { at, asks }).await.is_err() || place.changed().await.is_err() {
             return;
         }

@@ -35,7 +35,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::gate::{Gate, Refusal, refuse};
+use super::access::{Access, Refusal, refuse};
 use crate::account::millis;
 
 /// Connections at once: more programs of one person than this are a runaway script.
@@ -68,7 +68,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 struct Server {
     client: Arc<dyn Client>,
-    gate: Arc<Gate>,
+    access: Arc<Access>,
     streams: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
@@ -77,10 +77,10 @@ struct Server {
 pub(super) async fn serve(
     client: Arc<dyn Client>,
     listener: TcpListener,
-    gate: Arc<Gate>,
+    access: Arc<Access>,
     shutdown: CancellationToken,
 ) {
-    let server = Server { client, gate, streams: Arc::new(Semaphore::new(MAX_STREAMS)), shutdown: shutdown.clone() };
+    let server = Server { client, access, streams: Arc::new(Semaphore::new(MAX_STREAMS)), shutdown: shutdown.clone() };
     let routes = routes(server);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -135,7 +135,7 @@ fn routes(server: Server) -> Router {
 }
 
 async fn check_host(State(server): State<Server>, request: Request, next: Next) -> Response {
-    let mut response = match server.gate.check_host(request.headers()) {
+    let mut response = match server.access.check_host(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refused(refusal),
     };
@@ -146,7 +146,7 @@ async fn check_host(State(server): State<Server>, request: Request, next: Next) 
 }
 
 async fn check_token(State(server): State<Server>, request: Request, next: Next) -> Response {
-    match server.gate.check_token(request.headers()) {
+    match server.access.check_token(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             let mut response = refused(refusal);

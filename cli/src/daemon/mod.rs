@@ -29,10 +29,10 @@ use crate::{
     interrupt::Signal,
 };
 
-mod gate;
+mod access;
 mod http;
 
-use gate::Gate;
+use access::Access;
 
 /// One look for the engine waits so long; each event ends it sooner. It only has to notice that another process that had the
 /// engine is gone.
@@ -195,7 +195,7 @@ async fn serve(
     if http.is_empty() {
         return Ok(info);
     }
-    let gate = Arc::new(Gate::new(HttpToken::load_or_create(&home)?, args.http_host.clone()));
+    let access = Arc::new(Access::new(HttpToken::load_or_create(&home)?, args.http_host.clone()));
     info.token_file = Some(home.http_token().display().to_string());
     for listener in http {
         let address = listener.local_addr()?;
@@ -205,7 +205,7 @@ async fn serve(
                 "{address} is reached from other machines, and what passes is not encrypted: put a proxy with TLS in front"
             ));
         }
-        servers.spawn(http::serve(Arc::clone(client), listener, Arc::clone(&gate), shutdown.clone()));
+        servers.spawn(http::serve(Arc::clone(client), listener, Arc::clone(&access), shutdown.clone()));
     }
     Ok(info)
 }

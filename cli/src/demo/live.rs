@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use subrosa_tui::{Config, Ending, Options, Welcome, door::OpenDoor};
+use subrosa_tui::{Ending, Options, TuiConfig, Welcome, account_service::OpenAccount};
 
 use super::{people, robin, stage::Stage};
 use crate::{Context, errors::Failure, tui::terminal_error};
@@ -15,8 +15,8 @@ pub(super) async fn run(ctx: &Context, stage: &Stage) -> Result<(), Failure> {
         ],
     };
     let options = Options {
-        door: Arc::new(OpenDoor(Arc::clone(&stage.you.client))),
-        config: Config::default(),
+        service: Arc::new(OpenAccount(Arc::clone(&stage.you.client))),
+        config: TuiConfig::default(),
         colour: ctx.out.ticks.colour,
         unicode: ctx.out.ticks.unicode,
         welcome,

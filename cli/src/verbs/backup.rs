@@ -26,7 +26,7 @@ use crate::{
         progress::{Progress, Unit},
         time,
     },
-    passphrase::Source,
+    passphrase::PassphraseSource,
     secret::Secret,
 };
 
@@ -43,7 +43,7 @@ pub(crate) async fn backup(ctx: &Context, args: BackupArgs) -> Result<(), Failur
             .hint("choose another name, or replace it with --force")
             .into());
     }
-    let source = Source::of_backup(&ctx.global, &ctx.out, args.backup_passphrase_file);
+    let source = PassphraseSource::of_backup(&ctx.global, &ctx.out, args.backup_passphrase_file);
     let progress = ctx.out.progress("backup", "making the backup's key");
     let hide = progress.hide();
     let key = blocking(ctx, move || backup::derive(&hide.during(|| source.get_new())?)).await?;
@@ -96,7 +96,7 @@ pub(crate) async fn restore(ctx: &Context, args: RestoreArgs) -> Result<(), Fail
             return Err(lost.into());
         }
     }
-    let of_backup = Source::of_backup(&ctx.global, &ctx.out, args.backup_passphrase_file);
+    let of_backup = PassphraseSource::of_backup(&ctx.global, &ctx.out, args.backup_passphrase_file);
     let of_account = Secret::new(&ctx.global, &ctx.out)?;
     let keyring = args.keyring;
     let progress = ctx.out.progress("restore", "restoring the backup");

@@ -11,7 +11,7 @@ use subrosa_client_core::{
     ApiError, ErrorKind,
     account::{self, InitParams, RegistrationToken},
     home::Home,
-    place::Place,
+    relay_access::RelayAccess,
 };
 
 use crate::{
@@ -30,7 +30,7 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
     let accounts = accounts(ctx)?;
     let local_name = ctx.global.account.clone().unwrap_or_else(|| args.name.clone());
     let home = accounts.place_for(&local_name)?;
-    let mut place = Place::read(&or_stdin(args.link.or(args.relay).unwrap_or_default())?, args.pin.as_deref())?;
+    let mut place = RelayAccess::read(&or_stdin(args.link.or(args.relay).unwrap_or_default())?, args.pin.as_deref())?;
     if let Some(token) = args.registration_token {
         place.registration = Some(registration_token(token)?);
     }
@@ -60,7 +60,7 @@ pub(crate) async fn run(ctx: &Context, args: InitArgs) -> Result<(), Failure> {
                 ApiError::new(ErrorKind::Failed, format!("asking for the passphrase failed: {error}"))
             })??;
 
-    let Place { url: relay, pin, registration } = place;
+    let RelayAccess { url: relay, pin, registration } = place;
     let params = InitParams { relay, pin, handle: args.name, registration, network };
     let made = tokio::select! {
         made = account::init(&home, params, &secret, |text| words.keep(text)) => made?,

@@ -25,7 +25,7 @@ use crate::{
     keys,
     limits::{MAX_RECEIPT_IDS, MAX_RETRY_IDS, MAX_TEXT_BYTES},
     net::{Proxy, RelayEndpoint},
-    place::Place,
+    relay_access::RelayAccess,
     rpc::{answer_message, parse_answer},
     store::words::Query,
 };
@@ -145,7 +145,7 @@ pub fn stored_keys(data: &[u8]) {
 /// An address that is taken is written and taken again as the same; what is typed never comes back with control characters.
 pub fn addresses(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    match Place::read(&text, None) {
+    match RelayAccess::read(&text, None) {
         Ok(place) => {
             if let Ok(endpoint) = RelayEndpoint::new(place.url, place.pin) {
                 assert!(endpoint.url().scheme() == "https" || may_be_plaintext(endpoint.url()));

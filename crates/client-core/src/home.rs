@@ -80,7 +80,7 @@ impl Home {
         self.path.join("engine.sock")
     }
 
-    /// The token of the daemon's HTTP door ([`crate::rpc::HttpToken`]).
+    /// The token of the daemon's HTTP port ([`crate::rpc::HttpToken`]).
     #[must_use]
     pub fn http_token(&self) -> PathBuf {
         self.path.join("http.token")

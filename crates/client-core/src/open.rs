@@ -138,11 +138,11 @@ async fn open_with(
         options,
         start,
         patience,
-        place: Mutex::new(State::Away),
+        attached: Mutex::new(State::Away),
         at: watch::Sender::new(EngineAt::Nowhere),
         proxy_seen: StdMutex::default(),
     });
-    access.place().await?;
+    access.attached().await?;
     Ok(Opened { client: Arc::new(HandedOn(Arc::clone(&access))), access })
 }
 
@@ -155,7 +155,7 @@ impl Opened {
 
     /// Whether this process runs the engine now.
     pub async fn runs_engine(&self) -> bool {
-        matches!(&*self.access.place.lock().await, State::At(place) if place.own.is_some())
+        matches!(&*self.access.attached.lock().await, State::Attached(attached) if attached.own.is_some())
     }
 
     /// Where the engine runs, and each change of that.
@@ -166,11 +166,11 @@ impl Opened {
 
     /// Leaves the account. An own engine first gets a moment to send what is due (receipts), and stops in order.
     pub async fn close(self) {
-        let state = std::mem::replace(&mut *self.access.place.lock().await, State::Closed);
-        let State::At(place) = state else { return };
-        let Some(own) = &place.own else { return };
+        let state = std::mem::replace(&mut *self.access.attached.lock().await, State::Closed);
+        let State::Attached(attached) = state else { return };
+        let Some(own) = &attached.own else { return };
         let flush = TimeoutParams { timeout_ms: u64::try_from(FLUSH_ON_CLOSE.as_millis()).unwrap_or(u64::MAX) };
-        if let Err(error) = place.client.flush(flush).await {
+        if let Err(error) = attached.client.flush(flush).await {
             debug!(%error, "not everything was sent before leaving");
         }
         own.stop(&self.access.home).await;
@@ -190,7 +190,7 @@ struct Access {
     options: OpenOptions,
     start: Start,
     patience: Option<Patience>,
-    place: Mutex<State>,
+    attached: Mutex<State>,
     at: watch::Sender<EngineAt>,
     /// The proxy of the last engine that this process was a client of: its work is not carried on without it.
     proxy_seen: StdMutex<Option<String>>,
@@ -199,12 +199,12 @@ struct Access {
 enum State {
     /// Not known, or known to be gone: the next call looks for it.
     Away,
-    At(Arc<Place>),
+    Attached(Arc<Attached>),
     Closed,
 }
 
 /// Where the engine runs.
-struct Place {
+struct Attached {
     client: Arc<dyn Client>,
     /// Present: here.
     own: Option<Own>,
@@ -265,17 +265,19 @@ impl Access {
     ) -> Result<Result<R, ApiError>, ApiError> {
         let mut reopened = 0;
         loop {
-            let place = self.place().await?;
-            let asked = (call.make)(&*place.client, params.clone());
+            let attached = self.attached().await?;
+            let asked = (call.make)(&*attached.client, params.clone());
             let result = requests::within(request.cloned(), asked).await;
             match result {
-                Err(error) if error.code == ErrorKind::EngineGone && place.own.is_none() && reopened < MAX_REOPENS => {
+                Err(error)
+                    if error.code == ErrorKind::EngineGone && attached.own.is_none() && reopened < MAX_REOPENS =>
+                {
                     reopened += 1;
                     debug!(method = call.name, "the engine went away; looking for the next one");
-                    self.leave(&place).await;
+                    self.leave(&attached).await;
                 }
-                Err(error) if error.code == ErrorKind::AccountBusy && place.own.is_none() => {
-                    self.leave(&place).await;
+                Err(error) if error.code == ErrorKind::AccountBusy && attached.own.is_none() => {
+                    self.leave(&attached).await;
                     if let LockAttempt::Taken(owner) = EngineLock::attempt(&self.home, &self.options.kind)? {
                         return Err(busy(owner, "and does not answer"));
                     }
@@ -289,7 +291,7 @@ impl Access {
 
     /// There is no engine, and why. `false`: nobody wants one any more.
     async fn lost(&self, error: &ApiError) -> bool {
-        let state = self.place.lock().await;
+        let state = self.attached.lock().await;
         if matches!(&*state, State::Away) {
             let lost = EngineAt::Lost(error.clone());
             self.at.send_if_modified(|at| {
@@ -303,28 +305,28 @@ impl Access {
     }
 
     /// Where the engine runs; found, or started here, if that is not known. Other callers wait for it.
-    async fn place(&self) -> Result<Arc<Place>, ApiError> {
-        let mut state = self.place.lock().await;
+    async fn attached(&self) -> Result<Arc<Attached>, ApiError> {
+        let mut state = self.attached.lock().await;
         match &*state {
-            State::At(place) => return Ok(Arc::clone(place)),
+            State::Attached(attached) => return Ok(Arc::clone(attached)),
             State::Closed => return Err(ApiError::new(ErrorKind::EngineGone, "the account was closed")),
             State::Away => {}
         }
-        let place = Arc::new(self.find().await?);
-        *state = State::At(Arc::clone(&place));
-        self.at.send_replace(if place.own.is_some() { EngineAt::Here } else { EngineAt::Elsewhere });
-        Ok(place)
+        let attached = Arc::new(self.find().await?);
+        *state = State::Attached(Arc::clone(&attached));
+        self.at.send_replace(if attached.own.is_some() { EngineAt::Here } else { EngineAt::Elsewhere });
+        Ok(attached)
     }
 
-    async fn leave(&self, gone: &Arc<Place>) {
-        let mut state = self.place.lock().await;
-        if matches!(&*state, State::At(place) if Arc::ptr_eq(place, gone)) {
+    async fn leave(&self, gone: &Arc<Attached>) {
+        let mut state = self.attached.lock().await;
+        if matches!(&*state, State::Attached(attached) if Arc::ptr_eq(attached, gone)) {
             *state = State::Away;
             self.at.send_replace(EngineAt::Nowhere);
         }
     }
 
-    async fn find(&self) -> Result<Place, ApiError> {
+    async fn find(&self) -> Result<Attached, ApiError> {
         self.home.require_account()?;
         let begun = subrosa_ambient::instant();
         let longest = self.options.lock_timeout * MAX_TURNS;
@@ -343,7 +345,7 @@ impl Access {
                 match timeout(left, client.account(NoParams {})).await {
                     Ok(Ok(info)) => {
                         self.same_way(owner.as_ref(), info.proxy)?;
-                        return Ok(Place { client, own: None });
+                        return Ok(Attached { client, own: None });
                     }
                     Ok(Err(error)) if error.code == ErrorKind::EngineGone => {}
                     Ok(Err(error)) if error.code != ErrorKind::AccountBusy => return Err(error),
@@ -376,7 +378,7 @@ impl Access {
         Ok(())
     }
 
-    async fn run_here(&self, lock: EngineLock) -> Result<Place, ApiError> {
+    async fn run_here(&self, lock: EngineLock) -> Result<Attached, ApiError> {
         let seen = self.proxy_seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(proxy) = seen
             && self.options.network.proxy_shown().is_none()
@@ -414,6 +416,6 @@ impl Access {
             None
         };
         let own = Own { stop: StdMutex::new(Some(stop)), server: StdMutex::new(server), _lock: lock };
-        Ok(Place { client, own: Some(own) })
+        Ok(Attached { client, own: Some(own) })
     }
 }

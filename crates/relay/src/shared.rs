@@ -27,7 +27,7 @@ use crate::{
         addresses::Addresses,
         descriptors,
         frames::Kept,
-        lane::Lane,
+        lane::RequestLane,
         limiter::{Buckets, Limiter},
         limits::{MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND, RateLimits},
         registration::RegistrationMode,
@@ -54,7 +54,7 @@ pub(crate) struct Shared<B, R> {
     pub(crate) store: B,
     pub(crate) router: R,
     pub(crate) config: Config,
-    pub(crate) lane: Lane,
+    pub(crate) lane: RequestLane,
     pub(crate) rates: Rates,
     pub(crate) addresses: Arc<Addresses>,
     /// Turns at verifying many signatures at once: a flood of them leaves the other cores to the others.
@@ -125,7 +125,7 @@ impl<B: Store, R: Router> Shared<B, R> {
         Self {
             store,
             router,
-            lane: Lane::default(),
+            lane: RequestLane::default(),
             rates: Rates::new(&config.rates),
             addresses: Arc::new(Addresses::new(&config.rates, most)),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),

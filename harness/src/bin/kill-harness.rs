@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use subrosa_harness::kills::{Config, Report, run};
+use subrosa_harness::kills::{Plan, Report, run};
 
 /// Kills relays and engines at random moments and at every named crash point while messages flow both ways.
 #[derive(Debug, Parser)]
@@ -38,7 +38,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let config = Config {
+    let config = Plan {
         messages: arguments.messages,
         random_kills: arguments.random_kills,
         rounds: arguments.rounds,

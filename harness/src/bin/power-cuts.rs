@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use subrosa_harness::power_cut::{Config, Victim, run};
+use subrosa_harness::power_cut::{Plan, Victim, run};
 
 /// Cuts the power of one process while messages flow both ways. Needs a C compiler for its shim.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ async fn main() -> Result<ExitCode> {
     let must_lose = victim == Victim::UnsyncedRelay;
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let settle = Duration::from_secs(if must_lose { 5 } else { 120 });
-    let config = Config { victim, rounds: arguments.rounds, messages: arguments.messages, seed, settle };
+    let config = Plan { victim, rounds: arguments.rounds, messages: arguments.messages, seed, settle };
     let root = tempfile::Builder::new().prefix("subrosa-power-").tempdir()?;
     eprintln!("seed {seed}");
     let report = match run(&config, root.path()).await {

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
-use subrosa_harness::sends::{Config, run};
+use subrosa_harness::sends::{Plan, run};
 
 /// Sends from many processes at once and kills whoever owns the engine; then counts what arrived.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let config = Config {
+    let config = Plan {
         sends: arguments.sends,
         parallel: arguments.parallel.max(1),
         longest_pause: Duration::from_millis(arguments.longest_pause_ms),

@@ -148,7 +148,7 @@ impl Internet {
 
     /// A person's way to relays.
     pub(super) fn of(&self, who: usize) -> Arc<dyn Dial> {
-        Arc::new(Place { internet: self.clone(), who })
+        Arc::new(Uplink { internet: self.clone(), who })
     }
 
     fn delay(&self) -> Duration {
@@ -198,12 +198,12 @@ impl Internet {
     }
 }
 
-struct Place {
+struct Uplink {
     internet: Internet,
     who: usize,
 }
 
-impl Dial for Place {
+impl Dial for Uplink {
     fn connect<'a>(&'a self, authority: &'a str) -> BoxFuture<'a, io::Result<Stream>> {
         async move {
             let Self { internet, who } = self;

@@ -8,7 +8,7 @@ use subrosa_client_core::{
 use super::{App, Focus, TWICE_MS, Weight};
 use crate::{
     ask::Call,
-    commands::{Command, Place},
+    commands::{Command, Scope},
     editor::Editor,
     key::Key,
     layout::writing_columns,
@@ -403,7 +403,7 @@ impl App {
         .into_iter()
         .filter(|command| self.applies(*command))
         .collect();
-        self.overlays.push(Overlay::Menu(Menu { title, place: Place::Messages, commands, selected: 0 }));
+        self.overlays.push(Overlay::Menu(Menu { title, scope: Scope::Messages, commands, selected: 0 }));
     }
 }
 

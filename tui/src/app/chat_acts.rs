@@ -9,7 +9,7 @@ use subrosa_client_core::{
 use super::{App, Weight};
 use crate::{
     ask::{Call, who},
-    commands::{Command, Place},
+    commands::{Command, Scope},
     editor::Editor,
     model::chats::Row,
     overlay::{Menu, Overlay, Question, Rename, Then},
@@ -88,7 +88,7 @@ impl App {
             Command::Mute => {
                 let commands = vec![Command::MuteHours, Command::MuteWeek, Command::MuteAlways];
                 let title = format!("Mute {name}");
-                self.overlays.push(Overlay::Menu(Menu { title, place: Place::List, commands, selected: 0 }));
+                self.overlays.push(Overlay::Menu(Menu { title, scope: Scope::List, commands, selected: 0 }));
                 return true;
             }
             Command::MuteHours => mute(self.clock.now_ms.saturating_add(MUTE_HOURS_MS)),
@@ -172,7 +172,7 @@ impl App {
             .filter(|command| self.applies(*command) && !(shown && *command == Command::Contact))
             .collect();
         let title = name.to_owned();
-        self.overlays.push(Overlay::Menu(Menu { title, place: Place::List, commands, selected: 0 }));
+        self.overlays.push(Overlay::Menu(Menu { title, scope: Scope::List, commands, selected: 0 }));
     }
 
     pub(super) fn question(&mut self, question: Question) {

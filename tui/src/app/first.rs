@@ -4,20 +4,20 @@ use subrosa_client_core::ApiError;
 
 use super::{
     App, Weight,
-    gate::{type_hidden, type_shown},
+    sign_in::{type_hidden, type_shown},
 };
 use crate::{
+    account_service::{Known, Secret},
     commands::Command,
-    door::{Known, Secret},
-    gate::{Field, Gate, Words},
     key::Key,
     message::Effect,
     overlay::{Join, Overlay},
+    sign_in::{Field, SignIn, Words},
 };
 
 impl App {
     pub(super) fn first_key(&mut self, command: Option<Command>, key: Key) {
-        let Some(Gate::First(first)) = &mut self.gate else { return };
+        let Some(SignIn::First(first)) = &mut self.sign_in else { return };
         if first.waiting {
             return;
         }
@@ -26,7 +26,7 @@ impl App {
             Some(Command::ChooseUp | Command::PreviousChat) => first.go(false),
             Some(Command::Confirm) if first.focus != Field::Make => {
                 // A field that is wrong is not left by going on.
-                if !matches!(first.remark(first.focus), crate::gate::Remark::Wrong(_)) {
+                if !matches!(first.remark(first.focus), crate::sign_in::Remark::Wrong(_)) {
                     first.go(true);
                 }
             }
@@ -59,16 +59,16 @@ impl App {
 
     /// The words are on the screen before the relay knows of the account: they are never shown again.
     pub(super) fn words(&mut self, words: Secret) {
-        if let Some(Gate::First(form)) = self.gate.take_if(|gate| matches!(gate, Gate::First(_))) {
+        if let Some(SignIn::First(form)) = self.sign_in.take_if(|sign_in| matches!(sign_in, SignIn::First(_))) {
             let asked = (self.new_id)().bytes().fold(0, |sum, byte| sum * 31 % 1_009 + usize::from(byte));
-            self.gate = Some(Gate::Words(Words::new(words, asked, form)));
+            self.sign_in = Some(SignIn::Words(Words::new(words, asked, form)));
         }
     }
 
     /// The account is made, or is not; then everything that was typed is there again.
     pub(super) fn made(&mut self, answer: Result<(), ApiError>) {
-        match (answer, &mut self.gate) {
-            (Ok(()), Some(Gate::Words(words))) => {
+        match (answer, &mut self.sign_in) {
+            (Ok(()), Some(SignIn::Words(words))) => {
                 words.made = true;
                 let account = known(&words.form.handle, &words.form.relay);
                 let passphrase = (!words.form.passphrase.is_empty()).then(|| words.form.passphrase.secret());
@@ -77,11 +77,11 @@ impl App {
                 self.effects.push(Effect::OpenAccount { account: account.account, passphrase });
             }
             // An earlier attempt was interrupted after its words were shown: they are those.
-            (Ok(()), Some(Gate::First(first))) => {
+            (Ok(()), Some(SignIn::First(first))) => {
                 let account = known(&first.handle, &first.relay);
                 let passphrase = (!first.passphrase.is_empty()).then(|| first.passphrase.secret());
                 let name = account.account.clone();
-                self.gate = Some(Gate::Opening(account));
+                self.sign_in = Some(SignIn::Opening(account));
                 self.effects.push(Effect::OpenAccount { account: name, passphrase });
                 self.remark_for(
                     Weight::Note,
@@ -89,18 +89,18 @@ impl App {
                     4 * super::REMARK_MS,
                 );
             }
-            (Err(error), Some(Gate::Words(_) | Gate::First(_))) => {
-                let shown = matches!(self.gate, Some(Gate::Words(_)));
-                let form = match self.gate.take() {
-                    Some(Gate::Words(words)) => words.form,
-                    Some(Gate::First(form)) => form,
+            (Err(error), Some(SignIn::Words(_) | SignIn::First(_))) => {
+                let shown = matches!(self.sign_in, Some(SignIn::Words(_)));
+                let form = match self.sign_in.take() {
+                    Some(SignIn::Words(words)) => words.form,
+                    Some(SignIn::First(form)) => form,
                     _ => return,
                 };
                 let mut form = form;
                 form.waiting = false;
                 let void = if shown { ". No account was made; the words just shown are void" } else { "" };
-                form.error = Some(format!("{}{void}", super::gate::told(&error)));
-                self.gate = Some(Gate::First(form));
+                form.error = Some(format!("{}{void}", super::sign_in::told(&error)));
+                self.sign_in = Some(SignIn::First(form));
             }
             (answer, _) => {
                 if let Err(error) = answer {
@@ -111,7 +111,7 @@ impl App {
     }
 
     pub(super) fn words_key(&mut self, command: Option<Command>, key: Key) {
-        let Some(Gate::Words(words)) = &mut self.gate else { return };
+        let Some(SignIn::Words(words)) = &mut self.sign_in else { return };
         match command {
             // They may still turn out to be void.
             Some(Command::Confirm) if !words.asking => words.asking = words.made,
@@ -130,14 +130,15 @@ impl App {
 
     /// On to the chats, when the words were seen and the account is open.
     pub(super) fn leave_words(&mut self) {
-        let Some(Gate::Words(words)) =
-            self.gate.take_if(|gate| matches!(gate, Gate::Words(words) if words.confirmed && words.opened.is_some()))
+        let Some(SignIn::Words(words)) = self
+            .sign_in
+            .take_if(|sign_in| matches!(sign_in, SignIn::Words(words) if words.confirmed && words.opened.is_some()))
         else {
             return;
         };
         if let Some(Err(error)) = words.opened {
             let account = Some(known(&words.form.handle, &words.form.relay));
-            self.gate = Some(Gate::Failed { error, account });
+            self.sign_in = Some(SignIn::Failed { error, account });
             return;
         }
         if let Some(link) = words.form.contact_link() {

@@ -10,9 +10,9 @@ use subrosa_client_core::{ApiError, api::ContactState, open::EngineAt};
 
 use super::{App, Asked, Weight};
 use crate::{
-    door::Known,
-    gate::{Gate, Unlock},
+    account_service::Known,
     model::chats::ChatList,
+    sign_in::{SignIn, Unlock},
 };
 
 /// What is kept while nothing is shown.
@@ -34,7 +34,7 @@ impl App {
                 "This account opens with {opens_with}. A lock needs a passphrase that only you know: leave, and give the account \
                  one with: subrosa account passphrase"
             );
-            self.gate = Some(Gate::Told { title: "Nothing to lock with", text: crate::text::line(&text) });
+            self.sign_in = Some(SignIn::Told { title: "Nothing to lock with", text: crate::text::line(&text) });
             return;
         }
         // Drafts are with the engine before they go.
@@ -69,12 +69,12 @@ impl App {
             ..Known::default()
         });
         let account = account.unwrap_or_default();
-        self.gate = Some(Gate::Locked(Unlock { account, asks: true, ..Unlock::default() }));
+        self.sign_in = Some(SignIn::Locked(Unlock { account, asks: true, ..Unlock::default() }));
     }
 
     /// Shows everything again.
     pub(super) fn reveal(&mut self) {
-        self.gate = None;
+        self.sign_in = None;
         self.input_ms = self.clock.now_ms;
         let hiding = self.hiding.take().unwrap_or_default();
         self.open_when_known = hiding.open;
@@ -113,7 +113,7 @@ impl App {
     }
 
     const fn can_lock(&self) -> bool {
-        self.account.is_some() && matches!(self.gate, None | Some(Gate::Told { .. } | Gate::TakeOver(_)))
+        self.account.is_some() && matches!(self.sign_in, None | Some(SignIn::Told { .. } | SignIn::TakeOver(_)))
     }
 
     /// Locks when it is time.

@@ -8,7 +8,6 @@ mod answers;
 mod chat_acts;
 mod drafts;
 mod first;
-mod gate;
 mod links;
 mod lock;
 mod mouse;
@@ -16,6 +15,7 @@ mod outbox;
 mod overlays;
 mod palette;
 mod search;
+mod sign_in;
 mod stray;
 mod undo;
 
@@ -27,14 +27,13 @@ use subrosa_client_core::{
     open::EngineAt,
 };
 
-pub(crate) use gate::sentence;
+pub(crate) use sign_in::sentence;
 
 use crate::{
     ask::{Call, Page, UpTo},
-    commands::Place,
-    config::{Config, Preview},
+    commands::Scope,
+    config::{Preview, TuiConfig},
     editor::Editor,
-    gate::Gate,
     key::Key,
     keymap::KeyMap,
     layout::{Areas, areas, has_two_panes, writing_columns},
@@ -45,6 +44,7 @@ use crate::{
         entry::Quoted,
     },
     overlay::{Overlay, Search},
+    sign_in::SignIn,
     theme::Theme,
     time::Clock,
 };
@@ -133,7 +133,7 @@ pub(crate) struct App {
     pub(crate) overlays: Vec<Overlay>,
     pub(crate) remark: Option<Remark>,
     /// What stands before or over the chats; it has the keys.
-    pub(crate) gate: Option<Gate>,
+    pub(crate) sign_in: Option<SignIn>,
     /// Where the engine is.
     pub(crate) engine_at: EngineAt,
     engine_asks: bool,
@@ -177,9 +177,9 @@ impl App {
     /// A state that knows nothing yet; `new_id` makes message ids.
     ///
     /// # Errors
-    /// A configuration that [`Config::parse`] would refuse.
+    /// A configuration that [`TuiConfig::parse`] would refuse.
     pub(crate) fn new(
-        config: &Config,
+        config: &TuiConfig,
         theme: Theme,
         zone: TimeZone,
         size: (u16, u16),
@@ -204,7 +204,7 @@ impl App {
             focus: Focus::List,
             overlays: Vec::new(),
             remark: None,
-            gate: None,
+            sign_in: None,
             engine_at: EngineAt::Here,
             engine_asks: false,
             opens_with: None,
@@ -266,16 +266,16 @@ impl App {
     }
 
     /// Which keys count.
-    pub(crate) fn place(&self) -> Place {
-        if self.gate.is_some() {
-            return Place::Choose;
+    pub(crate) fn place(&self) -> Scope {
+        if self.sign_in.is_some() {
+            return Scope::Choose;
         }
         match self.overlays.last() {
             Some(overlay) => overlays::place(overlay),
             None => match self.focus {
-                Focus::List => Place::List,
-                Focus::Write => Place::Write,
-                Focus::Messages => Place::Messages,
+                Focus::List => Scope::List,
+                Focus::Write => Scope::Write,
+                Focus::Messages => Scope::Messages,
             },
         }
     }
@@ -315,7 +315,7 @@ impl App {
 
     /// Somebody looks at the open chat, if there is one.
     fn looked_at(&self) -> bool {
-        self.focused && self.gate.is_none() && self.overlays.is_empty() && self.shown().is_some()
+        self.focused && self.sign_in.is_none() && self.overlays.is_empty() && self.shown().is_some()
     }
 
     /// Somebody looks at the end of the open chat.
@@ -470,11 +470,11 @@ impl App {
 #[cfg(test)]
 mod chat_tests;
 #[cfg(test)]
-mod gate_tests;
-#[cfg(test)]
 mod reflex_tests;
 #[cfg(test)]
 mod search_tests;
+#[cfg(test)]
+mod sign_in_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

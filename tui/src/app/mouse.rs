@@ -11,7 +11,7 @@ const WHEEL_ROWS: isize = 3;
 
 impl App {
     pub(super) fn mouse(&mut self, pointed: Pointed) {
-        if self.gate.is_some() {
+        if self.sign_in.is_some() {
             return;
         }
         match pointed {

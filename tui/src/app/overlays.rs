@@ -8,7 +8,7 @@ use subrosa_client_core::{
 use super::{App, Weight, act::edit};
 use crate::{
     ask::{Call, who},
-    commands::{Command, Place},
+    commands::{Command, Scope},
     editor::Editor,
     key::Key,
     overlay::{Join, Overlay, Palette, Then, Verify},
@@ -22,22 +22,22 @@ const ONE_LINE: usize = usize::MAX / 2;
 const PAGE_ROWS: usize = 10;
 
 /// Which keys count in an overlay.
-pub(super) const fn place(overlay: &Overlay) -> Place {
+pub(super) const fn place(overlay: &Overlay) -> Scope {
     match overlay {
         Overlay::Palette(_)
         | Overlay::Search(_)
         | Overlay::Menu(_)
         | Overlay::Join(_)
         | Overlay::Rename(_)
-        | Overlay::Question(_) => Place::Choose,
-        Overlay::Verify(verify) if verify.number.is_some() => Place::Choose,
+        | Overlay::Question(_) => Scope::Choose,
+        Overlay::Verify(verify) if verify.number.is_some() => Scope::Choose,
         Overlay::Help { .. }
         | Overlay::Links(_)
         | Overlay::Invite(_)
         | Overlay::Contact(_)
         | Overlay::Outbox(_)
         | Overlay::Verify(_)
-        | Overlay::Receipts { .. } => Place::Card,
+        | Overlay::Receipts { .. } => Scope::Card,
     }
 }
 

@@ -9,7 +9,7 @@ use subrosa_client_core::api::ContactState;
 
 use super::{App, Focus, REMARK_MS, Weight};
 use crate::{
-    commands::{Command, Place},
+    commands::{Command, Scope},
     key::Key,
 };
 
@@ -46,7 +46,7 @@ impl App {
     /// A key where no text is written. `true`: it was a letter of a text, or is about one.
     pub(super) fn stray_key(&mut self, key: Key) -> bool {
         let place = self.place();
-        if !matches!(place, Place::List | Place::Messages) {
+        if !matches!(place, Scope::List | Scope::Messages) {
             self.stray.letters.clear();
             return false;
         }
@@ -82,7 +82,7 @@ impl App {
 
     /// A key while a text is offered to be written.
     fn text_key(&mut self, key: Key) -> bool {
-        let accepts = self.keys.command(Place::Messages, key) == Some(Command::WriteHere);
+        let accepts = self.keys.command(Scope::Messages, key) == Some(Command::WriteHere);
         match (key.code, key.typed()) {
             (_, letter) if accepts => self.write_stray(letter),
             (_, Some(letter)) => {

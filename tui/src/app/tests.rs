@@ -186,7 +186,7 @@ fn pictures_of_what_lies_over_the_screen() {
 #[test]
 fn pictures_without_colour_and_unicode() {
     snapshots("ascii", |size| {
-        let mut app = app_with(&Config::default(), size, false, false);
+        let mut app = app_with(&TuiConfig::default(), size, false, false);
         let effects = press(&mut app, "enter");
         answer_page(&mut app, &effects, &with_ana());
         app
@@ -196,7 +196,7 @@ fn pictures_without_colour_and_unicode() {
 #[test]
 fn without_colour_and_unicode_read_and_delivered_still_differ() {
     for (unicode, delivered, read) in [(true, " ✓✓", " ✓✓*"), (false, " ++", " ++*")] {
-        let mut app = app_with(&Config::default(), (120, 40), false, unicode);
+        let mut app = app_with(&TuiConfig::default(), (120, 40), false, unicode);
         let effects = press(&mut app, "enter");
         answer_page(&mut app, &effects, &with_ana());
         let shown = picture(&app);

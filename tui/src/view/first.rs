@@ -14,7 +14,7 @@ use crate::{
     app::App,
     commands::Command,
     editor::Editor,
-    gate::{Field, First, Remark, Words},
+    sign_in::{Field, First, Remark, Words},
     text::{ELLIPSIS, pad, width},
 };
 

@@ -24,7 +24,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, offset: usize) {
     let mut lines = vec![ticks(app, usize::from(inside.width)), Line::default()];
     lines.extend(rows.into_iter().skip(offset).take(view).map(|row| match row {
         Row::Blank => Line::default(),
-        Row::Place(place) => Line::styled(place.title(), theme.strong),
+        Row::Scope(place) => Line::styled(place.title(), theme.strong),
         Row::Keys(keys, text) if text.is_empty() => Line::styled(keys, theme.accent),
         Row::Keys(keys, text) => {
             Line::from(vec![Span::styled(pad(&keys, room), theme.accent), Span::raw(" "), Span::raw(text)])

@@ -6,13 +6,13 @@ mod chats;
 mod composer;
 mod conversation;
 mod first;
-mod gate;
 mod help;
 mod overlays;
 mod page;
 pub(crate) mod pointer;
 mod qr;
 mod search;
+mod sign_in;
 mod status;
 mod welcome;
 
@@ -37,8 +37,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Vec<Hyperlink> {
         tiny(frame, app);
         return Vec::new();
     }
-    if let Some(gate) = app.gate.as_ref().filter(|gate| gate.hides()) {
-        if let Some(cursor) = gate::draw(frame, app, gate) {
+    if let Some(sign_in) = app.sign_in.as_ref().filter(|sign_in| sign_in.hides()) {
+        if let Some(cursor) = sign_in::draw(frame, app, sign_in) {
             frame.set_cursor_position(cursor);
         }
         mend_isolates(frame.buffer_mut(), app);
@@ -56,7 +56,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Vec<Hyperlink> {
             conversation::draw_title(frame, app, open, title);
             hyperlinks = conversation::draw(frame, app, open, body);
             let cursor = composer::draw(frame, app, open, composer);
-            if let Some(cursor) = cursor.filter(|_| app.overlays.is_empty() && app.gate.is_none()) {
+            if let Some(cursor) = cursor.filter(|_| app.overlays.is_empty() && app.sign_in.is_none()) {
                 frame.set_cursor_position(cursor);
             }
         }
@@ -67,15 +67,15 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) -> Vec<Hyperlink> {
     if let Some(overlay) = app.overlays.last() {
         hyperlinks.clear();
         if let Some(cursor) = overlays::draw(frame, app, overlay)
-            && app.gate.is_none()
+            && app.sign_in.is_none()
         {
             frame.set_cursor_position(cursor);
         }
         mend_isolates(frame.buffer_mut(), app);
     }
-    if let Some(gate) = &app.gate {
+    if let Some(sign_in) = &app.sign_in {
         hyperlinks.clear();
-        if let Some(cursor) = gate::draw(frame, app, gate) {
+        if let Some(cursor) = sign_in::draw(frame, app, sign_in) {
             frame.set_cursor_position(cursor);
         }
         mend_isolates(frame.buffer_mut(), app);

@@ -16,7 +16,7 @@ use subrosa_client_core::{
 use super::line;
 use crate::{
     app::{App, Focus, Weight},
-    commands::{Command, Place},
+    commands::{Command, Scope},
     keymap::Profile,
     text::{ISOLATE_END, ISOLATE_RIGHTWARD, fit, width},
 };
@@ -128,10 +128,10 @@ fn connection(app: &App) -> (&'static str, String, Style) {
 fn useful(app: &App) -> Vec<Command> {
     let request = app.open.as_ref().is_some_and(|open| open.state == ContactState::Request);
     match app.place() {
-        Place::List if app.chats.loaded && app.chats.rows().is_empty() => {
+        Scope::List if app.chats.loaded && app.chats.rows().is_empty() => {
             vec![Command::Invite, Command::Join, Command::HelpHere, Command::QuitTwice, Command::Palette]
         }
-        Place::List => vec![
+        Scope::List => vec![
             Command::Open,
             Command::SearchHere,
             Command::Palette,
@@ -140,7 +140,7 @@ fn useful(app: &App) -> Vec<Command> {
             Command::HelpHere,
             Command::QuitTwice,
         ],
-        Place::Write => {
+        Scope::Write => {
             vec![
                 Command::Send,
                 Command::Browse,
@@ -151,8 +151,8 @@ fn useful(app: &App) -> Vec<Command> {
                 Command::Help,
             ]
         }
-        Place::Messages if request => vec![Command::Accept, Command::Contact, Command::Back, Command::HelpHere],
-        Place::Messages => vec![
+        Scope::Messages if request => vec![Command::Accept, Command::Contact, Command::Back, Command::HelpHere],
+        Scope::Messages => vec![
             Command::NextHit,
             Command::Reply,
             Command::Menu,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What is backed up.
-pub(crate) struct Source {
+pub(crate) struct BackupSource {
     pub(crate) store: PathBuf,
     pub(crate) key: std::sync::Arc<StoreKey>,
     pub(crate) account: AccountInfo,
@@ -31,7 +31,11 @@ pub(crate) struct Source {
 }
 
 /// Makes the file; nothing is left of it if anything fails, or `stop` is cancelled. Takes as long as the store is large.
-pub(crate) fn make(source: &Source, params: &BackupParams, stop: &CancellationToken) -> Result<BackupMade, ApiError> {
+pub(crate) fn make(
+    source: &BackupSource,
+    params: &BackupParams,
+    stop: &CancellationToken,
+) -> Result<BackupMade, ApiError> {
     let path = Path::new(&params.path);
     if !path.is_absolute() {
         return Err(ApiError::new(ErrorKind::Usage, format!("{:?} is not an absolute path", params.path))

@@ -14,7 +14,7 @@ pub(crate) mod seal;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::make::{Source, make};
+pub(crate) use self::make::{BackupSource, make};
 pub use self::seal::derive;
 pub use crate::api::FileKey;
 

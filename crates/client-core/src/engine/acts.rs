@@ -217,7 +217,7 @@ pub(in crate::engine) async fn outbox_retry(engine: &Engine, params: OutboxRetry
 
 pub(in crate::engine) async fn backup(engine: &Engine, params: BackupParams) -> Result<BackupMade, ApiError> {
     let account = engine.inner.core.run(|core| Ok(core.account_info())).await?;
-    let source = backup::Source {
+    let source = backup::BackupSource {
         store: engine.inner.store.clone(),
         key: Arc::clone(&engine.inner.key),
         account,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use subrosa_wire::{MailboxEpoch, Seq, mailbox::MailboxClientFrame};
 use tokio::sync::{Notify, mpsc};
 
-use super::socket::Source;
+use super::socket::FrameSource;
 
 /// The newest acknowledgement, and what of it the relay was told.
 ///
@@ -83,7 +83,7 @@ pub(super) struct Frames {
     pub(super) queue: mpsc::Receiver<Bytes>,
 }
 
-impl Source for Frames {
+impl FrameSource for Frames {
     async fn next(&mut self) -> Option<Bytes> {
         tokio::select! {
             biased;

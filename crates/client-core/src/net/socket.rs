@@ -156,7 +156,7 @@ impl Reader {
 }
 
 /// Where a [`Writer`] gets its frames from.
-pub(super) trait Source: Send {
+pub(super) trait FrameSource: Send {
     /// The next frame; `None` when the socket is to be closed. Called when the one before is written.
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
 }
@@ -178,7 +178,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::send`].
-    pub(super) async fn pump(mut self, mut source: impl Source) -> Result<(), NetError> {
+    pub(super) async fn pump(mut self, mut source: impl FrameSource) -> Result<(), NetError> {
         while let Some(frame) = source.next().await {
             self.send(frame).await?;
         }

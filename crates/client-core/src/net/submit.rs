@@ -25,7 +25,7 @@ use super::{
     NetError, Network, RelayEndpoint,
     calls::{Calls, Reply, until},
     proxy::Circuit,
-    socket::{self, Incoming, Liveness, Reader, Source, WRITE_QUEUE_SLACK, Writer},
+    socket::{self, FrameSource, Incoming, Liveness, Reader, WRITE_QUEUE_SLACK, Writer},
     timing::Timing,
 };
 
@@ -125,7 +125,7 @@ impl Submitter {
             oldest.map(|key| lanes.remove(&key));
         }
         let (calls, queue) = mpsc::channel(LANE_QUEUE);
-        let lane = Lane {
+        let lane = Submitter {
             relay: relay.clone(),
             account,
             queue,
@@ -168,7 +168,7 @@ impl Away {
 }
 
 /// The task of the submit socket for one account. It lives as long as somebody holds its queue.
-struct Lane {
+struct Submitter {
     relay: RelayEndpoint,
     account: AccountId,
     queue: mpsc::Receiver<Call>,
@@ -182,13 +182,13 @@ struct Lane {
 /// Frames of a submit socket, in order.
 struct Frames(mpsc::Receiver<Bytes>);
 
-impl Source for Frames {
+impl FrameSource for Frames {
     async fn next(&mut self) -> Option<Bytes> {
         self.0.recv().await
     }
 }
 
-impl Lane {
+impl Submitter {
     async fn run(mut self) {
         while let Some(call) = self.queue.recv().await {
             if let Some(error) = self.away() {

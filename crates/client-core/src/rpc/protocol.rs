@@ -52,7 +52,7 @@ pub(super) struct Call {
 
 /// A call as it is written.
 #[derive(Deserialize)]
-struct Request {
+struct RpcRequest {
     jsonrpc: String,
     method: String,
     #[serde(default)]
@@ -95,7 +95,7 @@ fn call(value: Value) -> Result<Call, Value> {
         Some(_) => return invalid(Value::Null, "the id is neither string nor number"),
     }
     let shown = id.clone().unwrap_or(Value::Null);
-    let request: Request = match serde_json::from_value(value) {
+    let request: RpcRequest = match serde_json::from_value(value) {
         Ok(request) => request,
         Err(reason) => return invalid(shown, &format!("not a request: {reason}")),
     };

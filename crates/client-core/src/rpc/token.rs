@@ -20,7 +20,7 @@ const MIN_TOKEN_CHARS: usize = 32;
 /// A token file is one short line; more is not a token.
 const MAX_FILE_BYTES: u64 = 512;
 
-/// The token of an account's HTTP door.
+/// The token of an account's HTTP port.
 pub struct HttpToken(Zeroizing<String>);
 
 impl std::fmt::Debug for HttpToken {

@@ -11,7 +11,7 @@ use crate::{api::MessageStatus, conversation::ConversationId, limits::MAX_EVENTS
 
 /// Where a consumer stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     /// Everything up to here is done.
     pub(crate) cursor: u64,
     /// So are these messages beyond it: readers that share a consumer do not end in order.
@@ -237,22 +237,22 @@ pub(crate) fn incoming_after(db: &Db, since: u64, max: u32) -> Result<Vec<u64>, 
 }
 
 /// Where a consumer stands; a new one at the beginning.
-pub(crate) fn consumer(db: &Db, name: &str) -> Result<Place, StoreError> {
+pub(crate) fn consumer(db: &Db, name: &str) -> Result<Position, StoreError> {
     let row: Option<(i64, Vec<u8>)> = db
         .query_row("SELECT cursor, done FROM consumer WHERE name = ?1", params![name], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
-    let Some((cursor, done)) = row else { return Ok(Place::default()) };
+    let Some((cursor, done)) = row else { return Ok(Position::default()) };
     let (cursors, rest) = done.as_chunks::<8>();
     if !rest.is_empty() {
         return Err(StoreError::Damaged("consumer row"));
     }
-    Ok(Place { cursor: from_sql(cursor), done: cursors.iter().map(|cursor| u64::from_be_bytes(*cursor)).collect() })
+    Ok(Position { cursor: from_sql(cursor), done: cursors.iter().map(|cursor| u64::from_be_bytes(*cursor)).collect() })
 }
 
 /// Moves a consumer, never backwards.
-pub(crate) fn set_consumer(db: &Db, name: &str, place: &Place) -> Result<(), StoreError> {
+pub(crate) fn set_consumer(db: &Db, name: &str, place: &Position) -> Result<(), StoreError> {
     let done: Vec<u8> = place.done.iter().flat_map(|cursor| cursor.to_be_bytes()).collect();
     db.execute(
         "INSERT INTO consumer (name, cursor, done) VALUES (?1, ?2, ?3)

@@ -129,7 +129,7 @@ impl<K: Hash + Eq + Copy, T> Sender<K, T> {
                 channel.wake();
                 return Ok(());
             };
-            (Place { channel, source, ticket }, admitted)
+            (Ticket { channel, source, ticket }, admitted)
         };
         let result = admitted.await.map_err(|_| Closed);
         drop(place);
@@ -187,13 +187,13 @@ impl<T> Entry<T> {
 }
 
 /// A place in the line before a queue that had no room; given up when dropped.
-struct Place<'a, K: Hash + Eq + Copy, T> {
+struct Ticket<'a, K: Hash + Eq + Copy, T> {
     channel: &'a Channel<K, T>,
     source: K,
     ticket: u64,
 }
 
-impl<K: Hash + Eq + Copy, T> Drop for Place<'_, K, T> {
+impl<K: Hash + Eq + Copy, T> Drop for Ticket<'_, K, T> {
     fn drop(&mut self) {
         lock(&self.channel.queue).leave(self.source, self.ticket);
         self.channel.wake();
@@ -210,7 +210,7 @@ struct Held {
 struct Queue<K: Hash + Eq + Copy, T> {
     bounds: Bounds,
     held: Held,
-    sources: HashMap<K, Source<T>>,
+    sources: HashMap<K, SourceQueue<T>>,
     /// Sources that had nothing queued until now.
     fresh: VecDeque<K>,
     /// Those that had more queued than fits into a turn, each once.
@@ -225,7 +225,7 @@ struct Queue<K: Hash + Eq + Copy, T> {
 }
 
 /// Somebody with something queued, something in line, or a place in one of the two lists.
-struct Source<T> {
+struct SourceQueue<T> {
     entries: VecDeque<Entry<T>>,
     held: Held,
     /// Weight that it may still take in its turn.
@@ -241,7 +241,7 @@ struct Waiting<T> {
     admitted: oneshot::Sender<()>,
 }
 
-impl<T> Default for Source<T> {
+impl<T> Default for SourceQueue<T> {
     fn default() -> Self {
         Self { entries: VecDeque::new(), held: Held::default(), credit: 0, is_listed: false, waiting: VecDeque::new() }
     }
@@ -337,7 +337,7 @@ impl<K: Hash + Eq + Copy, T> Queue<K, T> {
 
     fn admit_all(&mut self) {
         if self.waiting > 0 {
-            let first = |source: &Source<T>| source.waiting.front().map(|waiting| waiting.ticket);
+            let first = |source: &SourceQueue<T>| source.waiting.front().map(|waiting| waiting.ticket);
             let mut keys: Vec<(u64, K)> =
                 self.sources.iter().filter_map(|(key, source)| Some((first(source)?, *key))).collect();
             // Who waits longest comes first.

@@ -17,7 +17,7 @@ use subrosa_wire::{
 use subtle::ConstantTimeEq;
 
 use super::{
-    Batch, Embedded, Intake, IntakeItem, ItemOutcome, Meters, Permission, Quotas, Receipt, Source, StoreError,
+    Accepted, Batch, Embedded, Intake, IntakeItem, ItemOutcome, Meters, Permission, Quotas, Source, StoreError,
     mailbox::sql_int, writer::Kind,
 };
 use crate::{
@@ -318,7 +318,7 @@ fn unknown_account(permission: Permission) -> ItemOutcome {
 }
 
 impl Intake for Embedded {
-    async fn submit(&self, source: Source, batch: Batch) -> Result<Receipt, StoreError> {
+    async fn submit(&self, source: Source, batch: Batch) -> Result<Accepted, StoreError> {
         let (quotas, meters, cost) = (self.quotas, Arc::clone(&self.meters), batch.cost());
         let change = move |db: &Connection| {
             let mut intaking = Intaking {
@@ -339,6 +339,6 @@ impl Intake for Embedded {
             }
             Ok(outcomes)
         };
-        Ok(Receipt(self.writer.enqueue(source, cost, Kind::Submission, change).await?))
+        Ok(Accepted(self.writer.enqueue(source, cost, Kind::Submission, change).await?))
     }
 }

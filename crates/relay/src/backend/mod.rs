@@ -292,9 +292,9 @@ pub enum ItemOutcome {
 
 /// The outcome of a submission that is on its way to the disk.
 #[derive(Debug)]
-pub struct Receipt(pub(crate) oneshot::Receiver<Result<Vec<ItemOutcome>, StoreError>>);
+pub struct Accepted(pub(crate) oneshot::Receiver<Result<Vec<ItemOutcome>, StoreError>>);
 
-impl Receipt {
+impl Accepted {
     /// One outcome for each item; `Ok` means durable.
     ///
     /// # Errors
@@ -308,7 +308,7 @@ impl Receipt {
 pub trait Intake: Send + Sync + 'static {
     /// Queues a submission. Those of one source are committed in the order in which this was called; one whose future is
     /// dropped before it returned may be left out.
-    fn submit(&self, source: Source, batch: Batch) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
+    fn submit(&self, source: Source, batch: Batch) -> impl Future<Output = Result<Accepted, StoreError>> + Send;
 }
 
 /// What a new session starts from.

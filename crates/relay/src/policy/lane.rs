@@ -45,10 +45,10 @@ struct Memory {
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Lane(Mutex<Memory>);
+pub(crate) struct RequestLane(Mutex<Memory>);
 
-impl Lane {
-    /// Reserves a request from `sender` to `receiver`; [`Lane::stored`] must follow.
+impl RequestLane {
+    /// Reserves a request from `sender` to `receiver`; [`RequestLane::stored`] must follow.
     ///
     /// # Errors
     /// Why there may be none now.
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_pair_has_one_pending_request_until_it_is_acknowledged() {
-        let (lane, now) = (Lane::default(), subrosa_ambient::instant());
+        let (lane, now) = (RequestLane::default(), subrosa_ambient::instant());
         lane.admit(account(1), account(2), now).unwrap();
         lane.stored(account(1), account(2), vec![(device(2), 5)], now);
         assert_eq!(lane.admit(account(1), account(2), now).unwrap_err().code, ErrorCode::RequestPending);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_may_overtake_the_bookkeeping() {
-        let (lane, now) = (Lane::default(), subrosa_ambient::instant());
+        let (lane, now) = (RequestLane::default(), subrosa_ambient::instant());
         lane.admit(account(1), account(2), now).unwrap();
         lane.acknowledged(device(2), 5);
         lane.stored(account(1), account(2), vec![(device(2), 5)], now);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_request_that_was_not_stored_does_not_count() {
-        let (lane, now) = (Lane::default(), subrosa_ambient::instant());
+        let (lane, now) = (RequestLane::default(), subrosa_ambient::instant());
         for _ in 0..2 * MAX_REQUESTS_PER_DAY {
             lane.admit(account(1), account(2), now).unwrap();
             lane.stored(account(1), account(2), Vec::new(), now);

@@ -42,14 +42,14 @@ pub(crate) struct Front {
     /// What is shown, unless an ACME authority decides.
     shown: Option<Arc<Shown>>,
     /// Where newer certificates come from, if they do.
-    source: Source,
+    source: CertificateSource,
     reload: Arc<Notify>,
     /// Links name the key: nobody else vouches for it.
     is_pinned: bool,
 }
 
 /// Where newer certificates come from.
-enum Source {
+enum CertificateSource {
     Nowhere,
     Files(Files),
     Acme(Box<Acme>),
@@ -66,14 +66,14 @@ impl Front {
     pub(crate) fn open(config: &Config, address: SocketAddr) -> Result<Option<Self>, RelayError> {
         let (first, source, is_pinned) = match &config.tls {
             Tls::Auto if address.ip().is_loopback() || config.behind_proxy => return Ok(None),
-            Tls::Auto | Tls::SelfSigned => (own_key::load_or_make(&config.data_dir)?, Source::Nowhere, true),
+            Tls::Auto | Tls::SelfSigned => (own_key::load_or_make(&config.data_dir)?, CertificateSource::Nowhere, true),
             Tls::Files { certificate, key } => {
                 if certificate.as_os_str().is_empty() || key.as_os_str().is_empty() {
                     return Err(RelayError::HalfOfTls);
                 }
                 let host = config.public_url.as_ref().and_then(|url| url.host_str()).map(str::to_owned);
                 let files = Files::new(certificate.clone(), key.clone(), host);
-                (files.read()?, Source::Files(files), false)
+                (files.read()?, CertificateSource::Files(files), false)
             }
             Tls::Acme(domain) => {
                 let (acme, resolver) = Acme::open(config, domain)?;
@@ -83,7 +83,7 @@ impl Front {
                 return Ok(Some(Self {
                     acceptor: TlsAcceptor::from(Arc::new(tls)),
                     shown: None,
-                    source: Source::Acme(Box::new(acme)),
+                    source: CertificateSource::Acme(Box::new(acme)),
                     reload: Arc::default(),
                     is_pinned: false,
                 }));
@@ -134,8 +134,10 @@ impl Front {
     /// Shows newer certificates as they come, until dropped. What stands goes on with the old one.
     pub(crate) async fn follow(&self, config: &Config) {
         match (&self.source, &self.shown) {
-            (Source::Files(files), Some(shown)) => files.follow(shown, &self.reload, config.tls_check_interval).await,
-            (Source::Acme(acme), _) => acme.follow().await,
+            (CertificateSource::Files(files), Some(shown)) => {
+                files.follow(shown, &self.reload, config.tls_check_interval).await
+            }
+            (CertificateSource::Acme(acme), _) => acme.follow().await,
             _ => std::future::pending().await,
         }
     }

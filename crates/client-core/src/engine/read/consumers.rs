@@ -15,7 +15,7 @@ use crate::{
         read::leases::{Lease, Leases, NoLease, Wanted},
     },
     limits::{MAX_EVENTS_PAGE, MAX_WAIT},
-    store::{self, events::Place},
+    store::{self, events::Position},
 };
 
 /// The consumer of `receive` without a name.
@@ -197,7 +197,7 @@ impl Core {
 }
 
 /// Moves a shared consumer's place over everything that is done without a gap; `incoming` are the messages after it.
-fn settle(place: &mut Place, incoming: &[u64]) {
+fn settle(place: &mut Position, incoming: &[u64]) {
     let open = incoming.iter().find(|cursor| !place.done.contains(cursor)).copied();
     let later = open.map_or_else(BTreeSet::new, |open| place.done.split_off(&open));
     if let Some(last) = place.done.last() {
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_shared_place_moves_over_what_is_done_without_a_gap() {
-        let place = |cursor, done: &[u64]| Place { cursor, done: done.iter().copied().collect() };
-        let settled = |mut place: Place, incoming: &[u64]| {
+        let place = |cursor, done: &[u64]| Position { cursor, done: done.iter().copied().collect() };
+        let settled = |mut place: Position, incoming: &[u64]| {
             settle(&mut place, incoming);
             place
         };

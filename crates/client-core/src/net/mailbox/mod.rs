@@ -97,7 +97,7 @@ pub enum MailboxEvent {
 /// Drives a mailbox connection. When the last one is dropped, the connection ends.
 #[derive(Clone)]
 pub struct MailboxHandle {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<PendingCall>,
     shared: Arc<Shared>,
     endpoint: RelayEndpoint,
     patience: Duration,
@@ -117,7 +117,7 @@ pub(in crate::net) struct Shared {
     done: CancellationToken,
 }
 
-pub(in crate::net) struct Request {
+pub(in crate::net) struct PendingCall {
     pub(in crate::net) op: MailboxRequest,
     pub(in crate::net) reply: Reply<RequestOutcome>,
 }
@@ -138,7 +138,7 @@ impl MailboxHandle {
     pub async fn request(&self, op: MailboxRequest) -> Result<RequestOutcome, NetError> {
         let (reply, answer) = oneshot::channel();
         let work = async {
-            self.requests.send(Request { op, reply }).await.map_err(|_| NetError::Closed)?;
+            self.requests.send(PendingCall { op, reply }).await.map_err(|_| NetError::Closed)?;
             answer.await.unwrap_or(Err(NetError::Closed))
         };
         timeout(self.patience, work)
@@ -219,7 +219,7 @@ pub(in crate::net) struct Task {
     pub(in crate::net) endpoint: RelayEndpoint,
     signer: Arc<dyn MailboxSigner>,
     pub(in crate::net) events: mpsc::Sender<MailboxEvent>,
-    pub(in crate::net) requests: mpsc::Receiver<Request>,
+    pub(in crate::net) requests: mpsc::Receiver<PendingCall>,
     pub(in crate::net) shared: Arc<Shared>,
     pub(in crate::net) timing: Timing,
     pub(in crate::net) waiting: Waiting,

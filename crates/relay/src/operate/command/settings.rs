@@ -8,7 +8,7 @@ use crate::{
     json::json_line,
     operate::{
         serve::{ServeArgs, complete},
-        settings::{Settings, Source, all},
+        settings::{Origin, Settings, all},
     },
 };
 
@@ -29,7 +29,7 @@ pub(super) fn check(args: &ServeArgs) -> anyhow::Result<()> {
         }
         let text = |value: &str| if value.is_empty() { "(unset)".to_owned() } else { value.to_owned() };
         let from = match source {
-            Source::Default => "default".to_owned(),
+            Origin::Default => "default".to_owned(),
             other => format!("{}; default: {}", other.name(), text(&default)),
         };
         writeln!(out, "{} = {}   [{from}]\n    {}. {}", setting.key, text(&value), setting.help, setting.reason)?;

@@ -37,14 +37,14 @@ pub(crate) struct Settings {
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum Origin {
     Flag,
     Variable,
     File,
     Default,
 }
 
-impl Source {
+impl Origin {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Flag => "flag",
@@ -141,7 +141,7 @@ fn flag(setting: &Setting, defaults: &Settings) -> Arg {
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) settings: Settings,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<Origin>,
 }
 
 /// Puts the four places together.
@@ -172,17 +172,17 @@ pub(crate) fn resolve_with(
         let find = |pairs: &[(&'static str, String)]| {
             pairs.iter().find(|(key, _)| *key == setting.key).map(|(_, value)| value.clone())
         };
-        let flag = || (find(&flags.0)).map(|value| (value, Source::Flag));
-        let variable = || find(&in_environment).map(|value| (value, Source::Variable));
-        let in_file = || find(&in_file).map(|value| (value, Source::File));
+        let flag = || (find(&flags.0)).map(|value| (value, Origin::Flag));
+        let variable = || find(&in_environment).map(|value| (value, Origin::Variable));
+        let in_file = || find(&in_file).map(|value| (value, Origin::File));
         let Some((value, source)) = flag().or_else(variable).or_else(in_file) else {
-            sources.push(Source::Default);
+            sources.push(Origin::Default);
             continue;
         };
         (setting.set)(&mut settings, &value).map_err(|why| SettingError::Value {
             place: match source {
-                Source::Flag => format!("--{}", setting.key),
-                Source::Variable => setting.variable(),
+                Origin::Flag => format!("--{}", setting.key),
+                Origin::Variable => setting.variable(),
                 _ => format!("{}: {}", path.display(), setting.key),
             },
             value,
@@ -264,10 +264,10 @@ mod tests {
         let Settings { listen, config, .. } = resolved.settings;
         assert_eq!((listen.port(), config.max_connections, config.behind_proxy), (1, 2, true));
         let source = |key| &resolved.sources[all().position(|setting| setting.key == key).unwrap()];
-        assert_eq!(source("listen"), &Source::Flag);
-        assert_eq!(source("max-connections"), &Source::Variable);
-        assert_eq!(source("handshake-timeout"), &Source::File);
-        assert_eq!(source("public-url"), &Source::Default);
+        assert_eq!(source("listen"), &Origin::Flag);
+        assert_eq!(source("max-connections"), &Origin::Variable);
+        assert_eq!(source("handshake-timeout"), &Origin::File);
+        assert_eq!(source("public-url"), &Origin::Default);
     }
 
     #[test]

@@ -4,12 +4,12 @@ use subrosa_client_core::{ApiError, open::EngineAt};
 
 use super::{App, Weight, act::edit};
 use crate::{
+    account_service::{Found, Known},
     commands::Command,
-    door::{Found, Known},
-    gate::{Choose, First, Gate, Unlock},
     hidden::Hidden,
     key::Key,
     message::{Effect, Msg, Opened},
+    sign_in::{Choose, First, SignIn, Unlock},
     text,
 };
 
@@ -17,37 +17,37 @@ use crate::{
 pub(super) const ONE_LINE: usize = usize::MAX / 2;
 
 impl App {
-    /// Begins at the door: what is there?
+    /// Begins with the question what is there.
     pub(crate) fn begin(&mut self) -> Vec<Effect> {
-        self.gate = Some(Gate::Looking);
+        self.sign_in = Some(SignIn::Looking);
         vec![Effect::Look]
     }
 
-    /// A key while a gate has them. `false`: none does.
+    /// A key while a sign_in has them. `false`: none does.
     pub(super) fn gate_key(&mut self, key: Key) -> bool {
-        let Some(gate) = &self.gate else { return false };
+        let Some(sign_in) = &self.sign_in else { return false };
         let command = self.keys.command(self.place(), key);
         match command {
             Some(command @ (Command::Suspend | Command::Redraw)) => self.run(command),
             Some(command @ (Command::Back | Command::Quit | Command::QuitTwice)) => self.gate_leave(command),
-            _ => match gate {
-                Gate::Looking | Gate::Opening(_) => {}
-                Gate::Told { .. } => self.gate = None,
-                Gate::Failed { .. } => self.failed_key(command),
-                Gate::Choose(_) => self.choose_key(command),
-                Gate::First(_) => self.first_key(command, key),
-                Gate::Words(_) => self.words_key(command, key),
-                Gate::Unlock(_) | Gate::Locked(_) | Gate::TakeOver(_) => self.unlock_key(command, key),
+            _ => match sign_in {
+                SignIn::Looking | SignIn::Opening(_) => {}
+                SignIn::Told { .. } => self.sign_in = None,
+                SignIn::Failed { .. } => self.failed_key(command),
+                SignIn::Choose(_) => self.choose_key(command),
+                SignIn::First(_) => self.first_key(command, key),
+                SignIn::Words(_) => self.words_key(command, key),
+                SignIn::Unlock(_) | SignIn::Locked(_) | SignIn::TakeOver(_) => self.unlock_key(command, key),
             },
         }
         true
     }
 
-    /// Pasted text while a gate has the keys. `false`: none does.
+    /// Pasted text while a sign_in has the keys. `false`: none does.
     pub(super) fn gate_paste(&mut self, text: &str) -> bool {
-        match &mut self.gate {
+        match &mut self.sign_in {
             None => return false,
-            Some(Gate::First(first)) if !first.waiting => {
+            Some(SignIn::First(first)) if !first.waiting => {
                 if let Some(hidden) = first.hidden() {
                     hidden.insert(text);
                 } else if let Some(editor) = first.editor() {
@@ -55,10 +55,10 @@ impl App {
                 }
                 first.error = None;
             }
-            Some(Gate::Words(words)) if words.asking => {
+            Some(SignIn::Words(words)) if words.asking => {
                 words.answer.insert_line(text);
             }
-            Some(Gate::Unlock(unlock) | Gate::Locked(unlock) | Gate::TakeOver(unlock))
+            Some(SignIn::Unlock(unlock) | SignIn::Locked(unlock) | SignIn::TakeOver(unlock))
                 if unlock.asks && !unlock.waiting =>
             {
                 unlock.error = None;
@@ -73,30 +73,30 @@ impl App {
 
     /// Esc and the keys that leave.
     fn gate_leave(&mut self, command: Command) {
-        match (&mut self.gate, command) {
-            (Some(Gate::Told { .. }), Command::Back) => self.gate = None,
-            (Some(Gate::Locked(unlock) | Gate::TakeOver(unlock)), Command::Back) => {
+        match (&mut self.sign_in, command) {
+            (Some(SignIn::Told { .. }), Command::Back) => self.sign_in = None,
+            (Some(SignIn::Locked(unlock) | SignIn::TakeOver(unlock)), Command::Back) => {
                 unlock.typed.clear();
                 unlock.error = None;
             }
-            (Some(Gate::First(first)), Command::Back) if !first.others.is_empty() && !first.waiting => {
+            (Some(SignIn::First(first)), Command::Back) if !first.others.is_empty() && !first.waiting => {
                 let accounts = std::mem::take(&mut first.others);
                 let room = std::mem::take(&mut first.room);
-                self.gate = Some(Gate::Choose(Choose { accounts, room, selected: 0 }));
+                self.sign_in = Some(SignIn::Choose(Choose { accounts, room, selected: 0 }));
             }
-            (Some(Gate::Words(words)), Command::Back) if words.asking && !words.confirmed => words.asking = false,
+            (Some(SignIn::Words(words)), Command::Back) if words.asking && !words.confirmed => words.asking = false,
             // What would be lost takes a second press.
-            (Some(Gate::First(first)), _) if first.is_blank() => self.effects.push(Effect::Quit),
-            (Some(Gate::Words(_) | Gate::First(_) | Gate::TakeOver(_)), _) => self.quit_twice(),
-            (Some(Gate::Locked(_) | Gate::Told { .. }), Command::QuitTwice) => self.quit_twice(),
+            (Some(SignIn::First(first)), _) if first.is_blank() => self.effects.push(Effect::Quit),
+            (Some(SignIn::Words(_) | SignIn::First(_) | SignIn::TakeOver(_)), _) => self.quit_twice(),
+            (Some(SignIn::Locked(_) | SignIn::Told { .. }), Command::QuitTwice) => self.quit_twice(),
             _ => self.effects.push(Effect::Quit),
         }
     }
 
     /// What leaving now would lose, for the warning at the first press.
     pub(super) fn loses(&self) -> Option<String> {
-        match &self.gate {
-            Some(Gate::Words(_)) => Some("these words are gone".to_owned()),
+        match &self.sign_in {
+            Some(SignIn::Words(_)) => Some("these words are gone".to_owned()),
             _ if self.unanswered == 1 => Some("1 message is lost".to_owned()),
             _ if self.unanswered > 1 => Some(format!("{} messages are lost", self.unanswered)),
             _ => None,
@@ -107,7 +107,7 @@ impl App {
         if command != Some(Command::Confirm) {
             return;
         }
-        if let Some(Gate::Failed { account: Some(account), .. }) = self.gate.take() {
+        if let Some(SignIn::Failed { account: Some(account), .. }) = self.sign_in.take() {
             self.open_account(account);
         } else {
             let look = self.begin();
@@ -116,7 +116,7 @@ impl App {
     }
 
     fn choose_key(&mut self, command: Option<Command>) {
-        let Some(Gate::Choose(choose)) = &mut self.gate else { return };
+        let Some(SignIn::Choose(choose)) = &mut self.sign_in else { return };
         match command {
             Some(Command::ChooseDown | Command::Scope) => {
                 choose.selected = (choose.selected + 1).min(choose.accounts.len());
@@ -126,7 +126,7 @@ impl App {
                 Some(account) => self.open_account(account),
                 None => {
                     let (room, others) = (choose.room.clone(), choose.accounts.clone());
-                    self.gate = Some(Gate::First(Box::new(First::new(room, others))));
+                    self.sign_in = Some(SignIn::First(Box::new(First::new(room, others))));
                 }
             },
             _ => {}
@@ -134,7 +134,9 @@ impl App {
     }
 
     fn unlock_key(&mut self, command: Option<Command>, key: Key) {
-        let Some(Gate::Unlock(unlock) | Gate::Locked(unlock) | Gate::TakeOver(unlock)) = &mut self.gate else { return };
+        let Some(SignIn::Unlock(unlock) | SignIn::Locked(unlock) | SignIn::TakeOver(unlock)) = &mut self.sign_in else {
+            return;
+        };
         if unlock.waiting {
             return;
         }
@@ -146,7 +148,7 @@ impl App {
                 unlock.error = None;
                 let passphrase = unlock.typed.take();
                 let account = unlock.account.account.clone();
-                let effect = if matches!(self.gate, Some(Gate::Unlock(_))) {
+                let effect = if matches!(self.sign_in, Some(SignIn::Unlock(_))) {
                     Effect::OpenAccount { account, passphrase: Some(passphrase) }
                 } else {
                     Effect::Unlock(Some(passphrase))
@@ -163,20 +165,20 @@ impl App {
 
     pub(super) fn open_account(&mut self, account: Known) {
         self.effects.push(Effect::OpenAccount { account: account.account.clone(), passphrase: None });
-        self.gate = Some(Gate::Opening(account));
+        self.sign_in = Some(SignIn::Opening(account));
     }
 
-    /// What the door says.
+    /// What the service says.
     pub(super) fn door_answer(&mut self, msg: Msg) {
         match msg {
             Msg::Looked(Ok(Found::Nothing(room))) => {
-                self.gate = Some(Gate::First(Box::new(First::new(room, Vec::new()))));
+                self.sign_in = Some(SignIn::First(Box::new(First::new(room, Vec::new()))));
             }
             Msg::Looked(Ok(Found::One(account))) => self.open_account(account),
             Msg::Looked(Ok(Found::Several(accounts, room))) => {
-                self.gate = Some(Gate::Choose(Choose { accounts, room, selected: 0 }));
+                self.sign_in = Some(SignIn::Choose(Choose { accounts, room, selected: 0 }));
             }
-            Msg::Looked(Err(error)) => self.gate = Some(Gate::Failed { error, account: None }),
+            Msg::Looked(Err(error)) => self.sign_in = Some(SignIn::Failed { error, account: None }),
             Msg::Words(words) => self.words(words),
             Msg::Made(answer) => self.made(answer),
             Msg::Opened(answer) => self.opened(answer),
@@ -194,40 +196,40 @@ impl App {
                 self.remark(Weight::Note, "tui.lock_after does nothing: this account has no passphrase to type");
             }
         }
-        match (answer, &mut self.gate) {
+        match (answer, &mut self.sign_in) {
             // The words stay until they were seen, whatever happens.
-            (answer, Some(Gate::Words(words))) => {
+            (answer, Some(SignIn::Words(words))) => {
                 words.opened = Some(answer.map(drop));
                 self.leave_words();
             }
-            (Ok(Opened::Open { .. }), _) => self.gate = None,
-            (Ok(Opened::Asks), Some(Gate::Opening(account))) => {
+            (Ok(Opened::Open { .. }), _) => self.sign_in = None,
+            (Ok(Opened::Asks), Some(SignIn::Opening(account))) => {
                 let account = std::mem::take(account);
-                self.gate = Some(Gate::Unlock(Unlock { account, asks: true, ..Unlock::default() }));
+                self.sign_in = Some(SignIn::Unlock(Unlock { account, asks: true, ..Unlock::default() }));
             }
-            (Err(error), Some(Gate::Unlock(unlock))) => refused(unlock, &error),
-            (Err(error), Some(Gate::Opening(account))) => {
+            (Err(error), Some(SignIn::Unlock(unlock))) => refused(unlock, &error),
+            (Err(error), Some(SignIn::Opening(account))) => {
                 let account = Some(std::mem::take(account));
-                self.gate = Some(Gate::Failed { error, account });
+                self.sign_in = Some(SignIn::Failed { error, account });
             }
-            (Err(error), _) => self.gate = Some(Gate::Failed { error, account: None }),
+            (Err(error), _) => self.sign_in = Some(SignIn::Failed { error, account: None }),
             (Ok(Opened::Asks), _) => {}
         }
     }
 
     fn unlocked(&mut self, answer: Result<(), ApiError>) {
-        match (answer, &mut self.gate) {
-            (Ok(()), Some(Gate::Locked(_))) => self.reveal(),
+        match (answer, &mut self.sign_in) {
+            (Ok(()), Some(SignIn::Locked(_))) => self.reveal(),
             // It closes when the engine is there.
             (Ok(()), _) => {}
-            (Err(error), Some(Gate::Locked(unlock) | Gate::TakeOver(unlock))) => refused(unlock, &error),
+            (Err(error), Some(SignIn::Locked(unlock) | SignIn::TakeOver(unlock))) => refused(unlock, &error),
             (Err(error), _) => self.failed(&error),
         }
     }
 
     pub(super) fn engine_moved(&mut self, at: EngineAt, asks: bool) {
-        match (&at, &mut self.gate) {
-            (EngineAt::Lost(error), gate @ None) => {
+        match (&at, &mut self.sign_in) {
+            (EngineAt::Lost(error), sign_in @ None) => {
                 let account = self.account.as_ref().map(|account| Known {
                     handle: account.name.clone(),
                     relay: account.relay.clone(),
@@ -235,16 +237,16 @@ impl App {
                 });
                 let error = (!asks).then(|| told(error));
                 let account = account.unwrap_or_default();
-                *gate = Some(Gate::TakeOver(Unlock { account, asks, error, ..Unlock::default() }));
+                *sign_in = Some(SignIn::TakeOver(Unlock { account, asks, error, ..Unlock::default() }));
             }
-            (EngineAt::Lost(error), Some(Gate::TakeOver(unlock))) => {
+            (EngineAt::Lost(error), Some(SignIn::TakeOver(unlock))) => {
                 unlock.asks = asks;
                 if !asks {
                     unlock.error = Some(told(error));
                     unlock.waiting = false;
                 }
             }
-            (EngineAt::Here | EngineAt::Elsewhere, Some(Gate::TakeOver(_))) => self.gate = None,
+            (EngineAt::Here | EngineAt::Elsewhere, Some(SignIn::TakeOver(_))) => self.sign_in = None,
             _ => {}
         }
         if matches!(at, EngineAt::Here | EngineAt::Elsewhere) && self.engine_at != at && self.account.is_some() {

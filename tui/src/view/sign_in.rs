@@ -12,20 +12,20 @@ use super::{
     position,
 };
 use crate::{
+    account_service::Known,
     app::{App, sentence},
     commands::Command,
-    door::Known,
-    gate::{Choose, Gate, Unlock},
+    sign_in::{Choose, SignIn, Unlock},
     text::{fit, width},
 };
 
 /// Draws it; where its cursor is, if it has one.
-pub(super) fn draw(frame: &mut Frame<'_>, app: &App, gate: &Gate) -> Option<Position> {
-    match gate {
-        Gate::Looking => message(frame, app, &["Looking for your account …"], None),
-        Gate::Opening(account) => message(frame, app, &["Opening the account …"], Some(account)),
-        Gate::Choose(choose) => draw_choose(frame, app, choose),
-        Gate::Failed { error, .. } => {
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, sign_in: &SignIn) -> Option<Position> {
+    match sign_in {
+        SignIn::Looking => message(frame, app, &["Looking for your account …"], None),
+        SignIn::Opening(account) => message(frame, app, &["Opening the account …"], Some(account)),
+        SignIn::Choose(choose) => draw_choose(frame, app, choose),
+        SignIn::Failed { error, .. } => {
             let mut lines = wrapped(&sentence(&crate::text::line(&error.message)), room(frame), app.theme.error);
             if let Some(hint) = &error.hint {
                 lines.push(Line::default());
@@ -34,17 +34,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, gate: &Gate) -> Option<Posi
             page(frame, app, "The account cannot be opened", lines);
             foot(frame, app, &[(Command::Confirm, "try again"), (Command::Back, "leave")]);
         }
-        Gate::Unlock(unlock) => return draw_unlock(frame, app, unlock, "Your account is locked", true),
-        Gate::Locked(unlock) => return draw_unlock(frame, app, unlock, "Locked", false),
-        Gate::TakeOver(unlock) => return draw_take_over(frame, app, unlock),
-        Gate::Told { title, text } => {
+        SignIn::Unlock(unlock) => return draw_unlock(frame, app, unlock, "Your account is locked", true),
+        SignIn::Locked(unlock) => return draw_unlock(frame, app, unlock, "Locked", false),
+        SignIn::TakeOver(unlock) => return draw_take_over(frame, app, unlock),
+        SignIn::Told { title, text } => {
             let columns = WIDTH.min(usize::from(frame.area().width).saturating_sub(4));
             let lines = wrapped(text, columns, app.theme.text);
             let inside = card::open(frame, app, title, (columns, lines.len()), &[Command::Back]);
             card::fill(frame, inside, lines);
         }
-        Gate::First(form) => return first::draw(frame, app, form),
-        Gate::Words(words) => return first::draw_words(frame, app, words),
+        SignIn::First(form) => return first::draw(frame, app, form),
+        SignIn::Words(words) => return first::draw_words(frame, app, words),
     }
     None
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// A relay, and how it is known and entered.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct RelayAccess {
     /// Its address.
     pub url: Url,
     /// SHA-256 of its key, if nobody else vouches for it.
@@ -22,7 +22,7 @@ pub struct Place {
     pub registration: Option<RegistrationToken>,
 }
 
-impl Place {
+impl RelayAccess {
     /// From a URL, a relay link, or a contact link (whose relay then is ours, too), and a pin given apart.
     ///
     /// # Errors
@@ -84,12 +84,12 @@ mod tests {
             pin: Some([7; 32]),
             registration: Some(RegistrationToken::new([8; 16])),
         };
-        let place = Place::read(&format!(" {link}\n"), None).unwrap();
+        let place = RelayAccess::read(&format!(" {link}\n"), None).unwrap();
         assert_eq!((place.url, place.pin), (link.relay.clone(), link.pin));
         assert!(place.registration.is_some());
-        let place = Place::read("https://192.0.2.7:8440", Some(&"07".repeat(32))).unwrap();
+        let place = RelayAccess::read("https://192.0.2.7:8440", Some(&"07".repeat(32))).unwrap();
         assert_eq!((place.url, place.pin), (link.relay.clone(), link.pin));
-        assert!(Place::read(&link.to_string(), Some(&"07".repeat(32))).is_ok());
+        assert!(RelayAccess::read(&link.to_string(), Some(&"07".repeat(32))).is_ok());
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
             ("http://127.0.0.1:8440", Some(&*"07".repeat(32)), "needs https"),
             (&*link.to_string(), Some(&*"08".repeat(32)), "different keys"),
         ] {
-            let error = Place::read(text, pin).unwrap_err();
+            let error = RelayAccess::read(text, pin).unwrap_err();
             assert!(error.message.contains(why), "{text}: {}", error.message);
         }
     }

@@ -1,5 +1,5 @@
 //! The way into an account: what the interface needs before, and behind, a [`Client`]. The program implements it over the
-//! accounts of this machine; [`OpenDoor`] is for an account that is open already.
+//! accounts of this machine; [`OpenAccount`] is for an account that is open already.
 
 use std::{fmt, sync::Arc};
 
@@ -112,12 +112,12 @@ pub enum Opening {
 pub type TakeWords = Box<dyn FnOnce(Secret) -> Result<(), ApiError> + Send>;
 
 /// The way into an account. Everything may take long and runs beside the interface.
-pub trait Door: Send + Sync {
+pub trait AccountService: Send + Sync {
     /// What is there.
     fn look(&self) -> BoxFuture<'_, Result<Found, ApiError>>;
 
     /// Makes an account; `words` gets the recovery words before the relay knows of it. The account is then the one that
-    /// [`Door::open`] means.
+    /// [`AccountService::open`] means.
     fn create(&self, new: NewAccount, words: TakeWords) -> BoxFuture<'_, Result<(), ApiError>>;
 
     /// Opens an account: this one, else the one that is meant.
@@ -138,9 +138,9 @@ pub trait Door: Send + Sync {
 }
 
 /// An account that is open already and stays so, for the demo.
-pub struct OpenDoor(pub Arc<dyn Client>);
+pub struct OpenAccount(pub Arc<dyn Client>);
 
-impl Door for OpenDoor {
+impl AccountService for OpenAccount {
     fn look(&self) -> BoxFuture<'_, Result<Found, ApiError>> {
         Box::pin(async { Ok(Found::One(Known::default())) })
     }

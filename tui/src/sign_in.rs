@@ -4,12 +4,12 @@
 use subrosa_client_core::{
     ApiError,
     account::{ContactLink, check_handle, is_link},
-    place::Place,
+    place::Scope,
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    door::{Keep, Known, NewAccount, Room, Secret},
+    account_service::{Keep, Known, NewAccount, Room, Secret},
     editor::Editor,
     hidden::Hidden,
     text,
@@ -17,7 +17,7 @@ use crate::{
 
 /// What has the screen instead of the chats, or over them.
 #[derive(Debug, Clone)]
-pub(crate) enum Gate {
+pub(crate) enum SignIn {
     /// What is there is looked for.
     Looking,
     Choose(Choose),
@@ -43,7 +43,7 @@ pub(crate) enum Gate {
     },
 }
 
-impl Gate {
+impl SignIn {
     /// The chats are not to be seen.
     pub(crate) const fn hides(&self) -> bool {
         !matches!(self, Self::TakeOver(_) | Self::Told { .. })
@@ -256,7 +256,7 @@ impl First {
                 "where your account will live: https://…, or the link you got (https://…/i#…)".to_owned(),
             );
         }
-        match Place::read(text, None) {
+        match Scope::read(text, None) {
             Ok(place) => {
                 let at = text::line(place.url.as_str());
                 let at = at.trim_end_matches('/');

@@ -20,9 +20,11 @@ use subrosa_client_core::{
     keys::{self, KeySource, Passphrase, StoreSecret},
     net::Network,
     open::{EngineAt, OpenOptions, Opened, PassphraseSource, Patience, open_to_stay},
-    place::Place,
+    relay_access::RelayAccess,
 };
-use subrosa_tui::door::{Door, Found, Keep, Known, NewAccount, Opening, Room, Secret as Typed, TakeWords};
+use subrosa_tui::account_service::{
+    AccountService, Found, Keep, Known, NewAccount, Opening, Room, Secret as Typed, TakeWords,
+};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::{
@@ -41,7 +43,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 const KEY_FILE: &str = "subrosa.key";
 
 /// The accounts of a home, for the interface.
-pub(crate) struct AccountDoor {
+pub(crate) struct LocalAccounts {
     accounts: Accounts,
     /// The account that flags or the environment name.
     wanted: Option<String>,
@@ -111,7 +113,7 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| ApiError::new(ErrorKind::Failed, format!("it ended before its time: {error}")))?
 }
 
-impl AccountDoor {
+impl LocalAccounts {
     /// As flags, environment and settings say.
     pub(crate) fn new(ctx: &Context) -> Result<Self, Failure> {
         Ok(Self {
@@ -167,7 +169,7 @@ impl AccountDoor {
     async fn make(&self, new: NewAccount, words: TakeWords) -> Result<(), ApiError> {
         let name = self.wanted.clone().unwrap_or_else(|| new.handle.clone());
         let home = self.accounts.place_for(&name)?;
-        let mut place = Place::read(&new.relay, None)?;
+        let mut place = RelayAccess::read(&new.relay, None)?;
         if let Some(token) = &new.token {
             place.registration = Some(registration_token_text(token)?);
         }
@@ -187,7 +189,7 @@ impl AccountDoor {
             }
         })
         .await?;
-        let Place { url: relay, pin, registration } = place;
+        let RelayAccess { url: relay, pin, registration } = place;
         let params = InitParams { relay, pin, handle: new.handle, registration, network: self.network.clone() };
         account::init(&home, params, &secret, |text| words(Typed::new(zeroize::Zeroizing::new(text.to_owned()))))
             .await?;
@@ -266,7 +268,7 @@ impl AccountDoor {
     }
 }
 
-impl Door for AccountDoor {
+impl AccountService for LocalAccounts {
     fn look(&self) -> BoxFuture<'_, Result<Found, ApiError>> {
         Box::pin(async { self.found() })
     }

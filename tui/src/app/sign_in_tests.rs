@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use super::{tests::snapshots, *};
 use crate::{
+    account_service::{Found, Keep, Known, NewAccount, Room, Secret},
     ask::Answer,
-    config::Config,
-    door::{Found, Keep, Known, NewAccount, Room, Secret},
+    config::TuiConfig,
     fixture::{NOW, asks, chats, message, pages, picture, press, tell, tell_chats, type_in, with_ana_open},
     keymap::Profile,
     message::{Effect, Msg, Opened},
@@ -28,7 +28,7 @@ fn at_the_door(size: (u16, u16)) -> App {
 
 /// Nothing is known, and nothing open.
 fn app_alone(size: (u16, u16)) -> App {
-    let config = Config::default();
+    let config = TuiConfig::default();
     let theme = config.theme(true, true, false).unwrap();
     App::new(&config, theme, jiff::tz::TimeZone::UTC, size, || "0f".repeat(16)).unwrap()
 }
@@ -209,7 +209,7 @@ fn the_form_asks_for_an_account_and_the_words_have_to_be_seen() {
     app.update(opened(), NOW);
     assert!(press(&mut app, "ctrl+q").is_empty(), "the words are not left by one key");
     assert!(picture(&app).contains("again leaves: these words are gone"));
-    let Some(Gate::Words(shown)) = &app.gate else { panic!("the words are shown") };
+    let Some(SignIn::Words(shown)) = &app.sign_in else { panic!("the words are shown") };
     let word = shown.list().nth(shown.asked).unwrap().to_owned();
     press(&mut app, "enter");
     type_in(&mut app, "zoo");
@@ -219,7 +219,7 @@ fn the_form_asks_for_an_account_and_the_words_have_to_be_seen() {
     let effects = press(&mut app, "enter");
     let invite = Call::Invite(subrosa_client_core::api::InviteParams::default());
     assert_eq!(effects, [Effect::Ask(invite)], "it ends on inviting somebody");
-    assert!(app.gate.is_none() && !picture(&app).contains("abandon"));
+    assert!(app.sign_in.is_none() && !picture(&app).contains("abandon"));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn the_words_stay_until_they_were_seen_also_when_the_account_does_not_open() {
     app.update(Msg::Made(Ok(())), NOW);
     app.update(Msg::Opened(Err(ApiError::new(ErrorKind::Storage, "the disk is full"))), NOW);
     assert!(picture(&app).contains("abandon") && !picture(&app).contains("the disk is full"));
-    let Some(Gate::Words(shown)) = &app.gate else { panic!("the words are shown") };
+    let Some(SignIn::Words(shown)) = &app.sign_in else { panic!("the words are shown") };
     let word = shown.list().nth(shown.asked).unwrap().to_owned();
     press(&mut app, "enter");
     type_in(&mut app, &word);
@@ -244,8 +244,8 @@ fn who_came_with_a_contact_link_meets_its_sender() {
     app.update(Msg::Paste(LINK.to_owned()), NOW);
     assert!(picture(&app).contains("damaged") || picture(&app).contains("not a relay"), "{}", picture(&app));
     // As if it had been whole.
-    let Some(Gate::First(form)) = app.gate.take() else { panic!("the form") };
-    app.gate = Some(Gate::Words(crate::gate::Words::new(words(), 3, form)));
+    let Some(SignIn::First(form)) = app.sign_in.take() else { panic!("the form") };
+    app.sign_in = Some(SignIn::Words(crate::sign_in::Words::new(words(), 3, form)));
     app.update(Msg::Made(Ok(())), NOW);
     press(&mut app, "enter");
     type_in(&mut app, "about");
@@ -327,7 +327,7 @@ fn an_account_is_chosen_or_a_new_one_made() {
     press(&mut app, "esc down");
     assert_eq!(press(&mut app, "enter"), [Effect::OpenAccount { account: "work".to_owned(), passphrase: None }]);
     app.update(opened(), NOW);
-    assert!(app.gate.is_none());
+    assert!(app.sign_in.is_none());
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn a_passphrase_is_asked_for_until_it_is_right_and_one_can_leave_meanwhile() {
     type_in(&mut app, "right");
     press(&mut app, "enter");
     app.update(opened(), NOW);
-    assert!(app.gate.is_none());
+    assert!(app.sign_in.is_none());
 }
 
 #[test]
@@ -396,14 +396,14 @@ fn a_locked_screen_shows_nothing_tells_little_and_comes_back_where_it_was() {
 
 #[test]
 fn it_locks_itself_when_nobody_is_here() {
-    let mut config = Config::default();
+    let mut config = TuiConfig::default();
     config.set("tui.lock_after", "5m").unwrap();
     let mut app = crate::fixture::app_with(&config, (80, 24), true, true);
     app.update(opened(), NOW);
     let minutes = |n: u64| NOW + n * 60_000;
     app.update(Msg::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Down)), minutes(4));
     app.update(Msg::Due, minutes(5));
-    assert!(app.gate.is_none());
+    assert!(app.sign_in.is_none());
     assert_eq!(app.due_ms(), Some(minutes(9)));
     app.update(Msg::Due, minutes(9));
     assert!(picture(&app).contains("Locked"));
@@ -412,7 +412,7 @@ fn it_locks_itself_when_nobody_is_here() {
     app.update(Msg::Opened(Ok(Opened::Open { opens_with: Some("a key file".to_owned()) })), NOW);
     assert!(picture(&app).contains("lock_after does nothing"));
     app.update(Msg::Due, minutes(60));
-    assert!(app.gate.is_none());
+    assert!(app.sign_in.is_none());
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn when_the_engine_is_gone_what_was_written_stays_and_leaving_warns() {
     assert!(matches!(press(&mut app, "enter")[..], [Effect::Unlock(Some(_))]));
     app.update(Msg::Unlocked(Ok(())), NOW);
     let effects = app.update(Msg::EngineAt { at: EngineAt::Here, asks: false }, NOW);
-    assert!(app.gate.is_none() && asks(&effects, Call::Status(NoParams {})), "{effects:?}");
+    assert!(app.sign_in.is_none() && asks(&effects, Call::Status(NoParams {})), "{effects:?}");
     press(&mut app, "enter");
     let lost = EngineAt::Lost(ApiError::new(ErrorKind::BadPassphrase, "needed"));
     app.update(Msg::EngineAt { at: lost, asks: true }, NOW);
@@ -442,7 +442,7 @@ fn when_the_engine_is_gone_what_was_written_stays_and_leaving_warns() {
     tell(&mut app, Answer::Send(text, Ok(sent)));
     // Another process came.
     app.update(Msg::EngineAt { at: EngineAt::Elsewhere, asks: false }, NOW);
-    assert!(app.gate.is_none());
+    assert!(app.sign_in.is_none());
 }
 
 #[test]

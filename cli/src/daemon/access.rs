@@ -11,13 +11,13 @@ use subrosa_client_core::{ApiError, ErrorKind, rpc::HttpToken};
 pub(super) type Refusal = (StatusCode, ApiError);
 
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Access {
     token: HttpToken,
     /// Names besides `localhost` and addresses.
     names: Vec<String>,
 }
 
-impl Gate {
+impl Access {
     pub(super) fn new(token: HttpToken, names: Vec<String>) -> Self {
         Self { token, names }
     }
@@ -88,12 +88,12 @@ mod tests {
 
     use super::*;
 
-    fn gate() -> (Gate, String) {
+    fn access() -> (Access, String) {
         let place = tempfile::tempdir().unwrap();
         let home = Home::at(place.path());
         let token = HttpToken::load_or_create(&home).unwrap();
         let text = std::fs::read_to_string(home.http_token()).unwrap();
-        (Gate::new(token, vec!["box.example.org".to_owned()]), text.trim().to_owned())
+        (Access::new(token, vec!["box.example.org".to_owned()]), text.trim().to_owned())
     }
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn only_our_names_and_our_origin_are_served() {
-        let (gate, _) = gate();
+        let (access, _) = access();
         for host in ["127.0.0.1:7583", "localhost:1", "LOCALHOST", "[::1]:7583", "192.0.2.7", "box.example.org:443"] {
-            assert!(gate.check_host(&headers(&[("host", host)])).is_ok(), "{host}");
+            assert!(access.check_host(&headers(&[("host", host)])).is_ok(), "{host}");
         }
         for host in ["evil.example", "127.0.0.1.evil.example:7583", "localhost.evil:1", "", "[evil]", "2130706433"] {
-            assert!(gate.check_host(&headers(&[("host", host)])).is_err(), "{host}");
+            assert!(access.check_host(&headers(&[("host", host)])).is_err(), "{host}");
         }
-        assert!(gate.check_host(&HeaderMap::new()).is_err());
-        assert!(gate.check_host(&headers(&[("host", "localhost"), ("host", "evil.example")])).is_err());
-        let from = |origin: &str| gate.check_host(&headers(&[("host", "localhost:7583"), ("origin", origin)]));
+        assert!(access.check_host(&HeaderMap::new()).is_err());
+        assert!(access.check_host(&headers(&[("host", "localhost"), ("host", "evil.example")])).is_err());
+        let from = |origin: &str| access.check_host(&headers(&[("host", "localhost:7583"), ("origin", origin)]));
         assert!(from("http://localhost:7583").is_ok());
         for origin in ["http://evil.example", "null", "http://localhost:3000", "http://localhost", ""] {
             assert!(from(origin).is_err(), "{origin}");
@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn only_the_token_opens() {
-        let (gate, token) = gate();
-        let with = |value: &str| gate.check_token(&headers(&[("authorization", value)]));
+        let (access, token) = access();
+        let with = |value: &str| access.check_token(&headers(&[("authorization", value)]));
         assert!(with(&format!("Bearer {token}")).is_ok());
         assert!(with(&format!("bearer {token}")).is_ok());
         for wrong in ["Bearer", "Bearer ", &token, &format!("Basic {token}"), &format!("Bearer {}", &token[1..])] {
@@ -132,6 +132,6 @@ mod tests {
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{wrong}");
             assert!(!format!("{error:?}").contains(&token[1..]), "the token is nowhere shown");
         }
-        assert!(gate.check_token(&HeaderMap::new()).is_err());
+        assert!(access.check_token(&HeaderMap::new()).is_err());
     }
 }
