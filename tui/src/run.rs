@@ -10,8 +10,8 @@ use subrosa_client_core::ApiError;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    task::JoinHandle,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     account_service::AccountService,
@@ -78,7 +78,7 @@ pub async fn run<T>(options: Options, stop: impl Future<Output = T>) -> io::Resu
     }
     // A task of its own: polled now and then, the stream would wake whoever polled it first, and keys would wait.
     let (keys, mut inputs) = mpsc::channel(INPUT_QUEUE);
-    let reading = AbortOnDropHandle(tokio::spawn(read_inputs(stream, keys)));
+    let reading = AbortOnDropHandle::new(tokio::spawn(read_inputs(stream, keys)));
     let ending =
         converse(&mut screen, &mut app, &worker, (&mut inputs, &mut incoming), options.config.notify, stop).await;
     drop(reading);
@@ -174,15 +174,6 @@ async fn read_inputs(mut stream: EventStream, keys: mpsc::Sender<io::Result<Inpu
         if keys.send(input).await.is_err() {
             return;
         }
-    }
-}
-
-/// A task that ends with its owner.
-struct AbortOnDropHandle(JoinHandle<()>);
-
-impl Drop for AbortOnDropHandle {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON-RPC over HTTP: `POST /rpc`, `GET /events` as server-sent events, `GET /health`.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -8,10 +8,13 @@ use axum::{
     extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
-    response::{IntoResponse as _, Response},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, Sse},
+    },
     routing::{get, post},
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -26,6 +29,7 @@ use subrosa_client_core::{
     clean::json_line,
     rpc::{MAX_REQUEST_BYTES, answer_message},
 };
+use subrosa_tasks::Acceptor;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -57,13 +61,10 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// After this a reader of events comes back by itself.
-const RETRY_MS: u32 = 2_000;
+const RETRY: Duration = Duration::from_secs(2);
 
 /// An engine that has not answered by then is not healthy.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Wait after a connection could not be accepted (no descriptors left): long enough not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
 struct Server {
@@ -82,27 +83,14 @@ pub(super) async fn serve(
 ) {
     let server = Server { client, access, streams: Arc::new(Semaphore::new(MAX_STREAMS)), shutdown: shutdown.clone() };
     let routes = routes(server);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut acceptor = Acceptor::new("the HTTP port", MAX_CONNECTIONS);
     let mut connections = JoinSet::new();
     loop {
-        let place = tokio::select! {
+        let ((stream, _), place) = tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             Some(_) = connections.join_next() => continue,
-            place = Arc::clone(&places).acquire_owned() => place,
-        };
-        let Ok(place) = place else { return };
-        let stream = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    debug!(%error, "a connection was not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
+            accepted = acceptor.next(|| listener.accept()) => accepted,
         };
         connections.spawn(connection(routes.clone(), stream, place));
     }
@@ -241,8 +229,8 @@ async fn open_stream(
     let page = server.client.events(look).await.map_err(|error| (status_of(&error), error))?;
     let follower =
         Follower { server, types, cursor: since.unwrap_or(page.cursor), begun: false, ended: false, _place: place };
-    let body = Body::from_stream(stream::unfold(follower, Follower::next));
-    Ok(([(header::CONTENT_TYPE, "text/event-stream")], body).into_response())
+    let events = stream::unfold(follower, Follower::next).flat_map(stream::iter);
+    Ok(Sse::new(events).into_response())
 }
 
 /// Where a stream of events is.
@@ -256,15 +244,14 @@ struct Follower {
 }
 
 impl Follower {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(Vec<Result<Event, axum::Error>>, Self)> {
         if self.ended {
             return None;
         }
         if !self.begun {
             self.begun = true;
             // An id without data is no event, but a reader that is cut off now comes back to this place.
-            let text = format!("retry: {RETRY_MS}\nid: {}\n\n", self.cursor);
-            return Some((Ok(text.into()), self));
+            return Some((vec![Ok(Event::default().retry(RETRY).id(self.cursor.to_string()))], self));
         }
         let params = EventsParams { since: Some(self.cursor), max: None, wait_ms: millis(KEEP_ALIVE) };
         let shutdown = self.server.shutdown.clone();
@@ -272,30 +259,32 @@ impl Follower {
             page = self.server.client.events(params) => page,
             () = shutdown.cancelled() => return None,
         };
-        let text = match page {
-            Ok(page) if page.events.is_empty() => ": nothing new\n\n".to_owned(),
+        let said = match page {
+            Ok(page) if page.events.is_empty() => vec![Ok(Event::default().comment("nothing new"))],
             Ok(page) => {
-                let mut text = String::new();
-                for event in
-                    page.events.iter().filter(|event| self.types.is_empty() || self.types.contains(&event.kind()))
-                {
-                    let (id, kind) = (event.cursor().unwrap_or(page.cursor), event.kind().name());
-                    let data = json_line(&event.line()).unwrap_or_default();
-                    text.push_str(&format!("id: {id}\nevent: {kind}\ndata: {data}\n\n"));
-                }
-                // Also past events that are not wanted.
-                text.push_str(&format!("id: {}\n\n", page.cursor));
                 self.cursor = page.cursor;
-                text
+                let wanted =
+                    page.events.iter().filter(|event| self.types.is_empty() || self.types.contains(&event.kind()));
+                wanted
+                    .map(|event| {
+                        let id = event.cursor().unwrap_or(page.cursor).to_string();
+                        Ok(Event::default().id(id).event(event.kind().name()).data(line(&event.line())?))
+                    })
+                    // Also past events that are not wanted.
+                    .chain([Ok(Event::default().id(page.cursor.to_string()))])
+                    .collect()
             }
             Err(error) => {
                 self.ended = true;
-                let data = json_line(&Line::new(error)).unwrap_or_default();
-                format!("event: error\ndata: {data}\n\n")
+                vec![line(&Line::new(error)).map(|data| Event::default().event("error").data(data))]
             }
         };
-        Some((Ok(text.into()), self))
+        Some((said, self))
     }
+}
+
+fn line(value: &impl Serialize) -> Result<String, axum::Error> {
+    json_line(value).map_err(axum::Error::new)
 }
 
 fn status_of(error: &ApiError) -> StatusCode {

@@ -69,7 +69,7 @@ fn imports_run_one_way() {
             &["subrosa-ambient", "subrosa-tasks", "subrosa-crypto", "subrosa-wire", "subrosa-crash-point"],
         ),
         ("subrosa-tui", &["subrosa-ambient", "subrosa-client-core", "subrosa-crash-point"]),
-        ("subrosa", &["subrosa-ambient", "subrosa-tui", "subrosa-client-core", "subrosa-relay"]),
+        ("subrosa", &["subrosa-ambient", "subrosa-tasks", "subrosa-tui", "subrosa-client-core", "subrosa-relay"]),
     ];
     for (package, imports) in imports(false) {
         if package == "subrosa-harness" {

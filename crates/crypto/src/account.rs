@@ -1,5 +1,5 @@
-//! The account key and the account record, whose hash is the account id (`docs/protocol.md`
-//! section 2).
+//! The account key and the account record, whose hash is the account id (`docs/protocol.md`,
+//! "Identities").
 
 use zeroize::Zeroizing;
 

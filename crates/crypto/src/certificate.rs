@@ -1,5 +1,5 @@
 //! Device certificates: the account key says "this identity key is my device number n"
-//! (`docs/protocol.md` section 2).
+//! (`docs/protocol.md`, "Identities").
 
 use crate::account::{AccountKeyPair, AccountRecord};
 use crate::address::PartyAddress;

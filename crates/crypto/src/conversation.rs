@@ -1,4 +1,4 @@
-//! Names that nobody chooses: of conversations, and of messages (`docs/protocol.md` section 15).
+//! Names that nobody chooses: of conversations, and of messages (`docs/protocol.md`, "Contents").
 //!
 //! Both are hashes, the same at every end. A message id certifies its author: whoever knows it can neither take it for a
 //! message of their own nor keep its message from anybody by using it first.

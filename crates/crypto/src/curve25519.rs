@@ -1,6 +1,6 @@
 //! X25519 with the checks this protocol wants: canonical public keys that are not of small
 //! order, and no Diffie-Hellman result that the other side did not contribute to (RFC 7748
-//! section 6.1; `docs/protocol.md` section 1).
+//! section 6.1; `docs/protocol.md`, "Conventions").
 
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint};
 use subtle::ConstantTimeEq;

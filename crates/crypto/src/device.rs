@@ -1,5 +1,5 @@
 //! A device's identity: one Ed25519 key pair that signs prekeys and relay challenges, and whose
-//! X25519 image takes part in the key agreement (`docs/protocol.md` section 2). It never signs
+//! X25519 image takes part in the key agreement (`docs/protocol.md`, "Identities"). It never signs
 //! content: that would end deniability.
 
 use zeroize::Zeroizing;

@@ -1,5 +1,5 @@
 //! The signed, versioned list of an account's devices. It never goes backwards: see
-//! [`DeviceList::compare`] (`docs/protocol.md` section 2).
+//! [`DeviceList::compare`] (`docs/protocol.md`, "Identities").
 
 use crate::account::{AccountKeyPair, AccountRecord};
 use crate::certificate::{DeviceCertificate, VerifiedCertificate};

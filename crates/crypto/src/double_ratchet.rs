@@ -1,4 +1,4 @@
-//! The Double Ratchet (Signal's specification, revision 3; `docs/protocol.md` section 5).
+//! The Double Ratchet (Signal's specification, revision 3; `docs/protocol.md`, "Double Ratchet").
 //!
 //! A value is never changed: [`DoubleRatchet::sending_step`] and [`DoubleRatchet::decrypt`]
 //! return the next state beside their result, and `decrypt` makes it only after the tag

@@ -1,4 +1,4 @@
-//! The ratchet header: fixed width, authenticated, not encrypted (`docs/protocol.md` section 5).
+//! The ratchet header: fixed width, authenticated, not encrypted (`docs/protocol.md`, "Double Ratchet").
 
 use crate::decoding::{DecodeError, Reader};
 use crate::kdf::TAG_LEN;

@@ -1,5 +1,5 @@
 //! What a contact link's secret makes: a token for the relay, and a proof for the inviter that no relay can make
-//! (`docs/protocol.md` section 14).
+//! (`docs/protocol.md`, "Capabilities and proofs").
 //!
 //! The relay must be shown something before it lets a stranger in, so what it sees cannot also be what the inviter
 //! believes: the inviter's own relay would be the first joiner of every link.

@@ -1,5 +1,5 @@
-//! Padding to a few sizes, so that a sealed body's length says little (`docs/protocol.md`
-//! section 6).
+//! Padding to a few sizes, so that a sealed body's length says little (`docs/protocol.md`,
+//! "Seal and padding").
 
 use zeroize::Zeroizing;
 

@@ -1,5 +1,5 @@
 //! Pair keys: what lets a device tell who sealed an envelope for it, and nobody else
-//! (`docs/protocol.md` section 6).
+//! (`docs/protocol.md`, "Seal and padding").
 //!
 //! A pair of devices agrees on one key for each direction, from nothing but their identities:
 //! static on static, so it can be kept, and a tag under it costs no agreement a message. Both

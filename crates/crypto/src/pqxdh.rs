@@ -1,5 +1,5 @@
 //! The hybrid set-up: X3DH with an ML-KEM-1024 secret in the same key derivation (Signal's
-//! PQXDH, revision 3; `docs/protocol.md` section 4), and the associated data of the session.
+//! PQXDH, revision 3; `docs/protocol.md`, "Session set-up"), and the associated data of the session.
 
 use zeroize::Zeroizing;
 

@@ -1,5 +1,5 @@
 //! Prekeys: what a device publishes so that others can start a session while it is away
-//! (`docs/protocol.md` section 3).
+//! (`docs/protocol.md`, "Prekeys").
 
 use zeroize::Zeroizing;
 

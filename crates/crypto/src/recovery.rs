@@ -1,4 +1,4 @@
-//! The recovery key: shown once as 24 words, then forgotten (`docs/protocol.md` section 2). Its
+//! The recovery key: shown once as 24 words, then forgotten (`docs/protocol.md`, "Identities"). Its
 //! hash is part of the account id, so it can sign a successor of a stolen account key.
 
 use bip39::{Language, Mnemonic};

@@ -1,5 +1,5 @@
 //! Safety numbers: what two people compare to know that nobody sits between them
-//! (`docs/protocol.md` section 7). Layout and rounds are those of Signal's fingerprints.
+//! (`docs/protocol.md`, "Safety number"). Layout and rounds are those of Signal's fingerprints.
 
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;

@@ -1,5 +1,5 @@
-//! The seal: hides the sender from the relay and shows it to the receiver (`docs/protocol.md`
-//! section 6). Only a receiving device can open it. It protects *who*, not *what*: X25519 only, not
+//! The seal: hides the sender from the relay and shows it to the receiver (`docs/protocol.md`,
+//! "Seal and padding"). Only a receiving device can open it. It protects *who*, not *what*: X25519 only, not
 //! forward secret. A tag tells the receiver that the named sender sealed it, and proves nothing to
 //! anybody else, since the receiver can compute it too.
 

@@ -1,5 +1,5 @@
 //! The set-up header: what a responder needs to compute the session, repeated on each message
-//! until the initiator was answered (`docs/protocol.md` section 4).
+//! until the initiator was answered (`docs/protocol.md`, "Session set-up").
 
 use crate::curve25519::Curve25519PublicKey;
 use crate::decoding::{DecodeError, Reader, put_optional_u32};

@@ -1,4 +1,4 @@
-//! X3DH (Signal's specification, revision 1; `docs/protocol.md` section 4): the three or four
+//! X3DH (Signal's specification, revision 1; `docs/protocol.md`, "Session set-up"): the three or four
 //! Diffie-Hellman agreements of a set-up.
 //!
 //! Sessions use the hybrid form with ML-KEM-1024; the plain form is public so that it can be

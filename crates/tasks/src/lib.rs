@@ -1,10 +1,13 @@
-//! What a program does beside its tasks.
+//! What a program does beside its tasks, and the connections it accepts.
 //!
-//! On a computer that is a thread. In a simulation (feature `simulation`), where all is on one thread, it is a task, with a lag before
+//! On a computer the first is a thread. In a simulation (feature `simulation`), where all is on one thread, it is a task, with a lag before
 //! each step, so that a program can be ended between any two of them.
 
+mod accept;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+
+pub use accept::Acceptor;
 
 /// Runs work that takes long, or waits for a disk, beside the tasks of the runtime.
 ///

@@ -1,4 +1,4 @@
-//! Contents, written down from the tables of `docs/protocol.md` section 15. Every field can be wrong, missing or too long.
+//! Contents, written down from the tables of `docs/protocol.md`, "Contents". Every field can be wrong, missing or too long.
 
 use prost::Message;
 
@@ -198,7 +198,7 @@ pub struct KeySync {
     pub changed_ms: u64,
 }
 
-/// What two accounts call what they say to each other (`docs/protocol.md` section 15).
+/// What two accounts call what they say to each other (`docs/protocol.md`, "Contents").
 #[must_use]
 pub fn chat_id(one: &[u8; 32], other: &[u8; 32]) -> [u8; 32] {
     let (smaller, larger) = if one <= other { (one, other) } else { (other, one) };

@@ -1,4 +1,4 @@
-//! The four questions over HTTPS (`docs/protocol.md` section 10).
+//! The four questions over HTTPS (`docs/protocol.md`, "Questions over HTTPS").
 
 use anyhow::{Context, Result, bail};
 use prost::Message;

@@ -21,6 +21,7 @@ mod proxy;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 mod socket;
+mod standing;
 mod submit;
 mod timing;
 mod tls;

@@ -113,7 +113,7 @@ fn exporter_of(stream: &Stream) -> Option<[u8; RELAY_AUTH_EXPORTER_BYTES]> {
 }
 
 impl Reader {
-    /// What this connection's TLS exports for a login (`docs/protocol.md`, section 13).
+    /// What this connection's TLS exports for a login (`docs/protocol.md`, "The mailbox socket").
     ///
     /// # Errors
     /// [`NetError::Protocol`]: the connection has no TLS, so who asks for it is not at its other end.

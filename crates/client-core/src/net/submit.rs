@@ -25,7 +25,8 @@ use super::{
     NetError, Network, RelayEndpoint,
     calls::{Calls, Reply, until},
     proxy::Circuit,
-    socket::{self, FrameSource, Incoming, Liveness, Reader, WRITE_QUEUE_SLACK, Writer},
+    socket::{self, FrameSource, Reader, Writer},
+    standing::{Patience, Standing},
     timing::Timing,
 };
 
@@ -282,13 +283,11 @@ impl Submitter {
     }
 
     /// One socket from its first call to its end; Ok when it was closed for want of use.
-    async fn session(&mut self, mut reader: Reader, writer: Writer, first: Bytes) -> Result<(), NetError> {
-        let (frames, queue) = mpsc::channel(MAX_CALLS_PER_SOCKET + WRITE_QUEUE_SLACK);
-        let pump = writer.pump(Frames(queue));
-        tokio::pin!(pump);
-        let send = |frame| frames.try_send(frame).map_err(|_| NetError::Closed);
-        send(first)?;
-        let mut live = Liveness::new(&self.timing);
+    async fn session(&mut self, reader: Reader, writer: Writer, first: Bytes) -> Result<(), NetError> {
+        let ping = SubmitClientFrame::Ping.encode();
+        let mut socket =
+            Standing::new((reader, writer), Frames, MAX_CALLS_PER_SOCKET, ping, (&self.relay, &self.timing));
+        socket.send(first)?;
         let mut used = Instant::now();
         // After a GoAway: why, and until when replies are still waited for.
         let mut leaving: Option<(NetError, Instant)> = None;
@@ -301,22 +300,13 @@ impl Submitter {
                 None if idle && orphaned => break,
                 _ => {}
             }
-            let silent_at = live.deadline();
-            // Reading comes late: a relay that floods frames must not keep the limits from being noticed.
+            let patience = Patience { until: self.open.deadline(self.timing.call), what: "a submission" };
             tokio::select! {
                 biased;
-                result = &mut pump => return Err(result.err().unwrap_or(NetError::Closed)),
-                () = until(self.open.deadline(self.timing.call)) => {
-                    return Err(NetError::timeout(&self.relay, "a submission", self.timing.call));
-                }
                 () = until(leaving.as_ref().map(|(_, deadline)| *deadline)) => {
                     return Err(leaving.map_or(NetError::Closed, |(error, _)| error));
                 }
                 () = until(Some(used + self.timing.idle)), if idle => break,
-                () = live.ping_due() => {
-                    // A full queue is a sign of life enough: what waits in it is answered too.
-                    let _ = send(SubmitClientFrame::Ping.encode());
-                }
                 call = self.queue.recv(),
                     if !orphaned && leaving.is_none() && self.open.len() < MAX_CALLS_PER_SOCKET =>
                 {
@@ -324,24 +314,20 @@ impl Submitter {
                     match call {
                         Some(call) => {
                             if let Some(frame) = self.begin(call) {
-                                send(frame)?;
+                                socket.send(frame)?;
                             }
                         }
                         None => orphaned = true,
                     }
                 }
-                incoming = reader.next() => {
+                incoming = socket.next(true, patience) => {
                     let bytes = match (incoming, &leaving) {
-                        (Ok(Incoming::Frame(bytes)), _) => bytes,
-                        (Ok(Incoming::Alive), _) => {
-                            live.heard();
-                            continue;
-                        }
+                        (Ok(Some(bytes)), _) => bytes,
+                        (Ok(None), _) => continue,
                         (Err(_), Some((error, _))) => return Err(error.clone()),
                         (Err(NetError::Closed), None) if idle => return Ok(()),
                         (Err(error), None) => return Err(error),
                     };
-                    live.heard();
                     let in_flight = self.open.len();
                     if let Some(hint) = self.handle(bytes)? {
                         let now = Instant::now();
@@ -352,15 +338,10 @@ impl Submitter {
                         used = Instant::now();
                     }
                 }
-                // After reading: a process that was stopped for a while finds its answers first.
-                () = until(Some(silent_at)) => {
-                    return Err(NetError::timeout(&self.relay, "a sign of life", self.timing.silence));
-                }
             }
         }
-        // Nothing is in flight: say goodbye, but nobody waits for it longer than a moment.
-        drop(frames);
-        let _ = timeout(self.timing.close, futures_util::future::join(&mut pump, reader.drain())).await;
+        // Nothing is in flight.
+        socket.close().await;
         Ok(())
     }
 

@@ -66,9 +66,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// than this is given up: it cannot be told from a client that went away.
 const HALF_CLOSED_LINGER: Duration = Duration::from_secs(30);
 
-/// Wait after a connection could not be accepted (no descriptors left): long enough not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Requests in one batch: as many as a connection may have open.
 pub const MAX_BATCH: usize = MAX_IN_FLIGHT;
 

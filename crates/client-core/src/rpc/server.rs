@@ -7,15 +7,15 @@ use std::{
     sync::Arc,
 };
 
+use subrosa_tasks::Acceptor;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{ACCEPT_PAUSE, MAX_CONNECTIONS, MAX_SOCKET_PATH, SocketPath, connection::serve_stream};
+use super::{MAX_CONNECTIONS, MAX_SOCKET_PATH, SocketPath, connection::serve_stream};
 use crate::{
     api::{ApiError, ErrorKind},
     caller::Caller,
@@ -84,29 +84,15 @@ pub async fn serve(client: Arc<dyn Client>, listener: UnixListener, shutdown: Ca
         debug!("the socket is closed: the user of this process is not known");
         return;
     };
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut acceptor = Acceptor::new("the engine", MAX_CONNECTIONS);
     // Dropped at the end, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
-        let place = tokio::select! {
+        let ((stream, _), place) = tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             Some(_) = connections.join_next() => continue,
-            place = Arc::clone(&places).acquire_owned() => place,
-        };
-        let Ok(place) = place else { return };
-        let stream = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of descriptors, most likely: others have to close theirs first.
-                    debug!(%error, "a connection was not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
+            accepted = acceptor.next(|| listener.accept()) => accepted,
         };
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == owner => {

@@ -1,4 +1,4 @@
-//! The stored form of a session (`docs/protocol.md` section 5). It never leaves the client's
+//! The stored form of a session (`docs/protocol.md`, "Double Ratchet"). It never leaves the client's
 //! encrypted store.
 
 use std::sync::Arc;

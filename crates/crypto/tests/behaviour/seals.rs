@@ -237,7 +237,7 @@ fn the_receiver_could_have_made_the_tag_itself() {
     assert_eq!(mac.finalize().into_bytes()[..16], envelope.heads[0][48..]);
 }
 
-/// The numbers that docs/protocol.md section 6 names.
+/// The numbers that docs/protocol.md, "Seal and padding" names.
 #[test]
 fn limits_are_those_of_the_protocol_text() {
     assert_eq!(BUCKETS, [512, 1024, 2304, 4096, 8192, 16_384, 32_768, 65_536]);

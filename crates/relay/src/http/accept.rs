@@ -14,10 +14,11 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use subrosa_tasks::Acceptor;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
 };
 
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
         addresses::Entry,
         frames::FrameMemory,
         limiter::Meter,
-        limits::{ACCEPT_BACKOFF, REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
+        limits::{REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
     },
     router::Router,
     shared::Shared,
@@ -69,27 +70,12 @@ impl Listen for TcpListener {
 
 /// Accepts until it is dropped.
 pub(crate) async fn accept<B: Store, R: Router>(shared: &Arc<Shared<B, R>>, listener: &impl Listen) {
-    let permits = Arc::new(Semaphore::new(shared.max_connections));
+    let mut acceptor = Acceptor::new("the relay", shared.max_connections);
     let routes = http::routes(Arc::clone(shared));
-    let mut is_failing = false;
     loop {
-        // Before accepting: at the limit, connections wait in the kernel and not here.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                is_failing = false;
-                if let Some(peer) = welcome(shared, from.ip(), permit) {
-                    shared.tracker.spawn(connection(Arc::clone(shared), routes.clone(), stream, peer));
-                }
-            }
-            Err(error) => {
-                // Once for each time it begins: it would be said twenty times a second.
-                if !is_failing {
-                    tracing::warn!(%error, "accepting a connection failed, trying again until it succeeds");
-                }
-                is_failing = true;
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
-            }
+        let ((stream, from), permit) = acceptor.next(|| listener.accept()).await;
+        if let Some(peer) = welcome(shared, from.ip(), permit) {
+            shared.tracker.spawn(connection(Arc::clone(shared), routes.clone(), stream, peer));
         }
     }
 }

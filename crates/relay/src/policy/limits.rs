@@ -14,9 +14,6 @@ pub(crate) const START_CHECK: Duration = Duration::from_secs(10);
 /// database and the log need; a connection above it waits in the kernel's accept queue.
 pub(crate) const MAX_CONNECTIONS: usize = 19_000;
 
-/// Pause after a failed `accept` (descriptors used up): long enough not to spin, short enough not to be noticed.
-pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-
 /// Certificate files are looked at this often: a renewal comes weeks before the old one ends, two `stat` calls cost nothing.
 pub(crate) const TLS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 

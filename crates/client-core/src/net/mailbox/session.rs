@@ -9,15 +9,16 @@ use subrosa_wire::{
     mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, Push, RequestOutcome},
     submit::{Limits, Refusal},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
-use super::{Login, MailboxEvent, MailboxSigner, Request, Task};
+use super::{Login, MailboxEvent, MailboxSigner, PendingCall, Task};
 use crate::net::{
     NetError, Network, RelayEndpoint,
     acks::Frames,
-    calls::{Calls, until},
+    calls::Calls,
     proxy::Circuit,
-    socket::{self, Incoming, Liveness, Reader, WRITE_QUEUE_SLACK, Writer},
+    socket::{self, Reader, Writer},
+    standing::{Patience, Standing},
     timing::Timing,
     waiting::{MAX_PUSH_BATCH, Waiting},
 };
@@ -72,17 +73,21 @@ impl Task {
     /// A logged-in socket until it ends.
     pub(in crate::net) async fn session(
         &mut self,
-        mut reader: Reader,
+        reader: Reader,
         writer: Writer,
         ready: Ready,
     ) -> Result<End, NetError> {
-        let (frames, queue) = mpsc::channel(MAX_REQUESTS + WRITE_QUEUE_SLACK);
         self.shared.acks.begin(ready.epoch, ready.acked);
-        let pump = writer.pump(Frames { acks: self.shared.acks.clone(), queue });
-        tokio::pin!(pump);
+        let acks = self.shared.acks.clone();
+        let mut socket = Standing::new(
+            (reader, writer),
+            |queue| Frames { acks, queue },
+            MAX_REQUESTS,
+            MailboxClientFrame::Ping.encode(),
+            (&self.endpoint, &self.timing),
+        );
         self.waiting.push(ready.event());
         let mut open = Calls::<Expected, RequestOutcome>::new();
-        let mut live = Liveness::new(&self.timing);
         // Frames read since the engine was last offered something.
         let mut streak = 0;
         let result = loop {
@@ -97,40 +102,28 @@ impl Task {
             let reading = self.waiting.has_room();
             if !reading {
                 // While we do not listen, silence is ours.
-                live.heard();
+                socket.excuse();
                 open.excuse();
             }
-            let silent_at = live.deadline();
-            // Reading comes after the limits and before handing on: so a batch is all that is there.
+            let patience = Patience { until: open.deadline(self.timing.call), what: "a request" };
+            // Reading comes before handing on: so a batch is all that is there.
             tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => break Ok(End::Stopped),
                 () = self.events.closed() => break Ok(End::Stopped),
-                result = &mut pump => {
-                    open.fail_all(&NetError::Closed);
-                    return Err(result.err().unwrap_or(NetError::Closed));
-                }
-                () = until(open.deadline(self.timing.call)), if reading => {
-                    break Err(NetError::timeout(&self.endpoint, "a request", self.timing.call));
-                }
                 request = self.requests.recv(), if open.len() < MAX_REQUESTS => {
                     let Some(request) = request else { break Ok(End::Stopped) };
                     if let Some(frame) = begin(&mut open, request)
-                        && frames.try_send(frame).is_err()
+                        && let Err(error) = socket.send(frame)
                     {
-                        break Err(NetError::Closed);
+                        break Err(error);
                     }
                 }
                 () = self.shared.reconnect.notified() => break Ok(End::Restart),
-                () = live.ping_due() => {
-                    // A full queue is a sign of life enough: what waits in it is answered too.
-                    let _ = frames.try_send(MailboxClientFrame::Ping.encode());
-                }
-                incoming = reader.next(), if reading => {
-                    live.heard();
+                incoming = socket.next(reading, patience) => {
                     streak += 1;
                     match incoming {
-                        Ok(Incoming::Frame(bytes)) => match handle(&self.endpoint, &mut self.waiting, &mut open, bytes) {
+                        Ok(Some(bytes)) => match handle(&self.endpoint, &mut self.waiting, &mut open, bytes) {
                             Ok(After::Go) => {}
                             Ok(After::Push(envelope)) => {
                                 self.shared.acks.pushed(envelope.seq);
@@ -143,13 +136,9 @@ impl Task {
                             Ok(After::End(end)) => break Ok(end),
                             Err(error) => break Err(error),
                         },
-                        Ok(Incoming::Alive) => {}
+                        Ok(None) => {}
                         Err(error) => break Err(error),
                     }
-                }
-                // After reading: a process that was stopped for a while finds its mail first.
-                () = until(Some(silent_at)), if reading => {
-                    break Err(NetError::timeout(&self.endpoint, "a sign of life", self.timing.silence));
                 }
                 permit = self.events.reserve(), if !self.waiting.is_empty() => {
                     let Ok(permit) = permit else { break Ok(End::Stopped) };
@@ -169,11 +158,9 @@ impl Task {
             // The new session brings all of it again; handed on twice it would come out of order.
             self.waiting = Waiting::default();
         }
-        drop(frames);
         if matches!(result, Ok(_) | Err(NetError::Refused(_))) {
-            // An orderly end: the newest acknowledgement and a goodbye still go out. What else the relay
-            // pushes now is not acknowledged, so it comes again.
-            let _ = timeout(self.timing.close, futures_util::future::join(&mut pump, reader.drain())).await;
+            // The newest acknowledgement still goes out. What else the relay pushes now is not acknowledged, so it comes again.
+            socket.close().await;
         }
         result
     }
@@ -217,12 +204,12 @@ fn handle(
 }
 
 /// Gives the request an id; its frame, or `None` if it was answered here.
-fn begin(open: &mut Calls<Expected, RequestOutcome>, request: Request) -> Option<Bytes> {
+fn begin(open: &mut Calls<Expected, RequestOutcome>, request: PendingCall) -> Option<Bytes> {
     if request.reply.is_closed() {
         return None;
     }
     let expected = Expected::of(&request.op);
-    let frame = MailboxClientFrame::Request { id: open.next_id(), op: request.op }.encode();
+    let frame = MailboxClientFrame::PendingCall { id: open.next_id(), op: request.op }.encode();
     if frame.len() > MAX_MAILBOX_FRAME_BYTES {
         let _ = request.reply.send(Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge))));
         return None;

@@ -13,15 +13,13 @@ use std::{
     time::Duration,
 };
 
+use subrosa_tasks::Acceptor;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
 };
 
-use crate::{
-    backend::Store, config::RelayError, json::json_line, policy::limits::ACCEPT_BACKOFF, router::Router, shared::Shared,
-};
+use crate::{backend::Store, config::RelayError, json::json_line, router::Router, shared::Shared};
 use protocol::{AdminLine, AdminRequest, MAX_REQUEST_BYTES, Versioned};
 
 /// Name of the socket in the data directory, unless told otherwise.
@@ -66,29 +64,21 @@ impl AdminSocket {
 
     /// Serves until it is dropped.
     pub(crate) async fn serve<B: Store, R: Router>(self, shared: Arc<Shared<B, R>>) {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut acceptor = Acceptor::new("the admin socket", MAX_CONNECTIONS);
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let is_owner = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == self.owner);
-                    if !is_owner {
-                        tracing::warn!("somebody who is not this relay's user spoke to its admin socket");
-                        continue;
-                    }
-                    let shared = Arc::clone(&shared);
-                    tokio::spawn(async move {
-                        if let Err(error) = serve_one(&shared, stream).await {
-                            tracing::debug!(%error, "an admin connection ended");
-                        }
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accepting an admin connection failed");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                }
+            let ((stream, _), permit) = acceptor.next(|| self.listener.accept()).await;
+            let is_owner = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == self.owner);
+            if !is_owner {
+                tracing::warn!("somebody who is not this relay's user spoke to its admin socket");
+                continue;
             }
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                if let Err(error) = serve_one(&shared, stream).await {
+                    tracing::debug!(%error, "an admin connection ended");
+                }
+                drop(permit);
+            });
         }
     }
 }
