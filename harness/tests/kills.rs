@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use subrosa_harness::kills::{Config, Report, run};
+use subrosa_harness::kills::{Plan, Report, run};
 
-async fn holds(config: &Config) -> Report {
+async fn holds(config: &Plan) -> Report {
     let root = tempfile::tempdir().unwrap();
     println!("seed {}", config.seed);
     let outcome = run(config, root.path()).await;
@@ -24,7 +24,7 @@ async fn holds(config: &Config) -> Report {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_accepted_is_lost_or_shown_twice_whatever_dies() {
-    let config = Config {
+    let config = Plan {
         messages: 80,
         random_kills: 6,
         rounds: 1,
@@ -41,7 +41,7 @@ async fn nothing_accepted_is_lost_or_shown_twice_whatever_dies() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_meet_whatever_dies() {
     for _ in 0..3 {
-        let config = Config {
+        let config = Plan {
             messages: 16,
             random_kills: 2,
             rounds: 0,

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use subrosa_harness::{
     journal::Verdict,
-    power_cut::{Config, Victim, run},
+    power_cut::{Plan, Victim, run},
 };
 
 async fn cut(victim: Victim, settle: Duration) -> (u64, Verdict) {
     let root = tempfile::tempdir().unwrap();
     let seed = rand::random();
-    let config = Config { victim, rounds: 3, messages: 12, seed, settle };
+    let config = Plan { victim, rounds: 3, messages: 12, seed, settle };
     println!("seed {seed}");
     match run(&config, root.path()).await {
         Ok(report) if victim == Victim::UnsyncedRelay || report.verdict.holds() => (seed, report.verdict),

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use subrosa_harness::sends::{Config, run};
+use subrosa_harness::sends::{Plan, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_send_is_accepted_once_and_none_is_lost_whoever_is_killed() {
-    let config = Config {
+    let config = Plan {
         sends: 100,
         parallel: 10,
         longest_pause: Duration::from_millis(600),

@@ -249,10 +249,10 @@ mod tests {
         fn made() -> String {
             let mut text = String::new();
             for place in Scope::ALL {
-                let here: Vec<_> = TABLE.iter().filter(|spec| spec.places.first() == Some(&place)).collect();
+                let here: Vec<_> = TABLE.iter().filter(|spec| spec.scopes.first() == Some(&place)).collect();
                 text.push_str(&table(place.title(), &here));
             }
-            let rest: Vec<_> = TABLE.iter().filter(|spec| spec.places.is_empty()).collect();
+            let rest: Vec<_> = TABLE.iter().filter(|spec| spec.scopes.is_empty()).collect();
             text.push_str(&table("Without keys: in the palette, or with keys that you give them", &rest));
             text
         }

@@ -57,9 +57,9 @@ pub fn keys(data: &[u8]) {
     let Ok(map) = config.keymap() else { return };
     for spec in TABLE {
         for key in map.keys(spec.command) {
-            let somewhere = spec.places.iter().any(|place| map.command(*place, *key) == Some(spec.command));
+            let somewhere = spec.scopes.iter().any(|place| map.command(*place, *key) == Some(spec.command));
             // Where text is written a bound letter stays text.
-            let hidden = spec.places.iter().all(|place| place.takes_text()) && key.typed().is_some();
+            let hidden = spec.scopes.iter().all(|place| place.takes_text()) && key.typed().is_some();
             assert!(somewhere || hidden, "{} has {key}, which does something else", spec.name);
         }
     }

@@ -22,7 +22,7 @@ pub enum Profile {
     Plain,
 }
 
-/// Keys by place.
+/// Keys by scope.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyMap {
     pub(crate) profile: Profile,
@@ -56,20 +56,20 @@ impl KeyMap {
             map.free(spec.command);
             for text in keys {
                 let key = text.parse().map_err(|error| format!("[tui.keys] {name}: {text:?} is no key: {error}"))?;
-                let places = spec.places();
-                let meets = |place: &Scope| {
-                    places.iter().any(|own| own == place || *own == Scope::Anywhere) || *place == Scope::Anywhere
+                let scopes = spec.scopes();
+                let meets = |scope: &Scope| {
+                    scopes.iter().any(|own| own == scope || *own == Scope::Anywhere) || *scope == Scope::Anywhere
                 };
                 if let Some((_, _, other)) =
-                    given.iter().find(|(at, place, other)| *at == key && meets(place) && other != name)
+                    given.iter().find(|(at, scope, other)| *at == key && meets(scope) && other != name)
                 {
                     return Err(format!(
                         "[tui.keys] {text:?} is given to {other} and to {name}, which both work in the same place: take it \
                          from one of them"
                     ));
                 }
-                given.extend(places.iter().map(|place| (key, *place, name.as_str())));
-                if places.contains(&Scope::Anywhere) {
+                given.extend(scopes.iter().map(|scope| (key, *scope, name.as_str())));
+                if scopes.contains(&Scope::Anywhere) {
                     map.free_key(key);
                 }
                 map.bind(spec, key);
@@ -79,9 +79,9 @@ impl KeyMap {
     }
 
     fn bind(&mut self, spec: &Spec, key: Key) {
-        for place in spec.places() {
-            // A key has one meaning in a place: the newer one.
-            if let Some(before) = self.bound.insert((*place, key), spec.command)
+        for scope in spec.scopes() {
+            // A key has one meaning in a scope: the newer one.
+            if let Some(before) = self.bound.insert((*scope, key), spec.command)
                 && before != spec.command
                 && !self.bound.iter().any(|((_, other), command)| *other == key && *command == before)
                 && let Some(keys) = self.keys.get_mut(&before)
@@ -105,12 +105,12 @@ impl KeyMap {
         }
     }
 
-    /// What a key does in a place.
-    pub(crate) fn command(&self, place: Scope, key: Key) -> Option<Command> {
-        let here = self.bound.get(&(place, key));
+    /// What a key does in a scope.
+    pub(crate) fn command(&self, scope: Scope, key: Key) -> Option<Command> {
+        let here = self.bound.get(&(scope, key));
         // What types a character is text where text is written, whatever it means elsewhere.
         let anywhere =
-            || self.bound.get(&(Scope::Anywhere, key)).filter(|_| !(place.takes_text() && key.typed().is_some()));
+            || self.bound.get(&(Scope::Anywhere, key)).filter(|_| !(scope.takes_text() && key.typed().is_some()));
         here.or_else(anywhere).copied()
     }
 
@@ -154,8 +154,8 @@ mod tests {
                     Profile::Emacs => spec.keys.emacs,
                     Profile::Plain => spec.keys.plain,
                 };
-                for (name, place) in names.iter().flat_map(|name| spec.places.iter().map(move |place| (name, place))) {
-                    assert_eq!(map.command(*place, key(name)), Some(spec.command), "{profile:?} {place:?} {name}");
+                for (name, scope) in names.iter().flat_map(|name| spec.scopes.iter().map(move |scope| (name, scope))) {
+                    assert_eq!(map.command(*scope, key(name)), Some(spec.command), "{profile:?} {scope:?} {name}");
                 }
             }
         }
@@ -165,9 +165,9 @@ mod tests {
     fn in_every_profile_one_can_leave_write_and_find_help() {
         for profile in [Profile::Vim, Profile::Emacs, Profile::Plain] {
             let map = map(profile);
-            for place in Scope::ALL {
-                assert_eq!(map.command(place, key("ctrl+c")), Some(Command::QuitTwice));
-                assert_eq!(map.command(place, key("f1")), Some(Command::Help));
+            for scope in Scope::ALL {
+                assert_eq!(map.command(scope, key("ctrl+c")), Some(Command::QuitTwice));
+                assert_eq!(map.command(scope, key("f1")), Some(Command::Help));
             }
             assert_eq!(map.command(Scope::Write, key("enter")), Some(Command::Send));
             assert_eq!(map.command(Scope::Write, key("?")), None, "a question mark is text");
@@ -198,12 +198,12 @@ mod tests {
             (&[("help", "hyper+x")], "help: \"hyper+x\" is no key: keys are written like ctrl+k"),
             (
                 &[("reply", "x"), ("info", "x")],
-                "\"x\" is given to info and to reply, which both work in the same place",
+                "\"x\" is given to info and to reply, which both work in the same scope",
             ),
         ] {
             let error = given(entries).unwrap_err();
             assert!(error.starts_with("[tui.keys] ") && error.contains(said), "{error}");
         }
-        assert!(given(&[("reply", "x"), ("invite", "x")]).is_ok(), "in other places it is another key");
+        assert!(given(&[("reply", "x"), ("invite", "x")]).is_ok(), "in other scopes it is another key");
     }
 }

@@ -4,7 +4,7 @@
 use subrosa_client_core::{
     ApiError,
     account::{ContactLink, check_handle, is_link},
-    place::Scope,
+    relay_access::RelayAccess,
 };
 use zeroize::Zeroizing;
 
@@ -256,7 +256,7 @@ impl First {
                 "where your account will live: https://…, or the link you got (https://…/i#…)".to_owned(),
             );
         }
-        match Scope::read(text, None) {
+        match RelayAccess::read(text, None) {
             Ok(place) => {
                 let at = text::line(place.url.as_str());
                 let at = at.trim_end_matches('/');

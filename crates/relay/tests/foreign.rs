@@ -7,7 +7,7 @@ mod support;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use subrosa_relay::Rate;
+use subrosa_relay::{Rate, RateLimits};
 use subrosa_wire::{
     Capability, ContactToken, DeliveryKey, ErrorCode, TokenBinding,
     http::{CONTENT_TYPE, GetDevices, HttpCall, Resolve, TakePrekeys},
@@ -165,7 +165,9 @@ async fn an_absent_account_answers_like_a_present_one() {
 
 #[tokio::test]
 async fn handles_are_walked_through_no_faster_than_the_limit() {
-    let relay = TestRelay::start().await;
+    assert!(RateLimits::default().resolve.per_minute <= 60, "one name a second");
+    // So slowly that none is added while this test runs.
+    let relay = TestRelay::with(|config| config.rates.resolve.per_minute = 1).await;
     let at = relay.at();
     let (bob, _mailbox) = account(&at, "bob").await;
     let mut answered = 0;

@@ -27,7 +27,7 @@ impl App {
         if self.gate_key(key) || self.overlay_key(key) || self.stray_key(key) {
             return;
         }
-        if let Some(command) = self.keys.command(self.place(), key) {
+        if let Some(command) = self.keys.command(self.scope(), key) {
             return self.run(command);
         }
         if let Some(c) = key.typed()

@@ -266,12 +266,12 @@ impl App {
     }
 
     /// Which keys count.
-    pub(crate) fn place(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         if self.sign_in.is_some() {
             return Scope::Choose;
         }
         match self.overlays.last() {
-            Some(overlay) => overlays::place(overlay),
+            Some(overlay) => overlays::scope(overlay),
             None => match self.focus {
                 Focus::List => Scope::List,
                 Focus::Write => Scope::Write,

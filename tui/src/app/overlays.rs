@@ -22,7 +22,7 @@ const ONE_LINE: usize = usize::MAX / 2;
 const PAGE_ROWS: usize = 10;
 
 /// Which keys count in an overlay.
-pub(super) const fn place(overlay: &Overlay) -> Scope {
+pub(super) const fn scope(overlay: &Overlay) -> Scope {
     match overlay {
         Overlay::Palette(_)
         | Overlay::Search(_)
@@ -47,14 +47,14 @@ impl App {
         let Some(overlay) = self.overlays.last() else { return false };
         // A menu's entries have the keys that they have without the menu.
         if let Overlay::Menu(menu) = overlay
-            && let Some(command) = self.keys.command(menu.place, key).map(|command| self.turned(command))
+            && let Some(command) = self.keys.command(menu.scope, key).map(|command| self.turned(command))
             && menu.commands.contains(&command)
         {
             self.overlays.pop();
             self.run(command);
             return true;
         }
-        match self.keys.command(self.place(), key) {
+        match self.keys.command(self.scope(), key) {
             Some(command) => self.overlay_command(command),
             None => {
                 if let Some(c) = key.typed() {

@@ -26,7 +26,7 @@ impl App {
     /// A key while a sign_in has them. `false`: none does.
     pub(super) fn gate_key(&mut self, key: Key) -> bool {
         let Some(sign_in) = &self.sign_in else { return false };
-        let command = self.keys.command(self.place(), key);
+        let command = self.keys.command(self.scope(), key);
         match command {
             Some(command @ (Command::Suspend | Command::Redraw)) => self.run(command),
             Some(command @ (Command::Back | Command::Quit | Command::QuitTwice)) => self.gate_leave(command),

@@ -45,7 +45,7 @@ impl Stray {
 impl App {
     /// A key where no text is written. `true`: it was a letter of a text, or is about one.
     pub(super) fn stray_key(&mut self, key: Key) -> bool {
-        let place = self.place();
+        let place = self.scope();
         if !matches!(place, Scope::List | Scope::Messages) {
             self.stray.letters.clear();
             return false;

@@ -127,7 +127,7 @@ fn connection(app: &App) -> (&'static str, String, Style) {
 /// The commands worth naming in a place, the most useful first.
 fn useful(app: &App) -> Vec<Command> {
     let request = app.open.as_ref().is_some_and(|open| open.state == ContactState::Request);
-    match app.place() {
+    match app.scope() {
         Scope::List if app.chats.loaded && app.chats.rows().is_empty() => {
             vec![Command::Invite, Command::Join, Command::HelpHere, Command::QuitTwice, Command::Palette]
         }

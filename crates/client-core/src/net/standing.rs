@@ -48,7 +48,7 @@ impl Standing {
     ) -> Self {
         let (frames, queue) = mpsc::channel(most_calls + WRITE_QUEUE_SLACK);
         let pump = Box::pin(writer.pump(source(queue)));
-        let (relay, timing) = (relay.clone(), timing.clone());
+        let (relay, timing) = (relay.clone(), *timing);
         Self { live: Liveness::new(&timing), relay, timing, reader, pump, frames, ping }
     }
 

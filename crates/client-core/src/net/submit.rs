@@ -126,7 +126,7 @@ impl Submitter {
             oldest.map(|key| lanes.remove(&key));
         }
         let (calls, queue) = mpsc::channel(LANE_QUEUE);
-        let lane = Submitter {
+        let lane = SubmitTask {
             relay: relay.clone(),
             account,
             queue,
@@ -169,7 +169,7 @@ impl Away {
 }
 
 /// The task of the submit socket for one account. It lives as long as somebody holds its queue.
-struct Submitter {
+struct SubmitTask {
     relay: RelayEndpoint,
     account: AccountId,
     queue: mpsc::Receiver<Call>,
@@ -189,7 +189,7 @@ impl FrameSource for Frames {
     }
 }
 
-impl Submitter {
+impl SubmitTask {
     async fn run(mut self) {
         while let Some(call) = self.queue.recv().await {
             if let Some(error) = self.away() {

@@ -1,6 +1,6 @@
 //! The relay as a program of its host's: settings, commands, starting and stopping, and the socket on which the host asks.
 
-mod admin;
+pub(crate) mod admin;
 pub mod command;
 pub(crate) mod serve;
 pub(crate) mod server;

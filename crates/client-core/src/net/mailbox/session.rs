@@ -209,7 +209,7 @@ fn begin(open: &mut Calls<Expected, RequestOutcome>, request: PendingCall) -> Op
         return None;
     }
     let expected = Expected::of(&request.op);
-    let frame = MailboxClientFrame::PendingCall { id: open.next_id(), op: request.op }.encode();
+    let frame = MailboxClientFrame::Request { id: open.next_id(), op: request.op }.encode();
     if frame.len() > MAX_MAILBOX_FRAME_BYTES {
         let _ = request.reply.send(Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge))));
         return None;
