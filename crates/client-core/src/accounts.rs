@@ -7,8 +7,11 @@
 //! ```
 //! NAME is local: it begins as the handle, and only this machine knows it.
 
+mod facts;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use facts::Facts;
 
 use std::{
     fs,
@@ -38,29 +41,11 @@ pub const ACCOUNT_VARIABLE: &str = "SUBROSA_ACCOUNT";
 /// Longest local name: as long as the longest handle.
 const MAX_NAME_CHARS: usize = 32;
 
-/// `account.json` has about 300 bytes; more is not one.
-const MAX_FACTS_BYTES: u64 = 16 * 1024;
-
 /// More accounts than this are not looked at: a listing stays a listing.
 const MAX_ACCOUNTS: usize = 1_000;
 
 /// What an account from before there were several is called when its own file does not say.
 const UNNAMED: &str = "unnamed";
-
-/// Public facts beside the store, readable without what opens it: `account.json`, version 1.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Facts {
-    #[serde(default)]
-    pub(crate) v: u32,
-    #[serde(default)]
-    pub(crate) id: String,
-    #[serde(default)]
-    pub(crate) name: String,
-    #[serde(default)]
-    pub(crate) relay: String,
-    #[serde(default)]
-    pub(crate) device: u32,
-}
 
 /// A home with its accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -476,27 +461,6 @@ impl Found {
             opens_with: keys::remembered(&self.home).to_string(),
             data_dir: self.home.path().display().to_string(),
         }
-    }
-}
-
-impl Facts {
-    /// What the file of this account says.
-    pub(crate) fn of(account: &AccountInfo) -> Self {
-        Self {
-            v: 1,
-            id: account.id.clone(),
-            name: account.name.clone(),
-            relay: account.relay.clone(),
-            device: account.device,
-        }
-    }
-
-    /// What the file says; nothing where it is not one.
-    pub(crate) fn read(home: &Home) -> Self {
-        let mut content = Vec::new();
-        let read =
-            fs::File::open(home.account_file()).and_then(|file| file.take(MAX_FACTS_BYTES).read_to_end(&mut content));
-        read.ok().and_then(|_| serde_json::from_slice(&content).ok()).unwrap_or_default()
     }
 }
 

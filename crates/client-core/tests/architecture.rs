@@ -312,6 +312,36 @@ fn of_what_is_ready_at_once_the_first_is_named() {
     assert!(looked_at > 20, "the search finds what is there: {looked_at}");
 }
 
+/// Sections are cited by their titles: numbers change, and nobody notices.
+#[test]
+fn the_protocol_is_cited_by_titles_that_it_has() {
+    const PROTOCOL: &str = "docs/protocol.md";
+    let protocol = fs::read_to_string(root().join(PROTOCOL)).unwrap();
+    let titles: BTreeSet<&str> = protocol
+        .lines()
+        .filter_map(|line| line.strip_prefix("## ")?.split_once(". ").map(|(_, title)| title))
+        .collect();
+    let mut cited = 0;
+    for directory in ["crates", "cli", "tui", "harness"] {
+        for file in files(&root().join(directory), &["rs"]) {
+            let source = fs::read_to_string(&file).unwrap();
+            // A citation may go on in the next line of a comment.
+            let words: Vec<&str> =
+                source.split_whitespace().filter(|word| !matches!(*word, "//" | "///" | "//!")).collect();
+            let text = words.join(" ");
+            for (at, found) in text.match_indices(PROTOCOL) {
+                let after = text[at + found.len()..].trim_start_matches('`').trim_start_matches(',').trim_start();
+                assert!(!after.starts_with("section"), "{}: {}", file.display(), &text[at..at + 60]);
+                if let Some(title) = after.strip_prefix('"').and_then(|rest| rest.split('"').next()) {
+                    assert!(titles.contains(title), "{}: {PROTOCOL} has no section {title:?}", file.display());
+                    cited += 1;
+                }
+            }
+        }
+    }
+    assert!(cited > 20, "the search finds what is there: {cited}");
+}
+
 /// Whether code names a crate: a path that begins with it, or an import. Comments do not count.
 fn names_crate(code: &str, name: &str) -> bool {
     code.lines().map(|line| line.split("//").next().unwrap()).any(|line| {

@@ -5,6 +5,8 @@
 //! other with it. If the commit itself fails (disk full), nothing is half done: the operations are
 //! tried again one by one, so that what frees space (acknowledgements) still gets through.
 
+mod operation;
+
 use std::{
     fs::File,
     path::Path,
@@ -17,9 +19,12 @@ use std::{
     time::Instant,
 };
 
-use rusqlite::{Connection, ErrorCode, hooks::Wal};
+use rusqlite::{Connection, hooks::Wal};
 use subrosa_crash_point::{CrashPoint, crash_point};
 use tokio::sync::oneshot;
+
+use operation::{Applied, Change, Operation, is_fatal, unavailable};
+pub(in crate::backend) use operation::{Kind, OpError};
 
 use super::{
     CommitMetrics, Source, StoreError, StoreStopped,
@@ -58,121 +63,24 @@ const LOG: LogSize = LogSize { moved: 2_000, restart: 16_000, rest: 500, forced:
 #[cfg(feature = "simulation")]
 const SIMULATED_SYNC: std::time::Duration = std::time::Duration::from_millis(20);
 
-/// What an operation may fail with inside the transaction.
-#[derive(Debug)]
-pub(super) enum OpError {
-    /// The rules say no.
-    Refused(StoreError),
-    /// The database says no.
-    Sql(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for OpError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for OpError {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-/// What becomes of an operation's savepoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Applied {
-    Keep,
-    /// Refused half way: what it changed is undone.
-    Undo,
-}
-
-/// A queued change. It may be applied more than once (after a failed commit), but is answered once.
-trait Operation: Send {
-    fn apply(&mut self, db: &Connection) -> Result<Applied, rusqlite::Error>;
-    /// `failure`: the transaction did not become durable.
-    fn answer(self: Box<Self>, failure: Option<&StoreError>);
-    fn is_submission(&self) -> bool;
-}
-
-struct Change<T, F> {
-    change: F,
-    result: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-    kind: Kind,
-}
-
-/// Whether an operation stores mail, which a disk that is nearly full does not get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Submission,
-    Other,
-}
-
-impl<T, F> Operation for Change<T, F>
-where
-    T: Send,
-    F: FnMut(&Connection) -> Result<T, OpError> + Send,
-{
-    fn apply(&mut self, db: &Connection) -> Result<Applied, rusqlite::Error> {
-        match (self.change)(db) {
-            Ok(value) => {
-                self.result = Some(Ok(value));
-                Ok(Applied::Keep)
-            }
-            Err(OpError::Refused(refusal)) => {
-                self.result = Some(Err(refusal));
-                Ok(Applied::Undo)
-            }
-            Err(OpError::Sql(error)) => {
-                self.result = Some(Err(unavailable(&error)));
-                Err(error)
-            }
-        }
-    }
-
-    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
-        let missing = || Err(StoreError::Unavailable("the operation was not applied".to_owned()));
-        let result = match failure {
-            Some(failure) => Err(failure.clone()),
-            None => self.result.unwrap_or_else(missing),
-        };
-        // Nobody may be waiting any more; the change stands or falls without them.
-        let _ = self.reply.send(result);
-    }
-
-    fn is_submission(&self) -> bool {
-        self.kind == Kind::Submission
-    }
-}
-
-fn unavailable(error: &rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
-}
-
-/// Whether the database itself is broken, so that going on could only make it worse.
-fn is_fatal(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-}
-
 /// The queue to the writer thread.
 #[derive(Clone)]
-pub(super) struct Writer {
+pub(in crate::backend) struct Writer {
     queue: fair::Sender<Source, Box<dyn Operation>>,
     /// For who finds damage elsewhere.
-    pub(super) condemned: Condemn,
+    pub(in crate::backend) condemned: Condemn,
 }
 
 /// Ends the store for damage that a reader found. Weak, so that a writer that died is still noticed.
 #[derive(Clone)]
-pub(super) struct Condemn(Weak<Mutex<Option<Ended>>>);
+pub(in crate::backend) struct Condemn(Weak<Mutex<Option<Ended>>>);
 
 /// Tells [`StoreStopped`] that the store has ended, and why.
 type Ended = oneshot::Sender<Result<(), String>>;
 
 impl Condemn {
     /// The relay ends with this reason, if the error is damage of the database.
-    pub(super) fn judge(&self, error: &rusqlite::Error) {
+    pub(in crate::backend) fn judge(&self, error: &rusqlite::Error) {
         if is_fatal(error)
             && let Some(ended) = self.0.upgrade().and_then(|ended| lock(&ended).take())
         {
@@ -184,7 +92,7 @@ impl Condemn {
 impl Writer {
     /// Starts writer and checkpointer. The receiver resolves when the writer has ended; the
     /// writer ends when every [`Writer`] is dropped and the queue is empty.
-    pub(super) fn start(
+    pub(in crate::backend) fn start(
         db: Connection,
         path: &Path,
         min_free_bytes: u64,
@@ -243,7 +151,7 @@ impl Writer {
     }
 
     /// Queues a change; the receiver gets its result once it is durable.
-    pub(super) async fn enqueue<T, F>(
+    pub(in crate::backend) async fn enqueue<T, F>(
         &self,
         source: Source,
         cost: Cost,
@@ -262,7 +170,7 @@ impl Writer {
     }
 
     /// Makes a change and waits until it is durable.
-    pub(super) async fn change<T, F>(&self, source: Source, cost: Cost, change: F) -> Result<T, StoreError>
+    pub(in crate::backend) async fn change<T, F>(&self, source: Source, cost: Cost, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, OpError> + Send + 'static,
