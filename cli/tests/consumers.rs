@@ -217,7 +217,9 @@ fn a_stale_lease_commits_nothing() {
     assert_eq!(first.call("receive", json!({"consumer": "bot"}))["result"]["lease"], lease);
     drop(first);
 
-    let taken = second.call("receive", json!({"consumer": "bot"}))["result"].take();
+    let mut taken = second.call("receive", json!({"consumer": "bot"}));
+    assert!(taken["error"].is_null(), "{taken}");
+    let taken = taken["result"].take();
     let stale = second.call("receive.commit", json!({"consumer": "bot", "cursor": cursor, "lease": lease}));
     assert_eq!(stale["error"]["data"]["code"], "lease_lost", "{stale}");
     let none =

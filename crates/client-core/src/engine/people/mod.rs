@@ -266,12 +266,12 @@ impl Change<'_> {
                     contact.origin = origin;
                 }
                 // Another device of ours may have made the link; its contact sync settles it.
-                LinkUse::Unknown if self.has_siblings() => {
+                LinkUse::Unknown if self.has_other_devices() => {
                     contact.origin = "says they have a contact link".into();
                 }
                 LinkUse::Unknown | LinkUse::Refused => return Ok(None),
             }
-        } else if arrival.way == Way::ContactToken && !self.has_siblings() {
+        } else if arrival.way == Way::ContactToken && !self.has_other_devices() {
             // With a token of ours, but not a word about which.
             return Ok(None);
         }

@@ -89,7 +89,7 @@ impl Core {
             if !unread.is_empty() {
                 change.conversation_event(&conversation)?;
             }
-            if change.has_siblings() {
+            if change.has_other_devices() {
                 let own = change.own.address.account;
                 for batch in unread.chunks(MAX_RECEIPT_IDS) {
                     let message_ids = batch.iter().map(|(id, _)| id.0.to_vec()).collect();

@@ -49,7 +49,7 @@ impl Change<'_> {
         if !fits {
             return Ok(Outcome::Junk);
         }
-        if matches!(state, None | Some(ContactState::Request)) && !may_ask_by(arrival.way, self.has_siblings()) {
+        if matches!(state, None | Some(ContactState::Request)) && !may_ask_by(arrival.way, self.has_other_devices()) {
             return Ok(Outcome::Junk);
         }
         let mut contact = match contact {

@@ -186,13 +186,13 @@ impl Change<'_> {
     }
 
     /// Whether this account has other devices that must hear of what happens here.
-    pub(crate) fn has_siblings(&self) -> bool {
+    pub(crate) fn has_other_devices(&self) -> bool {
         self.own.list.devices().len() > 1
     }
 
     /// Tells our other devices about a contact.
     pub(crate) fn sync_contact(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
-        if !self.has_siblings() {
+        if !self.has_other_devices() {
             return Ok(());
         }
         let own = self.own.address.account;
@@ -273,7 +273,7 @@ impl Core {
                 store::recipients::add(change.db, &id, other, MessageStatus::Queued)?;
             }
             change.put_content(conversation, Some(&id), &content, &to, true)?;
-            if change.has_siblings() {
+            if change.has_other_devices() {
                 let transcript = Transcript { conversation: conversation.0.to_vec(), content: content.encode_to_vec() };
                 let transcript = draft(random_id()?, change.now_ms, Body::Transcript(transcript));
                 let own = DeviceAddress { account: own, device: ALL_DEVICES };
