@@ -14,16 +14,14 @@ mod tests;
 pub(crate) use facts::Facts;
 
 use std::{
-    fs,
-    io::{self, Read as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use etcetera::{BaseStrategy as _, choose_base_strategy};
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{AccountInfo, ApiError, ErrorKind, LocalAccount},
+    api::{ApiError, ErrorKind, LocalAccount},
     clean::clean_line,
     config::{CONFIG_FILE, ConfigFile},
     files::{absolute, storage_error, sync_directory},

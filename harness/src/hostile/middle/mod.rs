@@ -14,16 +14,8 @@ use std::{
 use anyhow::{Context, Result};
 use axum::{
     Router,
-    body::Bytes,
-    extract::{
-        ConnectInfo, Path, State as AxumState,
-        ws::{Message as Ws, WebSocket, WebSocketUpgrade},
-    },
-    http::{StatusCode, header::CONTENT_TYPE as CONTENT_TYPE_HEADER},
-    response::{IntoResponse, Response as HttpResponse},
     routing::{any, post},
 };
-use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use subrosa_crypto::PartyAddress;
 use tokio::{
@@ -31,16 +23,15 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-use tokio_tungstenite::{connect_async, tungstenite::Message as Upstream};
 
 use super::{
     actor::{Actor, Envelope},
     frames::{
-        Ack, BY_KEY, Capability, DeviceAddress, EPHEMERAL, Empty, ItemResult, MailboxClientFrame, MailboxServerFrame,
-        Push, Ready, Refusal, Reply, Request, Response, Results, Submit, SubmitClientFrame, SubmitServerFrame, Welcome,
+        BY_KEY, Capability, DeviceAddress, EPHEMERAL, Empty, ItemResult, MailboxServerFrame, Push, Ready, Request,
+        Results, Submit,
     },
     now_ms,
-    questions::{AccountId, AskPrekeys, CONTENT_TYPE, Devices, Prekeys, Resolve},
+    questions::{AccountId, AskPrekeys, Devices, Prekeys, Resolve},
     sockets::{PATIENCE, http},
 };
 
@@ -196,9 +187,9 @@ impl Middle {
             numbers: Mutex::default(),
         });
         let routes = Router::new()
-            .route("/v1/mailbox", any(mailbox))
-            .route("/v1/submit", any(submission))
-            .route("/v1/{question}", post(question))
+            .route("/v1/mailbox", any(sockets::mailbox))
+            .route("/v1/submit", any(sockets::submission))
+            .route("/v1/{question}", post(sockets::question))
             .with_state(Arc::clone(&state));
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move {

@@ -1,14 +1,9 @@
 //! What the relay in the middle does with each question and frame.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
 use axum::{
-    Router,
     body::Bytes,
     extract::{
         ConnectInfo, Path, State as AxumState,
@@ -16,30 +11,22 @@ use axum::{
     },
     http::{StatusCode, header::CONTENT_TYPE as CONTENT_TYPE_HEADER},
     response::{IntoResponse, Response as HttpResponse},
-    routing::{any, post},
 };
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
-use subrosa_crypto::PartyAddress;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::sync::mpsc;
 use tokio_tungstenite::{connect_async, tungstenite::Message as Upstream};
 
 use crate::hostile::{
-    actor::{Actor, Envelope},
     frames::{
-        Ack, BY_KEY, Capability, DeviceAddress, EPHEMERAL, Empty, ItemResult, MailboxClientFrame, MailboxServerFrame,
-        Push, Ready, Refusal, Reply, Request, Response, Results, Submit, SubmitClientFrame, SubmitServerFrame, Welcome,
+        Ack, EPHEMERAL, Empty, MailboxClientFrame, MailboxServerFrame, Refusal, Reply, Response, SubmitClientFrame,
+        SubmitServerFrame, Welcome,
     },
     now_ms,
-    questions::{AccountId, AskPrekeys, CONTENT_TYPE, Devices, Prekeys, Resolve},
-    sockets::{PATIENCE, http},
+    questions::{AccountId, AskPrekeys, CONTENT_TYPE},
 };
 
-use super::{Rules, Seen, Served, State, accepted, lock};
+use super::{NOT_FOUND, Numbers, Seen, State, accepted, lock};
 
 pub(super) async fn question(
     AxumState(state): AxumState<Arc<State>>,

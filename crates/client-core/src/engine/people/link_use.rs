@@ -1,17 +1,9 @@
 //! One of our contact links is shown by somebody: whether they have it, and whether it is used up by that.
 
+use subrosa_crypto::LinkKeys;
 use subrosa_wire::AccountId;
 
-use crate::{
-    api::ApiError,
-    content::LinkShown,
-    engine::core::Change,
-    limits::CLOCK_TOLERANCE_MS,
-    store::{
-        self,
-        contacts::{self, OpenedLink},
-    },
-};
+use crate::{api::ApiError, content::LinkShown, engine::core::Change, limits::CLOCK_TOLERANCE_MS, store};
 
 /// What came of a link that somebody showed.
 pub(super) enum LinkUse {

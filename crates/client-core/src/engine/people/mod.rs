@@ -12,7 +12,7 @@ pub(in crate::engine) mod receivers;
 pub(in crate::engine) mod removal;
 
 use bytes::Bytes;
-use subrosa_crypto::{AccountRecord, DeviceList, LinkKeys, safety_number};
+use subrosa_crypto::{AccountRecord, DeviceList, safety_number};
 use subrosa_wire::{
     AccountId, ContactLink,
     link::{authority, is_loopback, is_private},
@@ -23,7 +23,7 @@ use url::Url;
 use crate::{
     api::{ApiError, ChatKind, Contact, ContactState, ErrorKind, Identity, VerifyParams},
     clean::clean_line,
-    content::{Body, CheckedIntroduction, ContactSync, Hello, LinkShown, synced_state},
+    content::{Body, CheckedIntroduction, ContactSync, Hello, synced_state},
     conversation::ConversationId,
     engine::{
         core::{Change, Core, arrival::Arrival},
@@ -33,7 +33,7 @@ use crate::{
             naming::{Shown, find},
         },
     },
-    limits::{CLOCK_TOLERANCE_MS, MAX_REQUESTS_KEPT},
+    limits::MAX_REQUESTS_KEPT,
     store::{
         self,
         account::Own,

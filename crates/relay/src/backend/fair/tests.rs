@@ -1,4 +1,4 @@
-use super::*;
+use super::{queue::QUANTUM, *};
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
