@@ -192,7 +192,7 @@ fn outbox(it: &OutboxEntry, ticks: Ticks) -> String {
 /// A message that was found: `3f9ac2e1  09:41  bob             … text with the «words» …`.
 fn found(it: &Message, ticks: Ticks) -> String {
     let who = match &it.chat_name {
-        Some(chat) if it.chat_kind == ChatKind::Notes => chat.clone(),
+        Some(chat) if it.chat_kind != ChatKind::Direct => chat.clone(),
         Some(chat) if it.outgoing => format!("you > {chat}"),
         _ => it.from.name.clone(),
     };

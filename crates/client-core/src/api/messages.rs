@@ -127,6 +127,8 @@ pub enum ChatKind {
     /// Two people.
     #[default]
     Direct,
+    /// Several people.
+    Group,
     /// Ourselves: "Note to self", named `me` in commands.
     Notes,
 }

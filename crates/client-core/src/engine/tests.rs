@@ -11,6 +11,7 @@ mod once;
 mod removed;
 mod removed_device;
 mod rules;
+mod several;
 
 use subrosa_crypto::SignedPrekeyPair;
 use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, submit::SubmitResult};

@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 use subrosa_crypto::AccountRecord;
-use subrosa_wire::{AccountId, Capability, ContactToken, DeliveryKey, TokenBinding};
+use subrosa_wire::{AccountId, Capability, ContactToken, TokenBinding};
 use url::Url;
 
 use super::{
@@ -34,25 +34,13 @@ pub(crate) struct ContactRow {
     pub(crate) given: Given,
 }
 
-/// What lets us submit to somebody.
+/// What lets us submit to somebody who has not given us their delivery key yet.
 #[derive(Default)]
 pub(crate) struct Reach {
-    pub(crate) delivery_key: Option<DeliveryKey>,
     /// Their link, until they have answered.
     pub(crate) link: Option<OpenedLink>,
     /// Our request is in their mailbox.
     pub(crate) requested: bool,
-}
-
-impl Reach {
-    /// Their delivery key, or the token of the link we opened.
-    pub(crate) fn capability(&self) -> Option<Capability> {
-        if let Some(key) = &self.delivery_key {
-            return Some(Capability::DeliveryKey(key.clone()));
-        }
-        let OpenedLink { token, binding, .. } = self.link.clone()?;
-        Some(Capability::ContactToken { token, binding })
-    }
 }
 
 /// How far somebody has what lets them submit to us.
@@ -97,6 +85,15 @@ impl ContactRow {
         }
     }
 
+    /// What we show to submit to them: their delivery key, or the token of the link we opened.
+    pub(crate) fn capability(&self) -> Option<Capability> {
+        if let Some(key) = &self.peer.delivery_key {
+            return Some(Capability::DeliveryKey(key.clone()));
+        }
+        let OpenedLink { token, binding, .. } = self.reach.link.clone()?;
+        Some(Capability::ContactToken { token, binding })
+    }
+
     /// Whose row it is.
     pub(crate) const fn account(&self) -> &AccountId {
         &self.peer.account
@@ -128,7 +125,7 @@ pub(super) const fn state_from_number(number: u32) -> Option<ContactState> {
 }
 
 const COLUMNS: &str = "contact.name, contact.looks_like, contact.state, contact.state_before, contact.decided_ms,
-    contact.verified, contact.verified_ms, contact.origin, contact.since_ms, contact.delivery_key, contact.token,
+    contact.verified, contact.verified_ms, contact.origin, contact.since_ms, contact.token,
     contact.binding, contact.link_proof, contact.requested, contact.introduced, contact.answered, contact.had_key,
     contact.introduce_ms";
 
@@ -141,7 +138,7 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
     const WHAT: &str = "contact";
     const AT: usize = peers::COLUMN_COUNT;
     let bytes = |at: usize| row.get::<_, Option<Vec<u8>>>(AT + at);
-    let link = match (bytes(10)?, bytes(11)?, bytes(12)?) {
+    let link = match (bytes(9)?, bytes(10)?, bytes(11)?) {
         (Some(token), Some(binding), Some(proof)) => Some(OpenedLink {
             token: ContactToken::new(array(&token, WHAT)?),
             binding: TokenBinding::new(array(&binding, WHAT)?),
@@ -160,16 +157,12 @@ fn read(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         verified_ms: row.get::<_, Option<i64>>(AT + 6)?.map(from_sql),
         origin: row.get(AT + 7)?,
         since_ms: from_sql(row.get(AT + 8)?),
-        reach: Reach {
-            delivery_key: bytes(9)?.map(|key| array(&key, WHAT).map(DeliveryKey::new)).transpose()?,
-            link,
-            requested: row.get(AT + 13)?,
-        },
+        reach: Reach { link, requested: row.get(AT + 12)? },
         given: Given {
-            introduced: row.get(AT + 14)?,
-            answered: row.get(AT + 15)?,
-            had_key: row.get(AT + 16)?,
-            introduce_ms: row.get::<_, Option<i64>>(AT + 17)?.map(from_sql),
+            introduced: row.get(AT + 13)?,
+            answered: row.get(AT + 14)?,
+            had_key: row.get(AT + 15)?,
+            introduce_ms: row.get::<_, Option<i64>>(AT + 16)?.map(from_sql),
         },
     })
 }
@@ -287,18 +280,23 @@ pub(crate) fn requests(db: &Db) -> Result<u64, StoreError> {
     Ok(from_sql(count))
 }
 
+/// Forgets what somebody is to us, not who they are.
+pub(crate) fn delete(db: &Db, account: &AccountId) -> Result<(), StoreError> {
+    db.execute("DELETE FROM contact WHERE account = ?1", params![account.0])?;
+    Ok(())
+}
+
 /// Adds a contact and their peer, or replaces all but the record of known ones.
 pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
     peers::put(db, &contact.peer)?;
     let (reach, given) = (&contact.reach, &contact.given);
     db.prepare_cached(
         "INSERT INTO contact (account, name, looks_like, state, state_before, decided_ms, verified, verified_ms, origin, since_ms,
-             delivery_key, token, binding, link_proof, requested, introduced, answered, had_key, introduce_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+             token, binding, link_proof, requested, introduced, answered, had_key, introduce_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT (account) DO UPDATE SET name = excluded.name, looks_like = excluded.looks_like, state = excluded.state,
              state_before = excluded.state_before, decided_ms = excluded.decided_ms, verified = excluded.verified,
-             verified_ms = excluded.verified_ms, origin = excluded.origin, delivery_key = excluded.delivery_key,
-             token = excluded.token, binding = excluded.binding, link_proof = excluded.link_proof,
+             verified_ms = excluded.verified_ms, origin = excluded.origin, token = excluded.token, binding = excluded.binding, link_proof = excluded.link_proof,
              requested = excluded.requested, introduced = excluded.introduced, answered = excluded.answered,
              had_key = excluded.had_key, introduce_ms = excluded.introduce_ms",
     )?
@@ -313,7 +311,6 @@ pub(crate) fn put(db: &Db, contact: &ContactRow) -> Result<(), StoreError> {
         contact.verified_ms.map(to_sql),
         contact.origin,
         to_sql(contact.since_ms),
-        reach.delivery_key.as_ref().map(DeliveryKey::as_bytes),
         reach.link.as_ref().map(|link| link.token.as_bytes()),
         reach.link.as_ref().map(|link| link.binding.as_bytes()),
         reach.link.as_ref().map(|link| link.proof),

@@ -36,6 +36,7 @@ const fn kind_number(kind: ChatKind) -> u32 {
     match kind {
         ChatKind::Notes => 1,
         ChatKind::Direct => 2,
+        ChatKind::Group => 3,
     }
 }
 
@@ -43,6 +44,7 @@ const fn kind_from_number(number: u32) -> Option<ChatKind> {
     Some(match number {
         1 => ChatKind::Notes,
         2 => ChatKind::Direct,
+        3 => ChatKind::Group,
         _ => return None,
     })
 }
@@ -123,6 +125,17 @@ pub(crate) fn others(db: &Db, id: &ConversationId) -> Result<Vec<AccountId>, Sto
     db.prepare_cached("SELECT account FROM participant WHERE conversation = ?1")?
         .query_and_then(params![id.0], |row| Ok(AccountId(array(&row.get::<_, Vec<u8>>(0)?, "participant")?)))?
         .collect()
+}
+
+/// Whether somebody is with us in a conversation of several: then they are heard, healed and receipted as that, whatever else they
+/// are to us.
+pub(crate) fn is_fellow(db: &Db, account: &AccountId) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare_cached(
+            "SELECT 1 FROM participant JOIN conversation ON conversation.id = participant.conversation
+             WHERE participant.account = ?1 AND conversation.kind = ?2",
+        )?
+        .exists(params![account.0, kind_number(ChatKind::Group)])?)
 }
 
 /// Whether somebody is in it.

@@ -46,6 +46,7 @@ CREATE TABLE peer (
     floor_told INTEGER NOT NULL DEFAULT 0,   -- the person knows that an older one is served
     relay_told TEXT,                         -- another relay that they claimed, once shown
     withholds INTEGER NOT NULL DEFAULT 0,    -- receipts that they do not send: 1 delivered, 2 read
+    delivery_key BLOB,                       -- theirs: lets us submit
     last_seen_ms INTEGER
 ) WITHOUT ROWID;
 -- What somebody is to us.
@@ -60,7 +61,6 @@ CREATE TABLE contact (
     verified_ms INTEGER,
     origin TEXT NOT NULL,
     since_ms INTEGER NOT NULL,
-    delivery_key BLOB,                       -- theirs: lets us submit
     token BLOB,                              -- from their link, until we have their delivery key
     binding BLOB,
     link_proof BLOB,                         -- that we have their link, until they answered

@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 use subrosa_crypto::{AccountRecord, DeviceList};
-use subrosa_wire::AccountId;
+use subrosa_wire::{AccountId, DeliveryKey};
 use url::Url;
 
 use super::{Db, StoreError, account::decode_list, array, deliveries, from_sql, outbox, params, to_sql};
@@ -31,6 +31,8 @@ pub(crate) struct PeerRow {
     /// A relay that they claimed and that is not the one on record: the person knows of it.
     pub(crate) relay_told: Option<String>,
     pub(crate) last_seen_ms: Option<u64>,
+    /// Lets us submit to them.
+    pub(crate) delivery_key: Option<DeliveryKey>,
 }
 
 /// See [`PeerRow::floor`]. Version 0: they have announced none.
@@ -59,6 +61,7 @@ impl PeerRow {
             floor: ListFloor::default(),
             relay_told: None,
             last_seen_ms: None,
+            delivery_key: None,
         }
     }
 
@@ -79,10 +82,10 @@ pub(crate) fn lane_relay(relay: &Url, pin: Option<&[u8; 32]>) -> String {
 /// The columns that [`read`] takes, of the table `peer`.
 pub(super) const COLUMNS: &str = "peer.account, peer.record, peer.handle, peer.relay, peer.pin, peer.device_list,
     peer.list_stale, peer.list_asked_ms, peer.old_list, peer.held, peer.floor_version, peer.floor_hash, peer.floor_told,
-    peer.relay_told, peer.last_seen_ms";
+    peer.relay_told, peer.last_seen_ms, peer.delivery_key";
 
 /// How many they are: what is read beside a peer stands behind them.
-pub(super) const COLUMN_COUNT: usize = 15;
+pub(super) const COLUMN_COUNT: usize = 16;
 
 pub(super) fn read(row: &Row<'_>) -> Result<PeerRow, StoreError> {
     const WHAT: &str = "peer";
@@ -106,6 +109,10 @@ pub(super) fn read(row: &Row<'_>) -> Result<PeerRow, StoreError> {
         },
         relay_told: row.get(13)?,
         last_seen_ms: row.get::<_, Option<i64>>(14)?.map(from_sql),
+        delivery_key: row
+            .get::<_, Option<Vec<u8>>>(15)?
+            .map(|key| array(&key, WHAT).map(DeliveryKey::new))
+            .transpose()?,
     })
 }
 
@@ -121,13 +128,14 @@ pub(crate) fn get(db: &Db, account: &AccountId) -> Result<Option<PeerRow>, Store
 pub(crate) fn put(db: &Db, peer: &PeerRow) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO peer (account, record, handle, relay, pin, device_list, list_stale, list_asked_ms, old_list, held,
-             floor_version, floor_hash, floor_told, relay_told, last_seen_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+             floor_version, floor_hash, floor_told, relay_told, last_seen_ms,
+             delivery_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT (account) DO UPDATE SET handle = excluded.handle, relay = excluded.relay, pin = excluded.pin,
              device_list = excluded.device_list, list_stale = excluded.list_stale, list_asked_ms = excluded.list_asked_ms,
              old_list = excluded.old_list, held = excluded.held, floor_version = excluded.floor_version,
              floor_hash = excluded.floor_hash, floor_told = excluded.floor_told, relay_told = excluded.relay_told,
-             last_seen_ms = excluded.last_seen_ms",
+             last_seen_ms = excluded.last_seen_ms, delivery_key = excluded.delivery_key",
     )?
     .execute(params![
         peer.account.0,
@@ -145,6 +153,7 @@ pub(crate) fn put(db: &Db, peer: &PeerRow) -> Result<(), StoreError> {
         peer.floor.told,
         peer.relay_told,
         peer.last_seen_ms.map(to_sql),
+        peer.delivery_key.as_ref().map(DeliveryKey::as_bytes),
     ])?;
     deliveries::move_to(db, &peer.account, &lane_relay(&peer.relay, peer.pin.as_ref()))
 }

@@ -13,8 +13,10 @@ use crate::store::contacts::ContactRow;
 pub(crate) struct Sender {
     pub(crate) device: DeviceAddress,
     pub(crate) record: AccountRecord,
-    /// `None`: another device of ours, or somebody unknown.
+    /// `None`: another device of ours, or no contact.
     pub(crate) contact: Option<ContactRow>,
+    /// Whether they are with us in a conversation of several.
+    pub(crate) fellow: bool,
     pub(crate) own: bool,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     api::{ApiError, ContactState},
     content::Body,
     engine::core::Change,
-    store::contacts,
+    store::{contacts, conversations},
 };
 
 /// Whether anything of ours may leave for a contact: we accepted them, or we asked them. Nobody else gets a key, a receipt, an
@@ -22,15 +22,44 @@ pub(crate) const fn may_hear_from_us(state: ContactState) -> bool {
     }
 }
 
+/// As what somebody speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// To us alone, and there is no conversation of several with them.
+    Alone,
+    /// To us alone, and there is one.
+    Fellow,
+    /// In a conversation of several.
+    Among,
+}
+
 /// Whether a content of this kind from somebody in this state means anything. `None`: an account that nobody here knows.
 ///
 /// Every kind is named: a new one has to say whom it is for.
-pub(crate) const fn is_listened_to(body: Option<&Body>, shown: bool, state: Option<ContactState>) -> bool {
-    let (talks, asks) = match state {
+pub(crate) const fn is_listened_to(
+    body: Option<&Body>,
+    shown: bool,
+    state: Option<ContactState>,
+    standing: Standing,
+) -> bool {
+    let as_contact = match state {
         Some(ContactState::Ok | ContactState::Requested) => (true, false),
         // What a request may be: words, or an introduction alone.
         Some(ContactState::Request) | None => (false, true),
-        Some(ContactState::Blocked | ContactState::Removed) => (false, false),
+        Some(ContactState::Blocked | ContactState::Removed) => return false,
+    };
+    let (talks, asks) = match standing {
+        Standing::Alone => as_contact,
+        // Of what they say to us alone only that which serves the conversation: receipts and healing.
+        Standing::Fellow => {
+            return match body {
+                Some(Body::Receipt(_) | Body::RetryRequest(_)) => true,
+                None if !shown => true,
+                _ => is_listened_to(body, shown, state, Standing::Alone),
+            };
+        }
+        // Words of the conversation. What concerns the two of us names none.
+        Standing::Among => return matches!(body, Some(Body::Text(_)) | None),
     };
     match body {
         Some(Body::Text(_) | Body::Hello(_)) => talks || asks,
@@ -55,11 +84,21 @@ pub(crate) const fn may_ask_by(way: Way, has_other_devices: bool) -> bool {
 }
 
 impl Change<'_> {
-    /// Whether anything may leave for this account. Our own other devices always may hear of us.
+    /// Whether anything may leave for this account. Our own other devices always may hear of us; who is with us in a conversation of
+    /// several may unless they are blocked.
     pub(crate) fn may_leave_for(&self, target: &AccountId) -> Result<bool, ApiError> {
         if *target == self.own.address.account {
             return Ok(true);
         }
-        Ok(contacts::state(self.db, target)?.is_some_and(may_hear_from_us))
+        match contacts::state(self.db, target)? {
+            Some(state) if may_hear_from_us(state) => Ok(true),
+            Some(ContactState::Blocked) => Ok(false),
+            _ => self.is_fellow(target),
+        }
+    }
+
+    /// Whether somebody is with us in a conversation of several.
+    pub(crate) fn is_fellow(&self, account: &AccountId) -> Result<bool, ApiError> {
+        Ok(conversations::is_fellow(self.db, account)?)
     }
 }

@@ -7,9 +7,9 @@ use super::{
     not_found,
 };
 use crate::{
-    api::ApiError,
+    api::{ApiError, ChatKind},
     conversation::ConversationId,
-    store::{Db, account::Own},
+    store::{Db, account::Own, conversations},
 };
 
 /// Shorter beginnings of our own id are no name for ourselves.
@@ -35,8 +35,13 @@ pub(crate) fn is_self(own: &Own, text: &str) -> bool {
 /// are we.
 pub(crate) fn find_chat(db: &Db, own: &Own, text: &str) -> Result<ChatRef, ApiError> {
     let notes = || ChatRef { id: own.notes(), name: NOTES_NAME.to_owned(), other: None };
-    if ConversationId::parse(text) == Some(own.notes()) {
-        return Ok(notes());
+    if let Some(id) = ConversationId::parse(text) {
+        if id == own.notes() {
+            return Ok(notes());
+        }
+        if conversations::kind(db, &id)? == Some(ChatKind::Group) {
+            return Ok(ChatRef { id, name: id.to_string(), other: None });
+        }
     }
     if !is_own_name(text)
         && let Some(contact) = naming::find(db, own, text)?

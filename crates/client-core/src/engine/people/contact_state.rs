@@ -152,7 +152,12 @@ impl Change<'_> {
         let account = contact.account();
         let conversation = self.own.chat_with(account);
         conversations::delete(self.db, &conversation)?;
-        peers::delete(self.db, account)?;
+        if self.is_fellow(account)? {
+            // With us in a conversation of several: nothing to us any more, but somebody there.
+            contacts::delete(self.db, account)?;
+        } else {
+            peers::delete(self.db, account)?;
+        }
         store::events::forget_account(self.db, account)?;
         store::invites::forget_user(self.db, account)?;
         store::requests::forget_about(self.db, [&account.to_string(), &conversation.to_string()])?;

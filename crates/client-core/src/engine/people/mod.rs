@@ -257,7 +257,7 @@ impl Change<'_> {
         let named = shown.clone();
         let mut contact = fresh(*record, handle, shown, relay, ContactState::Request, self.now_ms);
         contact.peer.pin = pin;
-        contact.reach.delivery_key = Some(introduction.delivery_key.clone());
+        contact.peer.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
         if let Some(shown) = &introduction.link {
             match self.use_invite(shown, &account, received_ms)? {
@@ -312,8 +312,8 @@ impl Change<'_> {
             },
             None => None,
         };
-        let before = (contact.state, contact.reach.delivery_key.clone(), contact.peer.relay.clone());
-        contact.reach.delivery_key = Some(introduction.delivery_key.clone());
+        let before = (contact.state, contact.peer.delivery_key.clone(), contact.peer.relay.clone());
+        contact.peer.delivery_key = Some(introduction.delivery_key.clone());
         // The relay on record is the one at which we met them. Nobody's words make us call at another host; whoever moved
         // gives or takes a new link.
         if joined.is_some() {
@@ -334,7 +334,7 @@ impl Change<'_> {
         if let Some(origin) = joined {
             contact.origin = origin;
         }
-        let after = (contact.state, contact.reach.delivery_key.clone(), contact.peer.relay.clone());
+        let after = (contact.state, contact.peer.delivery_key.clone(), contact.peer.relay.clone());
         if before != after || welcomes {
             self.put_contact(contact)?;
             if welcomes {
@@ -452,7 +452,7 @@ pub(crate) fn contact_sync(contact: &ContactRow) -> ContactSync {
         handle: peer.handle.clone(),
         relay: peer.relay.to_string(),
         pin: peer.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
-        delivery_key: contact.reach.delivery_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+        delivery_key: contact.peer.delivery_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
         verified: contact.verified,
         origin: contact.origin.clone(),
         answered: contact.given.answered,

@@ -131,7 +131,11 @@ impl Core {
             Err(error) if error.code == ErrorKind::NotFound => return Err(stranger(who)),
             found => found?,
         };
-        let account = chat.other.unwrap_or(self.own.address.account);
+        let Some(account) = chat.other else {
+            let notes = chat.id == self.own.notes();
+            let id = if notes { self.own.address.account.to_string() } else { chat.id.to_string() };
+            return Ok(Person { id, name: chat.name });
+        };
         if let Some(contact) = contacts::get(&self.db, &account)? {
             check_writable(&contact)?;
         }

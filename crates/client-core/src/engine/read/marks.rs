@@ -19,7 +19,12 @@ impl Change<'_> {
         of: &Receipted,
         status: MessageStatus,
     ) -> Result<(), ApiError> {
-        if contacts::state(self.db, author)? == Some(ContactState::Ok) {
+        let may = match contacts::state(self.db, author)? {
+            Some(ContactState::Ok) => true,
+            Some(ContactState::Blocked | ContactState::Removed) => false,
+            _ => of.conversation != self.own.chat_with(author) && self.is_fellow(author)?,
+        };
+        if may {
             store::pending_receipts::add(self.db, author, of, status, self.now_ms)?;
             self.wake_receipts();
         }

@@ -49,13 +49,24 @@ impl<'a> Views<'a> {
         if let Some(name) = self.names.borrow().get(account) {
             return Ok(name.clone());
         }
-        let name = contacts::name(self.db, account)?.unwrap_or_default();
+        let name = match contacts::name(self.db, account)? {
+            Some(name) => name,
+            // With us in a conversation of several: as they call themselves.
+            None => store::peers::get(self.db, account)?.map(|peer| peer.handle).unwrap_or_default(),
+        };
         self.names.borrow_mut().insert(*account, name.clone());
         Ok(name)
     }
 
     fn person(&self, account: &AccountId) -> Result<Person, StoreError> {
         Ok(Person { id: account.to_string(), name: self.name(account)? })
+    }
+
+    fn kind(&self, conversation: &ConversationId) -> Result<ChatKind, StoreError> {
+        if *conversation == self.notes {
+            return Ok(ChatKind::Notes);
+        }
+        Ok(store::conversations::kind(self.db, conversation)?.unwrap_or(ChatKind::Direct))
     }
 
     /// How a conversation is shown.
@@ -74,7 +85,7 @@ impl<'a> Views<'a> {
             cursor: None,
             id: message.id.to_string(),
             chat: message.conversation.to_string(),
-            chat_kind: if message.conversation == self.notes { ChatKind::Notes } else { ChatKind::Direct },
+            chat_kind: self.kind(&message.conversation)?,
             from: self.person(&message.sender)?,
             outgoing: message.outgoing,
             ts_ms: message.shown_ms,

@@ -43,35 +43,42 @@ impl Change<'_> {
         }
         let account = sender.device.account;
         let state = sender.contact.as_ref().map(|contact| contact.state);
-        let Sender { device, record, contact, .. } = sender;
-        let fits = is_listened_to(content.body.as_ref(), content.shown, state)
-            && self.may_stand(&content, &self.own.chat_with(&account));
-        if !fits {
+        let Sender { device, record, contact, fellow, .. } = sender;
+        let chat = self.own.chat_with(&account);
+        let standing = match content.conversation.filter(|claimed| *claimed != chat) {
+            Some(several) if fellow && conversations::has(self.db, &several, &account)? => Standing::Among,
+            // Somebody else's, or one of several that they are not in.
+            Some(_) => return Ok(Outcome::Junk),
+            None if fellow => Standing::Fellow,
+            None => Standing::Alone,
+        };
+        let body = content.body.as_ref();
+        if !is_listened_to(body, content.shown, state, standing) || !self.may_stand(&content) {
             return Ok(Outcome::Junk);
         }
-        if matches!(state, None | Some(ContactState::Request)) && !may_ask_by(arrival.way, self.has_other_devices()) {
+        // What is listened to only because of a conversation of several makes nobody a contact, nor asks to be one.
+        let as_contact = is_listened_to(body, content.shown, state, Standing::Alone) && standing != Standing::Among;
+        if as_contact
+            && matches!(state, None | Some(ContactState::Request))
+            && !may_ask_by(arrival.way, self.has_other_devices())
+        {
             return Ok(Outcome::Junk);
         }
-        let mut contact = match contact {
+        let contact = match contact {
             Some(mut contact) => {
                 if let Some(introduction) = &content.introduction {
                     self.meet_again(&mut contact, introduction, arrival.received_ms)?;
                 }
-                contact
+                Some(contact)
             }
-            None => match self.meet_stranger(&record, &content, arrival)? {
-                Some(contact) => contact,
+            None if as_contact => match self.meet_stranger(&record, &content, arrival)? {
+                Some(contact) => Some(contact),
                 None => return Ok(Outcome::Junk),
             },
+            None => None,
         };
-        // Whoever writes with our delivery key after an introduction of ours has it. What they could not decrypt may have
-        // been that introduction: a retry request is no answer to it.
-        let asks_again = matches!(content.body, Some(Body::RetryRequest(_)));
-        let answers = contact.given.introduced && arrival.way == Way::DeliveryKey;
-        let answered = !asks_again && (contact.given.answered || answers);
-        if answered != contact.given.answered {
-            contact.given.answered = answered;
-            contacts::put(self.db, &contact)?;
+        if let Some(contact) = contact {
+            self.heard(contact, &content, arrival)?;
         }
         peers::seen(self.db, &account, content.withholds, self.now_ms)?;
         if content.shown {
@@ -100,6 +107,19 @@ impl Change<'_> {
         }
     }
 
+    /// Whoever writes with our delivery key after an introduction of ours has it. What they could not decrypt may have been that
+    /// introduction: a retry request is no answer to it.
+    fn heard(&mut self, mut contact: ContactRow, content: &CheckedContent, arrival: &Arrival) -> Result<(), ApiError> {
+        let asks_again = matches!(content.body, Some(Body::RetryRequest(_)));
+        let answers = contact.given.introduced && arrival.way == Way::DeliveryKey;
+        let answered = !asks_again && (contact.given.answered || answers);
+        if answered != contact.given.answered {
+            contact.given.answered = answered;
+            contacts::put(self.db, &contact)?;
+        }
+        Ok(())
+    }
+
     fn meet_stranger(
         &mut self,
         record: &AccountRecord,
@@ -112,12 +132,10 @@ impl Change<'_> {
         }
     }
 
-    /// Whether a content stands where its author may put it: in what the two say to each other, and not in a time that only a
-    /// broken clock or malice knows.
-    fn may_stand(&self, content: &CheckedContent, conversation: &ConversationId) -> bool {
-        let here = content.conversation.is_none_or(|claimed| claimed == *conversation);
+    /// Whether a content stands in a time that others than a broken clock or malice know.
+    fn may_stand(&self, content: &CheckedContent) -> bool {
         let latest = self.corrected_ms().saturating_add(millis(MAX_CLOCK_AHEAD));
-        here && (!content.shown || content.clock <= latest)
+        !content.shown || content.clock <= latest
     }
 
     /// A line of a conversation, whoever wrote it; nothing about its author is checked here.
@@ -269,7 +287,7 @@ impl Change<'_> {
             self.ensure_notes()?;
         }
         let known = conversations::kind(self.db, &conversation)?.is_some();
-        if !known || !self.may_stand(&content, &conversation) {
+        if !known || !self.may_stand(&content) {
             return Ok(Outcome::Junk);
         }
         if content.shown {
@@ -317,7 +335,7 @@ impl Change<'_> {
         contact.peer.relay = relay;
         contact.peer.pin = <[u8; 32]>::try_from(sync.pin.as_slice()).ok();
         if let Ok(key) = DeliveryKey::from_slice(&sync.delivery_key) {
-            contact.reach.delivery_key = Some(key);
+            contact.peer.delivery_key = Some(key);
         }
         // What the person decided last counts. Apart from that a state never falls back: an older sync may come after a
         // newer one.
@@ -376,9 +394,11 @@ impl Core {
                 }
                 let own = row.sender.account == change.own.address.account;
                 let contact = if own { None } else { contacts::get(change.db, &row.sender.account)? };
-                let record = contact.as_ref().map_or(change.own.record, |contact| contact.peer.record);
-                if own || contact.is_some() {
-                    let sender = Sender { device: row.sender, record, contact, own };
+                let fellow = !own && change.is_fellow(&row.sender.account)?;
+                let peer = store::peers::get(change.db, &row.sender.account)?;
+                let record = peer.map_or(change.own.record, |peer| peer.record);
+                if own || fellow || contact.is_some() {
+                    let sender = Sender { device: row.sender, record, contact, fellow, own };
                     let arrival =
                         Arrival { received_ms: row.received_ms, way: Way::DeliveryKey, class: EnvelopeClass::Durable };
                     change.apply(sender, content, &row.content, &arrival)?;

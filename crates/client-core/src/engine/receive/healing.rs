@@ -10,10 +10,7 @@ use subrosa_wire::{DeviceAddress, EnvelopeId};
 use crate::{
     api::ApiError,
     content::{Body, RetryRequest},
-    engine::{
-        core::{Change, Core, arrival::Sender},
-        people::audience::may_hear_from_us,
-    },
+    engine::core::{Change, Core, arrival::Sender},
     limits::MAX_RESENDS,
     store::{self, deliveries, envelopes::Outcome, outbox, retries, sessions},
 };
@@ -60,8 +57,7 @@ impl Change<'_> {
         reason: &str,
     ) -> Result<Outcome, ApiError> {
         // Only for people we talk to: strangers neither fill the quarantine nor get an answer.
-        let trusted = sender.contact.as_ref().is_some_and(|contact| may_hear_from_us(contact.state));
-        if !trusted && !sender.own {
+        if !self.may_leave_for(&sender.device.account)? {
             return Ok(Outcome::Junk);
         }
         store::envelopes::quarantine(self.db, id, &sender.device, envelope, reason, self.now_ms)?;

@@ -24,6 +24,7 @@ use crate::{
     store::{
         self, contacts,
         envelopes::{self, Outcome},
+        peers,
         prekeys::{self, PrekeyKind},
         sessions,
     },
@@ -105,11 +106,19 @@ impl Change<'_> {
         // The ratchet message verified with associated data that binds both accounts, devices and identities: what
         // follows was said by the sender in this session.
         let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
-        if let Some(contact) = &mut sender.contact {
-            self.announced(&mut contact.peer, content.list_version, content.list_hash)?;
+        let mut fellow = None;
+        let peer = match &mut sender.contact {
+            Some(contact) => Some(&mut contact.peer),
+            None if sender.fellow => {
+                fellow = peers::get(self.db, &sender.device.account)?;
+                fellow.as_mut()
+            }
+            None => None,
+        };
+        if let Some(peer) = peer {
+            self.announced(peer, content.list_version, content.list_hash)?;
             // Nothing makes us call at an address that a stranger chose, and nobody's words make us call again and again.
-            let peer = &contact.peer;
-            if peer.list_stale && may_hear_from_us(contact.state) && may_ask(peer, self.now_ms) {
+            if peer.list_stale && may_ask(peer, self.now_ms) && self.may_leave_for(&peer.account)? {
                 stale.push(peer.account);
             }
         }
@@ -131,9 +140,12 @@ impl Change<'_> {
         if contact.as_ref().is_some_and(|contact| contact.state == ContactState::Blocked) {
             return Ok(None);
         }
-        let record = match (&contact, own) {
+        let fellow = !own && self.is_fellow(&device.account)?;
+        let member = if fellow && contact.is_none() { peers::get(self.db, &device.account)? } else { None };
+        let peer = contact.as_ref().map(|contact| &contact.peer).or(member.as_ref());
+        let record = match (peer, own) {
             (_, true) => self.own.record,
-            (Some(contact), _) => contact.peer.record,
+            (Some(peer), _) => peer.record,
             // The record's id is the sender's: a record certifies itself.
             (None, _) => match opened.claimed_record() {
                 Some(record) => *record,
@@ -141,8 +153,7 @@ impl Change<'_> {
             },
         };
         let Ok(certificate) = opened.claimed_certificate().verify(&record) else { return Ok(None) };
-        let known =
-            if own { Some(&self.own.list) } else { contact.as_ref().and_then(|contact| contact.peer.list.as_ref()) };
+        let known = if own { Some(&self.own.list) } else { peer.and_then(|peer| peer.list.as_ref()) };
         if let Some(list) = known {
             let listed = list.device(device.device).is_some_and(|listed| listed.identity() == certificate.identity());
             // A certificate older than the list that lacks it belongs to a removed device.
@@ -152,7 +163,7 @@ impl Change<'_> {
         }
         let Some(pair_key) = self.pair_keys.receiving(self.own, &certificate) else { return Ok(None) };
         let Ok(sealed) = opened.verify(&pair_key) else { return Ok(None) };
-        Ok(Some((Sender { device, record, contact, own }, certificate, sealed)))
+        Ok(Some((Sender { device, record, contact, fellow, own }, certificate, sealed)))
     }
 
     fn decrypt(

@@ -104,13 +104,21 @@ impl Core {
         Ok(!due && self.busy.is_empty() && !store::pending_receipts::any(&self.db)?)
     }
 
-    /// Where to ask for a contact's devices.
+    /// Where to ask for the devices of somebody we talk with.
     fn route_to(&mut self, account: &AccountId) -> Result<Option<Route>, ApiError> {
-        let contact = store::contacts::get(&self.db, account)?.filter(|contact| may_hear_from_us(contact.state));
-        Ok(contact.map(|contact| Route {
-            capability: contact.reach.capability(),
-            relay: contact.peer.relay,
-            pin: contact.peer.pin,
+        if let Some(contact) = store::contacts::get(&self.db, account)?
+            && may_hear_from_us(contact.state)
+        {
+            let capability = contact.capability();
+            return Ok(Some(Route { relay: contact.peer.relay, pin: contact.peer.pin, capability }));
+        }
+        if !store::conversations::is_fellow(&self.db, account)? {
+            return Ok(None);
+        }
+        Ok(store::peers::get(&self.db, account)?.map(|peer| Route {
+            relay: peer.relay,
+            pin: peer.pin,
+            capability: peer.delivery_key.map(Capability::DeliveryKey),
         }))
     }
 }

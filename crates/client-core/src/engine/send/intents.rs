@@ -199,6 +199,25 @@ impl Change<'_> {
         self.queue(&own, Body::ContactSync(contact_sync(contact)))
     }
 
+    /// Who gets what is said in a conversation. Who is written to alone must be somebody who may be; of several those get it who may.
+    fn written_to(&self, conversation: &ConversationId) -> Result<Vec<AccountId>, ApiError> {
+        let mut others = store::conversations::others(self.db, conversation)?;
+        if let [other] = others.as_slice()
+            && *conversation == self.own.chat_with(other)
+        {
+            let contact = contacts::get(self.db, other)?.ok_or_else(|| people::not_found(&other.to_string()))?;
+            receivers::check_writable(&contact)?;
+            return Ok(others);
+        }
+        let mut may = Vec::with_capacity(others.len());
+        for other in &others {
+            may.push(self.may_leave_for(other)?);
+        }
+        let mut may = may.into_iter();
+        others.retain(|_| may.next().unwrap_or(false));
+        Ok(others)
+    }
+
     /// Where the next line of a conversation stands: now, and below everything that is shown there, unless a clock put that
     /// more than a day ahead.
     fn next_clock(&self, conversation: &ConversationId) -> Result<u64, ApiError> {
@@ -229,16 +248,13 @@ impl Core {
             if let Some(known) = store::messages::get(change.db, &id)? {
                 return answer_again(change.db, change.own, &known, text);
             }
-            let others = store::conversations::others(change.db, conversation)?;
-            for other in &others {
-                let contact = contacts::get(change.db, other)?.ok_or_else(|| people::not_found(&other.to_string()))?;
-                receivers::check_writable(&contact)?;
-            }
+            let others = change.written_to(conversation)?;
             if others.is_empty() {
-                if *conversation != change.own.notes() {
+                if *conversation == change.own.notes() {
+                    change.ensure_notes()?;
+                } else if store::conversations::kind(change.db, conversation)?.is_none() {
                     return Err(people::not_found(&conversation.to_string()));
                 }
-                change.ensure_notes()?;
             } else if store::recipients::waiting_messages(change.db)? >= MAX_OUTBOX {
                 return Err(ApiError::new(
                     ErrorKind::RateLimited,

@@ -189,7 +189,7 @@ impl Change<'_> {
         if *account == self.own.address.account {
             return Ok(true);
         }
-        Ok(contacts::get(self.db, account)?.is_some_and(|contact| contact.reach.delivery_key.is_some()))
+        Ok(store::peers::get(self.db, account)?.is_some_and(|peer| peer.delivery_key.is_some()))
     }
 
     /// A relay has it on disk for one of their devices: that is *sent*.

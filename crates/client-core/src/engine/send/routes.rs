@@ -16,10 +16,9 @@ use crate::{
     },
     limits::{RETRY_FIRST, millis},
     store::{
-        account::Own,
         contacts::{self, ContactRow},
         deliveries::Lane,
-        peers::lane_relay,
+        peers::{self, PeerRow, lane_relay},
     },
 };
 
@@ -48,7 +47,7 @@ pub(in crate::engine) struct Receiver {
     pub(in crate::engine) list: DeviceList,
     /// Those of the list that get something.
     pub(in crate::engine) devices: Vec<VerifiedCertificate>,
-    /// `None`: our own other devices.
+    /// `None`: our own other devices, or somebody who is with us in a conversation of several.
     pub(in crate::engine) contact: Option<ContactRow>,
 }
 
@@ -88,39 +87,67 @@ impl Change<'_> {
                 route: Route {
                     relay: self.own.relay.clone(),
                     pin: self.own.pin,
-                    capability: capability_of(self.own, None),
+                    capability: Some(Capability::DeliveryKey(self.own.delivery_key.clone())),
                 },
                 list: self.own.list.clone(),
                 devices,
                 contact: None,
             })));
         }
-        let known = contacts::get(self.db, account)?.filter(|contact| may_hear_from_us(contact.state));
-        let Some(contact) = known else { return Ok(Resolved::Drop) };
+        if !self.may_leave_for(account)? {
+            return Ok(Resolved::Drop);
+        }
+        let contact = contacts::get(self.db, account)?.filter(|contact| may_hear_from_us(contact.state));
+        let Some(contact) = contact else { return self.resolve_fellow(account) };
         let peer = &contact.peer;
         if let Some(reason) = &peer.held {
             return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
         }
-        let capability = capability_of(self.own, Some(&contact));
+        let capability = contact.capability();
         let same_relay = authority(&peer.relay) == authority(&self.own.relay);
         if capability.is_none() && (contact.reach.requested || !same_relay) {
             return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
         }
         let route = Route { relay: peer.relay.clone(), pin: peer.pin, capability };
+        Ok(self.with_list(peer, route).map_or_else(
+            |instead| instead,
+            |receiver| Resolved::Receiver(Box::new(Receiver { contact: Some(contact), ..receiver })),
+        ))
+    }
+
+    /// Who is with us in a conversation of several, and no contact: they get no introduction, and are reached by the key that the
+    /// conversation gave us.
+    fn resolve_fellow(&self, account: &AccountId) -> Result<Resolved, ApiError> {
+        let Some(peer) = peers::get(self.db, account)? else { return Ok(Resolved::Drop) };
+        if let Some(reason) = &peer.held {
+            return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
+        }
+        let Some(key) = peer.delivery_key.clone() else {
+            return Ok(Resolved::Wait(format!("waiting for the delivery key of {}", peer.handle)));
+        };
+        let capability = Some(Capability::DeliveryKey(key));
+        let route = Route { relay: peer.relay.clone(), pin: peer.pin, capability };
+        Ok(self
+            .with_list(&peer, route)
+            .map_or_else(|instead| instead, |receiver| Resolved::Receiver(Box::new(receiver))))
+    }
+
+    /// A receiver with the devices of a list that is young enough, or what comes before.
+    fn with_list(&self, peer: &PeerRow, route: Route) -> Result<Receiver, Resolved> {
         match lists::age(peer, self.now_ms) {
             Age::Young => {}
-            Age::Ask => return Ok(Resolved::NeedDevices(route)),
-            Age::Holds(reason) => return Ok(Resolved::Wait(format!("sending has stopped: {reason}"))),
+            Age::Ask => return Err(Resolved::NeedDevices(route)),
+            Age::Holds(reason) => return Err(Resolved::Wait(format!("sending has stopped: {reason}"))),
         }
         match &peer.list {
-            Some(list) if !peer.list_stale => Ok(Resolved::Receiver(Box::new(Receiver {
-                account: *account,
+            Some(list) if !peer.list_stale => Ok(Receiver {
+                account: peer.account,
                 route,
                 list: list.clone(),
                 devices: list.verified_devices().collect(),
-                contact: Some(contact),
-            }))),
-            _ => Ok(Resolved::NeedDevices(route)),
+                contact: None,
+            }),
+            _ => Err(Resolved::NeedDevices(route)),
         }
     }
 
@@ -134,7 +161,7 @@ impl Change<'_> {
         let relay = if own {
             Some(lane_relay(&self.own.relay, self.own.pin.as_ref()))
         } else {
-            crate::store::peers::get(self.db, account)?.map(|peer| lane_relay(&peer.relay, peer.pin.as_ref()))
+            peers::get(self.db, account)?.map(|peer| lane_relay(&peer.relay, peer.pin.as_ref()))
         };
         Ok(relay.map(|relay| Lane { conversation: *conversation, relay, own }))
     }
@@ -156,13 +183,5 @@ impl Core {
         self.without_keys.retain(|_, known| known.ask_again_ms.saturating_add(ASK_KEYS_LATER_MS) > now);
         let ask_again_ms = now.saturating_add(pause_ms);
         self.without_keys.insert(device, WithoutKeys { since_ms, ask_again_ms, pause_ms });
-    }
-}
-
-/// What lets somebody submit to a receiver.
-pub(in crate::engine) fn capability_of(own: &Own, contact: Option<&ContactRow>) -> Option<Capability> {
-    match contact {
-        Some(contact) => contact.reach.capability(),
-        None => Some(Capability::DeliveryKey(own.delivery_key.clone())),
     }
 }

@@ -69,12 +69,7 @@ impl Person {
         let contact = self.inside(move |core| store::contacts::get(&core.db, &account).unwrap().unwrap()).await;
         let relay = RelayEndpoint::new(contact.peer.relay.clone(), contact.peer.pin).unwrap();
         let device = DeviceAddress { account, device: 1 };
-        self.engine
-            .inner
-            .http
-            .call(&relay, &TakePrekeys { device, capability: contact.reach.capability() })
-            .await
-            .unwrap()
+        self.engine.inner.http.call(&relay, &TakePrekeys { device, capability: contact.capability() }).await.unwrap()
     }
 }
 
