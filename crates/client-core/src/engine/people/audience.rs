@@ -24,7 +24,7 @@ pub(crate) const fn may_hear_from_us(state: ContactState) -> bool {
 
 /// As what somebody speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Speaking {
     /// To us alone, and there is no conversation of several with them.
     Alone,
     /// To us alone, and there is one.
@@ -40,7 +40,7 @@ pub(crate) const fn is_listened_to(
     body: Option<&Body>,
     shown: bool,
     state: Option<ContactState>,
-    standing: Standing,
+    speaking: Speaking,
 ) -> bool {
     let as_contact = match state {
         Some(ContactState::Ok | ContactState::Requested) => (true, false),
@@ -48,18 +48,18 @@ pub(crate) const fn is_listened_to(
         Some(ContactState::Request) | None => (false, true),
         Some(ContactState::Blocked | ContactState::Removed) => return false,
     };
-    let (talks, asks) = match standing {
-        Standing::Alone => as_contact,
+    let (talks, asks) = match speaking {
+        Speaking::Alone => as_contact,
         // Of what they say to us alone only that which serves the conversation: receipts and healing.
-        Standing::Fellow => {
+        Speaking::Fellow => {
             return match body {
                 Some(Body::Receipt(_) | Body::RetryRequest(_)) => true,
                 None if !shown => true,
-                _ => is_listened_to(body, shown, state, Standing::Alone),
+                _ => is_listened_to(body, shown, state, Speaking::Alone),
             };
         }
         // Words of the conversation. What concerns the two of us names none.
-        Standing::Among => return matches!(body, Some(Body::Text(_)) | None),
+        Speaking::Among => return matches!(body, Some(Body::Text(_)) | None),
     };
     match body {
         Some(Body::Text(_) | Body::Hello(_)) => talks || asks,

@@ -7,13 +7,12 @@ use subrosa_wire::{AccountId, DeliveryKey, MessageId, mailbox::Way, submit::Enve
 use crate::{
     api::{ApiError, ChatKind, ContactState, MessageStatus},
     content::{self, Body, CONTENTS_KNOWN, CheckedContent, ContactSync, Receipt, ReceiptStatus, Transcript},
-    conversation::ConversationId,
     engine::{
         core::{
             Change, Core,
             arrival::{Arrival, Sender},
         },
-        people::audience::{is_listened_to, may_ask_by},
+        people::audience::{Speaking, is_listened_to, may_ask_by},
     },
     limits::{CLOCK_TOLERANCE_MS, MAX_CLOCK_AHEAD, SHOWN_AFTER_MS, millis},
     store::{
@@ -45,19 +44,19 @@ impl Change<'_> {
         let state = sender.contact.as_ref().map(|contact| contact.state);
         let Sender { device, record, contact, fellow, .. } = sender;
         let chat = self.own.chat_with(&account);
-        let standing = match content.conversation.filter(|claimed| *claimed != chat) {
-            Some(several) if fellow && conversations::has(self.db, &several, &account)? => Standing::Among,
+        let speaking = match content.conversation.filter(|claimed| *claimed != chat) {
+            Some(several) if fellow && conversations::has(self.db, &several, &account)? => Speaking::Among,
             // Somebody else's, or one of several that they are not in.
             Some(_) => return Ok(Outcome::Junk),
-            None if fellow => Standing::Fellow,
-            None => Standing::Alone,
+            None if fellow => Speaking::Fellow,
+            None => Speaking::Alone,
         };
         let body = content.body.as_ref();
-        if !is_listened_to(body, content.shown, state, standing) || !self.may_stand(&content) {
+        if !is_listened_to(body, content.shown, state, speaking) || !self.may_stand(&content) {
             return Ok(Outcome::Junk);
         }
         // What is listened to only because of a conversation of several makes nobody a contact, nor asks to be one.
-        let as_contact = is_listened_to(body, content.shown, state, Standing::Alone) && standing != Standing::Among;
+        let as_contact = is_listened_to(body, content.shown, state, Speaking::Alone) && speaking != Speaking::Among;
         if as_contact
             && matches!(state, None | Some(ContactState::Request))
             && !may_ask_by(arrival.way, self.has_other_devices())

@@ -19,7 +19,7 @@ use crate::{
             Change, Core, Wakes, address,
             arrival::{Arrival, Sender},
         },
-        people::{audience::may_hear_from_us, lists::may_ask},
+        people::lists::may_ask,
     },
     store::{
         self, contacts,
@@ -106,15 +106,9 @@ impl Change<'_> {
         // The ratchet message verified with associated data that binds both accounts, devices and identities: what
         // follows was said by the sender in this session.
         let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
-        let mut fellow = None;
-        let peer = match &mut sender.contact {
-            Some(contact) => Some(&mut contact.peer),
-            None if sender.fellow => {
-                fellow = peers::get(self.db, &sender.device.account)?;
-                fellow.as_mut()
-            }
-            None => None,
-        };
+        let known = sender.fellow && sender.contact.is_none();
+        let mut fellow = if known { peers::get(self.db, &sender.device.account)? } else { None };
+        let peer = sender.contact.as_mut().map(|contact| &mut contact.peer).or(fellow.as_mut());
         if let Some(peer) = peer {
             self.announced(peer, content.list_version, content.list_hash)?;
             // Nothing makes us call at an address that a stranger chose, and nobody's words make us call again and again.

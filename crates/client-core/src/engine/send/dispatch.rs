@@ -7,7 +7,7 @@ use std::{
 };
 
 use subrosa_wire::{
-    AccountId, DeviceAddress, ErrorCode,
+    AccountId, Capability, DeviceAddress, ErrorCode,
     http::{GetDevices, TakePrekeys},
     mailbox::{MailboxRequest, RequestOutcome},
 };
