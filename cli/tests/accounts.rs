@@ -220,7 +220,8 @@ fn of_two_copies_the_one_that_is_chosen_goes_on() {
     assert_eq!(doctor.code, Some(1), "{doctor:?}");
     assert!(doctor.stdout.contains(command));
     let waits = copy.run(&["send", "bob", "-m", "from the copy", "--timeout", "200ms"]);
-    waits.error(8);
+    let why = waits.error(8);
+    assert!(why["message"].as_str().unwrap().contains(command), "{why}");
     assert_eq!(alice.run(&["account", "keep-this-copy"]).line()["count"], 0, "it goes on already");
 
     // While `listen` runs the engine.

@@ -8,7 +8,7 @@ use std::{
 
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
-    api::{MessageStatus, ReceiversParams, SendParams, Sent, WaitParams},
+    api::{MessageStatus, NoParams, ReceiversParams, SendParams, SendResult, Sent, WaitParams},
     limits::MAX_TEXT_BYTES,
 };
 
@@ -191,11 +191,24 @@ pub(super) async fn wait(
     timeout: Duration,
 ) -> Result<Sent, ApiError> {
     let params = WaitParams { id: queued.id.clone(), status: wanted, timeout_ms: millis(timeout) };
-    match client.wait(params).await {
+    let sent = match client.wait(params).await {
         // Time that ran out is told by how far the message got.
-        Err(error) if error.code == ErrorKind::Timeout => Ok(queued.clone()),
-        result => result,
+        Err(error) if error.code == ErrorKind::Timeout => queued.clone(),
+        result => result?,
+    };
+    explained(client, sent).await
+}
+
+/// Says what holds up that which has not left: where nothing is known of a receiver it is the connection to our own relay.
+async fn explained(client: &dyn Client, mut sent: Sent) -> Result<Sent, ApiError> {
+    let waits = |result: &SendResult| result.status == MessageStatus::Queued && result.error.is_none();
+    if sent.results.iter().any(waits) {
+        let cause = client.status(NoParams {}).await?.error;
+        for result in sent.results.iter_mut().filter(|result| waits(result)) {
+            result.error.clone_from(&cause);
+        }
     }
+    Ok(sent)
 }
 
 /// Prints how far it got; an error if that is not as far as wanted.
