@@ -198,7 +198,7 @@ mod tests {
             (&[("help", "hyper+x")], "help: \"hyper+x\" is no key: keys are written like ctrl+k"),
             (
                 &[("reply", "x"), ("info", "x")],
-                "\"x\" is given to info and to reply, which both work in the same scope",
+                "\"x\" is given to info and to reply, which both work in the same place",
             ),
         ] {
             let error = given(entries).unwrap_err();

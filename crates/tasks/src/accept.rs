@@ -43,7 +43,7 @@ impl Acceptor {
                 Err(error) => {
                     // Once for each time it begins: it would be said twenty times a second.
                     if !self.is_failing {
-                        tracing::warn!(%error, "accepting a connection to {} failed, trying again until it succeeds", self.what);
+                        tracing::warn!(%error, to = self.what, "accepting a connection failed, trying again until it succeeds");
                     }
                     self.is_failing = true;
                     tokio::time::sleep(PAUSE).await;
