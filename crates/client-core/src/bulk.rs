@@ -215,13 +215,14 @@ fn contact(person: &Person, own: &Own) -> Result<ContactRow, ApiError> {
             // Nobody renews it.
             old_list: 1,
             pin: own.pin,
+            delivery_key: known.then(|| DeliveryKey::new(delivery_key)),
             ..contact.peer
         },
         name: person.name.clone(),
         verified: person.verified,
         verified_ms: person.verified.then_some(person.since_ms),
         decided_ms: person.since_ms,
-        reach: Reach { delivery_key: known.then(|| DeliveryKey::new(delivery_key)), requested: known, ..contact.reach },
+        reach: Reach { requested: known, ..contact.reach },
         given: Given { introduced: known, answered: known, had_key: known, ..contact.given },
         ..contact
     })

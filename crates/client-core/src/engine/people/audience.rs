@@ -73,12 +73,12 @@ pub(crate) const fn is_listened_to(
 
 /// Whether a request may come this way: somebody unknown, or whose request waits. The request lane bounds what strangers can do;
 /// a contact token is for who was invited.
-pub(crate) const fn may_ask_by(way: Way, has_other_devices: bool) -> bool {
+pub(crate) const fn may_ask_by(way: Way, may_have_key: bool) -> bool {
     match way {
         Way::RequestLane | Way::ContactToken => true,
-        // Our delivery key is had from us, by contacts. If this device does not know them, another one of ours does, and its
-        // word about them may be under way.
-        Way::DeliveryKey => has_other_devices,
+        // Our delivery key is had from us, by contacts, or from a conversation of several. If this device does not know them, another one
+        // of ours may, and its word about them may be under way.
+        Way::DeliveryKey => may_have_key,
         Way::Unknown(_) => false,
     }
 }

@@ -69,20 +69,22 @@ pub(crate) fn not_found(who: &str) -> ApiError {
         .hint("`subrosa contact list` shows everybody; `subrosa join LINK` adds somebody")
 }
 
-/// A new contact with what is known at first.
-fn fresh(
-    record: AccountRecord,
-    handle: &str,
-    shown: Shown,
-    relay: Url,
-    state: ContactState,
-    now_ms: u64,
-) -> ContactRow {
-    let contact = ContactRow::new(record, handle.to_owned(), relay, state, now_ms);
-    ContactRow { name: shown.name, looks_like: shown.looks_like, ..contact }
-}
-
 impl Change<'_> {
+    /// A new contact with what is known at first. Who is a peer already (with us in a conversation of several) stays where they are
+    /// known to be, with the devices that are known.
+    fn fresh(
+        &self,
+        record: &AccountRecord,
+        (handle, shown): (&str, Shown),
+        (relay, pin): (&Url, Option<[u8; 32]>),
+        state: ContactState,
+    ) -> Result<ContactRow, ApiError> {
+        let contact = ContactRow::new(*record, handle.to_owned(), relay.clone(), state, self.now_ms);
+        let known = peers::get(self.db, contact.account())?;
+        let peer = known.unwrap_or(peers::PeerRow { pin, ..contact.peer });
+        Ok(ContactRow { peer, name: shown.name, looks_like: shown.looks_like, ..contact })
+    }
+
     /// Stores a contact, with the conversation they are in, and tells the interfaces.
     pub(crate) fn put_contact(&mut self, contact: &ContactRow) -> Result<(), ApiError> {
         contacts::put(self.db, contact)?;
@@ -153,7 +155,7 @@ impl Change<'_> {
                 let handle = link.handle.as_str();
                 let shown = naming::shown(self.db, self.own, handle, &account)?;
                 self.warn_of(&account, &shown)?;
-                fresh(*record, handle, shown, link.relay.clone(), ContactState::Requested, self.now_ms)
+                self.fresh(record, (handle, shown), (&link.relay, link.pin), ContactState::Requested)?
             }
         };
         let peer = &mut contact.peer;
@@ -195,19 +197,21 @@ impl Change<'_> {
         }
         let shown = naming::shown(self.db, self.own, handle, &account)?;
         self.warn_of(&account, &shown)?;
-        let relay = self.own.relay.clone();
-        let mut contact = fresh(*record, handle, shown, relay, ContactState::Requested, self.now_ms);
-        contact.peer.pin = self.own.pin;
+        let relay = (&self.own.relay, self.own.pin);
+        let mut contact = self.fresh(record, (handle, shown), relay, ContactState::Requested)?;
         contact.origin = "found by handle".into();
-        contact.peer.list = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok());
-        if contact.peer.list.is_none() {
+        let Some(list) = DeviceList::decode(list).ok().and_then(|list| list.verify(record).ok()) else {
             return Err(ApiError::new(
                 ErrorKind::IdentityChanged,
                 "the relay gave a device list whose signature does not verify",
             )
             .hint("nothing was sent; get a contact link from them instead"));
+        };
+        let peer = &mut contact.peer;
+        if peer.list.as_ref().is_none_or(|known| known.version() < list.version()) {
+            peer.list = Some(list);
         }
-        contact.peer.list_stale = false;
+        peer.list_stale = peer.is_behind();
         self.put_contact(&contact)?;
         self.sync_contact(&contact)?;
         Ok(account)
@@ -255,8 +259,7 @@ impl Change<'_> {
         let handle = introduction.handle.as_str();
         let shown = naming::shown(self.db, self.own, handle, &account)?;
         let named = shown.clone();
-        let mut contact = fresh(*record, handle, shown, relay, ContactState::Request, self.now_ms);
-        contact.peer.pin = pin;
+        let mut contact = self.fresh(record, (handle, shown), (&relay, pin), ContactState::Request)?;
         contact.peer.delivery_key = Some(introduction.delivery_key.clone());
         contact.origin = "wrote to your handle".into();
         if let Some(shown) = &introduction.link {
@@ -379,12 +382,12 @@ impl Change<'_> {
         &mut self,
         record: &AccountRecord,
         handle: &str,
-        relay: Url,
+        relay: &Url,
     ) -> Result<ContactRow, ApiError> {
         let account = AccountId(record.id());
         let shown = naming::shown(self.db, self.own, handle, &account)?;
         self.warn_of(&account, &shown)?;
-        Ok(fresh(*record, handle, shown, relay, ContactState::Requested, self.now_ms))
+        self.fresh(record, (handle, shown), (relay, None), ContactState::Requested)
     }
 }
 

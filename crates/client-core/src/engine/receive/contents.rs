@@ -59,7 +59,7 @@ impl Change<'_> {
         let as_contact = is_listened_to(body, content.shown, state, Speaking::Alone) && speaking != Speaking::Among;
         if as_contact
             && matches!(state, None | Some(ContactState::Request))
-            && !may_ask_by(arrival.way, self.has_other_devices())
+            && !may_ask_by(arrival.way, fellow || self.has_other_devices())
         {
             return Ok(Outcome::Junk);
         }
@@ -323,7 +323,7 @@ impl Change<'_> {
         let Some(relay) = content::checked_relay(&sync.relay) else { return Ok(Outcome::Junk) };
         let mut contact = match known {
             Some(contact) => contact,
-            None => self.synced_contact(&record, &sync.handle, relay.clone())?,
+            None => self.synced_contact(&record, &sync.handle, &relay)?,
         };
         let list = DeviceList::decode(&sync.device_list).ok().and_then(|list| list.verify(&record).ok());
         let newer = |list: &DeviceList| contact.peer.list.as_ref().is_none_or(|known| known.version() < list.version());

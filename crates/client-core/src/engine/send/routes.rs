@@ -109,10 +109,11 @@ impl Change<'_> {
             return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
         }
         let route = Route { relay: peer.relay.clone(), pin: peer.pin, capability };
-        Ok(self.with_list(peer, route).map_or_else(
-            |instead| instead,
-            |receiver| Resolved::Receiver(Box::new(Receiver { contact: Some(contact), ..receiver })),
-        ))
+        let mut resolved = self.with_list(peer, route);
+        if let Resolved::Receiver(receiver) = &mut resolved {
+            receiver.contact = Some(contact);
+        }
+        Ok(resolved)
     }
 
     /// Who is with us in a conversation of several, and no contact: they get no introduction, and are reached by the key that the
@@ -127,27 +128,25 @@ impl Change<'_> {
         };
         let capability = Some(Capability::DeliveryKey(key));
         let route = Route { relay: peer.relay.clone(), pin: peer.pin, capability };
-        Ok(self
-            .with_list(&peer, route)
-            .map_or_else(|instead| instead, |receiver| Resolved::Receiver(Box::new(receiver))))
+        Ok(self.with_list(&peer, route))
     }
 
     /// A receiver with the devices of a list that is young enough, or what comes before.
-    fn with_list(&self, peer: &PeerRow, route: Route) -> Result<Receiver, Resolved> {
+    fn with_list(&self, peer: &PeerRow, route: Route) -> Resolved {
         match lists::age(peer, self.now_ms) {
             Age::Young => {}
-            Age::Ask => return Err(Resolved::NeedDevices(route)),
-            Age::Holds(reason) => return Err(Resolved::Wait(format!("sending has stopped: {reason}"))),
+            Age::Ask => return Resolved::NeedDevices(route),
+            Age::Holds(reason) => return Resolved::Wait(format!("sending has stopped: {reason}")),
         }
         match &peer.list {
-            Some(list) if !peer.list_stale => Ok(Receiver {
+            Some(list) if !peer.list_stale => Resolved::Receiver(Box::new(Receiver {
                 account: peer.account,
                 route,
                 list: list.clone(),
                 devices: list.verified_devices().collect(),
                 contact: None,
-            }),
-            _ => Err(Resolved::NeedDevices(route)),
+            })),
+            _ => Resolved::NeedDevices(route),
         }
     }
 

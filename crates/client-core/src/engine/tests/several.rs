@@ -89,11 +89,19 @@ async fn several_hear_each_other_though_they_are_no_contacts_and_one_relay_is_aw
     assert_eq!(carol.contact("alice").await.state, ContactState::Ok);
     assert!(carol.engine.contact_show(WhoParams { who: "bob".into() }).await.is_err());
 
+    // One who asks to be a contact stays where they are known to be: what a request claims is the own relay's.
+    let (before, bobs) = (bob.as_peer().await, bob.account().await);
+    bob.ask("alice", "may I?").await;
+    alice.message("may I?").await;
+    let after = alice.inside(move |core| peers::get(&core.db, &bobs).unwrap().unwrap()).await;
+    assert_eq!((after.relay, after.pin), (before.relay, before.pin));
+    assert!(after.list.is_some(), "his devices stay known");
+
     // Who is away holds up nobody else.
     far.stop().await;
     let meanwhile = alice.says("while carol's relay is away").await;
     let id = bob.hears("while carol's relay is away").await;
-    let bobs = bob.account().await.to_string();
+    let bobs = bobs.to_string();
     let status = alice
         .event(|event| match event {
             Event::Receipt(receipt) if receipt.id == meanwhile.id && receipt.by == bobs => Some(receipt.overall),
@@ -129,6 +137,13 @@ async fn a_fellow_member_is_healed_and_one_who_was_removed_as_a_contact_stays_a_
     alice.removed(&bobs).await;
     assert!(alice.engine.contact_show(WhoParams { who: "bob".into() }).await.is_err());
 
+    // Who is removed loses the key that they had; the conversation brings the new one.
+    let alices = alice.as_peer().await;
+    bob.inside(move |core| {
+        let peer = peers::get(&core.db, &alices.account).unwrap().unwrap();
+        peers::put(&core.db, &PeerRow { delivery_key: alices.delivery_key, ..peer }).unwrap();
+    })
+    .await;
     let sent = bob.says("still here").await;
     alice.hears("still here").await;
     bob.wait(&sent, MessageStatus::Delivered).await;
