@@ -74,7 +74,7 @@ fn kept_from_relays(account: &Account) -> Vec<Needle> {
     for (what, sql) in [
         ("message id", "SELECT id FROM message"),
         ("own delivery key", "SELECT delivery_key FROM account"),
-        ("contact's delivery key", "SELECT delivery_key FROM contact"),
+        ("contact's delivery key", "SELECT delivery_key FROM peer"),
         ("contact token in use", "SELECT token FROM contact"),
         ("token binding", "SELECT binding FROM contact"),
         ("token of a link", "SELECT token FROM invite"),
