@@ -203,3 +203,25 @@ fn people_and_chats_are_managed_from_the_command_line() {
     assert_eq!(alice.run(&["outbox", "retry"]).line()["count"], 1);
     alice.run(&["outbox", "cancel", "00000000"]).error(5);
 }
+
+#[test]
+fn what_was_said_with_somebody_who_is_removed_is_printed_by_no_reader() {
+    let relay = Relay::start();
+    let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
+    connect(&alice, &bob);
+    bob.run(&["send", "alice", "-m", "the code is zebra"]).line();
+    alice.run(&["send", "bob", "-m", "giraffe to you"]).line();
+    assert_eq!(alice.run(&["receive", "--consumer", "one"]).line()["body"], "the code is zebra");
+    assert_eq!(alice.run(&["contact", "remove", "bob", "--force"]).line()["type"], "ok");
+
+    alice.run(&["receive", "--consumer", "other", "--timeout", "200ms"]).error(8);
+    assert!(alice.run(&["search", "zebra"]).ok().is_empty());
+    alice.run(&["send", "me", "-m", "the end"]).line();
+    let listens = alice.listen(&["--since", "0"]);
+    let mut printed = String::new();
+    while !printed.contains("the end") {
+        printed = printed + &listens.line() + "\n";
+    }
+    assert!(printed.contains("removed"), "{printed}");
+    assert!(!printed.contains("zebra") && !printed.contains("giraffe"), "{printed}");
+}

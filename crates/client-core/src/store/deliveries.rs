@@ -56,11 +56,26 @@ fn read(row: &Row<'_>) -> Result<DeliveryRow, StoreError> {
     })
 }
 
+/// A delivery that is queued.
+#[derive(Clone, Copy)]
+pub(crate) struct NewDelivery<'a> {
+    pub(crate) outbox: i64,
+    pub(crate) lane: &'a Lane,
+    /// One device, or all.
+    pub(crate) to: &'a DeviceAddress,
+    /// Meant for every device of the account, also one that is new meanwhile.
+    pub(crate) wide: bool,
+    pub(crate) moves: bool,
+    /// The device list that it follows; 0: none yet.
+    pub(crate) list_version: u32,
+}
+
 /// Queues a content for one device of an account, or for all.
-pub(crate) fn put(db: &Db, outbox: i64, lane: &Lane, to: &DeviceAddress, moves: bool) -> Result<(), StoreError> {
+pub(crate) fn put(db: &Db, new: &NewDelivery<'_>) -> Result<(), StoreError> {
+    let NewDelivery { outbox, lane, to, wide, moves, list_version } = *new;
     db.prepare_cached(
-        "INSERT INTO delivery (outbox, conversation, relay, own, account, device, wide, moves)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO delivery (outbox, conversation, relay, own, account, device, wide, moves, list_version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         outbox,
@@ -69,8 +84,9 @@ pub(crate) fn put(db: &Db, outbox: i64, lane: &Lane, to: &DeviceAddress, moves: 
         lane.own,
         to.account.0,
         to.device,
-        to.device == ALL_DEVICES,
-        moves
+        wide,
+        moves,
+        list_version
     ])?;
     Ok(())
 }
@@ -372,7 +388,7 @@ pub(crate) fn waiting_of_content(db: &Db, outbox: i64) -> Result<Vec<DeliveryRow
 pub(crate) fn silent_count(db: &Db, account: &AccountId, most: u64) -> Result<u64, StoreError> {
     let count: i64 = db
         .prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_silent
+            "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_account
              WHERE state = 0 AND moves = 0 AND account = ?1 LIMIT ?2)",
         )?
         .query_row(params![account.0, to_sql(most)], |row| row.get(0))?;
@@ -433,7 +449,9 @@ mod tests {
             };
             let outbox = outbox::put(&db, &new).unwrap();
             let to = DeviceAddress { account: AccountId([*number; 32]), device: *device };
-            put(&db, outbox, &lane(*number), &to, false).unwrap();
+            let wide = to.device == ALL_DEVICES;
+            put(&db, &NewDelivery { outbox, lane: &lane(*number), to: &to, wide, moves: false, list_version: 0 })
+                .unwrap();
             postpone(&db, db.last_insert_rowid(), *next_ms, 1, "test").unwrap();
         }
         db

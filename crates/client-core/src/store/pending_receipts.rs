@@ -6,7 +6,7 @@ use super::{Db, OptionalExtension, StoreError, array, from_sql, params, to_sql};
 use crate::{api::MessageStatus, conversation::ConversationId, limits::MAX_SILENT, receipts};
 
 /// There is room in the outbox for this person's receipts. ?1 is the most that may wait.
-const ROOM: &str = "(SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_silent
+const ROOM: &str = "(SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_account
     WHERE state = 0 AND moves = 0 AND account = pending.account LIMIT ?1)) < ?1";
 
 /// A receipt to be sent with others, 200 ms from now.

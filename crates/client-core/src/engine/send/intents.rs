@@ -24,7 +24,7 @@ use crate::{
         self,
         account::Own,
         contacts::{self, ContactRow},
-        deliveries::{ALL_DEVICES, Lane},
+        deliveries::{ALL_DEVICES, Lane, NewDelivery},
         messages::{Late, MessageRow},
         outbox::NewContent,
     },
@@ -161,8 +161,8 @@ impl Change<'_> {
                 tracing::debug!("nothing is queued for an account that was neither accepted nor asked");
             } else if !moves && !self.has_room(&to.account)? {
                 tracing::warn!("too much waits for one receiver already: a content without a message is left out");
-            } else if let Some(lane) = self.lane_to(conversation, &to.account)? {
-                ways.push((lane, to));
+            } else if let Some((lane, listed)) = self.way_to(conversation, &to.account)? {
+                ways.push((lane, listed, to));
             }
         }
         if ways.is_empty() {
@@ -172,8 +172,17 @@ impl Change<'_> {
         let content = content.encode_to_vec();
         let new = NewContent { conversation, message, content: &content, class, created_ms: self.now_ms, expires_ms };
         let outbox = store::outbox::put(self.db, &new)?;
-        for (lane, to) in ways {
-            store::deliveries::put(self.db, outbox, &lane, to, moves)?;
+        for (lane, listed, to) in ways {
+            let new = NewDelivery { outbox, lane: &lane, to, wide: to.device == ALL_DEVICES, moves, list_version: 0 };
+            if to.device != ALL_DEVICES || listed.devices.is_empty() {
+                store::deliveries::put(self.db, &new)?;
+                continue;
+            }
+            // Those that are known now: most of the time it is they when it leaves, too. If not, what waits follows the newer list.
+            for device in listed.devices {
+                let to = &DeviceAddress { device, ..*to };
+                store::deliveries::put(self.db, &NewDelivery { to, list_version: listed.version, ..new })?;
+            }
         }
         self.wake_outbox();
         Ok(())

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::{
     api::ApiError,
+    conversation::ConversationId,
     engine::{
         core::{Change, Core, WithoutKeys, address, now_ms},
         people::{
@@ -30,6 +31,13 @@ const KEYS_PATIENCE_MS: u64 = 10 * 1_000;
 
 /// … then twice as rarely each time, down to this.
 const ASK_KEYS_LATER_MS: u64 = 3_600 * 1_000;
+
+/// The devices of an account by the list that is known; none: it has to be asked for.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Listed {
+    pub(in crate::engine) devices: Vec<u32>,
+    pub(in crate::engine) version: u32,
+}
 
 /// Where and how a receiver is reached.
 #[derive(Debug, Clone)]
@@ -150,19 +158,28 @@ impl Change<'_> {
         }
     }
 
-    /// The lane of what is said to an account in a conversation. `None`: nobody knows where they are.
-    pub(in crate::engine) fn lane_to(
+    /// The lane of what is said to an account in a conversation, and the devices that it has as far as is known now. `None`: nobody
+    /// knows where they are.
+    pub(in crate::engine) fn way_to(
         &self,
-        conversation: &crate::conversation::ConversationId,
+        conversation: &ConversationId,
         account: &AccountId,
-    ) -> Result<Option<Lane>, ApiError> {
-        let own = *account == self.own.address.account;
-        let relay = if own {
-            Some(lane_relay(&self.own.relay, self.own.pin.as_ref()))
-        } else {
-            peers::get(self.db, account)?.map(|peer| lane_relay(&peer.relay, peer.pin.as_ref()))
+    ) -> Result<Option<(Lane, Listed)>, ApiError> {
+        let lane = |relay, own| Lane { conversation: *conversation, relay, own };
+        let numbers = |list: &DeviceList| list.verified_devices().map(|device| device.address().device).collect();
+        if *account == self.own.address.account {
+            let mut devices: Vec<u32> = numbers(&self.own.list);
+            devices.retain(|device| *device != self.own.address.device);
+            let lane = lane(lane_relay(&self.own.relay, self.own.pin.as_ref()), true);
+            return Ok(Some((lane, Listed { devices, version: self.own.list.version() })));
+        }
+        let Some(peer) = peers::get(self.db, account)? else { return Ok(None) };
+        let lane = lane(lane_relay(&peer.relay, peer.pin.as_ref()), false);
+        let listed = match &peer.list {
+            Some(list) if !peer.list_stale => Listed { devices: numbers(list), version: list.version() },
+            _ => Listed::default(),
         };
-        Ok(relay.map(|relay| Lane { conversation: *conversation, relay, own }))
+        Ok(Some((lane, listed)))
     }
 }
 
