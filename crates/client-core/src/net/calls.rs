@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
+use subrosa_wire::{ErrorCode, submit::Refusal};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::NetError;
@@ -40,15 +42,26 @@ impl<E, T> Calls<E, T> {
         self.open.is_empty()
     }
 
-    /// The id of the next call: never used twice in a process.
-    pub(super) const fn next_id(&self) -> u64 {
-        self.next_id
-    }
-
-    /// The call with [`Calls::next_id`] goes out.
-    pub(super) fn begin(&mut self, expected: E, reply: Reply<T>) {
+    /// Gives a call an id, which is never used twice in a process; its frame of at most `most` bytes, or `None` if it was answered
+    /// here.
+    pub(super) fn begin(
+        &mut self,
+        expected: E,
+        reply: Reply<T>,
+        most: usize,
+        frame: impl FnOnce(u64) -> Bytes,
+    ) -> Option<Bytes> {
+        if reply.is_closed() {
+            return None;
+        }
+        let frame = frame(self.next_id);
+        if frame.len() > most {
+            let _ = reply.send(Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge))));
+            return None;
+        }
         self.open.insert(self.next_id, Open { expected, since: Instant::now(), reply });
         self.next_id += 1;
+        Some(frame)
     }
 
     /// An answer came. `None` if nothing (any more) waits for one with this id.

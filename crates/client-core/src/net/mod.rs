@@ -35,7 +35,7 @@ pub(crate) use backoff::jitter;
 pub use endpoint::RelayEndpoint;
 pub use error::NetError;
 pub use http::Http;
-pub use mailbox::{Login, MailboxEvent, MailboxHandle, MailboxSigner, connect};
+pub use mailbox::{Login, MailboxEvent, MailboxHandle, MailboxSigner, Ready, connect};
 pub use network::Network;
 pub use proxy::Proxy;
 pub use submit::Submitter;

@@ -236,17 +236,10 @@ impl SubmitTask {
 
     /// Gives the call an id; its frame, or `None` if it was answered here.
     fn begin(&mut self, call: Call) -> Option<Bytes> {
-        if call.reply.is_closed() {
-            return None;
-        }
-        let items = call.submit.items.len();
-        let frame = SubmitClientFrame::Submit { id: self.open.next_id(), submit: call.submit }.encode();
-        if frame.len() > MAX_SUBMIT_FRAME_BYTES {
-            let _ = call.reply.send(Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge))));
-            return None;
-        }
-        self.open.begin(items, call.reply);
-        Some(frame)
+        let Call { submit, reply } = call;
+        self.open.begin(submit.items.len(), reply, MAX_SUBMIT_FRAME_BYTES, |id| {
+            SubmitClientFrame::Submit { id, submit }.encode()
+        })
     }
 
     async fn connect(&mut self) -> Result<(Reader, Writer), NetError> {

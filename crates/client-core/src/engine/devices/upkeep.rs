@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use subrosa_crypto::{KemPrekeyPair, KemUse, OneTimePrekeyPair, RandomnessError, SignedPrekeyPair};
 use subrosa_wire::{
-    ContactToken, LinkSecret, MailboxEpoch, Seq,
+    ContactToken, LinkSecret,
     limits::{IDLE_DAYS, LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM, MAX_EXPIRY, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM},
     mailbox::{MailboxClientFrame, MailboxRequest, PrekeyCount, PrekeyUpload},
 };
-
 use zeroize::Zeroizing;
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
         people::introductions::link_token,
     },
     limits::{DAY_MS, LINK_TTL_S, MAX_ONE_TIME_KEPT, MAX_ONE_TIME_PER_DAY, MAX_OPEN_LINKS, MAX_SIGNED_PER_DAY},
+    net::Ready,
     store::{
         self,
         prekeys::{self, PrekeyKind},
@@ -142,21 +142,10 @@ impl Change<'_> {
     }
 }
 
-/// What the relay says first.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ready {
-    pub(crate) epoch: MailboxEpoch,
-    pub(crate) acked: Seq,
-    pub(crate) server_time_ms: u64,
-    pub(crate) prekeys: PrekeyCount,
-    /// Of the login that brought it.
-    pub(crate) mark: [u8; 16],
-}
-
 impl Core {
     /// The mailbox is ours: compare what the relay says with what we hold (docs/protocol.md, "What a client does with them").
     pub(crate) fn ready(&mut self, ready: Ready) -> Result<(), ApiError> {
-        let Ready { epoch, acked, server_time_ms, prekeys: prekeys_left, mark } = ready;
+        let Ready { epoch, acked, server_time_ms, prekeys: prekeys_left, mark, .. } = ready;
         self.compare_clocks(server_time_ms)?;
         let older_copy = self.change(|change| {
             store::copies::confirm(change.db, &mark)?;

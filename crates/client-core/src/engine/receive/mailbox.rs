@@ -23,7 +23,6 @@ use crate::{
     api::{ApiError, Connection},
     engine::{
         core::{CoreHandle, Signals, address, link::LinkState},
-        devices::upkeep::Ready,
         send::dispatch::Dispatcher,
     },
     net::{Login, MailboxEvent, MailboxHandle, MailboxSigner, NetError},
@@ -131,8 +130,7 @@ impl Mailbox {
             }),
             // Of a session that this copy gave up: another one fetches it.
             MailboxEvent::Pushed(_) | MailboxEvent::CaughtUp | MailboxEvent::PrekeysLow(_) if self.stands_still() => {}
-            MailboxEvent::Ready { epoch, acked, server_time_ms, prekeys, away_days, mark, .. } => {
-                let ready = Ready { epoch, acked, server_time_ms, prekeys, mark };
+            MailboxEvent::Ready(ready) => {
                 self.core.run(move |core| core.ready(ready)).await?;
                 if self.stands_still() {
                     // Ends this session, and there is no other: nothing of what it brings is acknowledged.
@@ -140,8 +138,8 @@ impl Mailbox {
                     self.link.send_modify(LinkState::other_copy);
                     return Ok(());
                 }
-                if away_days > 0 {
-                    self.core.run(move |core| core.was_away(away_days)).await?;
+                if ready.away_days > 0 {
+                    self.core.run(move |core| core.was_away(ready.away_days)).await?;
                 }
                 self.displaced.store(false, Ordering::SeqCst);
                 self.begin_to_seal();

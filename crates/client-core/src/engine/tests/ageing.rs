@@ -10,8 +10,8 @@ use super::{DAY_MS, support::Person, support::TestRelay, support::pair};
 
 use crate::{
     api::{ContactState, MessageStatus},
-    engine::{core::now_ms, devices::upkeep::Ready},
-    net::RelayEndpoint,
+    engine::core::now_ms,
+    net::{Ready, RelayEndpoint},
     store::{self, prekeys::PrekeyKind},
 };
 
@@ -205,6 +205,7 @@ async fn a_relay_that_begins_a_new_life_at_every_connection_fills_no_queue() {
                     acked: 0,
                     server_time_ms: now_ms(),
                     prekeys: NONE_LEFT,
+                    away_days: 0,
                     mark: [life; 16],
                 };
                 core.ready(ready).unwrap();

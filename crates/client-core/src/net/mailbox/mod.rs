@@ -9,7 +9,6 @@ use futures_util::{FutureExt, future::BoxFuture};
 use subrosa_wire::{
     DeviceAddress, ErrorCode, MailboxEpoch, Seq,
     mailbox::{LoginMarks, MailboxRequest, PrekeyCount, Push, RequestOutcome},
-    submit::Limits,
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -53,28 +52,30 @@ pub trait MailboxSigner: Send + Sync + 'static {
     fn sign(&self, login: &Login<'_>) -> [u8; 64];
 }
 
+/// The relay's last word of a login.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready {
+    /// A new one means: count from 0 again.
+    pub epoch: MailboxEpoch,
+    /// Highest `Seq` the relay knows as acknowledged.
+    pub acked: Seq,
+    /// The relay's clock, milliseconds since 1970.
+    pub server_time_ms: u64,
+    /// One-time prekeys left at the relay.
+    pub prekeys: PrekeyCount,
+    /// Days since this device was last connected, if nothing was kept for it meanwhile; otherwise 0.
+    pub away_days: u32,
+    /// The mark that this login left.
+    pub mark: [u8; 16],
+}
+
 /// What happens to the mailbox, in order.
 #[derive(Debug, Clone)]
 pub enum MailboxEvent {
     /// A connection is tried.
     Connecting,
     /// Logged in, mailbox claimed; pushes follow.
-    Ready {
-        /// A new one means: count from 0 again.
-        epoch: MailboxEpoch,
-        /// Highest `Seq` the relay knows as acknowledged.
-        acked: Seq,
-        /// The relay's clock, milliseconds since 1970.
-        server_time_ms: u64,
-        /// The relay's limits.
-        limits: Limits,
-        /// One-time prekeys left at the relay.
-        prekeys: PrekeyCount,
-        /// Days since this device was last connected, if nothing was kept for it meanwhile; otherwise 0.
-        away_days: u32,
-        /// The mark that this login left.
-        mark: [u8; 16],
-    },
+    Ready(Ready),
     /// 1 to 64 envelopes in the order of the mailbox.
     Pushed(Vec<Push>),
     /// All that was waiting has been pushed and acknowledged.

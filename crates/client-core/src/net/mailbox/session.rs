@@ -4,14 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use subrosa_wire::{
-    ErrorCode, MailboxEpoch, Seq,
     limits::{MAX_MAILBOX_FRAME_BYTES, VERSIONS},
-    mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, Push, RequestOutcome},
-    submit::{Limits, Refusal},
+    mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, Push, RequestOutcome},
 };
 use tokio::time::timeout;
 
-use super::{Login, MailboxEvent, MailboxSigner, PendingCall, Task};
+use super::{Login, MailboxEvent, MailboxSigner, PendingCall, Ready, Task};
 use crate::net::{
     NetError, Network, RelayEndpoint,
     acks::Frames,
@@ -86,7 +84,7 @@ impl Task {
             MailboxClientFrame::Ping.encode(),
             (&self.endpoint, &self.timing),
         );
-        self.waiting.push(ready.event());
+        self.waiting.push(MailboxEvent::Ready(ready));
         let mut open = Calls::<Expected, RequestOutcome>::new();
         // Frames read since the engine was last offered something.
         let mut streak = 0;
@@ -205,35 +203,9 @@ fn handle(
 
 /// Gives the request an id; its frame, or `None` if it was answered here.
 fn begin(open: &mut Calls<Expected, RequestOutcome>, request: PendingCall) -> Option<Bytes> {
-    if request.reply.is_closed() {
-        return None;
-    }
-    let expected = Expected::of(&request.op);
-    let frame = MailboxClientFrame::Request { id: open.next_id(), op: request.op }.encode();
-    if frame.len() > MAX_MAILBOX_FRAME_BYTES {
-        let _ = request.reply.send(Err(NetError::Refused(Refusal::never(ErrorCode::TooLarge))));
-        return None;
-    }
-    open.begin(expected, request.reply);
-    Some(frame)
-}
-
-/// The relay's last word of a handshake.
-pub(in crate::net) struct Ready {
-    epoch: MailboxEpoch,
-    acked: Seq,
-    server_time_ms: u64,
-    limits: Limits,
-    prekeys: PrekeyCount,
-    away_days: u32,
-    mark: [u8; 16],
-}
-
-impl Ready {
-    const fn event(&self) -> MailboxEvent {
-        let Self { epoch, acked, server_time_ms, limits, prekeys, away_days, mark } = *self;
-        MailboxEvent::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days, mark }
-    }
+    let PendingCall { op, reply } = request;
+    let expected = Expected::of(&op);
+    open.begin(expected, reply, MAX_MAILBOX_FRAME_BYTES, |id| MailboxClientFrame::Request { id, op }.encode())
 }
 
 /// Connects and authenticates.
@@ -275,8 +247,8 @@ pub(in crate::net) async fn log_in(
         };
         writer.send(auth.encode()).await?;
         match receive(&endpoint, &mut reader).await? {
-            MailboxServerFrame::Ready { epoch, acked, server_time_ms, limits, prekeys, away_days } => {
-                Ok(Ready { epoch, acked, server_time_ms, limits, prekeys, away_days, mark: marks.mark })
+            MailboxServerFrame::Ready { epoch, acked, server_time_ms, prekeys, away_days, .. } => {
+                Ok(Ready { epoch, acked, server_time_ms, prekeys, away_days, mark: marks.mark })
             }
             _ => Err(NetError::protocol(&endpoint, "another frame than the end of the handshake")),
         }

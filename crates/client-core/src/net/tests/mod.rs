@@ -33,7 +33,7 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
 
 use super::{
-    Login, MailboxEvent, MailboxHandle, MailboxSigner, NetError, Network, RelayEndpoint, mailbox::connect_with,
+    Login, MailboxEvent, MailboxHandle, MailboxSigner, NetError, Network, Ready, RelayEndpoint, mailbox::connect_with,
     timing::Timing,
 };
 
@@ -249,7 +249,7 @@ impl Engine {
     /// Skips what comes before the next `Ready`.
     async fn ready(&mut self) -> Seq {
         loop {
-            if let MailboxEvent::Ready { acked, .. } = self.next().await {
+            if let MailboxEvent::Ready(Ready { acked, .. }) = self.next().await {
                 return acked;
             }
         }
