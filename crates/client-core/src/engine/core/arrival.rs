@@ -7,7 +7,7 @@ use subrosa_wire::{
     submit::EnvelopeClass,
 };
 
-use crate::store::contacts::ContactRow;
+use crate::store::{contacts::ContactRow, peers::PeerRow};
 
 /// Who sent an envelope, verified: their certificate by their account, their account by its id.
 pub(crate) struct Sender {
@@ -15,8 +15,8 @@ pub(crate) struct Sender {
     pub(crate) record: AccountRecord,
     /// `None`: another device of ours, or no contact.
     pub(crate) contact: Option<ContactRow>,
-    /// Whether they are with us in a conversation of several.
-    pub(crate) fellow: bool,
+    /// Somebody we do not talk with who is with us in a conversation of several.
+    pub(crate) fellow: Option<PeerRow>,
     pub(crate) own: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::{
             Change, Core,
             arrival::{Arrival, Sender},
         },
-        people::audience::{Speaking, is_listened_to, may_ask_by},
+        people::audience::{HeardAs, Speaking, heard_as, may_ask_by},
     },
     limits::{CLOCK_TOLERANCE_MS, MAX_CLOCK_AHEAD, SHOWN_AFTER_MS, millis},
     store::{
@@ -45,21 +45,21 @@ impl Change<'_> {
         let Sender { device, record, contact, fellow, .. } = sender;
         let chat = self.own.chat_with(&account);
         let speaking = match content.conversation.filter(|claimed| *claimed != chat) {
-            Some(several) if fellow && conversations::has(self.db, &several, &account)? => Speaking::Among,
+            Some(several) if conversations::has(self.db, &several, &account)? => Speaking::Among,
             // Somebody else's, or one of several that they are not in.
             Some(_) => return Ok(Outcome::Junk),
-            None if fellow => Speaking::Fellow,
+            None if fellow.is_some() => Speaking::Fellow,
             None => Speaking::Alone,
         };
-        let body = content.body.as_ref();
-        if !is_listened_to(body, content.shown, state, speaking) || !self.may_stand(&content) {
+        let Some(heard_as) = heard_as(content.body.as_ref(), content.shown, state, speaking) else {
+            return Ok(Outcome::Junk);
+        };
+        if !self.may_stand(&content) {
             return Ok(Outcome::Junk);
         }
-        // What is listened to only because of a conversation of several makes nobody a contact, nor asks to be one.
-        let as_contact = is_listened_to(body, content.shown, state, Speaking::Alone) && speaking != Speaking::Among;
-        if as_contact
+        if heard_as == HeardAs::Themselves
             && matches!(state, None | Some(ContactState::Request))
-            && !may_ask_by(arrival.way, fellow || self.has_other_devices())
+            && !may_ask_by(arrival.way, fellow.is_some() || self.has_other_devices())
         {
             return Ok(Outcome::Junk);
         }
@@ -70,7 +70,7 @@ impl Change<'_> {
                 }
                 Some(contact)
             }
-            None if as_contact => match self.meet_stranger(&record, &content, arrival)? {
+            None if heard_as == HeardAs::Themselves => match self.meet_stranger(&record, &content, arrival)? {
                 Some(contact) => Some(contact),
                 None => return Ok(Outcome::Junk),
             },
@@ -393,10 +393,10 @@ impl Core {
                 }
                 let own = row.sender.account == change.own.address.account;
                 let contact = if own { None } else { contacts::get(change.db, &row.sender.account)? };
-                let fellow = !own && change.is_fellow(&row.sender.account)?;
-                let peer = store::peers::get(change.db, &row.sender.account)?;
-                let record = peer.map_or(change.own.record, |peer| peer.record);
-                if own || fellow || contact.is_some() {
+                let fellow = if own { None } else { change.fellow(&row.sender.account, contact.as_ref())? };
+                let peer = contact.as_ref().map(|contact| &contact.peer).or(fellow.as_ref());
+                if own || peer.is_some() {
+                    let record = peer.map_or(change.own.record, |peer| peer.record);
                     let sender = Sender { device: row.sender, record, contact, fellow, own };
                     let arrival =
                         Arrival { received_ms: row.received_ms, way: Way::DeliveryKey, class: EnvelopeClass::Durable };

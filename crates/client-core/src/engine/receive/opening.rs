@@ -24,7 +24,6 @@ use crate::{
     store::{
         self, contacts,
         envelopes::{self, Outcome},
-        peers,
         prekeys::{self, PrekeyKind},
         sessions,
     },
@@ -106,9 +105,7 @@ impl Change<'_> {
         // The ratchet message verified with associated data that binds both accounts, devices and identities: what
         // follows was said by the sender in this session.
         let Ok(content) = content::decode(plaintext.as_bytes()) else { return Ok(Outcome::Junk) };
-        let known = sender.fellow && sender.contact.is_none();
-        let mut fellow = if known { peers::get(self.db, &sender.device.account)? } else { None };
-        let peer = sender.contact.as_mut().map(|contact| &mut contact.peer).or(fellow.as_mut());
+        let peer = sender.contact.as_mut().map(|contact| &mut contact.peer).or(sender.fellow.as_mut());
         if let Some(peer) = peer {
             self.announced(peer, content.list_version, content.list_hash)?;
             // Nothing makes us call at an address that a stranger chose, and nobody's words make us call again and again.
@@ -134,9 +131,8 @@ impl Change<'_> {
         if contact.as_ref().is_some_and(|contact| contact.state == ContactState::Blocked) {
             return Ok(None);
         }
-        let fellow = !own && self.is_fellow(&device.account)?;
-        let member = if fellow && contact.is_none() { peers::get(self.db, &device.account)? } else { None };
-        let peer = contact.as_ref().map(|contact| &contact.peer).or(member.as_ref());
+        let fellow = if own { None } else { self.fellow(&device.account, contact.as_ref())? };
+        let peer = contact.as_ref().map(|contact| &contact.peer).or(fellow.as_ref());
         let record = match (peer, own) {
             (_, true) => self.own.record,
             (Some(peer), _) => peer.record,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use subrosa_wire::{
-    AccountId, Capability, DeviceAddress, ErrorCode,
+    AccountId, DeviceAddress, ErrorCode,
     http::{GetDevices, TakePrekeys},
     mailbox::{MailboxRequest, RequestOutcome},
 };
@@ -17,7 +17,7 @@ use crate::{
     api::{ApiError, ErrorKind},
     engine::{
         core::{Change, Core, CoreHandle, Signals, now_ms},
-        people::audience::may_hear_from_us,
+        people::audience::Audience,
         send::{
             results::Retry,
             routes::Route,
@@ -106,20 +106,7 @@ impl Core {
 
     /// Where to ask for the devices of somebody we talk with.
     fn route_to(&mut self, account: &AccountId) -> Result<Option<Route>, ApiError> {
-        if let Some(contact) = store::contacts::get(&self.db, account)?
-            && may_hear_from_us(contact.state)
-        {
-            let capability = contact.capability();
-            return Ok(Some(Route { relay: contact.peer.relay, pin: contact.peer.pin, capability }));
-        }
-        if !store::conversations::is_fellow(&self.db, account)? {
-            return Ok(None);
-        }
-        Ok(store::peers::get(&self.db, account)?.map(|peer| Route {
-            relay: peer.relay,
-            pin: peer.pin,
-            capability: peer.delivery_key.map(Capability::DeliveryKey),
-        }))
+        Ok(Audience::of(&self.db, account)?.as_ref().map(Route::to))
     }
 }
 

@@ -11,15 +11,15 @@ use crate::{
     engine::{
         core::{Change, Core, WithoutKeys, address, now_ms},
         people::{
-            audience::may_hear_from_us,
+            audience::Audience,
             lists::{self, Age},
         },
     },
     limits::{RETRY_FIRST, millis},
     store::{
-        contacts::{self, ContactRow},
+        contacts::ContactRow,
         deliveries::Lane,
-        peers::{self, PeerRow, lane_relay},
+        peers::{self, lane_relay},
     },
 };
 
@@ -46,6 +46,13 @@ pub(crate) struct Route {
     pub(crate) pin: Option<[u8; 32]>,
     /// `None`: the request lane of the own relay.
     pub(crate) capability: Option<Capability>,
+}
+
+impl Route {
+    pub(in crate::engine) fn to(audience: &Audience) -> Self {
+        let peer = audience.peer();
+        Self { relay: peer.relay.clone(), pin: peer.pin, capability: audience.capability() }
+    }
 }
 
 /// A receiver with everything that sealing needs.
@@ -102,60 +109,39 @@ impl Change<'_> {
                 contact: None,
             })));
         }
-        if !self.may_leave_for(account)? {
-            return Ok(Resolved::Drop);
-        }
-        let contact = contacts::get(self.db, account)?.filter(|contact| may_hear_from_us(contact.state));
-        let Some(contact) = contact else { return self.resolve_fellow(account) };
-        let peer = &contact.peer;
+        let Some(audience) = Audience::of(self.db, account)? else { return Ok(Resolved::Drop) };
+        let peer = audience.peer();
         if let Some(reason) = &peer.held {
             return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
         }
-        let capability = contact.capability();
-        let same_relay = authority(&peer.relay) == authority(&self.own.relay);
-        if capability.is_none() && (contact.reach.requested || !same_relay) {
-            return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
+        let route = Route::to(&audience);
+        if route.capability.is_none() {
+            match &audience {
+                Audience::Contact(contact) => {
+                    let same_relay = authority(&peer.relay) == authority(&self.own.relay);
+                    if contact.reach.requested || !same_relay {
+                        return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
+                    }
+                }
+                Audience::Fellow(_) => {
+                    return Ok(Resolved::Wait(format!("waiting for the delivery key of {}", peer.handle)));
+                }
+            }
         }
-        let route = Route { relay: peer.relay.clone(), pin: peer.pin, capability };
-        let mut resolved = self.with_list(peer, route);
-        if let Resolved::Receiver(receiver) = &mut resolved {
-            receiver.contact = Some(contact);
-        }
-        Ok(resolved)
-    }
-
-    /// Who is with us in a conversation of several, and no contact: they get no introduction, and are reached by the key that the
-    /// conversation gave us.
-    fn resolve_fellow(&self, account: &AccountId) -> Result<Resolved, ApiError> {
-        let Some(peer) = peers::get(self.db, account)? else { return Ok(Resolved::Drop) };
-        if let Some(reason) = &peer.held {
-            return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
-        }
-        let Some(key) = peer.delivery_key.clone() else {
-            return Ok(Resolved::Wait(format!("waiting for the delivery key of {}", peer.handle)));
-        };
-        let capability = Some(Capability::DeliveryKey(key));
-        let route = Route { relay: peer.relay.clone(), pin: peer.pin, capability };
-        Ok(self.with_list(&peer, route))
-    }
-
-    /// A receiver with the devices of a list that is young enough, or what comes before.
-    fn with_list(&self, peer: &PeerRow, route: Route) -> Resolved {
         match lists::age(peer, self.now_ms) {
             Age::Young => {}
-            Age::Ask => return Resolved::NeedDevices(route),
-            Age::Holds(reason) => return Resolved::Wait(format!("sending has stopped: {reason}")),
+            Age::Ask => return Ok(Resolved::NeedDevices(route)),
+            Age::Holds(reason) => return Ok(Resolved::Wait(format!("sending has stopped: {reason}"))),
         }
-        match &peer.list {
-            Some(list) if !peer.list_stale => Resolved::Receiver(Box::new(Receiver {
-                account: peer.account,
-                route,
-                list: list.clone(),
-                devices: list.verified_devices().collect(),
-                contact: None,
-            })),
-            _ => Resolved::NeedDevices(route),
-        }
+        let Some(list) = peer.list.clone().filter(|_| !peer.list_stale) else {
+            return Ok(Resolved::NeedDevices(route));
+        };
+        let devices = list.verified_devices().collect();
+        let contact = match audience {
+            Audience::Contact(contact) => Some(contact),
+            Audience::Fellow(_) => None,
+        };
+        Ok(Resolved::Receiver(Box::new(Receiver { account: *account, route, list, devices, contact })))
     }
 
     /// The lane of what is said to an account in a conversation, and the devices that it has as far as is known now. `None`: nobody

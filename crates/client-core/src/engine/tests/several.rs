@@ -132,7 +132,7 @@ async fn a_fellow_member_is_healed_and_one_who_was_removed_as_a_contact_stays_a_
     together(&[&alice, &bob]).await;
     alice.send("bob", "for you alone").await;
     bob.message("for you alone").await;
-    let bobs = bob.account().await.to_string();
+    let bobs = bob.id().await;
     alice.engine.contact_remove(WhoParams { who: "bob".into() }).await.unwrap();
     alice.removed(&bobs).await;
     assert!(alice.engine.contact_show(WhoParams { who: "bob".into() }).await.is_err());
@@ -180,5 +180,5 @@ async fn what_a_stranger_or_somebody_blocked_puts_into_a_conversation_is_not_sho
         alice.engine.send(SendParams { to: ALL.to_string(), body: "bob is blocked".into(), ..SendParams::default() });
     let ours = ours.await.unwrap();
     assert_eq!(ours.results.len(), 1, "{ours:?}");
-    assert_eq!(ours.results[0].to, alice.account().await.to_string(), "nothing leaves for somebody blocked");
+    assert_eq!(ours.results[0].to, alice.id().await, "nothing leaves for somebody blocked");
 }
