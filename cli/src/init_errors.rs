@@ -15,7 +15,7 @@ pub(crate) fn registration_token_text(text: &str) -> Result<RegistrationToken, A
 pub(crate) fn no_answer(error: &NetError, relay: &Url, name: &str) -> ApiError {
     let NetError::UnknownKey { pin, .. } = error else { return error.to_api() };
     let relay = relay.as_str().trim_end_matches('/');
-    let pin = pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let pin = hex::encode(pin);
     ApiError::new(
         ErrorKind::RelayUnreachable,
         format!("no known authority vouches for {relay}; its key (SHA-256) is {pin}"),

@@ -183,3 +183,17 @@ fn people_get_errors_as_cause_and_hint() {
     assert!(lines[1].starts_with("hint: "), "{outcome:?}");
     assert!(!outcome.stderr.contains('\x1b'), "no colours without a terminal");
 }
+
+/// As `subrosa invite --qr | true`: who closes the pipe has what they wanted.
+#[test]
+fn a_code_that_nobody_reads_any_more_ends_the_command_like_any_other_output() {
+    let relay = support::Relay::start();
+    let alice = Account::init("alice", &relay);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut invite = subrosa();
+    invite.env("SUBROSA_HOME", alice.home()).env("SUBROSA_PASSPHRASE_FILE", alice.passphrase_file());
+    let ended = invite.args(["--no-input", "invite", "--qr"]).stdout(writer).output().unwrap();
+    assert_eq!(ended.status.code(), Some(141), "{ended:?}");
+    assert!(ended.stderr.is_empty(), "{ended:?}");
+}

@@ -79,14 +79,13 @@ impl Output {
         if self.json { Ok(()) } else { print(text) }
     }
 
-    /// Draws a QR code for people; with `--json` nothing.
+    /// A QR code, to be printed with [`Output::text`].
     ///
     /// # Errors
     /// [`subrosa_client_core::ErrorKind::Failed`] when it is too long for one.
-    pub(crate) fn qr(&self, content: &[u8]) -> Result<(), ApiError> {
-        let code = subrosa_client_core::qr::lines(content, self.ticks.colour)
-            .ok_or_else(|| ApiError::new(subrosa_client_core::ErrorKind::Failed, "that is too long for a QR code"))?;
-        self.text(&code).map_err(|error| ApiError::new(subrosa_client_core::ErrorKind::Failed, error.to_string()))
+    pub(crate) fn qr(&self, content: &[u8]) -> Result<String, ApiError> {
+        subrosa_client_core::qr::lines(content, self.ticks.colour)
+            .ok_or_else(|| ApiError::new(subrosa_client_core::ErrorKind::Failed, "that is too long for a QR code"))
     }
 
     /// A note on stderr that helps a person go on; not with `--json` or `-q`.

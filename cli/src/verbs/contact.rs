@@ -62,7 +62,7 @@ pub(crate) async fn verify(ctx: &Context, args: VerifyArgs) -> Result<(), Failur
             // The bytes themselves, as the interface draws them: the two codes are compared by scanning one with the other.
             let bytes = hex::decode(&identity.safety_qr)
                 .map_err(|_| ApiError::new(ErrorKind::Failed, "the engine's safety number is not hexadecimal"))?;
-            ctx.out.qr(&bytes)?;
+            ctx.out.text(&ctx.out.qr(&bytes)?)?;
         }
         let name = clean_line(&identity.name).into_owned();
         ctx.out.line(identity)?;

@@ -61,7 +61,7 @@ async fn make(ctx: &Context, args: InviteArgs) -> Result<(), Failure> {
     with_account(ctx, how, async |client| {
         let invite = client.invite(InviteParams { ttl_s: Some(ttl_s), registration_token }).await?;
         if args.qr {
-            ctx.out.qr(invite.link.as_bytes())?;
+            ctx.out.text(&ctx.out.qr(invite.link.as_bytes())?)?;
         }
         let expires = time::short(invite.expires_ms);
         ctx.out.line(invite)?;
