@@ -8,6 +8,7 @@ mod copies;
 mod kept;
 mod late;
 mod once;
+mod order;
 mod removed;
 mod removed_device;
 mod rules;

@@ -174,12 +174,14 @@ pub(crate) fn sealed(db: &Db, id: i64) -> Result<Option<HeadAndBody>, StoreError
         .transpose()
 }
 
-/// When the next delivery to an account may be tried that waits in a lane; `None`: none waits for a time.
-pub(crate) fn next_try(db: &Db, lane: &Lane, account: &AccountId, now_ms: u64) -> Result<Option<u64>, StoreError> {
+/// When an account's device list may be asked for again, for what waits in a lane; `None`: nothing rests for it. A device whose
+/// mailbox is full holds up its own queue, not the question whether there are others.
+pub(crate) fn next_ask(db: &Db, lane: &Lane, account: &AccountId, now_ms: u64) -> Result<Option<u64>, StoreError> {
     let next: Option<i64> = db
         .prepare_cached(
             "SELECT min(next_ms) FROM delivery INDEXED BY delivery_waiting
-             WHERE state = 0 AND conversation = ?1 AND relay = ?2 AND own = ?3 AND account = ?4 AND next_ms BETWEEN ?5 AND ?6",
+             WHERE state = 0 AND conversation = ?1 AND relay = ?2 AND own = ?3 AND account = ?4 AND next_ms BETWEEN ?5 AND ?6
+                 AND list_version = 0",
         )?
         .query_row(
             params![
@@ -193,6 +195,33 @@ pub(crate) fn next_try(db: &Db, lane: &Lane, account: &AccountId, now_ms: u64) -
             |row| row.get(0),
         )?;
     Ok(next.map(from_sql))
+}
+
+/// Whether something waits for the devices of an account that has not followed this version of its device list.
+pub(crate) fn is_behind(db: &Db, account: &AccountId, list_version: u32) -> Result<bool, StoreError> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_account
+             WHERE state = 0 AND account = ?1 AND moves IN (0, 1) AND list_version < ?2 AND wide = 1)",
+        )?
+        .query_row(params![account.0, list_version], |row| row.get(0))?)
+}
+
+/// What waits in a lane for an account and has not followed this version of its device list, oldest first.
+pub(crate) fn behind(
+    db: &Db,
+    lane: &Lane,
+    account: &AccountId,
+    list_version: u32,
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM delivery INDEXED BY delivery_account
+         WHERE state = 0 AND account = ?1 AND moves IN (0, 1) AND list_version < ?2
+             AND conversation = ?3 AND relay = ?4 AND own = ?5
+         ORDER BY outbox, id"
+    ))?
+    .query_and_then(params![account.0, list_version, lane.conversation.0, lane.relay, lane.own], read)?
+    .collect()
 }
 
 /// A delivery for all devices becomes one for each of those on a device list.
@@ -217,6 +246,12 @@ pub(crate) fn add_device(db: &Db, row: &DeliveryRow, device: u32, list_version: 
 pub(crate) fn relist(db: &Db, id: i64, list_version: u32) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE delivery SET list_version = ?2, head = NULL, body = NULL WHERE id = ?1")?
         .execute(params![id, list_version])?;
+    Ok(())
+}
+
+/// What it needs first was not to be had: it follows the device list anew when it goes.
+pub(crate) fn needs_list(db: &Db, id: i64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE delivery SET list_version = 0 WHERE id = ?1 AND wide = 1")?.execute(params![id])?;
     Ok(())
 }
 

@@ -205,8 +205,8 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_outbox ON delivery (outbox, account);
 -- The queue of each device, in each lane; what is needed to see whose turn it is without reading the rows.
 CREATE INDEX delivery_waiting ON delivery (conversation, relay, own, account, device, outbox, next_ms) WHERE state = 0;
--- What moves no message's status is counted for each receiver, so that nobody makes it grow.
-CREATE INDEX delivery_account ON delivery (account, moves) WHERE state = 0;
+-- What moves no message's status is counted for each receiver, so that nobody makes it grow; and what waits by an older device list.
+CREATE INDEX delivery_account ON delivery (account, moves, list_version) WHERE state = 0;
 CREATE UNIQUE INDEX delivery_envelope ON delivery (envelope) WHERE envelope IS NOT NULL;
 CREATE INDEX delivery_accepted ON delivery (accepted_ms) WHERE state = 1;
 -- Receipts that wait to be gathered.

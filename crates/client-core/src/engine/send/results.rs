@@ -115,6 +115,9 @@ impl Core {
                     Retry::After(ms) => ms,
                 };
                 change.later(head, change.now_ms.saturating_add(wait_ms), &error.message, false)?;
+                if account.is_some() {
+                    deliveries::needs_list(change.db, head.id)?;
+                }
             }
             change.wake_outbox();
             Ok(())

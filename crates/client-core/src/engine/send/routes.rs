@@ -18,7 +18,7 @@ use crate::{
     limits::{RETRY_FIRST, millis},
     store::{
         contacts::ContactRow,
-        deliveries::Lane,
+        deliveries::{self, Lane},
         peers::{self, lane_relay},
     },
 };
@@ -32,9 +32,10 @@ const KEYS_PATIENCE_MS: u64 = 10 * 1_000;
 /// … then twice as rarely each time, down to this.
 const ASK_KEYS_LATER_MS: u64 = 3_600 * 1_000;
 
-/// The devices of an account by the list that is known; none: it has to be asked for.
+/// The devices that something may be queued for now.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Listed {
+    /// None: it is queued for all, whichever they are when it leaves.
     pub(in crate::engine) devices: Vec<u32>,
     pub(in crate::engine) version: u32,
 }
@@ -144,25 +145,30 @@ impl Change<'_> {
         Ok(Resolved::Receiver(Box::new(Receiver { account: *account, route, list, devices, contact })))
     }
 
-    /// The lane of what is said to an account in a conversation, and the devices that it has as far as is known now. `None`: nobody
-    /// knows where they are.
+    /// The lane of what is said to an account in a conversation, and the devices that it may be queued for now. `None`: nobody knows
+    /// where they are.
     pub(in crate::engine) fn way_to(
         &self,
         conversation: &ConversationId,
         account: &AccountId,
     ) -> Result<Option<(Lane, Listed)>, ApiError> {
         let lane = |relay, own| Lane { conversation: *conversation, relay, own };
+        // What follows the list only when it leaves must not be overtaken by what is queued for the devices themselves.
+        let unless_behind = |devices, version| {
+            let behind = deliveries::is_behind(self.db, account, version)?;
+            Ok::<_, ApiError>(if behind { Listed::default() } else { Listed { devices, version } })
+        };
         let numbers = |list: &DeviceList| list.verified_devices().map(|device| device.address().device).collect();
         if *account == self.own.address.account {
             let mut devices: Vec<u32> = numbers(&self.own.list);
             devices.retain(|device| *device != self.own.address.device);
             let lane = lane(lane_relay(&self.own.relay, self.own.pin.as_ref()), true);
-            return Ok(Some((lane, Listed { devices, version: self.own.list.version() })));
+            return Ok(Some((lane, unless_behind(devices, self.own.list.version())?)));
         }
         let Some(peer) = peers::get(self.db, account)? else { return Ok(None) };
         let lane = lane(lane_relay(&peer.relay, peer.pin.as_ref()), false);
         let listed = match &peer.list {
-            Some(list) if !peer.list_stale => Listed { devices: numbers(list), version: list.version() },
+            Some(list) if !peer.list_stale => unless_behind(numbers(list), list.version())?,
             _ => Listed::default(),
         };
         Ok(Some((lane, listed)))

@@ -138,17 +138,15 @@ impl Change<'_> {
     }
 
     /// What stands for all devices of an account becomes a delivery for each, and what waits follows its device list: a new device
-    /// gets it, too, and one that is gone does not.
-    fn follow_list(&self, receiver: &Receiver, rows: &[DeliveryRow]) -> Result<(), ApiError> {
+    /// gets it, too, and one that is gone does not. All that waits in the lane at once, also what may not go yet: what is written
+    /// later must stand behind it in each device's queue.
+    fn follow_list(&self, lane: &Lane, receiver: &Receiver) -> Result<(), ApiError> {
         let listed: Vec<u32> = receiver.devices.iter().map(|device| device.address().device).collect();
         let version = receiver.list.version();
         let mut widened = Vec::new();
-        for row in rows.iter().filter(|row| row.to.account == receiver.account) {
+        for row in &deliveries::behind(self.db, lane, &receiver.account, version)? {
             if row.to.device == ALL_DEVICES {
                 deliveries::spread(self.db, row, &listed, version)?;
-                continue;
-            }
-            if row.list_version == version {
                 continue;
             }
             if row.wide && !widened.contains(&row.outbox) {
@@ -180,14 +178,14 @@ impl Change<'_> {
             seen.push(account);
             match self.resolve_receiver(&account)? {
                 Resolved::Receiver(receiver) => {
-                    self.follow_list(&receiver, &rows)?;
+                    self.follow_list(lane, &receiver)?;
                     receivers.push(*receiver);
                 }
                 Resolved::NeedDevices(route) => {
                     // What came while a try rests asks no relay before its time.
                     let fresh = rows.iter().filter(|row| row.to.account == account);
                     let only_new = fresh.clone().all(|row| row.to.device == ALL_DEVICES);
-                    match deliveries::next_try(self.db, lane, &account, self.now_ms)?.filter(|_| only_new) {
+                    match deliveries::next_ask(self.db, lane, &account, self.now_ms)?.filter(|_| only_new) {
                         Some(next_ms) => self.rest(fresh, next_ms, "waits for the next try")?,
                         None => return Ok(Looked::Needs(Box::new(Prepared::NeedDevices(account, route)))),
                     }
