@@ -5,7 +5,7 @@
 //! sends, and cannot decrypt: the cryptography crate is not among its dependencies; it verifies
 //! Ed25519 signatures and compares hashes.
 
-pub mod backend;
+mod backend;
 mod clock;
 mod config;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -13,10 +13,12 @@ mod config;
 pub mod fuzzing;
 mod http;
 mod json;
+mod ledger;
 mod lock;
 mod metrics;
 mod names;
 mod operate;
+mod parts;
 mod peer;
 mod policy;
 mod remembered;
@@ -25,7 +27,7 @@ mod shared;
 mod sockets;
 mod tls;
 
-pub use backend::copies::{backup, restore};
+pub use backend::embedded::copies::{backup, restore};
 pub use config::{AcmeSettings, Config, LogFormat, RelayError, Synchronous, Tls};
 pub use http::accept::Listen;
 pub use operate::{

@@ -11,8 +11,9 @@ use prometheus_client::{
 use subrosa_wire::ErrorCode;
 
 use crate::{
-    backend::{CommitMetrics, ItemOutcome, Totals},
+    backend::{Totals, embedded::CommitMetrics},
     clock::now_ms,
+    policy::submission::ItemOutcome,
 };
 
 type Label = [(&'static str, &'static str); 1];
@@ -100,7 +101,7 @@ impl Metrics {
             self.refused.get_or_create(&[("reason", why)]).inc();
         };
         match outcome {
-            ItemOutcome::Stored(_) => accepted("stored"),
+            ItemOutcome::Stored => accepted("stored"),
             ItemOutcome::Repeat => accepted("repeat"),
             ItemOutcome::HandOn(_) => accepted("ephemeral"),
             ItemOutcome::StaleDevices(_) => refused("stale_devices"),

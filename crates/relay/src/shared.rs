@@ -10,7 +10,7 @@ use std::{
 };
 
 use subrosa_wire::{
-    AccountId, RegistrationToken, RelayLink,
+    RegistrationToken, RelayLink,
     limits::{MAX_BODY_BYTES, MAX_EXPIRY, MAX_SUBMIT_ITEMS, MAX_UNACKED},
     submit::Limits,
 };
@@ -19,21 +19,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    backend::{Store, Totals},
+    backend::{Intake as _, Operators as _, Totals},
     config::Config,
     metrics::Metrics,
     names::Names,
+    parts::Parts,
     policy::{
         addresses::Addresses,
         descriptors,
         frames::Kept,
-        lane::RequestLane,
-        limiter::{Buckets, Limiter},
-        limits::{MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND, RateLimits},
+        limits::{MAX_CHECKS, MAX_GO_AWAY_MS, MIN_GO_AWAY_MS, RECONNECTS_PER_SECOND},
         registration::RegistrationMode,
     },
     remembered::Remembered,
-    router::Router,
+    router::Router as _,
     tls::Front,
 };
 
@@ -50,12 +49,11 @@ const TOTALS_MEMORY: Duration = Duration::from_secs(10);
 const TOTALS_TIMES: u32 = 100;
 
 /// What every connection shares.
-pub(crate) struct Shared<B, R> {
-    pub(crate) store: B,
-    pub(crate) router: R,
+pub(crate) struct Shared<P: Parts> {
+    pub(crate) store: P::Store,
+    pub(crate) router: P::Router,
+    pub(crate) ledger: P::Ledger,
     pub(crate) config: Config,
-    pub(crate) lane: RequestLane,
-    pub(crate) rates: Rates,
     pub(crate) addresses: Arc<Addresses>,
     /// Turns at verifying many signatures at once: a flood of them leaves the other cores to the others.
     pub(crate) checks: Arc<Semaphore>,
@@ -83,37 +81,9 @@ pub(crate) struct Shared<B, R> {
     go_away_spread_ms: AtomicU32,
 }
 
-/// How often things may be done, by client address or account.
-pub(crate) struct Rates {
-    pub(crate) requests: Limiter,
-    pub(crate) register: Limiter,
-    pub(crate) resolve: Limiter,
-    pub(crate) devices: Limiter,
-    pub(crate) prekeys: Limiter,
-    pub(crate) submit: Limiter,
-    pub(crate) wrong_capabilities: Limiter,
-    pub(crate) own_requests: Buckets<AccountId>,
-}
-
-impl Rates {
-    fn new(rates: &RateLimits) -> Self {
-        Self {
-            requests: Limiter::new(rates.requests),
-            register: Limiter::new(rates.register),
-            resolve: Limiter::new(rates.resolve),
-            devices: Limiter::new(rates.devices),
-            prekeys: Limiter::new(rates.prekeys),
-            submit: Limiter::new(rates.submit),
-            wrong_capabilities: Limiter::new(rates.wrong_capabilities),
-            own_requests: Buckets::new(rates.own_requests),
-        }
-    }
-}
-
-impl<B: Store, R: Router> Shared<B, R> {
+impl<P: Parts> Shared<P> {
     pub(crate) fn new(
-        store: B,
-        router: R,
+        (store, router, ledger): (P::Store, P::Router, P::Ledger),
         config: Config,
         (names, front): (Names, Option<Front>),
         address: SocketAddr,
@@ -125,8 +95,7 @@ impl<B: Store, R: Router> Shared<B, R> {
         Self {
             store,
             router,
-            lane: RequestLane::default(),
-            rates: Rates::new(&config.rates),
+            ledger,
             addresses: Arc::new(Addresses::new(&config.rates, most)),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             kept: Kept::default(),

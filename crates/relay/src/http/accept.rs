@@ -22,8 +22,8 @@ use tokio::{
 };
 
 use crate::{
-    backend::Store,
     http,
+    parts::Parts,
     peer::Peer,
     policy::{
         addresses::Entry,
@@ -31,7 +31,6 @@ use crate::{
         limiter::Meter,
         limits::{REFUSAL_TIMEOUT, SEND_BUFFER_BYTES},
     },
-    router::Router,
     shared::Shared,
     sockets::metered::Metered,
 };
@@ -69,7 +68,7 @@ impl Listen for TcpListener {
 }
 
 /// Accepts until it is dropped.
-pub(crate) async fn accept<B: Store, R: Router>(shared: &Arc<Shared<B, R>>, listener: &impl Listen) {
+pub(crate) async fn accept<P: Parts>(shared: &Arc<Shared<P>>, listener: &impl Listen) {
     let mut acceptor = Acceptor::new("the relay", shared.max_connections);
     let routes = http::routes(Arc::clone(shared));
     loop {
@@ -81,7 +80,7 @@ pub(crate) async fn accept<B: Store, R: Router>(shared: &Arc<Shared<B, R>>, list
 }
 
 /// `None`: the connection is closed at once.
-fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Peer> {
+fn welcome<P: Parts>(shared: &Shared<P>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Peer> {
     let (guest, refused) = if shared.config.behind_proxy {
         // All connections are the proxy's; its sockets and requests are counted by the address it names.
         (None, None)
@@ -99,8 +98,8 @@ fn welcome<B: Store, R: Router>(shared: &Shared<B, R>, address: IpAddr, permit: 
 }
 
 /// One connection: TLS if it ends here, then HTTP.
-async fn connection<B: Store, R: Router>(
-    shared: Arc<Shared<B, R>>,
+async fn connection<P: Parts>(
+    shared: Arc<Shared<P>>,
     routes: Routes,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     mut peer: Peer,
@@ -127,8 +126,8 @@ async fn connection<B: Store, R: Router>(
 }
 
 /// Serves HTTP on one connection until it is upgraded, idle for too long, or the relay stops.
-async fn serve_http<B: Store, R: Router>(
-    shared: Arc<Shared<B, R>>,
+async fn serve_http<P: Parts>(
+    shared: Arc<Shared<P>>,
     routes: Routes,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
@@ -137,11 +136,10 @@ async fn serve_http<B: Store, R: Router>(
     let routes = TowerToHyperService::new(routes);
     let asked = Arc::clone(&shared);
     let service = service_fn(move |request: Request<Incoming>| {
-        let admitted = asked.admit(peer.clone(), request);
-        let answering = admitted.map(|request| hyper::service::Service::call(&routes, request));
+        let (asked, routes, peer) = (Arc::clone(&asked), routes.clone(), peer.clone());
         async move {
-            match answering {
-                Ok(answering) => answering.await,
+            match asked.admit(peer, request).await {
+                Ok(request) => hyper::service::Service::call(&routes, request).await,
                 Err(refusal) => Ok(*refusal),
             }
         }

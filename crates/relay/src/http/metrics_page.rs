@@ -10,17 +10,17 @@ use axum::{
     routing::get,
 };
 
-use crate::{backend::Store, router::Router, shared::Shared};
+use crate::{parts::Parts, router::Router as _, shared::Shared};
 
 /// OpenMetrics, as `prometheus-client` writes it.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The page alone.
-pub(crate) fn routes<B: Store, R: Router>(shared: Arc<Shared<B, R>>) -> Routes {
-    Routes::new().route("/metrics", get(scrape::<B, R>)).with_state(shared)
+pub(crate) fn routes<P: Parts>(shared: Arc<Shared<P>>) -> Routes {
+    Routes::new().route("/metrics", get(scrape::<P>)).with_state(shared)
 }
 
-async fn scrape<B: Store, R: Router>(State(shared): State<Arc<Shared<B, R>>>) -> Response {
+async fn scrape<P: Parts>(State(shared): State<Arc<Shared<P>>>) -> Response {
     let (is_ready, totals) = (shared.not_ready().await.is_none(), shared.totals().await);
     match shared.metrics.text(shared.router.sessions(), is_ready, totals) {
         Some(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),

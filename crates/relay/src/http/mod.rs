@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod metrics_page;
+mod prekeys;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -15,7 +16,7 @@ use axum::{
 };
 use bytes::Bytes;
 use subrosa_wire::{
-    DeviceAddress, ErrorCode, WireError,
+    ErrorCode, WireError,
     http::{
         CONTENT_TYPE, Devices, GetDevices, HttpCall, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved,
         TakePrekeys,
@@ -25,40 +26,41 @@ use subrosa_wire::{
 };
 
 use crate::{
-    backend::{Admission, Registration, Source, Store, StoreError},
+    backend::{Directory as _, Source, StoreError},
     clock::now_ms,
+    ledger::{Ledger as _, Limit},
     metrics::Metrics,
+    parts::Parts,
     peer::Peer,
     policy::{
         addresses::{Entry, Guest},
         identity::{AccountRecord, DeviceList, Invalid, verify_registration},
-        limiter::Limiter,
-        limits::{REFUSED_RETRY_S, UNAVAILABLE_RETRY_S},
+        limits::{REFUSED_RETRY_S, UNAVAILABLE},
+        registration::{Admission, Registration},
     },
-    router::Router,
     shared::Shared,
     sockets::{session, socket::bounded, submit},
 };
 
-type App<B, R> = State<Arc<Shared<B, R>>>;
+type App<P> = State<Arc<Shared<P>>>;
 
 /// Everything a relay answers.
-pub(crate) fn routes<B: Store, R: Router>(shared: Arc<Shared<B, R>>) -> Routes {
+pub(crate) fn routes<P: Parts>(shared: Arc<Shared<P>>) -> Routes {
     Routes::new()
-        .route("/v1/mailbox", get(mailbox_socket::<B, R>))
-        .route("/v1/submit", get(submit_socket::<B, R>))
-        .route(Register::PATH, post(register::<B, R>))
-        .route(Resolve::PATH, post(resolve::<B, R>))
-        .route(GetDevices::PATH, post(devices::<B, R>))
-        .route(TakePrekeys::PATH, post(prekeys::<B, R>))
+        .route("/v1/mailbox", get(mailbox_socket::<P>))
+        .route("/v1/submit", get(submit_socket::<P>))
+        .route(Register::PATH, post(register::<P>))
+        .route(Resolve::PATH, post(resolve::<P>))
+        .route(GetDevices::PATH, post(devices::<P>))
+        .route(TakePrekeys::PATH, post(take_prekeys::<P>))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz::<B, R>))
+        .route("/readyz", get(readyz::<P>))
         .layer(axum::middleware::map_response_with_state(Arc::clone(&shared.metrics), count_refusal))
         .with_state(shared)
 }
 
-async fn mailbox_socket<B: Store, R: Router>(
-    State(shared): App<B, R>,
+async fn mailbox_socket<P: Parts>(
+    State(shared): App<P>,
     Extension(peer): Extension<Peer>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refused> {
@@ -72,8 +74,8 @@ async fn mailbox_socket<B: Store, R: Router>(
     }))
 }
 
-async fn submit_socket<B: Store, R: Router>(
-    State(shared): App<B, R>,
+async fn submit_socket<P: Parts>(
+    State(shared): App<P>,
     Extension(peer): Extension<Peer>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refused> {
@@ -87,7 +89,7 @@ async fn submit_socket<B: Store, R: Router>(
     }))
 }
 
-impl<B: Store, R: Router> Shared<B, R> {
+impl<P: Parts> Shared<P> {
     /// A socket's place among those of its address, where the connection itself came from a proxy.
     fn guest(&self, peer: &Peer) -> Result<Option<Guest>, Refused> {
         if !self.config.behind_proxy {
@@ -104,12 +106,16 @@ impl<B: Store, R: Router> Shared<B, R> {
     ///
     /// # Errors
     /// The answer, when the client asks too often or should not be connected at all. The connection ends with it.
-    pub(crate) fn admit<T>(&self, mut peer: Peer, mut request: Request<T>) -> Result<Request<T>, Box<Response>> {
+    pub(crate) async fn admit<T: Send>(
+        &self,
+        mut peer: Peer,
+        mut request: Request<T>,
+    ) -> Result<Request<T>, Box<Response>> {
         peer.memory.finished();
         peer.address = client_address(self.config.behind_proxy, peer.address, request.headers());
         let admitted = match peer.refused {
             Some(retry_after_s) => Err(retry_after_s),
-            None => self.rates.requests.take(peer.address, 1, subrosa_ambient::instant()),
+            None => self.ledger.take(Limit::Requests(peer.address), 1).await,
         };
         match admitted {
             Ok(()) => {
@@ -131,7 +137,7 @@ const fn limited(retry_after_s: u32) -> Refusal {
 }
 
 /// Whether new work is taken here: for a load balancer. Why not is the host's business: `subrosa-relay status`.
-async fn readyz<B: Store, R: Router>(State(shared): App<B, R>) -> Response {
+async fn readyz<P: Parts>(State(shared): App<P>) -> Response {
     match shared.not_ready().await {
         None => "ready\n".into_response(),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
@@ -198,13 +204,8 @@ impl<M: HttpMessage> IntoResponse for Answer<M> {
 }
 
 /// Counts the call against its address, then reads a body that is neither too long nor too slow.
-async fn question<B, R, C: HttpCall>(
-    shared: &Shared<B, R>,
-    limiter: &Limiter,
-    peer: &Peer,
-    body: Body,
-) -> Result<C, Refused> {
-    limiter.take(peer.address, 1, subrosa_ambient::instant()).map_err(limited)?;
+async fn question<P: Parts, C: HttpCall>(shared: &Shared<P>, limit: Limit, body: Body) -> Result<C, Refused> {
+    shared.ledger.take(limit, 1).await.map_err(limited)?;
     let reading = axum::body::to_bytes(body, MAX_HTTP_BYTES);
     let bytes: Bytes = tokio::time::timeout(shared.config.handshake_timeout, reading)
         .await
@@ -222,25 +223,24 @@ fn client_address(behind_proxy: bool, peer: IpAddr, headers: &HeaderMap) -> IpAd
     if behind_proxy { forwarded().unwrap_or(peer) } else { peer }
 }
 
-async fn register<B: Store, R: Router>(
-    State(shared): App<B, R>,
+async fn register<P: Parts>(
+    State(shared): App<P>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Answer<Registered>, Refused> {
-    let wanted: Register = question(&shared, &shared.rates.register, &peer, body).await?;
+    let wanted: Register = question(&shared, Limit::Register(peer.address), body).await?;
     if !shared.is_me(&wanted.authority, wanted.pin.as_ref()) {
         return Err(ErrorCode::WrongRelay.into());
     }
-    let unavailable = || Refusal { code: ErrorCode::Unavailable, retry_after_s: UNAVAILABLE_RETRY_S };
     let admission = shared.registration.admission(wanted.registration_token.as_ref());
-    let turn = Arc::clone(&shared.checks).acquire_owned().await.map_err(|_| unavailable())?;
+    let turn = Arc::clone(&shared.checks).acquire_owned().await.map_err(|_| UNAVAILABLE)?;
     // Up to eight signatures: not on a thread that serves the others.
     let checking = subrosa_tasks::beside(move || {
         let checked = check(wanted, admission);
         drop(turn);
         checked
     });
-    let registration = checking.await.map_err(|_| unavailable())?.map_err(|_| ErrorCode::InvalidSignature)?;
+    let registration = checking.await.map_err(|_| UNAVAILABLE)?.map_err(|_| ErrorCode::InvalidSignature)?;
     shared.store.register(Source::of(peer.address), registration).await?;
     Ok(Answer(Registered { server_time_ms: now_ms() }))
 }
@@ -255,35 +255,30 @@ fn check(wanted: Register, admission: Admission) -> Result<Registration, Invalid
     Ok(Registration { record, handle, list_bytes, list, admission })
 }
 
-async fn resolve<B: Store, R: Router>(
-    State(shared): App<B, R>,
+async fn resolve<P: Parts>(
+    State(shared): App<P>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Answer<Resolved>, Refused> {
-    let asked: Resolve = question(&shared, &shared.rates.resolve, &peer, body).await?;
+    let asked: Resolve = question(&shared, Limit::Resolve(peer.address), body).await?;
     let account = shared.store.resolve(asked.handle).await?.ok_or(ErrorCode::NotFound)?;
     Ok(Answer(Resolved { account }))
 }
 
-async fn devices<B: Store, R: Router>(
-    State(shared): App<B, R>,
+async fn devices<P: Parts>(
+    State(shared): App<P>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Answer<Devices>, Refused> {
-    let asked: GetDevices = question(&shared, &shared.rates.devices, &peer, body).await?;
+    let asked: GetDevices = question(&shared, Limit::Devices(peer.address), body).await?;
     Ok(Answer(shared.store.devices(asked.account).await?.ok_or(ErrorCode::NotFound)?))
 }
 
-async fn prekeys<B: Store, R: Router>(
-    State(shared): App<B, R>,
+async fn take_prekeys<P: Parts>(
+    State(shared): App<P>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Answer<Prekeys>, Refused> {
-    let asked: TakePrekeys = question(&shared, &shared.rates.prekeys, &peer, body).await?;
-    let device: DeviceAddress = asked.device;
-    let taken = shared.store.take_prekeys(Source::of(peer.address), device, asked.capability).await?;
-    if let Some(count) = taken.low {
-        shared.router.prekeys_low(device, count).await;
-    }
-    Ok(Answer(taken.prekeys))
+    let asked: TakePrekeys = question(&shared, Limit::Prekeys(peer.address), body).await?;
+    Ok(Answer(prekeys::take(&shared, Source::of(peer.address), asked).await?))
 }

@@ -6,16 +6,21 @@ use subrosa_wire::RelayLink;
 use tokio::{net::TcpListener, sync::Notify};
 
 use crate::{
-    backend::{Embedded, Store, StoreStopped, lock_data_dir},
+    backend::{
+        Mailbox as _,
+        embedded::{Embedded, StoreStopped, lock_data_dir},
+    },
     clock::now_ms,
     config::{Config, RelayError},
     http::{
         accept::{Listen, accept},
         metrics_page,
     },
+    ledger::{Ledger as _, LocalLedger},
     metrics::Metrics,
     names::Names,
     operate::{admin::AdminSocket, supervisor},
+    parts::{Parts, Single},
     policy::limits::{DRAIN_TIMEOUT, LAST_COMMIT_TIMEOUT},
     router::{LocalRouter, Router},
     shared::Shared,
@@ -26,8 +31,8 @@ use crate::{
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A relay that has its database and its socket and is about to serve.
-pub struct Relay<R = LocalRouter, L = TcpListener> {
-    shared: Arc<Shared<Embedded, R>>,
+pub struct Relay<R: Router = LocalRouter, L = TcpListener> {
+    shared: Arc<Shared<Single<R>>>,
     stopped: StoreStopped,
     listener: L,
     admin: Option<AdminSocket>,
@@ -85,7 +90,8 @@ impl<R: Router, L: Listen> Relay<R, L> {
         let (lock, front, names, store, stopped) = opened.await.map_err(std::io::Error::other)??;
         // Under the lock, so that a socket that is left over is nobody's.
         let admin = config.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
-        let shared = Arc::new(Shared::new(store, router, config, (names, front), listening, metrics));
+        let ledger = LocalLedger::new(&config.rates);
+        let shared = Arc::new(Shared::new((store, router, ledger), config, (names, front), listening, metrics));
         Ok(Self { shared, stopped, listener, admin, metrics_listener, _lock: lock })
     }
 
@@ -178,20 +184,20 @@ impl<R: Router, L: Listen> Relay<R, L> {
 }
 
 /// Shows newer certificates as they come.
-async fn follow_certificates<B: Store, R: Router>(shared: Arc<Shared<B, R>>) {
+async fn follow_certificates<P: Parts>(shared: Arc<Shared<P>>) {
     if let Some(front) = &shared.front {
         front.follow(&shared.config).await;
     }
 }
 
 /// Deletes what has expired, now and every hour.
-async fn expire<B: Store, R: Router>(shared: Arc<Shared<B, R>>) {
+async fn expire<P: Parts>(shared: Arc<Shared<P>>) {
     let mut ticks = tokio::time::interval(EXPIRE_INTERVAL);
     loop {
         ticks.tick().await;
         if let Err(error) = shared.store.expire(now_ms()).await {
             tracing::warn!(%error, "expired envelopes could not be deleted, trying again in an hour");
         }
-        shared.lane.forget_old(subrosa_ambient::instant());
+        shared.ledger.forget_old().await;
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use subrosa_wire::{AccountId, DeviceAddress, ErrorCode, Seq, limits::MAX_REQUESTS_PER_DAY, submit::Refusal};
+use subrosa_wire::{AccountId, EnvelopeId, ErrorCode, limits::MAX_REQUESTS_PER_DAY, submit::Refusal};
 
 use crate::{
     lock::lock,
@@ -20,19 +20,10 @@ use crate::{
 struct Pending {
     sender: AccountId,
     since: Instant,
-    /// Where it waits; empty while it is being stored.
-    waiting: Vec<(DeviceAddress, Seq)>,
-    /// Acknowledgements that came while it was being stored.
-    early: Vec<(DeviceAddress, Seq)>,
-}
-
-impl Pending {
-    fn is_answered(&self) -> bool {
-        let covers = |(device, upto): &(DeviceAddress, Seq)| {
-            self.waiting.iter().any(|(other, seq)| other == device && seq <= upto)
-        };
-        self.early.iter().any(covers)
-    }
+    /// What it was stored as, an envelope for each device; empty while it is being stored.
+    waiting: Vec<EnvelopeId>,
+    /// Requests that the receiver acknowledged meanwhile: it may be among them.
+    early: Vec<EnvelopeId>,
 }
 
 #[derive(Default)]
@@ -75,21 +66,20 @@ impl RequestLane {
         Ok(())
     }
 
-    /// Says where a reserved request went; nowhere takes the reservation back.
-    pub(crate) fn stored(
-        &self,
-        sender: AccountId,
-        receiver: AccountId,
-        waiting: Vec<(DeviceAddress, Seq)>,
-        now: Instant,
-    ) {
+    /// Says what a reserved request was stored as; nothing takes the reservation back.
+    pub(crate) fn stored(&self, sender: AccountId, receiver: AccountId, envelopes: Vec<EnvelopeId>, now: Instant) {
         let mut memory = lock(&self.0);
-        let is_stored = !waiting.is_empty();
+        let is_stored = !envelopes.is_empty();
         if let Some(pending) = memory.pending.get_mut(&receiver) {
-            if let Some(request) = pending.iter_mut().find(|request| request.sender == sender) {
-                request.waiting = waiting;
-            }
-            pending.retain(|request| request.sender != sender || (is_stored && !request.is_answered()));
+            pending.retain_mut(|request| {
+                if request.sender != sender {
+                    return true;
+                }
+                let answered = request.early.iter().any(|early| envelopes.contains(early));
+                request.waiting.clone_from(&envelopes);
+                request.early = Vec::new();
+                is_stored && !answered
+            });
             if pending.is_empty() {
                 memory.pending.remove(&receiver);
             }
@@ -103,18 +93,19 @@ impl RequestLane {
         }
     }
 
-    /// A device has everything up to `upto`: requests that waited there are pending no more.
-    pub(crate) fn acknowledged(&self, device: DeviceAddress, upto: Seq) {
+    /// A device of the receiver has these envelopes of requests: they are pending no more.
+    pub(crate) fn answered(&self, receiver: AccountId, envelopes: &[EnvelopeId]) {
         let mut memory = lock(&self.0);
-        // Nearly always there is nothing.
-        let Some(pending) = memory.pending.get_mut(&device.account) else { return };
-        for request in pending.iter_mut() {
-            request.early.retain(|(other, _)| *other != device);
-            request.early.push((device, upto));
-        }
-        pending.retain(|request| !request.is_answered());
+        let Some(pending) = memory.pending.get_mut(&receiver) else { return };
+        pending.retain_mut(|request| {
+            if request.waiting.is_empty() {
+                // No more than there may be requests waiting, on each of its devices.
+                request.early.extend_from_slice(envelopes);
+            }
+            !request.waiting.iter().any(|waiting| envelopes.contains(waiting))
+        });
         if pending.is_empty() {
-            memory.pending.remove(&device.account);
+            memory.pending.remove(&receiver);
         }
     }
 
@@ -141,20 +132,20 @@ mod tests {
         AccountId([n; 32])
     }
 
-    fn device(n: u8) -> DeviceAddress {
-        DeviceAddress { account: account(n), device: 1 }
+    fn envelope(n: u8) -> EnvelopeId {
+        EnvelopeId([n; 16])
     }
 
     #[test]
     fn a_pair_has_one_pending_request_until_it_is_acknowledged() {
         let (lane, now) = (RequestLane::default(), subrosa_ambient::instant());
         lane.admit(account(1), account(2), now).unwrap();
-        lane.stored(account(1), account(2), vec![(device(2), 5)], now);
+        lane.stored(account(1), account(2), vec![envelope(5), envelope(6)], now);
         assert_eq!(lane.admit(account(1), account(2), now).unwrap_err().code, ErrorCode::RequestPending);
         assert!(lane.admit(account(3), account(2), now).is_ok(), "another sender");
-        lane.acknowledged(device(2), 4);
+        lane.answered(account(2), &[envelope(4)]);
         assert!(lane.admit(account(1), account(2), now).is_err());
-        lane.acknowledged(device(2), 5);
+        lane.answered(account(2), &[envelope(6)]);
         assert!(lane.admit(account(1), account(2), now).is_ok());
     }
 
@@ -162,8 +153,8 @@ mod tests {
     fn an_acknowledgement_may_overtake_the_bookkeeping() {
         let (lane, now) = (RequestLane::default(), subrosa_ambient::instant());
         lane.admit(account(1), account(2), now).unwrap();
-        lane.acknowledged(device(2), 5);
-        lane.stored(account(1), account(2), vec![(device(2), 5)], now);
+        lane.answered(account(2), &[envelope(4), envelope(5)]);
+        lane.stored(account(1), account(2), vec![envelope(5)], now);
         assert!(lane.admit(account(1), account(2), now).is_ok());
     }
 
@@ -176,7 +167,7 @@ mod tests {
         }
         for n in 0..MAX_REQUESTS_PER_DAY as u8 {
             lane.admit(account(1), account(10 + n), now).unwrap();
-            lane.stored(account(1), account(10 + n), vec![(device(10 + n), 1)], now);
+            lane.stored(account(1), account(10 + n), vec![envelope(n)], now);
         }
         let refusal = lane.admit(account(1), account(9), now).unwrap_err();
         assert_eq!(refusal.code, ErrorCode::RateLimited);

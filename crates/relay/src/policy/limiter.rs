@@ -74,6 +74,15 @@ impl Tariff {
         Self { step, depth: step.saturating_mul(burst.max(1).into()) }
     }
 
+    /// How many tokens are in a bucket that is full at `full_at`.
+    fn left(self, full_at: u64, now: u64) -> Left {
+        let full_at = full_at.max(now);
+        let latest = now.saturating_add(self.depth);
+        let tokens = latest.saturating_sub(full_at) / self.step.max(1);
+        let wait = full_at.saturating_add(self.step).saturating_sub(latest);
+        Left { tokens: u32::try_from(tokens).unwrap_or(u32::MAX), retry_after_s: seconds(wait) }
+    }
+
     /// Takes `cost` tokens from a bucket that is full at `full_at`. More than a whole bucket counts as a whole one.
     ///
     /// # Errors
@@ -83,6 +92,31 @@ impl Tariff {
         let after = full_at.max(now).saturating_add(price);
         let latest = now.saturating_add(self.depth);
         if after <= latest { Ok(after) } else { Err(after - latest) }
+    }
+}
+
+/// How many tokens a bucket held when it was looked at, for a judgement that is made elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Tokens.
+    pub tokens: u32,
+    /// Seconds until there is one, when there is none.
+    pub retry_after_s: u32,
+}
+
+impl Left {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// Seconds until there is one.
+    pub(crate) fn take(&mut self) -> Result<(), u32> {
+        match self.tokens.checked_sub(1) {
+            Some(rest) => {
+                self.tokens = rest;
+                Ok(())
+            }
+            None => Err(self.retry_after_s),
+        }
     }
 }
 
@@ -146,6 +180,12 @@ impl<K: Hash + Eq> Buckets<K> {
             self.put(&mut table, key, after, now);
         }
         Ok(())
+    }
+
+    /// How many tokens there are; none is taken.
+    pub(crate) fn left(&self, key: &K, now: Instant) -> Left {
+        let table = lock(&self.table);
+        self.tariff.left(self.full_at(&table, key), since(self.start, now))
     }
 
     /// Takes `cost` tokens of something that has already happened: the bucket may be overdrawn by at most its depth.
@@ -256,6 +296,14 @@ impl Limiter {
         let network = Network::of(address);
         self.networks.take(network, cost, now)?;
         network.site().map_or(Ok(()), |site| self.sites.take(site, cost, now))
+    }
+
+    /// What both buckets of an address have at least.
+    pub(crate) fn left(&self, address: IpAddr, now: Instant) -> Left {
+        let network = Network::of(address);
+        let left = self.networks.left(&network, now);
+        let site = network.site().map(|site| self.sites.left(&site, now));
+        site.into_iter().chain([left]).min_by_key(|left| left.tokens).unwrap_or(left)
     }
 
     /// As [`Buckets::charge`].

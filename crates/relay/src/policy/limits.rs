@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use subrosa_wire::{ErrorCode, submit::Refusal};
+
 pub use crate::policy::limiter::Rate;
 pub(crate) use crate::policy::limiter::Share;
 
@@ -45,6 +47,8 @@ pub(crate) const FULL_RETRY_S: u32 = 600;
 pub(crate) const IDLE_RETRY_S: u32 = 24 * 3_600;
 /// When to come back to a relay that cannot store now.
 pub(crate) const UNAVAILABLE_RETRY_S: u32 = 5;
+/// What a client is told then.
+pub(crate) const UNAVAILABLE: Refusal = Refusal { code: ErrorCode::Unavailable, retry_after_s: UNAVAILABLE_RETRY_S };
 /// When to come back for more requests to somebody whose request queue is full.
 pub(crate) const REQUESTS_FULL_RETRY_S: u32 = 3_600;
 

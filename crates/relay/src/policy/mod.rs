@@ -1,10 +1,38 @@
-//! Who may do what, how often and how much: bounds and rates, and the memory that they need.
+//! Who may do what, how often and how much. The rules are functions of facts, request and moment, and say what is to be done: a back end
+//! fetches what they look at and does what they say. Beside them the bounds, the rates, and the memory that these need.
 
 pub(crate) mod addresses;
 pub(crate) mod descriptors;
+pub(crate) mod device_list;
+pub(crate) mod facts;
 pub(crate) mod frames;
 pub mod identity;
 pub(crate) mod lane;
 pub(crate) mod limiter;
 pub(crate) mod limits;
+pub(crate) mod mailbox;
+pub(crate) mod permission;
+pub(crate) mod prekeys;
 pub(crate) mod registration;
+pub(crate) mod shares;
+pub(crate) mod submission;
+
+use subrosa_wire::{ErrorCode, limits::MAX_CONTACT_TOKENS, submit::Refusal};
+
+/// Registration tokens that may exist at once: an operator hands them out one by one, a script gone wild makes more.
+const MAX_REGISTRATION_TOKENS: u32 = 10_000;
+
+/// What is asked about and not there.
+pub(crate) fn found<T>(what: Option<T>) -> Result<T, Refusal> {
+    what.ok_or(Refusal::never(ErrorCode::NotFound))
+}
+
+/// Whether an account may have another contact token beside so many that are open.
+pub(crate) const fn judge_contact_token(others: u32) -> Result<(), Refusal> {
+    if (others as usize) < MAX_CONTACT_TOKENS { Ok(()) } else { Err(Refusal::never(ErrorCode::QuotaExceeded)) }
+}
+
+/// Whether the operator may have another registration token.
+pub(crate) const fn judge_registration_token(held: u32) -> Result<(), Refusal> {
+    if held < MAX_REGISTRATION_TOKENS { Ok(()) } else { Err(Refusal::never(ErrorCode::QuotaExceeded)) }
+}

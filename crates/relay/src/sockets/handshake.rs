@@ -8,13 +8,13 @@ use subrosa_wire::{
 };
 
 use crate::{
-    backend::Store,
+    backend::Directory as _,
+    parts::Parts,
     policy::{
         identity::{Challenged, verify_auth},
         limiter::Allowance,
         limits::IDLE_FRAMES,
     },
-    router::Router,
     shared::Shared,
     sockets::socket::{
         CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket, Gone, Incoming,
@@ -78,8 +78,8 @@ async fn next_frame<S: MessageSocket>(socket: &mut FrameSocket<S>) -> Result<Mai
 ///
 /// With an exporter only an answer over this very connection is taken: whoever ends a client's TLS somewhere else, with a
 /// certificate that an authority should not have given, has another one, whatever he tells the client.
-pub(crate) async fn handshake<S: MessageSocket, B: Store, R: Router>(
-    shared: &Shared<B, R>,
+pub(crate) async fn handshake<S: MessageSocket, P: Parts>(
+    shared: &Shared<P>,
     socket: &mut FrameSocket<S>,
     exporter: Option<&[u8; 32]>,
 ) -> Result<(Proven, LoginMarks), Rejected> {

@@ -7,23 +7,26 @@ use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc};
 
 use subrosa_crash_point::{CrashPoint, crash_point};
 use subrosa_wire::{
-    DeviceAddress, ErrorCode, Seq,
+    DeviceAddress, EnvelopeId, ErrorCode, Seq,
     limits::{IDLE_DAYS, MAX_UNACKED},
-    mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame},
+    mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame, Way},
     submit::Refusal,
 };
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    backend::{Login, MailboxState, Source, Store, StoreError},
+    backend::{Directory as _, Mailbox as _, MailboxState, Source, StoreError},
     clock::{now_ms, today},
+    ledger::Ledger as _,
     metrics::Metrics,
+    parts::Parts,
     peer::Peer,
     policy::{
         limiter::Allowance,
         limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
+        mailbox::Login,
     },
-    router::{Claim, News, Router},
+    router::{Claim, News, Router as _},
     shared::{Shared, limits},
     sockets::{
         handshake::{Proven, Rejected, handshake},
@@ -36,7 +39,7 @@ use crate::{
 };
 
 /// Serves one socket of `/v1/mailbox` from its first frame to its end.
-pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S, peer: &Peer) {
+pub(crate) async fn serve<S: MessageSocket, P: Parts>(shared: Arc<Shared<P>>, socket: S, peer: &Peer) {
     let mut socket = FrameSocket::new(socket, Arc::clone(&peer.memory), shared.config.write_timeout);
     let shaking = tokio::time::timeout(
         shared.config.handshake_timeout,
@@ -71,7 +74,7 @@ async fn end<S: MessageSocket>(metrics: &Metrics, socket: &mut FrameSocket<S>, r
     socket.close(rejected.close, "").await;
 }
 
-async fn go_away<S: MessageSocket, B: Store, R: Router>(shared: &Shared<B, R>, socket: &mut FrameSocket<S>) {
+async fn go_away<S: MessageSocket, P: Parts>(shared: &Shared<P>, socket: &mut FrameSocket<S>) {
     let frame = MailboxServerFrame::GoAway { retry_after_ms: shared.go_away_ms() };
     if socket.send(frame.encode()).await.is_ok() {
         socket.close(CLOSE_RESTART, "the relay restarts").await;
@@ -79,8 +82,8 @@ async fn go_away<S: MessageSocket, B: Store, R: Router>(shared: &Shared<B, R>, s
 }
 
 /// Lets one copy of the device in. Before the claim: another copy must not end the session of the one that goes on.
-async fn log_in<S: MessageSocket, B: Store, R: Router>(
-    shared: &Arc<Shared<B, R>>,
+async fn log_in<S: MessageSocket, P: Parts>(
+    shared: &Arc<Shared<P>>,
     socket: &mut FrameSocket<S>,
     proven: Proven,
     marks: &LoginMarks,
@@ -96,8 +99,8 @@ async fn log_in<S: MessageSocket, B: Store, R: Router>(
 }
 
 /// Claims the device, serves it, and gives the claim back.
-async fn claimed<S: MessageSocket, B: Store, R: Router>(
-    shared: &Arc<Shared<B, R>>,
+async fn claimed<S: MessageSocket, P: Parts>(
+    shared: &Arc<Shared<P>>,
     socket: &mut FrameSocket<S>,
     proven: Proven,
     source: Source,
@@ -121,30 +124,29 @@ async fn claimed<S: MessageSocket, B: Store, R: Router>(
 }
 
 /// Loads where the mailbox stands and says `Ready`.
-async fn start<S: MessageSocket, B: Store, R: Router>(
-    shared: &Shared<B, R>,
+async fn start<S: MessageSocket, P: Parts>(
+    shared: &Shared<P>,
     socket: &mut FrameSocket<S>,
     proven: Proven,
     away_days: u32,
 ) -> Result<MailboxState, Rejected> {
-    let state = shared
-        .store
-        .state(proven.device)
-        .await
-        .map_err(|error| Rejected { refusal: Some(error.refusal()), close: CLOSE_RESTART })?;
+    let unavailable = |error: StoreError| Rejected { refusal: Some(error.refusal()), close: CLOSE_RESTART };
+    let rejected = |code| Rejected { refusal: Some(Refusal::never(code)), close: CLOSE_POLICY };
+    let found = shared.store.device(proven.device).await.map_err(unavailable)?;
     // Looked at again after the claim: a list that removed the device meanwhile found no session to end.
-    let state = state
-        .filter(|state| state.identity == proven.identity)
-        .ok_or(Rejected { refusal: Some(Refusal::never(ErrorCode::AuthenticationFailed)), close: CLOSE_POLICY })?;
-    if state.disabled {
-        return Err(Rejected { refusal: Some(Refusal::never(ErrorCode::AccountDisabled)), close: CLOSE_POLICY });
+    let device = found
+        .filter(|device| device.identity == proven.identity)
+        .ok_or_else(|| rejected(ErrorCode::AuthenticationFailed))?;
+    if device.disabled {
+        return Err(rejected(ErrorCode::AccountDisabled));
     }
+    let state = shared.store.state(proven.device).await.map_err(unavailable)?;
     let ready = MailboxServerFrame::Ready {
         epoch: state.epoch,
         acked: state.acked,
         server_time_ms: now_ms(),
         limits: limits(),
-        prekeys: state.prekeys,
+        prekeys: device.prekeys,
         away_days: if away_days >= IDLE_DAYS { away_days } else { 0 },
     };
     socket.send(ready.encode()).await?;
@@ -169,8 +171,8 @@ impl From<Gone> for Ended {
 
 type Saving = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
-struct Session<'a, S, B, R> {
-    shared: Arc<Shared<B, R>>,
+struct Session<'a, S, P: Parts> {
+    shared: Arc<Shared<P>>,
     socket: &'a mut FrameSocket<S>,
     device: DeviceAddress,
     /// Where its peer is.
@@ -180,6 +182,8 @@ struct Session<'a, S, B, R> {
     pushed: Seq,
     /// Numbers pushed and not acknowledged, ascending.
     unacked: VecDeque<Seq>,
+    /// Of these, what came by the request lane: who asked may ask again when it is acknowledged.
+    requests: VecDeque<(Seq, EnvelopeId)>,
     /// Highest number the client has acknowledged on this socket or before.
     acked: Seq,
     /// Highest acknowledgement on disk.
@@ -202,9 +206,9 @@ struct Session<'a, S, B, R> {
     idle_frames: Allowance,
 }
 
-impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
+impl<'a, S: MessageSocket, P: Parts> Session<'a, S, P> {
     fn new(
-        shared: Arc<Shared<B, R>>,
+        shared: Arc<Shared<P>>,
         socket: &'a mut FrameSocket<S>,
         (device, source): (DeviceAddress, Source),
         claim: Claim,
@@ -220,6 +224,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             claim,
             pushed: state.acked,
             unacked: VecDeque::new(),
+            requests: VecDeque::new(),
             acked: state.acked,
             saved: state.acked,
             unsaved: 0,
@@ -250,7 +255,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
                 () = shared.stopping.cancelled() => Err(Ended::Stopping),
                 news = self.claim.inbox.news() => self.hear(news).await,
                 result = saving => {
-                    self.finish_saving(result);
+                    self.finish_saving(result).await;
                     Ok(())
                 }
                 incoming = self.socket.receive() => self.receive(incoming).await,
@@ -281,7 +286,7 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             let today = today();
             if self.seen_day != today {
                 match self.shared.store.seen(self.source, self.device, today).await {
-                    Ok(_) => self.seen_day = today,
+                    Ok(()) => self.seen_day = today,
                     Err(error) => tracing::warn!(%error, "a day of connection could not be stored, trying again"),
                 }
             }
@@ -375,12 +380,16 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
         self.saving = Some((upto, Box::pin(async move { shared.store.ack(source, device, upto, rows).await })));
     }
 
-    fn finish_saving(&mut self, result: Result<(), StoreError>) {
+    async fn finish_saving(&mut self, result: Result<(), StoreError>) {
         let Some((upto, _)) = self.saving.take() else { return };
         match result {
             Ok(()) => {
                 self.saved = upto;
-                self.shared.lane.acknowledged(self.device, upto);
+                let answered = self.requests.iter().take_while(|(seq, _)| *seq <= upto).count();
+                if answered > 0 {
+                    let answered = self.requests.drain(..answered).map(|(_, envelope)| envelope).collect();
+                    self.shared.ledger.answered(self.device.account, answered).await;
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "an acknowledgement could not be stored, trying again");
@@ -392,13 +401,13 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
     async fn save_acked(&mut self) {
         if let Some((_, saving)) = &mut self.saving {
             let result = saving.await;
-            self.finish_saving(result);
+            self.finish_saving(result).await;
         }
         self.save_again = None;
         self.start_saving();
         if let Some((_, saving)) = &mut self.saving {
             let result = saving.await;
-            self.finish_saving(result);
+            self.finish_saving(result).await;
         }
     }
 
@@ -418,6 +427,8 @@ impl<'a, S: MessageSocket, B: Store, R: Router> Session<'a, S, B, R> {
             self.pushed = last.seq;
             self.shared.metrics.delivered.inc_by(page.rows.len() as u64);
             self.unacked.extend(page.rows.iter().map(|push| push.seq));
+            let requests = page.rows.iter().filter(|push| push.way == Way::RequestLane);
+            self.requests.extend(requests.map(|push| (push.seq, EnvelopeId::of(&self.device, &push.head, &push.body))));
             let frames = page.rows.into_iter().map(|push| MailboxServerFrame::Push(push).encode());
             self.socket.send_all(frames).await?;
             crash_point(CrashPoint::RelayAfterPush);

@@ -2,41 +2,35 @@
 
 use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
-use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use subrosa_wire::{
-    DeviceAddress, ErrorCode,
-    mailbox::{Push, Way},
-    submit::{EnvelopeClass, Refusal, Submit, SubmitClientFrame, SubmitResult, SubmitServerFrame},
+    ErrorCode,
+    submit::{Refusal, Submit, SubmitClientFrame, SubmitServerFrame},
     version::negotiate,
 };
 use tokio::time::Instant;
 
 use crate::{
-    backend::{Batch, ItemOutcome, Permission, Source, Store, StoreError},
+    backend::{Outcomes, Source, StoreError},
     clock::now_ms,
+    ledger::{Ledger, Limit},
+    parts::Parts,
     peer::Peer,
     policy::{
         limiter::Allowance,
-        limits::{FULL_RETRY_S, IDLE_FRAMES, MAX_IN_FLIGHT_SUBMITS, SUBMIT_UNIT_BYTES},
+        limits::{IDLE_FRAMES, MAX_IN_FLIGHT_SUBMITS},
+        permission::Permission,
+        submission::cost,
     },
-    router::Router,
     shared::{Shared, limits},
-    sockets::socket::{
-        CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket,
-        Gone, Incoming, MessageSocket,
+    sockets::{
+        intake::{Queued, result_of},
+        socket::{
+            CLOSE_NORMAL, CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_UNSUPPORTED, FrameSocket,
+            Gone, Incoming, MessageSocket,
+        },
     },
 };
-
-/// How an item's outcome reads on the wire.
-pub(crate) fn result_of(outcome: ItemOutcome) -> SubmitResult {
-    match outcome {
-        ItemOutcome::Stored(_) | ItemOutcome::Repeat | ItemOutcome::HandOn(_) => SubmitResult::Accepted,
-        ItemOutcome::StaleDevices(list) => SubmitResult::StaleDevices(list),
-        ItemOutcome::Full => SubmitResult::Full { retry_after_s: FULL_RETRY_S },
-        ItemOutcome::Refused(Refusal { code, retry_after_s }) => SubmitResult::Refused { code, retry_after_s },
-    }
-}
 
 /// Why the socket ends.
 enum Ended {
@@ -72,7 +66,7 @@ fn decode(incoming: Incoming) -> Result<Option<SubmitClientFrame>, Ended> {
 }
 
 /// Serves one socket of `/v1/submit` from its first frame to its end.
-pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Shared<B, R>>, socket: S, peer: &Peer) {
+pub(crate) async fn serve<S: MessageSocket, P: Parts>(shared: Arc<Shared<P>>, socket: S, peer: &Peer) {
     let address = peer.address;
     let socket = FrameSocket::new(socket, Arc::clone(&peer.memory), shared.config.write_timeout);
     let mut anonymous =
@@ -107,35 +101,14 @@ pub(crate) async fn serve<S: MessageSocket, B: Store, R: Router>(shared: Arc<Sha
 /// A submission whose fate is known.
 struct Done {
     id: u64,
-    outcome: Result<Vec<ItemOutcome>, StoreError>,
-    targets: Vec<Target>,
-}
-
-/// Where an item goes, and what an ephemeral one carries.
-struct Target {
-    device: DeviceAddress,
-    ephemeral: Option<Ephemeral>,
-}
-
-/// What is handed on and never stored.
-struct Ephemeral {
-    head: Bytes,
-    body: Bytes,
-    received_ms: u64,
-}
-
-impl Ephemeral {
-    fn came_by(self, way: Way) -> Push {
-        let Self { head, body, received_ms } = self;
-        Push { seq: 0, class: EnvelopeClass::Ephemeral, head, body, received_ms, way }
-    }
+    outcome: Result<Outcomes, StoreError>,
 }
 
 type InFlight = FuturesOrdered<Pin<Box<dyn Future<Output = Done> + Send>>>;
 
 /// A socket of which nothing is known but its address.
-struct Anonymous<S, B, R> {
-    shared: Arc<Shared<B, R>>,
+struct Anonymous<S, P: Parts> {
+    shared: Arc<Shared<P>>,
     socket: FrameSocket<S>,
     address: IpAddr,
     in_flight: InFlight,
@@ -143,7 +116,7 @@ struct Anonymous<S, B, R> {
     idle_frames: Allowance,
 }
 
-impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
+impl<S: MessageSocket, P: Parts> Anonymous<S, P> {
     /// The first frame must be a `Hello`, in time.
     async fn hello(&mut self) -> Result<(), Ended> {
         let shared = Arc::clone(&self.shared);
@@ -209,57 +182,32 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
             Some(SubmitClientFrame::Hello(_)) => Err(Ended::refused(ErrorCode::Malformed, CLOSE_PROTOCOL)),
             Some(SubmitClientFrame::Submit { id, submit }) => {
                 // Queued here and awaited there: submissions of one socket keep their order and share commits.
-                let (targets, queued) = match self.admit(&submit) {
-                    Ok(()) => {
-                        let targets = targets(&submit);
-                        let batch = Batch::new(submit, now_ms(), Permission::of);
-                        (targets, self.shared.store.submit(Source::of(self.address), batch).await)
-                    }
-                    Err(refusal) => (Vec::new(), Err(StoreError::Refused(refusal))),
+                let queued = match admit(&self.shared.ledger, self.address, &submit).await {
+                    Ok(()) => Ok(Queued::new(&self.shared, Source::of(self.address), submit, Permission::of).await),
+                    Err(refusal) => Err(StoreError::Refused(refusal)),
                 };
+                let shared = Arc::clone(&self.shared);
                 self.in_flight.push_back(Box::pin(async move {
                     let outcome = match queued {
-                        Ok(receipt) => receipt.outcome().await,
+                        Ok(queued) => queued.settled(&shared).await,
                         Err(error) => Err(error),
                     };
-                    Done { id, outcome, targets }
+                    Done { id, outcome }
                 }));
                 Ok(())
             }
         }
     }
 
-    /// Counts a submission against its address, before anything is hashed or looked up for it.
-    fn admit(&self, submit: &Submit) -> Result<(), Refusal> {
-        let now = subrosa_ambient::instant();
-        let bytes: usize = submit.bodies.iter().map(Bytes::len).sum();
-        let cost = u32::try_from(submit.items.len() + bytes / SUBMIT_UNIT_BYTES).unwrap_or(u32::MAX);
-        let rates = &self.shared.rates;
-        let admitted = rates.wrong_capabilities.take(self.address, 0, now);
-        let admitted = admitted.and_then(|()| rates.submit.take(self.address, cost, now));
-        admitted.map_err(|retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s })
-    }
-
-    /// Wakes who has something new, and answers.
     async fn reply(&mut self, done: Done) -> Result<(), Gone> {
         let shared = &self.shared;
         let result = match done.outcome {
             Ok(outcomes) => {
-                let wrong = outcomes.iter().filter(|outcome| is_wrong_capability(outcome)).count();
+                let wrong = outcomes.iter().filter(|(_, outcome)| outcome.is_wrong_capability()).count();
                 if let Ok(wrong @ 1..) = u32::try_from(wrong) {
-                    shared.rates.wrong_capabilities.charge(self.address, wrong, subrosa_ambient::instant());
+                    shared.ledger.charge(vec![(Limit::WrongCapabilities(self.address), wrong)]).await;
                 }
-                outcomes.iter().for_each(|outcome| shared.metrics.outcome(outcome));
-                for (outcome, target) in outcomes.iter().zip(done.targets) {
-                    match (outcome, target.ephemeral) {
-                        (ItemOutcome::Stored(_), _) => shared.router.wake(target.device).await,
-                        (ItemOutcome::HandOn(way), Some(ephemeral)) => {
-                            shared.router.offer(target.device, ephemeral.came_by(*way)).await;
-                        }
-                        _ => {}
-                    }
-                }
-                Ok(outcomes.into_iter().map(result_of).collect())
+                Ok(outcomes.into_iter().map(|(_, outcome)| result_of(outcome)).collect())
             }
             Err(error) => {
                 let refusal = error.refusal();
@@ -271,22 +219,9 @@ impl<S: MessageSocket, B: Store, R: Router> Anonymous<S, B, R> {
     }
 }
 
-const fn is_wrong_capability(outcome: &ItemOutcome) -> bool {
-    matches!(outcome, ItemOutcome::Refused(Refusal { code: ErrorCode::CapabilityRefused | ErrorCode::TokenUsed, .. }))
-}
-
-fn targets(submit: &Submit) -> Vec<Target> {
-    let ephemeral = |item: &subrosa_wire::submit::SubmitItem| Ephemeral {
-        head: Bytes::copy_from_slice(&item.head),
-        body: submit.bodies.get(item.body_ref).cloned().unwrap_or_default(),
-        received_ms: now_ms(),
-    };
-    submit
-        .items
-        .iter()
-        .map(|item| Target {
-            device: item.device,
-            ephemeral: (item.class == EnvelopeClass::Ephemeral).then(|| ephemeral(item)),
-        })
-        .collect()
+/// Counts a submission against its address, before anything is hashed or looked up for it.
+async fn admit<L: Ledger>(ledger: &L, address: IpAddr, submit: &Submit) -> Result<(), Refusal> {
+    let limited = |retry_after_s| Refusal { code: ErrorCode::RateLimited, retry_after_s };
+    ledger.take(Limit::WrongCapabilities(address), 0).await.map_err(limited)?;
+    ledger.take(Limit::Submit(address), cost(submit)).await.map_err(limited)
 }

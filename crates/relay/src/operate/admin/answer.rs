@@ -4,9 +4,10 @@ use subrosa_wire::{AccountId, CapabilityHash, ErrorCode, RegistrationToken};
 
 use super::protocol::{AccountLine, AdminLine, AdminRequest, MAX_NOTE_CHARS, StatusLine, TokenLine};
 use crate::{
-    backend::{NewToken, Store, StoreError, TokenFacts},
+    backend::{Directory as _, NewToken, Operators as _, Source, StoreError, TokenFacts},
     clock::{date, now_ms},
-    router::Router,
+    parts::Parts,
+    router::Router as _,
     shared::Shared,
 };
 
@@ -36,7 +37,7 @@ fn failure(message: impl Into<String>, hint: impl Into<String>) -> Failure {
 }
 
 /// Does it; the last line says that it is done, or why not.
-pub(super) async fn answer<B: Store, R: Router>(shared: &Shared<B, R>, request: AdminRequest) -> Vec<AdminLine> {
+pub(super) async fn answer<P: Parts>(shared: &Shared<P>, request: AdminRequest) -> Vec<AdminLine> {
     let mut lines = Vec::new();
     let last = match act(shared, request, &mut lines).await {
         Ok(text) => AdminLine::Done { text },
@@ -46,8 +47,8 @@ pub(super) async fn answer<B: Store, R: Router>(shared: &Shared<B, R>, request: 
     lines
 }
 
-async fn act<B: Store, R: Router>(
-    shared: &Shared<B, R>,
+async fn act<P: Parts>(
+    shared: &Shared<P>,
     request: AdminRequest,
     lines: &mut Vec<AdminLine>,
 ) -> Result<String, Failure> {
@@ -79,7 +80,7 @@ async fn act<B: Store, R: Router>(
         }
         AdminRequest::AccountRemove { account } => {
             let account = find(shared, &account).await?;
-            for device in shared.store.remove_account(account).await? {
+            for device in shared.store.remove_account(Source::RELAY, account).await? {
                 shared.router.end(device, ErrorCode::AuthenticationFailed).await;
             }
             Ok("removed with all that waited for it; nobody else gets its handle".into())
@@ -102,8 +103,8 @@ async fn act<B: Store, R: Router>(
     }
 }
 
-async fn create_token<B: Store, R: Router>(
-    shared: &Shared<B, R>,
+async fn create_token<P: Parts>(
+    shared: &Shared<P>,
     uses: u32,
     expires_s: Option<u64>,
     note: String,
@@ -155,7 +156,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     bytes.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
-async fn revoke_token<B: Store, R: Router>(shared: &Shared<B, R>, text: &str) -> Result<String, Failure> {
+async fn revoke_token<P: Parts>(shared: &Shared<P>, text: &str) -> Result<String, Failure> {
     let wrong = || failure("this is no token and no token's id", "subrosa-relay token list shows the ids");
     let prefix = match RegistrationToken::from_text(text) {
         Ok(token) => {
@@ -171,10 +172,7 @@ async fn revoke_token<B: Store, R: Router>(shared: &Shared<B, R>, text: &str) ->
     }
 }
 
-async fn list_accounts<B: Store, R: Router>(
-    shared: &Shared<B, R>,
-    lines: &mut Vec<AdminLine>,
-) -> Result<String, Failure> {
+async fn list_accounts<P: Parts>(shared: &Shared<P>, lines: &mut Vec<AdminLine>) -> Result<String, Failure> {
     let mut after = String::new();
     loop {
         let page = shared.store.accounts(after.clone(), ACCOUNT_PAGE).await?;
@@ -195,7 +193,7 @@ async fn list_accounts<B: Store, R: Router>(
 }
 
 /// An account by handle or id.
-async fn find<B: Store, R: Router>(shared: &Shared<B, R>, text: &str) -> Result<AccountId, Failure> {
+async fn find<P: Parts>(shared: &Shared<P>, text: &str) -> Result<AccountId, Failure> {
     if let Ok(id) = text.parse::<AccountId>() {
         return Ok(id);
     }
@@ -203,7 +201,7 @@ async fn find<B: Store, R: Router>(shared: &Shared<B, R>, text: &str) -> Result<
     found.ok_or_else(|| failure("no account has this handle", "subrosa-relay account list shows all"))
 }
 
-async fn status<B: Store, R: Router>(shared: &Shared<B, R>) -> Result<StatusLine, Failure> {
+async fn status<P: Parts>(shared: &Shared<P>) -> Result<StatusLine, Failure> {
     let totals = shared.store.totals().await?;
     let not_ready_because = shared.not_ready().await;
     Ok(StatusLine {

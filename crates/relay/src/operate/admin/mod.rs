@@ -19,7 +19,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use crate::{backend::Store, config::RelayError, json::json_line, router::Router, shared::Shared};
+use crate::{config::RelayError, json::json_line, parts::Parts, shared::Shared};
 use protocol::{AdminLine, AdminRequest, MAX_REQUEST_BYTES, Versioned};
 
 /// Name of the socket in the data directory, unless told otherwise.
@@ -63,7 +63,7 @@ impl AdminSocket {
     }
 
     /// Serves until it is dropped.
-    pub(crate) async fn serve<B: Store, R: Router>(self, shared: Arc<Shared<B, R>>) {
+    pub(crate) async fn serve<P: Parts>(self, shared: Arc<Shared<P>>) {
         let mut acceptor = Acceptor::new("the admin socket", MAX_CONNECTIONS);
         loop {
             let ((stream, _), permit) = acceptor.next(|| self.listener.accept()).await;
@@ -90,7 +90,7 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn serve_one<B: Store, R: Router>(shared: &Shared<B, R>, stream: UnixStream) -> io::Result<()> {
+async fn serve_one<P: Parts>(shared: &Shared<P>, stream: UnixStream) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut line = String::new();
     let limit = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);

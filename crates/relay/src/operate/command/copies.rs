@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use super::DataArgs;
-use crate::{backend::copies, json::json_line, tls::KEY_FILE};
+use crate::{backend::embedded::copies, json::json_line, tls::KEY_FILE};
 
 /// Database files are called like this in a data directory.
 const FILE_NAME: &str = "relay.db";

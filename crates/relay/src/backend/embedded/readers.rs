@@ -8,8 +8,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{StoreError, schema, writer::Condemn};
-use crate::{config::RelayError, lock::lock};
+use super::{schema, writer::Condemn};
+use crate::{backend::StoreError, config::RelayError, lock::lock};
 
 /// Connections: more than the cores of a small server, since a read may wait for the disk.
 const READERS: usize = 4;

@@ -1,48 +1,27 @@
 //! Reading, acknowledging and expiring rows of mailboxes.
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use subrosa_wire::{
-    DeviceAddress, ErrorCode, Seq,
-    mailbox::{PrekeyCount, Push, Way},
+    DeviceAddress, Seq,
+    mailbox::{Push, Way},
     submit::EnvelopeClass,
 };
 
 use super::{
-    Embedded, Login, Mailbox, MailboxState, Page, Source, StoreError, fair::Cost, integrity::verify, writer::OpError,
+    Embedded,
+    facts::{device_row, number, sql_int},
+    fair::Cost,
+    integrity::verify,
 };
-use crate::{clock::now_ms, policy::limits::PAGE_BYTES};
+use crate::{
+    backend::{Mailbox, MailboxState, Page, Source, StoreError},
+    clock::now_ms,
+    policy::{limits::PAGE_BYTES, mailbox::judge_ack},
+};
 
 /// Expired rows deleted in one operation: what others wait for it.
 const EXPIRE_ROWS: u32 = 256;
-
-/// The row number of a device.
-pub(super) fn device_row(db: &Connection, device: &DeviceAddress) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached(
-        "SELECT device.id FROM device JOIN account ON account.id = device.account
-         WHERE account.account = ?1 AND device.number = ?2",
-    )?
-    .query_row(params![device.account.0.as_slice(), device.device], |row| row.get(0))
-    .optional()
-}
-
-/// One-time prekeys left for a device row.
-pub(super) fn prekey_count(db: &Connection, device: i64) -> rusqlite::Result<PrekeyCount> {
-    db.prepare_cached(
-        "SELECT (SELECT count(*) FROM prekey WHERE device = ?1 AND kind = 1),
-                (SELECT count(*) FROM prekey WHERE device = ?1 AND kind = 2)",
-    )?
-    .query_row([device], |row| Ok(PrekeyCount { one_time_ec: row.get(0)?, one_time_kem: row.get(1)? }))
-}
-
-/// SQLite integers are signed; our counters never come near the sign.
-pub(super) fn sql_int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
-}
 
 /// Takes one reference off a body; the last one deletes it.
 fn release_body(db: &Connection, body: i64) -> rusqlite::Result<()> {
@@ -75,36 +54,14 @@ fn forget(db: &Connection, device: i64, gone: &[(i64, i64)]) -> rusqlite::Result
     Ok(())
 }
 
-/// A device is connected today. Gives how many days it was away.
-fn seen(db: &Connection, device: &DeviceAddress, today: u32) -> rusqlite::Result<u32> {
-    let Some(row) = device_row(db, device)? else { return Ok(0) };
-    let before: u32 =
-        db.prepare_cached("SELECT seen_day FROM device WHERE id = ?1")?.query_row([row], |row| row.get(0))?;
-    if before < today {
-        db.prepare_cached("UPDATE device SET seen_day = ?2 WHERE id = ?1")?.execute(params![row, today])?;
-    }
-    Ok(today.saturating_sub(before))
-}
-
-/// As [`Mailbox::log_in`]. A device without a mark (new here, or the relay was restored from a backup) takes any login.
-fn log_in(db: &Connection, login: &Login, today: u32) -> Result<u32, OpError> {
-    let Some(row) = device_row(db, &login.device)? else { return Ok(0) };
-    let known: Option<[u8; 32]> =
-        db.prepare_cached("SELECT login_mark FROM device WHERE id = ?1")?.query_row([row], |row| row.get(0))?;
-    if known.is_some_and(|known| !login.take_over && !login.shown.contains(&known)) {
-        return Err(StoreError::refused(ErrorCode::OtherCopy).into());
-    }
-    db.prepare_cached("UPDATE device SET login_mark = ?2 WHERE id = ?1")?.execute(params![row, login.mark])?;
-    Ok(seen(db, &login.device, today)?)
-}
-
 fn ack(db: &Connection, device: &DeviceAddress, upto: Seq) -> rusqlite::Result<()> {
     let Some(row) = device_row(db, device)? else { return Ok(()) };
-    // Never beyond what was ever given out, never backwards.
-    let moved = db
-        .prepare_cached("UPDATE device SET acked = min(?2, last_seq) WHERE id = ?1 AND acked < min(?2, last_seq)")?
-        .execute(params![row, sql_int(upto)])?;
-    if moved > 0 { delete_upto(db, row, upto) } else { Ok(()) }
+    let (acked, last_seq) = db
+        .prepare_cached("SELECT acked, last_seq FROM device WHERE id = ?1")?
+        .query_row([row], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
+    let Some(acked) = judge_ack(acked, last_seq, upto) else { return Ok(()) };
+    db.prepare_cached("UPDATE device SET acked = ?2 WHERE id = ?1")?.execute(params![row, sql_int(acked)])?;
+    delete_upto(db, row, acked)
 }
 
 /// Deletes some expired rows and tokens; gives how many rows.
@@ -175,18 +132,17 @@ fn read(db: &Connection, wanted: &Wanted) -> rusqlite::Result<Page> {
 }
 
 impl Mailbox for Embedded {
-    async fn state(&self, device: DeviceAddress) -> Result<Option<MailboxState>, StoreError> {
+    async fn state(&self, device: DeviceAddress) -> Result<MailboxState, StoreError> {
         let epoch = self.epoch;
         self.readers
             .read(move |db| {
-                let Some(row) = device_row(db, &device)? else { return Ok(None) };
-                let (identity, acked, disabled) = db
-                    .prepare_cached(
-                        "SELECT device.identity, device.acked, account.disabled
-                         FROM device JOIN account ON account.id = device.account WHERE device.id = ?1",
-                    )?
-                    .query_row([row], |row| Ok((row.get::<_, [u8; 32]>(0)?, number(row, 1)?, row.get(2)?)))?;
-                Ok(Some(MailboxState { epoch, identity, disabled, acked, prekeys: prekey_count(db, row)? }))
+                let acked = match device_row(db, &device)? {
+                    None => 0,
+                    Some(row) => db
+                        .prepare_cached("SELECT acked FROM device WHERE id = ?1")?
+                        .query_row([row], |row| number(row, 0))?,
+                };
+                Ok(MailboxState { epoch, acked })
             })
             .await
     }
@@ -201,16 +157,7 @@ impl Mailbox for Embedded {
         self.writer.change(source, Cost::rows(1 + rows), move |db| Ok(ack(db, &device, upto)?)).await
     }
 
-    async fn log_in(&self, source: Source, login: Login, today: u32) -> Result<u32, StoreError> {
-        self.writer.change(source, Cost::rows(1), move |db| log_in(db, &login, today)).await
-    }
-
-    async fn seen(&self, source: Source, device: DeviceAddress, today: u32) -> Result<u32, StoreError> {
-        self.writer.change(source, Cost::rows(1), move |db| Ok(seen(db, &device, today)?)).await
-    }
-
     async fn expire(&self, now_ms: u64) -> Result<(), StoreError> {
-        self.meters.one_time.forget_old(subrosa_ambient::instant());
         loop {
             let cost = Cost::rows(EXPIRE_ROWS as usize);
             let deleted = self.writer.change(Source::RELAY, cost, move |db| Ok(expire(db, now_ms)?)).await?;

@@ -1,15 +1,16 @@
 //! A change of the database: applied in a transaction, perhaps more than once, and answered once.
 
 use rusqlite::{Connection, ErrorCode};
+use subrosa_wire::submit::Refusal;
 use tokio::sync::oneshot;
 
 use crate::backend::StoreError;
 
 /// What an operation may fail with inside the transaction.
 #[derive(Debug)]
-pub(in crate::backend) enum OpError {
+pub(in crate::backend::embedded) enum OpError {
     /// The rules say no.
-    Refused(StoreError),
+    Refused(Refusal),
     /// The database says no.
     Sql(rusqlite::Error),
 }
@@ -20,9 +21,9 @@ impl From<rusqlite::Error> for OpError {
     }
 }
 
-impl From<StoreError> for OpError {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error)
+impl From<Refusal> for OpError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Change<T, F> {
 
 /// Whether an operation stores mail, which a disk that is nearly full does not get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::backend) enum Kind {
+pub(in crate::backend::embedded) enum Kind {
     Submission,
     Other,
 }
@@ -68,7 +69,7 @@ where
                 Ok(Applied::Keep)
             }
             Err(OpError::Refused(refusal)) => {
-                self.result = Some(Err(refusal));
+                self.result = Some(Err(refusal.into()));
                 Ok(Applied::Undo)
             }
             Err(OpError::Sql(error)) => {

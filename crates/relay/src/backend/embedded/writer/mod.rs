@@ -24,10 +24,10 @@ use subrosa_crash_point::{CrashPoint, crash_point};
 use tokio::sync::oneshot;
 
 use operation::{Applied, Change, Operation, is_fatal, unavailable};
-pub(in crate::backend) use operation::{Kind, OpError};
+pub(in crate::backend::embedded) use operation::{Kind, OpError};
 
 use super::{
-    CommitMetrics, Source, StoreError, StoreStopped,
+    CommitMetrics, StoreStopped,
     commit_size::CommitSize,
     fair::{self, Bounds, Cost, Entry},
     schema,
@@ -35,7 +35,12 @@ use super::{
 #[cfg(feature = "simulation")]
 use subrosa_tasks::simulation;
 
-use crate::{config::RelayError, lock::lock, policy::limits::INTAKE_BYTES};
+use crate::{
+    backend::{Source, StoreError},
+    config::RelayError,
+    lock::lock,
+    policy::limits::INTAKE_BYTES,
+};
 
 /// Operations waiting for the writer; one address gets half of it. Beyond it callers wait, sockets stop being read.
 const QUEUE: Bounds = Bounds { entries: 4_096, bytes: INTAKE_BYTES };
@@ -65,22 +70,22 @@ const SIMULATED_SYNC: std::time::Duration = std::time::Duration::from_millis(20)
 
 /// The queue to the writer thread.
 #[derive(Clone)]
-pub(in crate::backend) struct Writer {
+pub(in crate::backend::embedded) struct Writer {
     queue: fair::Sender<Source, Box<dyn Operation>>,
     /// For who finds damage elsewhere.
-    pub(in crate::backend) condemned: Condemn,
+    pub(in crate::backend::embedded) condemned: Condemn,
 }
 
 /// Ends the store for damage that a reader found. Weak, so that a writer that died is still noticed.
 #[derive(Clone)]
-pub(in crate::backend) struct Condemn(Weak<Mutex<Option<Ended>>>);
+pub(in crate::backend::embedded) struct Condemn(Weak<Mutex<Option<Ended>>>);
 
 /// Tells [`StoreStopped`] that the store has ended, and why.
 type Ended = oneshot::Sender<Result<(), String>>;
 
 impl Condemn {
     /// The relay ends with this reason, if the error is damage of the database.
-    pub(in crate::backend) fn judge(&self, error: &rusqlite::Error) {
+    pub(in crate::backend::embedded) fn judge(&self, error: &rusqlite::Error) {
         if is_fatal(error)
             && let Some(ended) = self.0.upgrade().and_then(|ended| lock(&ended).take())
         {
@@ -92,7 +97,7 @@ impl Condemn {
 impl Writer {
     /// Starts writer and checkpointer. The receiver resolves when the writer has ended; the
     /// writer ends when every [`Writer`] is dropped and the queue is empty.
-    pub(in crate::backend) fn start(
+    pub(in crate::backend::embedded) fn start(
         db: Connection,
         path: &Path,
         min_free_bytes: u64,
@@ -151,7 +156,7 @@ impl Writer {
     }
 
     /// Queues a change; the receiver gets its result once it is durable.
-    pub(in crate::backend) async fn enqueue<T, F>(
+    pub(in crate::backend::embedded) async fn enqueue<T, F>(
         &self,
         source: Source,
         cost: Cost,
@@ -170,7 +175,12 @@ impl Writer {
     }
 
     /// Makes a change and waits until it is durable.
-    pub(in crate::backend) async fn change<T, F>(&self, source: Source, cost: Cost, change: F) -> Result<T, StoreError>
+    pub(in crate::backend::embedded) async fn change<T, F>(
+        &self,
+        source: Source,
+        cost: Cost,
+        change: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, OpError> + Send + 'static,
@@ -449,7 +459,7 @@ mod tests {
         let half = writer
             .enqueue(SOURCE, ROW, Kind::Other, |db| {
                 put("half")(db)?;
-                Err::<(), _>(StoreError::refused(subrosa_wire::ErrorCode::NotFound).into())
+                Err::<(), _>(subrosa_wire::submit::Refusal::never(subrosa_wire::ErrorCode::NotFound).into())
             })
             .await
             .unwrap();

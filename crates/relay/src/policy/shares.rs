@@ -7,17 +7,17 @@
 
 use std::time::Instant;
 
-use subrosa_wire::{Capability, CapabilityHash, DeviceAddress};
+use subrosa_wire::{CapabilityHash, DeviceAddress};
 
-use super::Source;
-use crate::policy::{
+use super::{
     limiter::{Buckets, Network},
     limits::{ADDRESS_SHARE, KEY_SHARE, TOKEN_SHARE, TOKENS_SHARE},
+    permission::Permission,
 };
 
 /// One-time bundles given out, each counted for the one device whose stock they come from: an account with five devices has
 /// five stocks, and a sender asks for one bundle of each.
-pub(super) struct Shares {
+pub(crate) struct Shares {
     /// To one asker's address.
     address: Buckets<(DeviceAddress, Network)>,
     /// By a delivery key: a new one after a block does not pay for what was done with the old.
@@ -29,7 +29,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             address: Buckets::of(ADDRESS_SHARE),
             key: Buckets::of(KEY_SHARE),
@@ -38,25 +38,32 @@ impl Shares {
         }
     }
 
-    /// Counts a bundle with one-time keys of `device` that somebody with this capability asks for; `false`: it has none.
-    /// The capability was checked, so nobody uses up the share of others without it.
-    pub(super) fn take(&self, source: Source, device: DeviceAddress, capability: &Capability, now: Instant) -> bool {
+    /// Counts a bundle with one-time keys of `device` that somebody at an address with this permission asks for; `false`: it has none.
+    /// The permission was checked, so nobody uses up the share of others without it.
+    pub(crate) fn take(
+        &self,
+        asker: Option<Network>,
+        device: DeviceAddress,
+        permission: &Permission,
+        now: Instant,
+    ) -> bool {
         // The address first: one that took its share must not use up what is for all.
-        if let Some(address) = source.asker()
+        if let Some(address) = asker
             && self.address.take((device, address), 1, now).is_err()
         {
             return false;
         }
-        match capability {
-            Capability::DeliveryKey(key) => self.key.take((device, key.hash()), 1, now).is_ok(),
-            Capability::ContactToken { token, .. } => {
-                self.token.take((device, token.hash()), 1, now).is_ok() && self.tokens.take(device, 1, now).is_ok()
+        match permission {
+            Permission::DeliveryKey(key) => self.key.take((device, *key), 1, now).is_ok(),
+            Permission::ContactToken(token, _) => {
+                self.token.take((device, *token), 1, now).is_ok() && self.tokens.take(device, 1, now).is_ok()
             }
+            Permission::Missing | Permission::Request | Permission::RequestRefused(_) => false,
         }
     }
 
     /// Who asked for whose keys is not kept longer than it counts.
-    pub(super) fn forget_old(&self, now: Instant) {
+    pub(crate) fn forget_old(&self, now: Instant) {
         self.address.forget_full(now);
         self.key.forget_full(now);
         self.token.forget_full(now);
@@ -69,11 +76,12 @@ mod tests {
     use std::{net::IpAddr, time::Duration};
 
     use subrosa_wire::{
-        AccountId, ContactToken, DeliveryKey, TokenBinding,
+        AccountId,
         limits::{LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM, MAX_DEVICES},
     };
 
     use super::*;
+    use crate::backend::Source;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -81,16 +89,16 @@ mod tests {
         DeviceAddress { account: AccountId([1; 32]), device: number }
     }
 
-    fn key(n: u8) -> Capability {
-        Capability::DeliveryKey(DeliveryKey::new([n; 16]))
+    fn key(n: u8) -> Permission {
+        Permission::DeliveryKey(CapabilityHash([n; 32]))
     }
 
-    fn token(n: u8) -> Capability {
-        Capability::ContactToken { token: ContactToken::new([n; 16]), binding: TokenBinding::new([1; 16]) }
+    fn token(n: u8) -> Permission {
+        Permission::ContactToken(CapabilityHash([n; 32]), CapabilityHash([1; 32]))
     }
 
-    fn at(address: &str) -> Source {
-        Source::of(address.parse::<IpAddr>().unwrap())
+    fn at(address: &str) -> Option<Network> {
+        Source::of(address.parse::<IpAddr>().unwrap()).asker()
     }
 
     /// How many of `tries` get one-time keys.
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn all_that_may_be_taken_at_once_is_less_than_what_a_device_keeps() {
         let (shares, now) = (Shares::new(), subrosa_ambient::instant());
-        let ask = |n: u32, capability: &Capability| {
+        let ask = |n: u32, capability: &Permission| {
             shares.take(at(&format!("198.51.{}.{}", n / 250, n % 250)), device(1), capability, now)
         };
         let by_key = given(1_000, |n| ask(n, &key(1)));

@@ -1,0 +1,96 @@
+//! What the rules look at, fetched from the database: every question about an account, a device or a token stands here once.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use subrosa_wire::{AccountId, CapabilityHash, DeviceAddress};
+
+use crate::policy::facts::{Account, Device, Token};
+
+/// The row number of an account or device that does not exist: it is asked about like one that does, so that both take as long.
+pub(super) const NOBODY: i64 = -1;
+
+/// SQLite integers are signed; our counters never come near the sign.
+pub(super) fn sql_int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A count, or a number that a mailbox gave.
+pub(super) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, Option<i64>>(column)?.unwrap_or(0)).unwrap_or(0))
+}
+
+/// An account and its row number.
+pub(super) fn account(db: &Connection, account: &AccountId) -> rusqlite::Result<Option<(i64, Account)>> {
+    db.prepare_cached(
+        "SELECT id, list_version, length(list), delivery_key, previous_key, previous_until_ms, disabled
+         FROM account WHERE account = ?1",
+    )?
+    .query_row([account.0.as_slice()], |row| {
+        let hash = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<[u8; 32]>>(column)?.map(CapabilityHash));
+        let until_ms = number(row, 5)?;
+        Ok((
+            row.get(0)?,
+            Account {
+                list_version: row.get(1)?,
+                list_bytes: row.get(2)?,
+                delivery_key: hash(3)?,
+                previous_key: hash(4)?.map(|key| (key, until_ms)),
+                disabled: row.get(6)?,
+            },
+        ))
+    })
+    .optional()
+}
+
+/// A device on the list of an account, with its row number and the highest number of its mailbox.
+pub(super) fn device(db: &Connection, account: i64, device: u32) -> rusqlite::Result<Option<(i64, u64, Device)>> {
+    db.prepare_cached(
+        "SELECT id, last_seq, waiting_rows, waiting_bytes, seen_day FROM device WHERE account = ?1 AND number = ?2",
+    )?
+    .query_row(params![account, device], |row| {
+        let device = Device {
+            waiting_rows: number(row, 2)?,
+            waiting_bytes: number(row, 3)?,
+            waiting_requests: 0,
+            seen_day: row.get(4)?,
+        };
+        Ok((row.get(0)?, number(row, 1)?, device))
+    })
+    .optional()
+}
+
+/// How many envelopes of the request lane wait for a device.
+pub(super) fn waiting_requests(db: &Connection, device: i64) -> rusqlite::Result<u32> {
+    db.prepare_cached("SELECT count(*) FROM mailbox WHERE device = ?1 AND way = 1")?
+        .query_row([device], |row| row.get(0))
+}
+
+/// A contact token of an account.
+pub(super) fn token(db: &Connection, account: i64, token: &CapabilityHash) -> rusqlite::Result<Option<Token>> {
+    db.prepare_cached(
+        "SELECT binding, expires_ms, submits, prekeys FROM contact_token WHERE account = ?1 AND hash = ?2",
+    )?
+    .query_row(params![account, token.0.as_slice()], |row| {
+        Ok(Token {
+            binding: row.get::<_, Option<[u8; 32]>>(0)?.map(CapabilityHash),
+            expires_ms: number(row, 1)?,
+            submits: row.get(2)?,
+            prekeys: row.get(3)?,
+        })
+    })
+    .optional()
+}
+
+/// Whether an envelope waits for a device.
+pub(super) fn is_known(db: &Connection, device: i64, envelope: &[u8]) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM mailbox WHERE device = ?1 AND env_id = ?2")?.exists(params![device, envelope])
+}
+
+/// The row number of a device.
+pub(super) fn device_row(db: &Connection, device: &DeviceAddress) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached(
+        "SELECT device.id FROM device JOIN account ON account.id = device.account
+         WHERE account.account = ?1 AND device.number = ?2",
+    )?
+    .query_row(params![device.account.0.as_slice(), device.device], |row| row.get(0))
+    .optional()
+}
