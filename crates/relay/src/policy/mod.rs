@@ -17,6 +17,9 @@ pub(crate) mod registration;
 pub(crate) mod shares;
 pub(crate) mod submission;
 
+#[cfg(test)]
+mod tests;
+
 use subrosa_wire::{ErrorCode, limits::MAX_CONTACT_TOKENS, submit::Refusal};
 
 /// Registration tokens that may exist at once: an operator hands them out one by one, a script gone wild makes more.

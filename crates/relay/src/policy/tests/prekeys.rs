@@ -1,0 +1,106 @@
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use proptest::{collection::vec, prelude::*};
+use subrosa_wire::{
+    CapabilityHash, ErrorCode,
+    limits::{MAX_ONE_TIME_EC, MAX_TOKEN_PREKEYS},
+    mailbox::PrekeyUpload,
+};
+
+use crate::policy::{
+    facts::{Account, Token},
+    permission::Permission,
+    prekeys::{Standing, Stock, judge_taking, judge_upload},
+};
+
+const KEM: Stock = Stock { left: 0, last: None };
+const NOW_MS: u64 = 1_800_000_000_000;
+
+fn key(id: u32) -> Bytes {
+    let mut key = id.to_be_bytes().to_vec();
+    key.extend([7; 32]);
+    key.into()
+}
+
+fn upload(ids: &[u32], replace_one_time: bool) -> PrekeyUpload {
+    PrekeyUpload {
+        signed_prekey: None,
+        last_resort_kem: None,
+        one_time_ec: ids.iter().copied().map(key).collect(),
+        one_time_kem: Vec::new(),
+        replace_one_time,
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_key_is_served_twice_and_none_is_kept_beyond_the_stock(
+        uploads in vec((vec(0u32..60, 0..40), any::<bool>(), 0usize..30), 1..12)
+    ) {
+        let (mut stock, mut shelf) = (KEM, BTreeSet::new());
+        let mut served = BTreeSet::new();
+        for (ids, replace, taken) in uploads {
+            if replace {
+                // A restored client has new keys under old ids.
+                served.clear();
+            }
+            match judge_upload(stock, KEM, &upload(&ids, replace)) {
+                Ok((kept, _)) => {
+                    if replace {
+                        shelf.clear();
+                    }
+                    prop_assert!(kept.keys.keys().all(|id| ids.contains(id) && !served.contains(id) && !shelf.contains(id)));
+                    shelf.extend(kept.keys.keys().copied());
+                    stock = Stock { left: shelf.len(), last: kept.last };
+                }
+                Err(refusal) => {
+                    prop_assert_eq!(refusal.code, ErrorCode::QuotaExceeded);
+                    continue;
+                }
+            }
+            prop_assert!(shelf.len() <= MAX_ONE_TIME_EC);
+            prop_assert!(shelf.last().is_none_or(|highest| stock.last.is_some_and(|last| last >= *highest)));
+            for _ in 0..taken {
+                let Some(id) = shelf.pop_first() else { break };
+                prop_assert!(served.insert(id), "{} again", id);
+                stock.left -= 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_without_an_id_is_malformed() {
+    let broken = PrekeyUpload { one_time_ec: vec![Bytes::from_static(&[1, 2, 3])], ..upload(&[], false) };
+    assert_eq!(judge_upload(KEM, KEM, &broken).unwrap_err().code, ErrorCode::Malformed);
+}
+
+#[test]
+fn who_shows_nothing_gets_what_everybody_gets_and_who_shows_something_wrong_gets_nothing() {
+    let hash = |n| CapabilityHash([n; 32]);
+    let account =
+        Account { list_version: 1, list_bytes: 1, delivery_key: Some(hash(1)), previous_key: None, disabled: false };
+    let token = |prekeys| Token { binding: Some(hash(3)), expires_ms: NOW_MS + 1, submits: 0, prekeys };
+    let device = Standing { signed_prekey: Some(key(1)), last_resort_kem: Some(key(2)) };
+    let take = |permission, account: Option<&Account>, token: Option<&Token>, device| {
+        judge_taking(&permission, account, token, device, NOW_MS)
+            .map(|given| given.one_time)
+            .map_err(|error| error.code)
+    };
+    let key = |n| Permission::DeliveryKey(hash(n));
+    let joiner = |n| Permission::ContactToken(hash(7), hash(n));
+    assert_eq!(take(Permission::Missing, Some(&account), None, Some(&device)), Ok(false));
+    assert_eq!(take(key(1), Some(&account), None, Some(&device)), Ok(true));
+    assert_eq!(take(key(2), Some(&account), None, Some(&device)), Err(ErrorCode::CapabilityRefused));
+    assert_eq!(take(key(1), None, None, None), Err(ErrorCode::CapabilityRefused));
+    assert_eq!(take(joiner(3), Some(&account), Some(&token(0)), Some(&device)), Ok(true));
+    assert_eq!(take(joiner(4), Some(&account), Some(&token(0)), Some(&device)), Err(ErrorCode::TokenUsed));
+    let used_up = token(MAX_TOKEN_PREKEYS);
+    assert_eq!(take(joiner(3), Some(&account), Some(&used_up), Some(&device)), Err(ErrorCode::QuotaExceeded));
+    let off = Account { disabled: true, ..account.clone() };
+    assert_eq!(take(key(1), Some(&off), None, Some(&device)), Err(ErrorCode::AccountDisabled));
+    assert_eq!(take(key(1), Some(&account), None, None), Err(ErrorCode::NotFound));
+    let new = Standing::default();
+    assert_eq!(take(Permission::Missing, Some(&account), None, Some(&new)), Err(ErrorCode::Unavailable));
+}
