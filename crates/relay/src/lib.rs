@@ -8,6 +8,8 @@
 mod backend;
 mod clock;
 mod config;
+#[cfg(test)]
+mod conformance;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -56,5 +57,133 @@ fn the_relay_is_built_without_the_code_that_decrypts() {
     assert!(dependencies.contains("subrosa-wire") && dependencies.contains("ed25519-dalek"));
     for absent in ["subrosa-crypto", "subrosa-client-core", "aes-gcm", "x25519-dalek", "libcrux-ml-kem", "hkdf"] {
         assert!(!dependencies.contains(absent), "{absent} is in the relay");
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The files below a directory that are not tests, each without its tests.
+fn files(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if !["tests.rs", "conformance.rs"].iter().any(|name| path.ends_with(name)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+            found.push((path, code));
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// A rule says a code, or compares with a bound. What bounds the work of one process is none.
+#[test]
+fn a_back_end_has_no_rule() {
+    let work = ["INTAKE_BYTES", "SUBMIT_UNIT_BYTES", "PAGE_BYTES"];
+    for (path, code) in files(&source().join("backend")) {
+        let name = path.display();
+        for line in code.lines() {
+            let says = line.contains("Refusal::never") || line.contains("Refusal {") && !line.contains("fn refusal");
+            assert!(!says, "{name} refuses by itself: {line}");
+            assert!(!line.contains("wire::limits"), "{name} knows a bound of the protocol: {line}");
+        }
+        for (at, _) in code.match_indices("limits::") {
+            let names = &code[at + 8..];
+            let is_end =
+                |c: char| if names.starts_with('{') { c == '}' } else { !(c.is_ascii_alphanumeric() || c == '_') };
+            let names = &names[..names.find(is_end).unwrap_or(names.len())];
+            let known = |name: &str| work.contains(&name) || name == "UNAVAILABLE";
+            let mut named =
+                names.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|name| !name.is_empty());
+            assert!(named.all(known), "{name} knows a bound: limits::{names}");
+        }
+        // SQLite has codes of its own.
+        let codes = code.lines().filter(|line| line.contains("subrosa_wire") && line.contains("ErrorCode"));
+        assert_eq!(codes.count(), 0, "{name} says codes");
+    }
+}
+
+/// The columns that rules look at, and how often the back end may ask for them.
+#[test]
+fn each_fact_is_fetched_in_one_place() {
+    let facts = [
+        "delivery_key",
+        "previous_key",
+        "previous_until_ms",
+        "binding",
+        "submits",
+        "prekeys",
+        "login_mark",
+        "last_ec",
+        "signed_prekey",
+        "seq_floor",
+        "uses - used",
+    ];
+    let all: Vec<(PathBuf, String)> = files(&source().join("backend/embedded"));
+    for fact in facts {
+        let asks: Vec<String> = all
+            .iter()
+            .flat_map(|(path, code)| {
+                let questions = code.split('"').filter(|text| text.trim_start().starts_with("SELECT"));
+                let wanted = questions.filter(|text| {
+                    let columns = text.split(" FROM ").next().unwrap();
+                    columns.split(|c: char| ",() \n".contains(c)).any(|word| word == fact)
+                        || columns.contains(" - ") && columns.contains(fact)
+                });
+                wanted.map(|text| format!("{}: {text}", path.display())).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(asks.len(), 1, "{fact}: {asks:#?}");
+    }
+    // And within one submission each is asked for once: all facts first, then all verdicts, then what they say.
+    let intake = std::fs::read_to_string(source().join("backend/embedded/intake.rs")).unwrap();
+    for question in ["facts::account(", "facts::device(", "facts::token(", "facts::is_known(", "judge("] {
+        assert_eq!(intake.matches(question).count(), 1, "{question}");
+    }
+}
+
+/// The rules know no back end, no socket and no clock.
+#[test]
+fn the_rules_look_at_nothing_but_their_arguments() {
+    let state = ["addresses.rs", "descriptors.rs", "frames.rs", "limiter.rs"];
+    for (path, code) in files(&source().join("policy")) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for other in [
+            "crate::backend",
+            "crate::sockets",
+            "crate::router",
+            "crate::ledger",
+            "crate::shared",
+            "now_ms()",
+            "today()",
+        ] {
+            assert!(!code.contains(other), "{name} uses {other}");
+        }
+        assert!(state.contains(&name.as_str()) || !code.contains("subrosa_ambient"), "{name} looks at the clock");
+    }
+}
+
+/// The page of the seams names each promise, and each back end keeps all of them.
+#[test]
+fn every_promise_is_on_the_page_and_kept() {
+    let promises: Vec<String> = files(&source().join("conformance"))
+        .iter()
+        .flat_map(|(_, code)| {
+            let heads = code.split("pub(crate) async fn ").skip(1);
+            heads.map(|head| head.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(promises.len() > 20);
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let page = read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/seams.md"));
+    let embedded = read(source().join("backend/embedded/conformance.rs"));
+    for promise in promises {
+        assert!(page.contains(&format!("`{promise}`")), "docs/seams.md lacks {promise}");
+        assert!(embedded.contains(&format!("    {promise},")), "the embedded back end does not show {promise}");
     }
 }

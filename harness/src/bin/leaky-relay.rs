@@ -10,9 +10,9 @@ use std::{
 
 use clap::Parser;
 use rusqlite::{Connection, params};
-use subrosa_relay::router::{Claim, LocalRouter, Router};
+use subrosa_relay::router::{Claim, Lease, LocalRouter, Router, RouterError};
 use subrosa_wire::{
-    DeviceAddress, ErrorCode,
+    AccountId, DeviceAddress, ErrorCode,
     mailbox::{PrekeyCount, Push},
 };
 
@@ -48,13 +48,29 @@ impl CuriousRouter {
 }
 
 impl Router for CuriousRouter {
-    async fn claim(&self, device: DeviceAddress) -> Claim {
+    async fn claim(&self, device: DeviceAddress) -> Result<Claim, RouterError> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(device);
         self.inner.claim(device).await
     }
 
-    async fn release(&self, device: DeviceAddress, connection: u64) {
-        self.inner.release(device, connection).await;
+    async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, RouterError> {
+        self.inner.renew(lease).await
+    }
+
+    async fn leaving(&self, lease: &Lease) {
+        self.inner.leaving(lease).await;
+    }
+
+    async fn release(&self, lease: &Lease) {
+        self.inner.release(lease).await;
+    }
+
+    async fn lease(&self, device: DeviceAddress) -> Result<Option<Lease>, RouterError> {
+        self.inner.lease(device).await
+    }
+
+    async fn is_present(&self, account: AccountId) -> Result<bool, RouterError> {
+        self.inner.is_present(account).await
     }
 
     async fn wake(&self, device: DeviceAddress) {

@@ -129,8 +129,8 @@ pub(crate) trait Directory: Send + Sync + 'static {
         source: Source,
         registration: Registration,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// The account with this handle.
-    fn resolve(&self, handle: Handle) -> impl Future<Output = Result<Option<AccountId>, StoreError>> + Send;
+    /// The account with this handle, and whether it is disabled.
+    fn resolve(&self, handle: Handle) -> impl Future<Output = Result<Option<(AccountId, bool)>, StoreError>> + Send;
     /// Record and newest list of an account.
     fn devices(&self, account: AccountId) -> impl Future<Output = Result<Option<Devices>, StoreError>> + Send;
     /// The identity key of a device that is on its account's list. Takes as long for one that is on none.

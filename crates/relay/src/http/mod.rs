@@ -34,9 +34,11 @@ use crate::{
     peer::Peer,
     policy::{
         addresses::{Entry, Guest},
+        found,
         identity::{AccountRecord, DeviceList, Invalid, verify_registration},
         limits::{REFUSED_RETRY_S, UNAVAILABLE},
         registration::{Admission, Registration},
+        resolved,
     },
     shared::Shared,
     sockets::{session, socket::bounded, submit},
@@ -261,7 +263,7 @@ async fn resolve<P: Parts>(
     body: Body,
 ) -> Result<Answer<Resolved>, Refused> {
     let asked: Resolve = question(&shared, Limit::Resolve(peer.address), body).await?;
-    let account = shared.store.resolve(asked.handle).await?.ok_or(ErrorCode::NotFound)?;
+    let account = resolved(shared.store.resolve(asked.handle).await?)?;
     Ok(Answer(Resolved { account }))
 }
 
@@ -271,7 +273,7 @@ async fn devices<P: Parts>(
     body: Body,
 ) -> Result<Answer<Devices>, Refused> {
     let asked: GetDevices = question(&shared, Limit::Devices(peer.address), body).await?;
-    Ok(Answer(shared.store.devices(asked.account).await?.ok_or(ErrorCode::NotFound)?))
+    Ok(Answer(found(shared.store.devices(asked.account).await?)?))
 }
 
 async fn take_prekeys<P: Parts>(

@@ -20,7 +20,7 @@ pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
 
-use subrosa_wire::{ErrorCode, limits::MAX_CONTACT_TOKENS, submit::Refusal};
+use subrosa_wire::{AccountId, ErrorCode, limits::MAX_CONTACT_TOKENS, submit::Refusal};
 
 /// Registration tokens that may exist at once: an operator hands them out one by one, a script gone wild makes more.
 const MAX_REGISTRATION_TOKENS: u32 = 10_000;
@@ -28,6 +28,11 @@ const MAX_REGISTRATION_TOKENS: u32 = 10_000;
 /// What is asked about and not there.
 pub(crate) fn found<T>(what: Option<T>) -> Result<T, Refusal> {
     what.ok_or(Refusal::never(ErrorCode::NotFound))
+}
+
+/// Whom a handle means: nobody, if the operator has disabled them.
+pub(crate) fn resolved(account: Option<(AccountId, bool)>) -> Result<AccountId, Refusal> {
+    found(account.filter(|(_, disabled)| !disabled).map(|(account, _)| account))
 }
 
 /// Whether an account may have another contact token beside so many that are open.

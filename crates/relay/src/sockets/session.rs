@@ -23,7 +23,7 @@ use crate::{
     peer::Peer,
     policy::{
         limiter::Allowance,
-        limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE_RETRY_S},
+        limits::{IDLE_FRAMES, PAGE_ROWS, UNAVAILABLE, UNAVAILABLE_RETRY_S},
         mailbox::Login,
     },
     router::{Claim, News, Router as _},
@@ -106,12 +106,16 @@ async fn claimed<S: MessageSocket, P: Parts>(
     source: Source,
     away_days: u32,
 ) -> Result<(), Rejected> {
-    let claim = shared.router.claim(proven.device).await;
-    let connection = claim.connection;
+    let claim = shared.router.claim(proven.device).await.map_err(|error| {
+        tracing::warn!(%error, "a session was refused");
+        Rejected { refusal: Some(UNAVAILABLE), close: CLOSE_RESTART }
+    })?;
+    let lease = claim.lease;
     let served = match start(shared, socket, proven, away_days).await {
         Ok(state) => {
-            let mut session = Session::new(Arc::clone(shared), socket, (proven.device, source), claim, &state);
+            let mut session = Session::new(Arc::clone(shared), socket, source, claim, &state);
             let ended = session.run().await;
+            shared.router.leaving(&lease).await;
             // What the client acknowledged last must not come again just because it hung up.
             session.save_acked().await;
             session.finish(ended).await;
@@ -119,7 +123,7 @@ async fn claimed<S: MessageSocket, P: Parts>(
         }
         Err(rejected) => Err(rejected),
     };
-    shared.router.release(proven.device, connection).await;
+    shared.router.release(&lease).await;
     served
 }
 
@@ -210,7 +214,7 @@ impl<'a, S: MessageSocket, P: Parts> Session<'a, S, P> {
     fn new(
         shared: Arc<Shared<P>>,
         socket: &'a mut FrameSocket<S>,
-        (device, source): (DeviceAddress, Source),
+        source: Source,
         claim: Claim,
         state: &MailboxState,
     ) -> Self {
@@ -219,7 +223,7 @@ impl<'a, S: MessageSocket, P: Parts> Session<'a, S, P> {
             next_resync: now + jittered(shared.config.resync_interval),
             shared,
             socket,
-            device,
+            device: claim.lease.device,
             source,
             claim,
             pushed: state.acked,
@@ -283,6 +287,11 @@ impl<'a, S: MessageSocket, P: Parts> Session<'a, S, P> {
         if now >= self.next_resync {
             self.next_resync = now + jittered(self.shared.config.resync_interval);
             self.behind = true;
+            match self.shared.router.renew(&self.claim.lease).await {
+                Ok(Some(lease)) => self.claim.lease = lease,
+                Ok(None) => return Err(Ended::Displaced),
+                Err(error) => tracing::warn!(%error, "a session goes on without being heard of"),
+            }
             let today = today();
             if self.seen_day != today {
                 match self.shared.store.seen(self.source, self.device, today).await {

@@ -53,11 +53,11 @@ impl Directory for Embedded {
         self.writer.change(source, FEW, move |db| lists::register(db, &registration, now_ms())).await
     }
 
-    async fn resolve(&self, handle: Handle) -> Result<Option<AccountId>, StoreError> {
+    async fn resolve(&self, handle: Handle) -> Result<Option<(AccountId, bool)>, StoreError> {
         self.readers
             .read(move |db| {
-                db.prepare_cached("SELECT account FROM account WHERE handle = ?1 AND disabled = 0")?
-                    .query_row([handle.as_str()], |row| account_id(row, 0))
+                db.prepare_cached("SELECT account, disabled FROM account WHERE handle = ?1")?
+                    .query_row([handle.as_str()], |row| Ok((account_id(row, 0)?, row.get(1)?)))
                     .optional()
             })
             .await

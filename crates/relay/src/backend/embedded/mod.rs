@@ -4,6 +4,8 @@ mod capabilities;
 mod columns;
 mod commit_metrics;
 mod commit_size;
+#[cfg(test)]
+mod conformance;
 pub(crate) mod copies;
 mod directory;
 mod facts;
