@@ -136,7 +136,7 @@ def frames(s):
     yield frame("put device list", id=3, device_list=s.hex(214))
     yield frame("set delivery keys", id=4, current_hash=s.hex(32), previous_hash=s.hex(32), previous_valid_s=86400)
     yield frame("set delivery keys", "set delivery keys, no previous one", id=4, current_hash=s.hex(32), previous_hash=None, previous_valid_s=0)
-    yield frame("put contact token", id=5, token_hash=s.hex(32), expiry_s=2592000)
+    yield frame("put contact token", id=5, token_hash=s.hex(32), expiry_s=2592000, uses=1, per_day=0)
     yield frame("remove contact token", id=6, token_hash=s.hex(32))
     yield frame("submit request", id=7, submit={"bodies": [body], "items": [item(None)]})
     yield frame("remove account", id=13)
@@ -173,10 +173,21 @@ def frames(s):
     yield frame("resolved", account_id=s.hex(32))
     yield frame("get devices", account_id=s.hex(32))
     yield frame("devices", account_record=s.hex(65), device_list=s.hex(214))
-    yield frame("take prekeys", account_id=s.hex(32), device=2, capability=delivery)
-    yield frame("take prekeys", "take prekeys without capability", account_id=s.hex(32), device=2, capability=None)
-    yield frame("prekeys", signed_prekey=s.hex(100), one_time_ec=s.hex(36), kem=s.hex(1636), kem_last_resort=False)
-    yield frame("prekeys", "prekeys, last resort", signed_prekey=s.hex(100), one_time_ec=None, kem=s.hex(1636), kem_last_resort=True)
+    one = {"account_id": s.hex(32), "device": 2, "capability": delivery}
+    other = {"account_id": s.hex(32), "device": 2, "capability": None}
+    yield frame("take prekeys", takes=[one])
+    yield frame("take prekeys", "take prekeys without capability", takes=[other])
+    given = {"signed_prekey": s.hex(100), "one_time_ec": s.hex(36), "kem": s.hex(1636), "kem_last_resort": False}
+    yield frame("prekey bundles", results=[given])
+    standing = {"signed_prekey": s.hex(100), "one_time_ec": None, "kem": s.hex(1636), "kem_last_resort": True}
+    yield frame("prekey bundles", "prekey bundles, last resort", results=[standing])
+    member = {"member_key": s.hex(16)}
+    yield frame("take prekeys", "take prekeys of several devices", takes=[one, {**other, "capability": member}, {**one, "capability": token}])
+    yield frame("prekey bundles", "prekey bundles, one refused", results=[given, {"code": 5, "retry_after_s": 0}, standing])
+    yield frame("set member keys", id=14, current_hash=s.hex(32), previous_hash=s.hex(32), previous_valid_s=172800)
+    yield frame("put contact token", "put contact token, several uses", id=15, token_hash=s.hex(32), expiry_s=604800, uses=256, per_day=20)
+    yield frame("submit", "submit with a member key", id=16, submit={"bodies": [body], "items": [item(member)]})
+    yield frame("push", "push, member key", seq=19, way=4, **push("durable"))
 
     def forbidden(why, name, change=(), **fields):
         return f"refused: {why}", {"frame": name, "fields": fields, "change": list(change), "forbidden": why}

@@ -165,7 +165,20 @@ def error(given):
 def capability(given):
     if "delivery_key" in given:
         return present(1, unhex(given["delivery_key"]))
+    if "member_key" in given:
+        return present(3, unhex(given["member_key"]))
     return present(2, text(1, unhex(given["token"])) + text(2, unhex(given["binding"])))
+
+
+def take(given):
+    return present(1, device(given)) + (present(2, capability(given["capability"])) if given["capability"] else b"")
+
+
+def bundle(given):
+    if "code" in given:
+        return present(2, error(given))
+    made = text(1, h(given, "signed_prekey")) + text(2, h(given, "one_time_ec")) + text(3, h(given, "kem"))
+    return present(1, made + number(4, int(given["kem_last_resort"])))
 
 
 def submit(given):
@@ -225,8 +238,22 @@ FRAMES = {
         number(1, g["id"])
         + present(4, text(1, h(g, "current_hash")) + text(2, h(g, "previous_hash")) + number(3, g["previous_valid_s"])),
     ),
+    "set member keys": lambda g: present(
+        4,
+        number(1, g["id"])
+        + present(9, text(1, h(g, "current_hash")) + text(2, h(g, "previous_hash")) + number(3, g["previous_valid_s"])),
+    ),
     "put contact token": lambda g: present(
-        4, number(1, g["id"]) + present(5, text(1, h(g, "token_hash")) + number(2, g["expiry_s"]))
+        4,
+        number(1, g["id"])
+        + present(
+            5,
+            text(1, h(g, "token_hash"))
+            + number(2, g["expiry_s"])
+            # One is said by nothing.
+            + number(3, g["uses"] if g["uses"] > 1 else 0)
+            + number(4, g["per_day"]),
+        ),
     ),
     "remove contact token": lambda g: present(4, number(1, g["id"]) + present(6, text(1, h(g, "token_hash")))),
     "submit request": lambda g: present(4, number(1, g["id"]) + present(7, submit(g["submit"]))),
@@ -285,12 +312,8 @@ FRAMES = {
     "resolved": lambda g: text(1, h(g, "account_id")),
     "get devices": lambda g: text(1, h(g, "account_id")),
     "devices": lambda g: text(1, h(g, "account_record")) + text(2, h(g, "device_list")),
-    "take prekeys": lambda g: present(1, device(g))
-    + (present(2, capability(g["capability"])) if g["capability"] else b""),
-    "prekeys": lambda g: text(1, h(g, "signed_prekey"))
-    + text(2, h(g, "one_time_ec"))
-    + text(3, h(g, "kem"))
-    + number(4, int(g["kem_last_resort"])),
+    "take prekeys": lambda g: many(1, map(take, g["takes"])),
+    "prekey bundles": lambda g: many(1, map(bundle, g["results"])),
 }
 
 

@@ -9,7 +9,7 @@ use subrosa_wire::{
     Capability, ContactToken, DeliveryKey, ErrorCode, TokenBinding,
     http::TakePrekeys,
     limits::{MAX_CONTACT_TOKENS, MAX_PENDING_REQUESTS, MAX_REQUESTS_PER_DAY, MAX_TOKEN_PREKEYS, MAX_TOKEN_SUBMITS},
-    mailbox::{MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, Way},
+    mailbox::{MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, TokenUses, Way},
     submit::{EnvelopeClass, Refusal, SubmitResult},
 };
 use support::*;
@@ -87,8 +87,8 @@ async fn a_contact_token_belongs_to_its_first_joiner() {
     let first = envelope(bob.device(1), joiner(1), 1, "first");
     assert_eq!(sender.one(first.clone()).await, SubmitResult::Accepted);
     assert_eq!(sender.one(envelope(bob.device(1), joiner(2), 1, "x")).await, refused(ErrorCode::TokenUsed));
-    let ask = |capability| TakePrekeys { device: bob.device(1), capability };
-    assert_eq!(relay.at().ask(&ask(joiner(2))).await.unwrap_err().code, ErrorCode::TokenUsed);
+    let ask = |capability| TakePrekeys::one(bob.device(1), capability);
+    assert_eq!(relay.at().take(&ask(joiner(2))).await.unwrap_err().code, ErrorCode::TokenUsed);
     // Putting the same token again does not unbind it.
     mailbox.put_token(token.hash()).await;
     assert_eq!(sender.one(envelope(bob.device(1), joiner(2), 1, "x")).await, refused(ErrorCode::TokenUsed));
@@ -181,7 +181,11 @@ async fn an_expired_token_is_refused_and_tokens_are_counted() {
     for _ in 0..MAX_CONTACT_TOKENS {
         mailbox.put_token(ContactToken::new(random()).hash()).await;
     }
-    let one_more = MailboxRequest::PutContactToken { token: ContactToken::new(random()).hash(), expiry_s: 60 };
+    let one_more = MailboxRequest::PutContactToken {
+        token: ContactToken::new(random()).hash(),
+        expiry_s: 60,
+        uses: TokenUses::ONE,
+    };
     assert_eq!(mailbox.request(one_more).await, Err(Refusal::never(ErrorCode::QuotaExceeded)));
 }
 
@@ -205,18 +209,18 @@ fn upload(ec: std::ops::Range<u32>, kem: std::ops::Range<u32>) -> PrekeyUpload {
 async fn a_repeated_upload_serves_no_key_a_second_time() {
     let relay = TestRelay::start().await;
     let (bob, mut mailbox) = account(&relay.at(), "bob").await;
-    let take = TakePrekeys { device: bob.device(1), capability: bob.capability() };
+    let take = TakePrekeys::one(bob.device(1), bob.capability());
     mailbox.put_prekeys(upload(0..2, 0..1)).await.unwrap();
-    let first = relay.at().ask(&take).await.unwrap();
+    let first = relay.at().take(&take).await.unwrap();
     // The answer to the upload was lost: it comes again.
     mailbox.put_prekeys(upload(0..2, 0..1)).await.unwrap();
-    let second = relay.at().ask(&take).await.unwrap();
+    let second = relay.at().take(&take).await.unwrap();
     assert_eq!((first.one_time_ec, second.one_time_ec), (Some(prekey(0, 36)), Some(prekey(1, 36))));
     assert!(!first.kem_last_resort && second.kem_last_resort);
-    assert_eq!(relay.at().ask(&take).await.unwrap().one_time_ec, None);
+    assert_eq!(relay.at().take(&take).await.unwrap().one_time_ec, None);
     // A restored client begins anew, with lower ids.
     mailbox.put_prekeys(PrekeyUpload { replace_one_time: true, ..upload(0..1, 0..1) }).await.unwrap();
-    assert_eq!(relay.at().ask(&take).await.unwrap().one_time_ec, Some(prekey(0, 36)));
+    assert_eq!(relay.at().take(&take).await.unwrap().one_time_ec, Some(prekey(0, 36)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,8 +236,8 @@ async fn sixteen_takers_at_once_get_each_key_once() {
         capabilities.extend([joiner(n), joiner(n)]);
     }
     for capability in capabilities {
-        let (at, question) = (relay.at(), TakePrekeys { device: bob.device(1), capability });
-        takers.spawn(async move { at.ask(&question).await.unwrap() });
+        let (at, question) = (relay.at(), TakePrekeys::one(bob.device(1), capability));
+        takers.spawn(async move { at.take(&question).await.unwrap() });
     }
     let taken = takers.join_all().await;
     let mut ec: Vec<_> = taken.iter().filter_map(|keys| keys.one_time_ec.clone()).collect();
@@ -258,20 +262,20 @@ async fn sixteen_takers_at_once_get_each_key_once() {
 async fn nobody_is_drained_of_one_time_keys_without_a_capability() {
     let relay = TestRelay::start().await;
     let (bob, mut mailbox) = account(&relay.at(), "bob").await;
-    let ask = |capability| TakePrekeys { device: bob.device(1), capability };
-    let early = relay.at().ask(&ask(None)).await.unwrap_err();
+    let ask = |capability| TakePrekeys::one(bob.device(1), capability);
+    let early = relay.at().take(&ask(None)).await.unwrap_err();
     assert_eq!(early.code, ErrorCode::Unavailable, "nothing uploaded yet: {early:?}");
     mailbox.put_prekeys(upload(0..100, 0..20)).await.unwrap();
     for _ in 0..30 {
-        let keys = relay.at().ask(&ask(None)).await.unwrap();
+        let keys = relay.at().take(&ask(None)).await.unwrap();
         assert_eq!((keys.one_time_ec, keys.kem_last_resort), (None, true));
     }
-    let wrong = relay.at().ask(&ask(key(&DeliveryKey::new(random())))).await.unwrap_err();
+    let wrong = relay.at().take(&ask(key(&DeliveryKey::new(random())))).await.unwrap_err();
     assert_eq!(wrong, Refusal::never(ErrorCode::CapabilityRefused));
     let nobody = Account::new("nobody");
     for capability in [nobody.capability(), bob.capability()] {
-        let question = TakePrekeys { device: nobody.device(1), capability };
-        assert_eq!(relay.at().ask(&question).await.unwrap_err().code, ErrorCode::CapabilityRefused);
+        let question = TakePrekeys::one(nobody.device(1), capability);
+        assert_eq!(relay.at().take(&question).await.unwrap_err().code, ErrorCode::CapabilityRefused);
     }
     mailbox.hang_up().await;
     let mut mailbox = Mailbox::open(&relay.at(), &bob, 1).await;
@@ -285,12 +289,12 @@ async fn nobody_is_drained_of_one_time_keys_without_a_capability() {
     let (_, joiner) = token(&mut mailbox).await;
     let mut given = 0;
     for _ in 0..MAX_TOKEN_PREKEYS {
-        let keys = relay.at().ask(&ask(joiner(1))).await.unwrap();
+        let keys = relay.at().take(&ask(joiner(1))).await.unwrap();
         assert_eq!(keys.one_time_ec.is_none(), keys.kem_last_resort);
         given += usize::from(keys.one_time_ec.is_some());
     }
     assert_eq!(given, 2, "a session and a retry; what is beyond is flagged");
-    assert_eq!(relay.at().ask(&ask(joiner(1))).await.unwrap_err().code, ErrorCode::QuotaExceeded);
+    assert_eq!(relay.at().take(&ask(joiner(1))).await.unwrap_err().code, ErrorCode::QuotaExceeded);
     let mut replacing = upload(500..502, 500..501);
     replacing.replace_one_time = true;
     mailbox.put_prekeys(replacing).await.unwrap();

@@ -127,7 +127,7 @@ async fn an_absent_account_answers_like_a_present_one() {
         || Some(Capability::ContactToken { token: ContactToken::new(random()), binding: TokenBinding::new(random()) });
     // Prekeys with a capability that does not fit.
     for capability in [wrong(), token()] {
-        let ask = |device| TakePrekeys { device, capability: capability.clone() };
+        let ask = |device| TakePrekeys::one(device, capability.clone());
         assert_eq!(answer_bytes(&at, &ask(bob.device(1))).await, answer_bytes(&at, &ask(nobody.device(1))).await);
     }
     // Submissions, by the bytes of the reply.
@@ -213,7 +213,7 @@ async fn a_contact_cannot_drain_the_one_time_keys_that_all_contacts_share() {
     let from = |n: u8| IpAddr::from([127, 0, 0, n]);
     // Whether somebody at this address gets one-time keys of both kinds. What is beyond a share is flagged.
     let take = async |from: IpAddr, capability| {
-        let taken = at.ask_as(from, &TakePrekeys { device: bob.device(1), capability }).await.unwrap();
+        let taken = at.take_as(from, &TakePrekeys::one(bob.device(1), capability)).await.unwrap();
         assert_eq!(taken.one_time_ec.is_none(), taken.kem_last_resort, "half a bundle");
         !taken.kem_last_resort
     };

@@ -115,7 +115,10 @@ fn each_fact_is_fetched_in_one_place() {
         "delivery_key",
         "previous_key",
         "previous_until_ms",
-        "binding",
+        "member_key",
+        "previous_member_key",
+        "per_day",
+        "joined",
         "submits",
         "prekeys",
         "login_mark",
@@ -142,7 +145,9 @@ fn each_fact_is_fetched_in_one_place() {
     }
     // And within one submission each is asked for once: all facts first, then all verdicts, then what they say.
     let intake = std::fs::read_to_string(source().join("backend/embedded/intake.rs")).unwrap();
-    for question in ["facts::account(", "facts::device(", "facts::token(", "facts::is_known(", "judge("] {
+    for question in
+        ["facts::account(", "facts::device(", "facts::token(", "facts::joiner(", "facts::is_known(", "judge("]
+    {
         assert_eq!(intake.matches(question).count(), 1, "{question}");
     }
 }

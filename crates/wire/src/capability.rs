@@ -62,7 +62,11 @@ secret_token!(
     DeliveryKey
 );
 secret_token!(
-    /// Made of a contact link's secret for the relay, one use.
+    /// Given to contacts and fellow members inside encrypted messages: for contents of groups only, one for all groups of an account.
+    MemberKey
+);
+secret_token!(
+    /// Made of a link's secret for the relay: one use, or as many as its maker says.
     ContactToken
 );
 secret_token!(
@@ -119,6 +123,8 @@ impl CapabilityHash {
 pub enum Capability {
     /// The receiver's delivery key.
     DeliveryKey(DeliveryKey),
+    /// The receiver's member key.
+    MemberKey(MemberKey),
     /// A contact token and the binding of the one who uses it.
     ContactToken {
         /// From the link.
@@ -135,6 +141,7 @@ impl TryFrom<proto::Capability> for Capability {
         use proto::capability::Kind;
         match value.kind {
             Some(Kind::DeliveryKey(key)) => Ok(Self::DeliveryKey(DeliveryKey::from_slice(&key)?)),
+            Some(Kind::MemberKey(key)) => Ok(Self::MemberKey(MemberKey::from_slice(&key)?)),
             Some(Kind::ContactToken(parts)) => Ok(Self::ContactToken {
                 token: ContactToken::from_slice(&parts.token)?,
                 binding: TokenBinding::from_slice(&parts.binding)?,
@@ -149,6 +156,7 @@ impl From<&Capability> for proto::Capability {
         use proto::capability::Kind;
         let kind = match value {
             Capability::DeliveryKey(key) => Kind::DeliveryKey(key.0.to_vec().into()),
+            Capability::MemberKey(key) => Kind::MemberKey(key.0.to_vec().into()),
             Capability::ContactToken { token, binding } => Kind::ContactToken(proto::ContactToken {
                 token: token.0.to_vec().into(),
                 binding: binding.0.to_vec().into(),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::{
     ContactLink, Handle, RelayLink,
-    http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved, TakePrekeys},
+    http::{Devices, GetDevices, HttpMessage, PrekeyBundles, Register, Registered, Resolve, Resolved, TakePrekeys},
     link::may_be_plaintext,
     link::pin_from_text,
     mailbox::{MailboxClientFrame, MailboxServerFrame},
@@ -44,7 +44,7 @@ pub fn frames(data: &[u8]) {
         9 => http::<GetDevices>(bytes),
         10 => http::<Devices>(bytes),
         11 => http::<TakePrekeys>(bytes),
-        _ => http::<Prekeys>(bytes),
+        _ => http::<PrekeyBundles>(bytes),
     }
 }
 

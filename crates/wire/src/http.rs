@@ -4,9 +4,9 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::{
-    AccountId, Capability, DeviceAddress, Handle, RegistrationToken, WireError,
+    AccountId, Capability, DeviceAddress, ErrorCode, Handle, RegistrationToken, WireError,
     convert::{bounded, copy, exact, optional},
-    limits::{MAX_AUTHORITY_BYTES, MAX_HTTP_BYTES},
+    limits::{MAX_AUTHORITY_BYTES, MAX_BUNDLES, MAX_BUNDLES_BYTES, MAX_HTTP_BYTES},
     mailbox::{KEM_PREKEY_BYTES, ONE_TIME_EC_BYTES, SIGNED_PREKEY_BYTES},
     proto,
     submit::Refusal,
@@ -74,16 +74,58 @@ pub struct Devices {
     pub device_list: Bytes,
 }
 
-/// `POST /v1/prekeys`: keys to start a session with one device. One-time keys only against a capability.
+/// `POST /v1/prekeys`: keys to start sessions with up to [`MAX_BUNDLES`] devices. One-time keys only against a delivery key or contact token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakePrekeys {
+pub struct TakePrekeys(Vec<Take>);
+
+/// Keys of one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Take {
     /// The device.
     pub device: DeviceAddress,
-    /// Delivery key or contact token.
+    /// What lets the asker have more than everybody gets.
     pub capability: Option<Capability>,
 }
 
-/// Answer to [`TakePrekeys`].
+impl TakePrekeys {
+    /// Of these devices, in order.
+    ///
+    /// # Errors
+    /// None, or more than [`MAX_BUNDLES`].
+    pub fn new(takes: Vec<Take>) -> Result<Self, WireError> {
+        match takes.len() {
+            0 => Err(WireError::Missing("device")),
+            1..=MAX_BUNDLES => Ok(Self(takes)),
+            _ => Err(WireError::TooMany { field: "devices", limit: MAX_BUNDLES }),
+        }
+    }
+
+    /// Of one device.
+    #[must_use]
+    pub fn one(device: DeviceAddress, capability: Option<Capability>) -> Self {
+        Self(vec![Take { device, capability }])
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub fn takes(&self) -> &[Take] {
+        &self.0
+    }
+}
+
+/// Answer to [`TakePrekeys`]: one result for each device, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrekeyBundles(pub Vec<Result<Prekeys, Refusal>>);
+
+impl PrekeyBundles {
+    /// The result of a question about one device.
+    #[must_use]
+    pub fn one(mut self) -> Option<Result<Prekeys, Refusal>> {
+        self.0.pop().filter(|_| self.0.is_empty())
+    }
+}
+
+/// Keys of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prekeys {
     /// 100 bytes.
@@ -98,6 +140,9 @@ pub struct Prekeys {
 
 /// A question or an answer: encodes to, and is checked from, one protobuf message.
 pub trait HttpMessage: Sized {
+    /// The largest encoding.
+    const MAX_BYTES: usize = MAX_HTTP_BYTES;
+
     /// Encodes.
     fn encode(&self) -> Vec<u8>;
     /// Decodes and checks.
@@ -148,10 +193,10 @@ impl HttpCall for GetDevices {
 }
 impl HttpCall for TakePrekeys {
     const PATH: &'static str = "/v1/prekeys";
-    type Answer = Prekeys;
+    type Answer = PrekeyBundles;
 
     fn about(&self) -> Option<AccountId> {
-        Some(self.device.account)
+        self.0.first().map(|take| take.device.account)
     }
 }
 
@@ -243,30 +288,37 @@ impl HttpMessage for Devices {
 
 impl HttpMessage for TakePrekeys {
     fn encode(&self) -> Vec<u8> {
-        proto::TakePrekeys { device: Some((&self.device).into()), capability: self.capability.as_ref().map(Into::into) }
-            .encode_to_vec()
+        let take = |take: &Take| proto::Take {
+            device: Some((&take.device).into()),
+            capability: take.capability.as_ref().map(Into::into),
+        };
+        proto::TakePrekeys { takes: self.0.iter().map(take).collect() }.encode_to_vec()
     }
     fn decode(bytes: Bytes) -> Result<Self, WireError> {
         let value: proto::TakePrekeys = parse(bytes)?;
-        Ok(Self {
-            device: value.device.try_into()?,
-            capability: value.capability.map(Capability::try_from).transpose()?,
-        })
+        let take = |take: proto::Take| {
+            let capability = take.capability.map(Capability::try_from).transpose()?;
+            Ok(Take { device: take.device.try_into()?, capability })
+        };
+        Self::new(value.takes.into_iter().map(take).collect::<Result<_, WireError>>()?)
     }
 }
 
-impl HttpMessage for Prekeys {
-    fn encode(&self) -> Vec<u8> {
-        proto::Prekeys {
-            signed_prekey: self.signed_prekey.clone(),
-            one_time_ec: self.one_time_ec.clone().unwrap_or_default(),
-            kem: self.kem.clone(),
-            kem_last_resort: self.kem_last_resort,
+impl From<&Prekeys> for proto::Prekeys {
+    fn from(value: &Prekeys) -> Self {
+        Self {
+            signed_prekey: value.signed_prekey.clone(),
+            one_time_ec: value.one_time_ec.clone().unwrap_or_default(),
+            kem: value.kem.clone(),
+            kem_last_resort: value.kem_last_resort,
         }
-        .encode_to_vec()
     }
-    fn decode(bytes: Bytes) -> Result<Self, WireError> {
-        let value: proto::Prekeys = parse(bytes)?;
+}
+
+impl TryFrom<proto::Prekeys> for Prekeys {
+    type Error = WireError;
+
+    fn try_from(value: proto::Prekeys) -> Result<Self, WireError> {
         exact::<SIGNED_PREKEY_BYTES>("signed prekey", &value.signed_prekey)?;
         optional::<ONE_TIME_EC_BYTES>("one-time prekey", &value.one_time_ec)?;
         exact::<KEM_PREKEY_BYTES>("KEM prekey", &value.kem)?;
@@ -276,6 +328,39 @@ impl HttpMessage for Prekeys {
             kem: value.kem,
             kem_last_resort: value.kem_last_resort,
         })
+    }
+}
+
+impl HttpMessage for PrekeyBundles {
+    const MAX_BYTES: usize = MAX_BUNDLES_BYTES;
+
+    fn encode(&self) -> Vec<u8> {
+        use proto::prekey_result::Result as Of;
+        let results = self.0.iter().map(|result| proto::PrekeyResult {
+            result: Some(match result {
+                Ok(prekeys) => Of::Prekeys(prekeys.into()),
+                Err(Refusal { code, retry_after_s }) => {
+                    Of::Refused(proto::Refused { code: code.number(), retry_after_s: *retry_after_s })
+                }
+            }),
+        });
+        proto::PrekeyBundles { results: results.collect() }.encode_to_vec()
+    }
+    fn decode(bytes: Bytes) -> Result<Self, WireError> {
+        use proto::prekey_result::Result as Of;
+        let bytes = bounded("message", bytes, Self::MAX_BYTES)?;
+        let value = proto::PrekeyBundles::decode(bytes).map_err(|_| WireError::Protobuf)?;
+        if value.results.len() > MAX_BUNDLES {
+            return Err(WireError::TooMany { field: "bundles", limit: MAX_BUNDLES });
+        }
+        let results = value.results.into_iter().map(|result| match result.result {
+            Some(Of::Prekeys(prekeys)) => Ok(Ok(prekeys.try_into()?)),
+            Some(Of::Refused(proto::Refused { code, retry_after_s })) => {
+                Ok(Err(Refusal { code: ErrorCode::from_number(code), retry_after_s }))
+            }
+            None => Err(WireError::Missing("result")),
+        });
+        Ok(Self(results.collect::<Result<_, WireError>>()?))
     }
 }
 

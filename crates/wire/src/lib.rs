@@ -25,7 +25,7 @@ pub mod submit;
 pub mod version;
 
 pub use capability::{
-    Capability, CapabilityHash, ContactToken, DeliveryKey, LinkSecret, RegistrationToken, TokenBinding,
+    Capability, CapabilityHash, ContactToken, DeliveryKey, LinkSecret, MemberKey, RegistrationToken, TokenBinding,
 };
 pub use codes::ErrorCode;
 pub use ids::{AccountId, DeviceAddress, EnvelopeId, Handle, MailboxEpoch, MessageId, Seq};

@@ -91,8 +91,15 @@ const _: () = assert!(LARGEST_SUBMIT_BYTES <= MAX_SUBMIT_FRAME_BYTES);
 // The page of the protocol names the two.
 const _: () = assert!(MAX_SUBMIT_FRAME_BYTES == 589_824 && MAX_MAILBOX_FRAME_BYTES == 524_288);
 
-/// Largest body of an HTTPS question or answer.
+/// Largest body of an HTTPS question, and of nearly every answer.
 pub const MAX_HTTP_BYTES: usize = 16 * 1024;
+
+/// Devices whose prekeys one question may ask for: all of a dozen people with [`MAX_DEVICES`] each, in an answer of 120 KB.
+pub const MAX_BUNDLES: usize = 64;
+
+/// Largest answer with prekeys: [`MAX_BUNDLES`] bundles of a signed prekey (100), a one-time key (36), an ML-KEM key (1,636) and the fields around
+/// them, and as much again as a question for fields that newer programs add.
+pub const MAX_BUNDLES_BYTES: usize = MAX_BUNDLES * (100 + 36 + 1_636 + 32) + MAX_HTTP_BYTES;
 
 /// Envelopes pushed and not yet acknowledged: bounds the relay's and the client's memory, and is
 /// enough to hide a round trip of 50 ms at 5,000 messages a second.
@@ -126,7 +133,9 @@ pub const LOW_ONE_TIME_KEM: usize = 15;
 
 /// Envelopes the holder of one contact token may submit: introductions until the inviter answers.
 pub const MAX_TOKEN_SUBMITS: u32 = 64;
-/// Prekey bundles the holder of one contact token may take. Few of them have one-time keys (`docs/protocol.md`, questions over HTTPS).
+/// People who may join with one contact token: a whole group.
+pub const MAX_TOKEN_USES: u32 = 256;
+/// Prekey bundles that may be taken with one contact token, for each who may join with it. Few of them have one-time keys (`docs/protocol.md`, questions over HTTPS).
 pub const MAX_TOKEN_PREKEYS: u32 = 16;
 /// Contact tokens an account may have open.
 pub const MAX_CONTACT_TOKENS: usize = 256;
@@ -148,3 +157,5 @@ pub const MAX_AUTHORITY_BYTES: usize = 260;
 
 /// How long a replaced delivery key may stay valid.
 pub const MAX_PREVIOUS_KEY_VALIDITY: Duration = Duration::from_secs(24 * 3600);
+/// How long a replaced member key may stay valid: the new one reaches members through whichever group they look at next.
+pub const MAX_PREVIOUS_MEMBER_KEY_VALIDITY: Duration = Duration::from_secs(48 * 3600);

@@ -83,12 +83,23 @@ pub enum MailboxRequest {
         /// Seconds it is still honoured.
         previous_valid_s: u32,
     },
+    /// The account's member key, and how long its predecessor lives.
+    SetMemberKeys {
+        /// SHA-256 of the key.
+        current: CapabilityHash,
+        /// SHA-256 of the one before.
+        previous: Option<CapabilityHash>,
+        /// Seconds it is still honoured.
+        previous_valid_s: u32,
+    },
     /// A contact token for a link.
     PutContactToken {
         /// SHA-256 of the token.
         token: CapabilityHash,
-        /// Seconds it lives.
+        /// Seconds it lives; 0: as long as a token may.
         expiry_s: u32,
+        /// How many may join with it.
+        uses: TokenUses,
     },
     /// The token is used up or withdrawn.
     RemoveContactToken(CapabilityHash),
@@ -96,6 +107,20 @@ pub enum MailboxRequest {
     SubmitRequest(Submit),
     /// The account of the device that asks goes: devices, mailboxes, prekeys, capabilities. Its handle is not given to anybody else.
     RemoveAccount,
+}
+
+/// How many may join with a contact token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenUses {
+    /// At most so many. The first use by each of them binds one.
+    pub most: u32,
+    /// Of these at most so many on one day of the relay's clock; 0: all.
+    pub per_day: u32,
+}
+
+impl TokenUses {
+    /// For one person, as a contact link.
+    pub const ONE: Self = Self { most: 1, per_day: 0 };
 }
 
 /// Relay to client.
@@ -170,6 +195,8 @@ pub enum Way {
     ContactToken,
     /// With the account's delivery key.
     DeliveryKey,
+    /// With the account's member key.
+    MemberKey,
     /// A newer relay says something that this program does not know, or (0) a relay says nothing. It is no reason to refuse
     /// the push: what is not acknowledged would block the window for ever.
     Unknown(u32),
@@ -183,6 +210,7 @@ impl Way {
             1 => Self::RequestLane,
             2 => Self::ContactToken,
             3 => Self::DeliveryKey,
+            4 => Self::MemberKey,
             other => Self::Unknown(other),
         }
     }
@@ -194,6 +222,7 @@ impl Way {
             Self::RequestLane => 1,
             Self::ContactToken => 2,
             Self::DeliveryKey => 3,
+            Self::MemberKey => 4,
             Self::Unknown(number) => number,
         }
     }
@@ -237,8 +266,15 @@ impl TryFrom<proto::request::Op> for MailboxRequest {
                 previous: optional("previous delivery key", &set.previous_hash)?.map(CapabilityHash),
                 previous_valid_s: set.previous_valid_s,
             },
+            Op::SetMemberKeys(set) => Self::SetMemberKeys {
+                current: CapabilityHash::from_slice(&set.current_hash)?,
+                previous: optional("previous member key", &set.previous_hash)?.map(CapabilityHash),
+                previous_valid_s: set.previous_valid_s,
+            },
             Op::PutContactToken(put) => {
-                Self::PutContactToken { token: CapabilityHash::from_slice(&put.token_hash)?, expiry_s: put.expiry_s }
+                let token = CapabilityHash::from_slice(&put.token_hash)?;
+                let uses = TokenUses { most: put.uses.max(1), per_day: put.per_day };
+                Self::PutContactToken { token, expiry_s: put.expiry_s, uses }
             }
             Op::RemoveContactToken(remove) => Self::RemoveContactToken(CapabilityHash::from_slice(&remove.token_hash)?),
             Op::SubmitRequest(submit) => Self::SubmitRequest(submit.try_into()?),
@@ -261,8 +297,21 @@ impl From<&MailboxRequest> for proto::request::Op {
                     previous_valid_s: *previous_valid_s,
                 })
             }
-            MailboxRequest::PutContactToken { token, expiry_s } => {
-                Self::PutContactToken(proto::PutContactToken { token_hash: copy(&token.0), expiry_s: *expiry_s })
+            MailboxRequest::SetMemberKeys { current, previous, previous_valid_s } => {
+                Self::SetMemberKeys(proto::SetDeliveryKeys {
+                    current_hash: copy(&current.0),
+                    previous_hash: previous.map(|hash| copy(&hash.0)).unwrap_or_default(),
+                    previous_valid_s: *previous_valid_s,
+                })
+            }
+            MailboxRequest::PutContactToken { token, expiry_s, uses: TokenUses { most, per_day } } => {
+                Self::PutContactToken(proto::PutContactToken {
+                    token_hash: copy(&token.0),
+                    expiry_s: *expiry_s,
+                    // One is said by nothing.
+                    uses: if *most > 1 { *most } else { 0 },
+                    per_day: *per_day,
+                })
             }
             MailboxRequest::RemoveContactToken(token) => {
                 Self::RemoveContactToken(proto::RemoveContactToken { token_hash: copy(&token.0) })

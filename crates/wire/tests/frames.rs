@@ -5,15 +5,15 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use subrosa_wire::{
     AccountId, Capability, CapabilityHash, ContactToken, DeliveryKey, DeviceAddress, ErrorCode, MailboxEpoch,
-    TokenBinding,
-    http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Resolve, Resolved, TakePrekeys},
+    MemberKey, TokenBinding,
+    http::{Devices, GetDevices, HttpMessage, PrekeyBundles, Prekeys, Register, Resolve, Resolved, Take, TakePrekeys},
     limits::{
-        BODY_SIZES, HEAD_BYTES, LARGEST_SUBMIT_BYTES, MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_BODIES,
-        MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_FRAME_BYTES, MAX_SUBMIT_ITEMS,
+        BODY_SIZES, HEAD_BYTES, LARGEST_SUBMIT_BYTES, MAX_BUNDLES, MAX_BUNDLES_BYTES, MAX_HTTP_BYTES,
+        MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_BODIES, MAX_SUBMIT_BODY_BYTES, MAX_SUBMIT_FRAME_BYTES, MAX_SUBMIT_ITEMS,
     },
     mailbox::{
         LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push,
-        RequestOutcome, Way,
+        RequestOutcome, TokenUses, Way,
     },
     submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
@@ -105,7 +105,9 @@ fn mailbox_frames_round_trip() {
         MailboxRequest::PutDeviceList(Bytes::from_static(b"list")),
         MailboxRequest::SetDeliveryKeys { current: hash, previous: Some(hash), previous_valid_s: 5 },
         MailboxRequest::SetDeliveryKeys { current: hash, previous: None, previous_valid_s: 0 },
-        MailboxRequest::PutContactToken { token: hash, expiry_s: 5 },
+        MailboxRequest::SetMemberKeys { current: hash, previous: Some(hash), previous_valid_s: 5 },
+        MailboxRequest::PutContactToken { token: hash, expiry_s: 5, uses: TokenUses::ONE },
+        MailboxRequest::PutContactToken { token: hash, expiry_s: 5, uses: TokenUses { most: 256, per_day: 9 } },
         MailboxRequest::RemoveContactToken(hash),
         MailboxRequest::SubmitRequest(submit()),
         MailboxRequest::RemoveAccount,
@@ -146,6 +148,7 @@ fn mailbox_frames_round_trip() {
         push(Way::RequestLane),
         push(Way::ContactToken),
         push(Way::DeliveryKey),
+        push(Way::MemberKey),
         push(Way::Unknown(0)),
         push(Way::Unknown(u32::MAX)),
         MailboxServerFrame::CaughtUp,
@@ -208,13 +211,26 @@ fn http_messages_round_trip() {
     check(&Resolved { account: AccountId([1; 32]) });
     check(&GetDevices { account: AccountId([1; 32]) });
     check(&Devices { account_record: [1; 65], device_list: Bytes::from_static(b"x") });
-    check(&TakePrekeys { device: device(2), capability: None });
-    check(&Prekeys {
+    check(&TakePrekeys::one(device(2), None));
+    let member = Some(Capability::MemberKey(MemberKey::new([3; 16])));
+    let take = |device| Take { device, capability: member.clone() };
+    let most = vec![take(device(2)); MAX_BUNDLES];
+    check(&TakePrekeys::new(most.clone()).unwrap());
+    assert!(TakePrekeys::new(Vec::new()).is_err() && TakePrekeys::new([most, vec![take(device(2))]].concat()).is_err());
+    let prekeys = Prekeys {
         signed_prekey: Bytes::from(vec![1; 100]),
         one_time_ec: None,
         kem: Bytes::from(vec![1; 1636]),
         kem_last_resort: true,
-    });
+    };
+    let refusal = Refusal { code: ErrorCode::NotFound, retry_after_s: 0 };
+    check(&PrekeyBundles(vec![Ok(prekeys.clone()), Err(refusal), Ok(prekeys.clone())]));
+    // The largest answer fits, with its longest numbers.
+    let full = Prekeys { one_time_ec: Some(Bytes::from(vec![2; 36])), kem_last_resort: true, ..prekeys };
+    let largest = PrekeyBundles(vec![Ok(full.clone()); MAX_BUNDLES]);
+    check(&largest);
+    assert!(largest.encode().len() <= MAX_BUNDLES_BYTES - MAX_HTTP_BYTES);
+    assert!(PrekeyBundles::decode(PrekeyBundles(vec![Ok(full); MAX_BUNDLES + 1]).encode().into()).is_err());
     check(&Refusal::never(ErrorCode::NotFound));
 }
 
@@ -252,7 +268,7 @@ proptest! {
         let _ = SubmitServerFrame::decode(bytes.clone());
         let _ = Register::decode(bytes.clone());
         let _ = TakePrekeys::decode(bytes.clone());
-        let _ = Prekeys::decode(bytes);
+        let _ = PrekeyBundles::decode(bytes);
     }
 
     #[test]

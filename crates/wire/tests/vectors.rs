@@ -11,11 +11,14 @@ use bytes::Bytes;
 use serde_json::Value;
 use subrosa_wire::{
     AccountId, Capability, CapabilityHash, ContactLink, ContactToken, DeliveryKey, DeviceAddress, EnvelopeId,
-    ErrorCode, LinkError, LinkSecret, MailboxEpoch, RegistrationToken, RelayLink, TokenBinding, WireError,
-    http::{Devices, GetDevices, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved, TakePrekeys},
+    ErrorCode, LinkError, LinkSecret, MailboxEpoch, MemberKey, RegistrationToken, RelayLink, TokenBinding, WireError,
+    http::{
+        Devices, GetDevices, HttpMessage, PrekeyBundles, Prekeys, Register, Registered, Resolve, Resolved, Take,
+        TakePrekeys,
+    },
     mailbox::{
         LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push,
-        RequestOutcome, Way,
+        RequestOutcome, TokenUses, Way,
     },
     submit::{EnvelopeClass, Limits, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
@@ -61,6 +64,9 @@ fn device(given: &Value) -> DeviceAddress {
 fn capability(given: &Value) -> Option<Capability> {
     if given.is_null() {
         return None;
+    }
+    if let Some(key) = given.get("member_key") {
+        return Some(Capability::MemberKey(MemberKey::new(array(key))));
     }
     Some(match given.get("delivery_key") {
         Some(key) => Capability::DeliveryKey(DeliveryKey::new(array(key))),
@@ -184,9 +190,18 @@ fn frame(name: &str, g: &Value) -> Frame {
             };
             MailboxClient(request(g, op))
         }
+        "set member keys" => {
+            let op = MailboxRequest::SetMemberKeys {
+                current: CapabilityHash(array(&g["current_hash"])),
+                previous: optional(&g["previous_hash"]).map(CapabilityHash),
+                previous_valid_s: u32_of(&g["previous_valid_s"]),
+            };
+            MailboxClient(request(g, op))
+        }
         "put contact token" => {
             let token = CapabilityHash(array(&g["token_hash"]));
-            MailboxClient(request(g, MailboxRequest::PutContactToken { token, expiry_s: u32_of(&g["expiry_s"]) }))
+            let uses = TokenUses { most: u32_of(&g["uses"]), per_day: u32_of(&g["per_day"]) };
+            MailboxClient(request(g, MailboxRequest::PutContactToken { token, expiry_s: u32_of(&g["expiry_s"]), uses }))
         }
         "remove contact token" => {
             let op = MailboxRequest::RemoveContactToken(CapabilityHash(array(&g["token_hash"])));
@@ -253,13 +268,22 @@ fn frame(name: &str, g: &Value) -> Frame {
         "devices" => {
             http(&Devices { account_record: array(&g["account_record"]), device_list: bytes(&g["device_list"]) })
         }
-        "take prekeys" => http(&TakePrekeys { device: device(g), capability: capability(&g["capability"]) }),
-        "prekeys" => http(&Prekeys {
-            signed_prekey: bytes(&g["signed_prekey"]),
-            one_time_ec: Some(bytes(&g["one_time_ec"])).filter(|key| !key.is_empty()),
-            kem: bytes(&g["kem"]),
-            kem_last_resort: g["kem_last_resort"] == true,
-        }),
+        "take prekeys" => {
+            let take = |g: &Value| Take { device: device(g), capability: capability(&g["capability"]) };
+            http(&TakePrekeys::new(list(&g["takes"]).iter().map(take).collect()).unwrap())
+        }
+        "prekey bundles" => {
+            let bundle = |g: &Value| match g.get("code") {
+                Some(_) => Err(refusal(g)),
+                None => Ok(Prekeys {
+                    signed_prekey: bytes(&g["signed_prekey"]),
+                    one_time_ec: Some(bytes(&g["one_time_ec"])).filter(|key| !key.is_empty()),
+                    kem: bytes(&g["kem"]),
+                    kem_last_resort: g["kem_last_resort"] == true,
+                }),
+            };
+            http(&PrekeyBundles(list(&g["results"]).iter().map(bundle).collect()))
+        }
         other => panic!("no frame {other}"),
     }
 }
@@ -277,7 +301,7 @@ fn refuses(name: &str, bytes: Bytes) -> bool {
 
 #[test]
 fn frames() {
-    for case in cases("frames", 69) {
+    for case in cases("frames", 74) {
         let (title, name) = (&case["name"], text(&case["inputs"]["frame"]));
         let expected = bytes(&case["outputs"]["bytes"]);
         if case["inputs"].get("forbidden").is_some() {

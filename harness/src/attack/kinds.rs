@@ -200,7 +200,7 @@ async fn enumerate(victim: &Victim, source: Ipv4Addr) -> Result<()> {
         ask(&mut stream, Resolve::PATH, &Resolve { handle: name().parse()? }.encode()).await?;
         ask(&mut stream, GetDevices::PATH, &GetDevices { account: victim.account }.encode()).await?;
         for capability in [None, Some(Capability::DeliveryKey(DeliveryKey::new(rand::random())))] {
-            ask(&mut stream, TakePrekeys::PATH, &TakePrekeys { device, capability }.encode()).await?;
+            ask(&mut stream, TakePrekeys::PATH, &TakePrekeys::one(device, capability).encode()).await?;
         }
     }
 }

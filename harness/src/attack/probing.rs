@@ -108,7 +108,7 @@ impl Asker<'_> {
                 exchange(&mut stream, &SubmitClientFrame::Submit { id: 1, submit }.encode()).await?
             }
             Question::Prekeys => {
-                let body = TakePrekeys { device, capability: Some(wrong()) }.encode();
+                let body = TakePrekeys::one(device, Some(wrong())).encode();
                 let asked = Instant::now();
                 (ask(&mut stream, TakePrekeys::PATH, &body).await?, asked.elapsed())
             }

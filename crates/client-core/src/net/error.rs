@@ -124,7 +124,7 @@ impl NetError {
     }
 
     /// What a relay refuses while a connection is being made.
-    pub(super) fn refused(refusal: Refusal) -> Self {
+    pub(crate) fn refused(refusal: Refusal) -> Self {
         match refusal.code {
             ErrorCode::UnsupportedVersion => Self::NewerRelay,
             _ => Self::Refused(refusal),

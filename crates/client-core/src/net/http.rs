@@ -15,8 +15,8 @@ use reqwest::{
     redirect::Policy,
 };
 use subrosa_wire::{
-    AccountId,
-    http::{CONTENT_TYPE, HttpCall, HttpMessage},
+    AccountId, Capability, DeviceAddress,
+    http::{CONTENT_TYPE, HttpCall, HttpMessage, PrekeyBundles, Prekeys, Take, TakePrekeys},
     limits::MAX_HTTP_BYTES,
     submit::Refusal,
 };
@@ -31,7 +31,7 @@ use super::{
 /// TCP and TLS.
 const HTTP_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A whole question with its answer: at most 32 KiB both ways and one disk sync.
+/// A whole question with its answer: at most 150 KB both ways and one disk sync.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Unused connections are kept this long: a joiner asks two or three things in a row, then nothing for days.
@@ -135,6 +135,27 @@ impl Http {
         self.understand::<C>(relay, sent.map_err(|error| self.failure(relay, &error))?).await
     }
 
+    /// Asks for prekeys of devices, at most [`subrosa_wire::limits::MAX_BUNDLES`], with one capability for all. One result for each, in order.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn prekeys(
+        &self,
+        relay: &RelayEndpoint,
+        devices: &[DeviceAddress],
+        capability: Option<&Capability>,
+    ) -> Result<Vec<Result<Prekeys, Refusal>>, NetError> {
+        let take = |device: &DeviceAddress| Take { device: *device, capability: capability.cloned() };
+        let call = TakePrekeys::new(devices.iter().map(take).collect());
+        let call = call.map_err(|error| NetError::wire(relay, &error))?;
+        let PrekeyBundles(results) = self.call(relay, &call).await?;
+        if results.len() == devices.len() {
+            Ok(results)
+        } else {
+            Err(NetError::protocol(relay, "an answer has another number of bundles than the question"))
+        }
+    }
+
     /// Reads an answer.
     async fn understand<C: HttpCall>(&self, relay: &RelayEndpoint, response: Response) -> Result<C::Answer, NetError> {
         let status = response.status();
@@ -146,7 +167,8 @@ impl Http {
         if !ours {
             return Err(NetError::http_status(relay, status.as_u16(), wait.as_deref()));
         }
-        let body = self.bounded_body(relay, response).await?;
+        let most = C::Answer::MAX_BYTES.max(MAX_HTTP_BYTES);
+        let body = self.bounded_body(relay, response, most).await?;
         if status == StatusCode::OK {
             return C::Answer::decode(body).map_err(|error| NetError::wire(relay, &error));
         }
@@ -187,11 +209,16 @@ impl Http {
         Ok(client)
     }
 
-    /// Reads an answer of at most [`MAX_HTTP_BYTES`], whatever its header claims.
-    async fn bounded_body(&self, relay: &RelayEndpoint, mut response: Response) -> Result<Bytes, NetError> {
+    /// Reads an answer of at most so many bytes, whatever its header claims.
+    async fn bounded_body(
+        &self,
+        relay: &RelayEndpoint,
+        mut response: Response,
+        most: usize,
+    ) -> Result<Bytes, NetError> {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(relay, &error))? {
-            if body.len() + chunk.len() > MAX_HTTP_BYTES {
+            if body.len() + chunk.len() > most {
                 return Err(NetError::protocol(relay, "an answer exceeds the limit"));
             }
             body.extend_from_slice(&chunk);

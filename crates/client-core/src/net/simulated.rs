@@ -12,7 +12,7 @@ use hyper::{
     header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HOST},
 };
 use hyper_util::rt::TokioIo;
-use subrosa_wire::{http::CONTENT_TYPE, limits::MAX_HTTP_BYTES};
+use subrosa_wire::{http::CONTENT_TYPE, limits::MAX_BUNDLES_BYTES};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{NetError, Network, RelayEndpoint, proxy::Circuit};
@@ -54,7 +54,7 @@ pub(super) async fn post(
     let asking = async {
         let response = sender.send_request(request).await.map_err(|_| broken())?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_HTTP_BYTES).collect().await.map_err(|_| broken())?.to_bytes();
+        let body = Limited::new(body, MAX_BUNDLES_BYTES).collect().await.map_err(|_| broken())?.to_bytes();
         Ok(hyper::Response::from_parts(head, body).into())
     };
     tokio::pin!(asking, connection);

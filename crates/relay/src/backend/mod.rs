@@ -12,13 +12,13 @@ use bytes::Bytes;
 use subrosa_wire::{
     AccountId, CapabilityHash, DeviceAddress, EnvelopeId, Handle, MailboxEpoch, Seq,
     http::Devices,
-    mailbox::{PrekeyCount, PrekeyUpload, Push},
+    mailbox::{PrekeyCount, PrekeyUpload, Push, TokenUses},
     submit::Refusal,
 };
 use tokio::sync::oneshot;
 
 use crate::policy::{
-    facts::{Account, Token},
+    facts::{Account, Keys, Token},
     identity::DeviceList,
     limiter::Network,
     limits::UNAVAILABLE,
@@ -81,44 +81,53 @@ impl Source {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeviceFacts {
     /// The identity key on the account's list now.
-    pub identity: [u8; 32],
+    pub(crate) identity: [u8; 32],
     /// The operator lets it neither connect nor receive.
-    pub disabled: bool,
+    pub(crate) disabled: bool,
     /// One-time prekeys left.
-    pub prekeys: PrekeyCount,
+    pub(crate) prekeys: PrekeyCount,
 }
 
 /// What the rules look at when somebody asks for prekeys.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PrekeyFacts {
     /// The account, if it exists.
-    pub account: Option<Account>,
+    pub(crate) account: Option<Account>,
     /// The contact token, if it is open.
-    pub token: Option<Token>,
+    pub(crate) token: Option<Token>,
     /// The standing keys of those devices that are on its list.
-    pub devices: HashMap<u32, Standing>,
+    pub(crate) devices: HashMap<u32, Standing>,
 }
 
 /// Keys to be taken of a device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Take {
     /// Whose.
-    pub device: DeviceAddress,
+    pub(crate) device: DeviceAddress,
     /// The contact token that this is counted for.
-    pub token: Option<CapabilityHash>,
+    pub(crate) token: Option<CapabilityHash>,
     /// One-time keys: of each kind one, if there is one left.
-    pub one_time: bool,
+    pub(crate) one_time: bool,
 }
 
 /// One-time keys that nobody else gets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OneTime {
     /// X25519.
-    pub ec: Option<Bytes>,
+    pub(crate) ec: Option<Bytes>,
     /// ML-KEM-1024.
-    pub kem: Option<Bytes>,
+    pub(crate) kem: Option<Bytes>,
     /// What is left. `None`: none were to be taken.
-    pub left: Option<PrekeyCount>,
+    pub(crate) left: Option<PrekeyCount>,
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyScope {
+    /// For contacts.
+    Delivery,
+    /// For contents of groups.
+    Member,
 }
 
 /// Accounts, device lists, prekeys and capabilities.
@@ -162,12 +171,14 @@ pub(crate) trait Directory: Send + Sync + 'static {
         device: DeviceAddress,
         upload: PrekeyUpload,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// What the rules look at when somebody asks for keys of these devices of one account. Takes as long for an account that does not exist.
+    /// What the rules look at when somebody asks on this day for keys of these devices of one account, and shows a contact token with their
+    /// binding. Takes as long for an account that does not exist.
     fn prekey_facts(
         &self,
         account: AccountId,
         devices: Vec<u32>,
-        token: Option<CapabilityHash>,
+        shown: Option<(CapabilityHash, CapabilityHash)>,
+        today: u32,
     ) -> impl Future<Output = Result<PrekeyFacts, StoreError>> + Send;
     /// Takes keys, each once, all or nothing.
     fn take_prekeys(
@@ -175,13 +186,13 @@ pub(crate) trait Directory: Send + Sync + 'static {
         source: Source,
         takes: Vec<Take>,
     ) -> impl Future<Output = Result<Vec<OneTime>, StoreError>> + Send;
-    /// Sets the account's delivery key, and its predecessor with the time (ms since 1970) until which that is honoured.
-    fn set_delivery_keys(
+    /// Sets a key of an account, and its predecessor with the time (ms since 1970) until which that is honoured.
+    fn set_keys(
         &self,
         source: Source,
         account: AccountId,
-        current: CapabilityHash,
-        previous: Option<(CapabilityHash, u64)>,
+        scope: KeyScope,
+        keys: Keys,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Adds a contact token.
     fn put_contact_token(
@@ -190,6 +201,7 @@ pub(crate) trait Directory: Send + Sync + 'static {
         account: AccountId,
         token: CapabilityHash,
         expires_ms: u64,
+        uses: TokenUses,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Removes a contact token, if it is there.
     fn remove_contact_token(
@@ -236,18 +248,18 @@ pub(crate) trait Intake: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MailboxState {
     /// Names this life of the store.
-    pub epoch: MailboxEpoch,
+    pub(crate) epoch: MailboxEpoch,
     /// Highest acknowledged number.
-    pub acked: Seq,
+    pub(crate) acked: Seq,
 }
 
 /// Rows of a mailbox in the order of their numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Page {
     /// In `Seq` order.
-    pub rows: Vec<Push>,
+    pub(crate) rows: Vec<Push>,
     /// Whether there may be more behind them.
-    pub more: bool,
+    pub(crate) more: bool,
 }
 
 /// Envelopes that wait for a device.

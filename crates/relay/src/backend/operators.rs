@@ -10,68 +10,68 @@ use super::StoreError;
 #[derive(Debug, Clone)]
 pub(crate) struct NewToken {
     /// SHA-256 of the token: itself it is stored nowhere.
-    pub hash: CapabilityHash,
+    pub(crate) hash: CapabilityHash,
     /// Whom it is for, in the operator's words.
-    pub note: String,
+    pub(crate) note: String,
     /// How many accounts it lets in.
-    pub uses: u32,
+    pub(crate) uses: u32,
     /// When it ends, milliseconds since 1970; `None` = never.
-    pub expires_ms: Option<u64>,
+    pub(crate) expires_ms: Option<u64>,
 }
 
 /// A registration token as the operator sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenFacts {
     /// SHA-256 of the token.
-    pub hash: CapabilityHash,
+    pub(crate) hash: CapabilityHash,
     /// Whom it is for.
-    pub note: String,
+    pub(crate) note: String,
     /// How many accounts it lets in.
-    pub uses: u32,
+    pub(crate) uses: u32,
     /// How many it has let in.
-    pub used: u32,
+    pub(crate) used: u32,
     /// When it was made, milliseconds since 1970.
-    pub created_ms: u64,
+    pub(crate) created_ms: u64,
     /// When it ends; `None` = never.
-    pub expires_ms: Option<u64>,
+    pub(crate) expires_ms: Option<u64>,
 }
 
 /// An account as the operator sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct AccountFacts {
     /// Its id.
-    pub account: AccountId,
+    pub(crate) account: AccountId,
     /// Its alias here.
-    pub handle: String,
+    pub(crate) handle: String,
     /// Devices on its list.
-    pub devices: u32,
+    pub(crate) devices: u32,
     /// Day of registration, days since 1970.
-    pub created_day: u64,
+    pub(crate) created_day: u64,
     /// Whether the operator has disabled it.
-    pub disabled: bool,
+    pub(crate) disabled: bool,
     /// Envelopes that wait for its devices.
-    pub waiting: u64,
+    pub(crate) waiting: u64,
     /// Their bytes.
-    pub waiting_bytes: u64,
+    pub(crate) waiting_bytes: u64,
 }
 
 /// Sums over everything stored.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
     /// Accounts.
-    pub accounts: u64,
+    pub(crate) accounts: u64,
     /// Those that are disabled.
-    pub disabled: u64,
+    pub(crate) disabled: u64,
     /// Devices.
-    pub devices: u64,
+    pub(crate) devices: u64,
     /// Waiting envelopes.
-    pub waiting: u64,
+    pub(crate) waiting: u64,
     /// Their bytes.
-    pub waiting_bytes: u64,
+    pub(crate) waiting_bytes: u64,
     /// Envelopes in the fullest mailbox.
-    pub deepest: u64,
+    pub(crate) deepest: u64,
     /// When the oldest waiting envelope came, milliseconds since 1970.
-    pub oldest_ms: Option<u64>,
+    pub(crate) oldest_ms: Option<u64>,
 }
 
 /// What the operator's socket asks. Removing an account is the directory's: its owner may, too.

@@ -1,11 +1,16 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use subrosa_wire::{ErrorCode, mailbox::LoginMarks};
+use subrosa_wire::{
+    Capability, ContactToken, ErrorCode, TokenBinding,
+    mailbox::{LoginMarks, TokenUses},
+    submit::SubmitItem,
+};
 
 use super::{Bench, Person, SOURCE, accepted, hash, list_bytes};
 use crate::{
-    backend::{Directory as _, Mailbox as _, StoreError, Take},
-    policy::{identity::DeviceList, mailbox::Login},
+    backend::{Directory as _, KeyScope, Mailbox as _, StoreError, Take},
+    clock::today,
+    policy::{facts::Keys, identity::DeviceList, mailbox::Login},
 };
 
 fn code<T: std::fmt::Debug>(result: Result<T, StoreError>) -> ErrorCode {
@@ -77,24 +82,42 @@ pub(crate) async fn a_one_time_key_is_taken_once<B: Bench>() {
     assert!(again.ec.is_none() && again.kem.is_none(), "taken a second time");
 }
 
-/// A token is counted for what is taken and submitted with it, and is gone when it is removed or over.
+/// Keys and tokens are as they were last set; what is taken and submitted with a token is counted; a token that is removed or over is gone with
+/// all who joined with it.
 pub(crate) async fn facts_about_who_asks_are_those_of_this_moment<B: Bench>() {
     let bench = B::new().await;
     let alice = Person::registered(&bench, 1).await;
     alice.uploads(&bench, 1, 0..1).await;
-    let (store, token) = (bench.store(), hash(7));
-    store.put_contact_token(SOURCE, alice.id, token, u64::MAX >> 2).await.unwrap();
-    let take = Take { device: alice.device(1), token: Some(token), one_time: false };
+    let store = bench.store();
+    let member = Keys { current: Some(hash(1)), previous: Some((hash(2), 77)) };
+    store.set_keys(SOURCE, alice.id, KeyScope::Member, member).await.unwrap();
+    let (token, binding) = (ContactToken::new([7; 16]), TokenBinding::new([8; 16]));
+    let (shown, uses) = ((token.hash(), binding.hash()), TokenUses { most: 3, per_day: 2 });
+    let puts = async || store.put_contact_token(SOURCE, alice.id, token.hash(), u64::MAX >> 2, uses).await.unwrap();
+    puts().await;
+    let take = Take { device: alice.device(1), token: Some(token.hash()), one_time: false };
     store.take_prekeys(SOURCE, vec![take]).await.unwrap();
+    let mut item = alice.envelope(1);
+    item.capability = Some(Capability::ContactToken { token: token.clone(), binding: binding.clone() });
+    accepted(&bench, vec![item.clone(), SubmitItem { head: alice.envelope(1).head, ..item }]).await;
     // The same again keeps its counts.
-    store.put_contact_token(SOURCE, alice.id, token, u64::MAX >> 2).await.unwrap();
-    let facts = store.prekey_facts(alice.id, vec![1, 2], Some(token)).await.unwrap();
-    assert_eq!(facts.account.unwrap().delivery_key, Some(alice.key.hash()));
-    assert_eq!(facts.token.unwrap().prekeys, 1);
+    puts().await;
+    let facts = store.prekey_facts(alice.id, vec![1, 2], Some(shown), today()).await.unwrap();
+    let account = facts.account.unwrap();
+    assert_eq!((account.delivery.current, account.member), (Some(alice.key.hash()), member));
+    let found = facts.token.unwrap();
+    assert_eq!((found.uses, found.joined, found.joined_today, found.prekeys), (uses, 1, 1, 1));
+    assert_eq!(found.joiners, HashMap::from([(binding.hash(), 2)]));
     assert!(facts.devices[&1].signed_prekey.is_some() && !facts.devices.contains_key(&2));
-    store.remove_contact_token(SOURCE, alice.id, token).await.unwrap();
-    assert!(store.prekey_facts(alice.id, vec![1], Some(token)).await.unwrap().token.is_none());
-    let nobody = store.prekey_facts(Person::new(1).id, vec![1], Some(token)).await.unwrap();
+    let tomorrow = store.prekey_facts(alice.id, vec![1], Some((token.hash(), hash(9))), today() + 1).await.unwrap();
+    let found = tomorrow.token.unwrap();
+    assert_eq!((found.joined, found.joined_today, found.joiners.len()), (1, 0, 0), "of another day, by another");
+    store.remove_contact_token(SOURCE, alice.id, token.hash()).await.unwrap();
+    let gone = async |person: &Person| store.prekey_facts(person.id, vec![1], Some(shown), today()).await.unwrap();
+    assert!(gone(&alice).await.token.is_none());
+    puts().await;
+    assert_eq!(gone(&alice).await.token.unwrap().joined, 0, "another token of the same bytes");
+    let nobody = gone(&Person::new(1)).await;
     assert!(nobody.account.is_none() && nobody.token.is_none() && nobody.devices.is_empty());
 }
 

@@ -24,10 +24,11 @@ use subrosa_wire::{
 };
 
 use crate::{
-    backend::{Directory as _, Intake as _, Mailbox as _, Outcomes, Source, StoreError},
+    backend::{Directory as _, Intake as _, KeyScope, Mailbox as _, Outcomes, Source, StoreError},
     clock::now_ms,
     parts::Parts,
     policy::{
+        facts::Keys,
         identity::{Device, DeviceList},
         permission::Permission,
         registration::{Admission, Registration},
@@ -118,7 +119,8 @@ impl Person {
         let person = Self::new(devices);
         let store = bench.store();
         store.register(SOURCE, person.registration()).await.unwrap();
-        store.set_delivery_keys(SOURCE, person.id, person.key.hash(), None).await.unwrap();
+        let keys = Keys { current: Some(person.key.hash()), previous: None };
+        store.set_keys(SOURCE, person.id, KeyScope::Delivery, keys).await.unwrap();
         person
     }
 

@@ -18,8 +18,8 @@ use bytes::Bytes;
 use subrosa_wire::{
     ErrorCode, WireError,
     http::{
-        CONTENT_TYPE, Devices, GetDevices, HttpCall, HttpMessage, Prekeys, Register, Registered, Resolve, Resolved,
-        TakePrekeys,
+        CONTENT_TYPE, Devices, GetDevices, HttpCall, HttpMessage, PrekeyBundles, Register, Registered, Resolve,
+        Resolved, TakePrekeys,
     },
     limits::{MAX_HTTP_BYTES, MAX_MAILBOX_FRAME_BYTES, MAX_SUBMIT_FRAME_BYTES},
     submit::Refusal,
@@ -280,7 +280,10 @@ async fn take_prekeys<P: Parts>(
     State(shared): App<P>,
     Extension(peer): Extension<Peer>,
     body: Body,
-) -> Result<Answer<Prekeys>, Refused> {
+) -> Result<Answer<PrekeyBundles>, Refused> {
     let asked: TakePrekeys = question(&shared, Limit::Prekeys(peer.address), body).await?;
-    Ok(Answer(prekeys::take(&shared, Source::of(peer.address), asked).await?))
+    // One was counted before the question was read.
+    let more = u32::try_from(asked.takes().len()).unwrap_or(u32::MAX).saturating_sub(1);
+    shared.ledger.take(Limit::Prekeys(peer.address), more).await.map_err(limited)?;
+    Ok(Answer(prekeys::take(&shared, Source::of(peer.address), &asked).await?))
 }

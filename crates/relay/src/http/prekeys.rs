@@ -1,16 +1,20 @@
-//! Keys for a new session: who asks is judged, a share is counted, and one-time keys are taken.
+//! Keys for new sessions: who asks is judged, shares are counted, and one-time keys are taken.
+
+use std::collections::HashMap;
 
 use subrosa_wire::{
-    DeviceAddress,
-    http::{Prekeys, TakePrekeys},
+    AccountId, CapabilityHash, DeviceAddress,
+    http::{PrekeyBundles, Prekeys, Take as Asked, TakePrekeys},
+    submit::Refusal,
 };
 
 use crate::{
-    backend::{Directory as _, Source, StoreError, Take},
-    clock::now_ms,
+    backend::{Directory as _, PrekeyFacts, Source, StoreError, Take},
+    clock::{now_ms, today},
     ledger::Ledger as _,
     parts::Parts,
     policy::{
+        Moment,
         permission::Permission,
         prekeys::{is_low, judge_taking},
     },
@@ -18,36 +22,76 @@ use crate::{
     shared::Shared,
 };
 
-/// Takes the keys of a device.
+/// Who is asked about, with which token and binding: facts are fetched once for each.
+type Subject = (AccountId, Option<(CapabilityHash, CapabilityHash)>);
+
+/// Takes keys of devices, one result for each in order. Who is refused holds nobody up.
 ///
 /// # Errors
-/// What the rules say, or a store that cannot.
+/// A store that cannot.
 pub(super) async fn take<P: Parts>(
     shared: &Shared<P>,
     source: Source,
-    asked: TakePrekeys,
-) -> Result<Prekeys, StoreError> {
-    let DeviceAddress { account, device: number } = asked.device;
-    let permission = Permission::of(asked.capability.as_ref());
-    let token = permission.token().copied();
-    let facts = shared.store.prekey_facts(account, vec![number], token).await?;
-    let given =
-        judge_taking(&permission, facts.account.as_ref(), facts.token.as_ref(), facts.devices.get(&number), now_ms())?;
-    let mut prekeys = given.prekeys;
-    let one_time = given.one_time && shared.ledger.share(source, asked.device, permission).await;
-    if !one_time && token.is_none() {
-        return Ok(prekeys);
+    asked: &TakePrekeys,
+) -> Result<PrekeyBundles, StoreError> {
+    let asked: Vec<(&Asked, Permission)> =
+        asked.takes().iter().map(|take| (take, Permission::of(take.capability.as_ref()))).collect();
+    let now = Moment { ms: now_ms(), day: today() };
+    let facts = facts(shared, &asked, now).await?;
+    let mut results: Vec<Result<Prekeys, Refusal>> = Vec::with_capacity(asked.len());
+    let mut takes: Vec<(usize, Take)> = Vec::new();
+    for (place, (take, permission)) in asked.iter().enumerate() {
+        let DeviceAddress { account, device } = take.device;
+        let given = match facts.get(&(account, permission.token())) {
+            Some(facts) => {
+                judge_taking(permission, facts.account.as_ref(), facts.token.as_ref(), facts.devices.get(&device), now)
+            }
+            None => continue,
+        };
+        if let Ok(given) = &given {
+            let token = permission.token().map(|(token, _)| token);
+            let one_time = given.one_time && shared.ledger.share(source, take.device, *permission).await;
+            if one_time || token.is_some() {
+                takes.push((place, Take { device: take.device, token, one_time }));
+            }
+        }
+        if let Err(refusal) = &given {
+            shared.metrics.refusal(refusal.code);
+        }
+        results.push(given.map(|given| given.prekeys));
     }
-    let taken = shared.store.take_prekeys(source, vec![Take { device: asked.device, token, one_time }]).await?;
-    for taken in taken {
-        prekeys.one_time_ec = taken.ec;
-        if let Some(kem) = taken.kem {
-            prekeys.kem = kem;
-            prekeys.kem_last_resort = false;
+    if takes.is_empty() {
+        return Ok(PrekeyBundles(results));
+    }
+    let taken = shared.store.take_prekeys(source, takes.iter().map(|(_, take)| *take).collect()).await?;
+    for ((place, take), taken) in takes.iter().zip(taken) {
+        if let Some(Ok(prekeys)) = results.get_mut(*place) {
+            prekeys.one_time_ec = taken.ec;
+            if let Some(kem) = taken.kem {
+                prekeys.kem = kem;
+                prekeys.kem_last_resort = false;
+            }
         }
         if let Some(left) = taken.left.filter(|left| is_low(*left)) {
-            shared.router.prekeys_low(asked.device, left).await;
+            shared.router.prekeys_low(take.device, left).await;
         }
     }
-    Ok(prekeys)
+    Ok(PrekeyBundles(results))
+}
+
+/// What the rules look at, fetched once for each account and token that is asked about.
+async fn facts<P: Parts>(
+    shared: &Shared<P>,
+    asked: &[(&Asked, Permission)],
+    now: Moment,
+) -> Result<HashMap<Subject, PrekeyFacts>, StoreError> {
+    let mut wanted: HashMap<Subject, Vec<u32>> = HashMap::new();
+    for (take, permission) in asked {
+        wanted.entry((take.device.account, permission.token())).or_default().push(take.device.device);
+    }
+    let mut facts = HashMap::with_capacity(wanted.len());
+    for ((account, shown), devices) in wanted {
+        facts.insert((account, shown), shared.store.prekey_facts(account, devices, shown, now.day).await?);
+    }
+    Ok(facts)
 }

@@ -8,20 +8,20 @@ use super::identity::{Device, DeviceList};
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     /// As it came.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Its version.
-    pub version: u32,
+    pub(crate) version: u32,
     /// Its devices.
-    pub devices: Vec<Device>,
+    pub(crate) devices: Vec<Device>,
 }
 
 /// What a newer list changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Replaced {
     /// Numbers of devices whose mailbox and prekeys go. The same number with another key is another device: it must not inherit a mailbox.
-    pub gone: Vec<u32>,
+    pub(crate) gone: Vec<u32>,
     /// Devices that come.
-    pub new: Vec<Device>,
+    pub(crate) new: Vec<Device>,
 }
 
 /// Whether a list, whose signatures are verified, replaces the one that is held. `None`: it is the one that is held.

@@ -8,13 +8,13 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     /// Whose.
-    pub device: DeviceAddress,
+    pub(crate) device: DeviceAddress,
     /// SHA-256 of the marks it shows.
-    pub shown: Vec<[u8; 32]>,
+    pub(crate) shown: Vec<[u8; 32]>,
     /// SHA-256 of the mark it leaves.
-    pub mark: [u8; 32],
+    pub(crate) mark: [u8; 32],
     /// A person chose this copy.
-    pub take_over: bool,
+    pub(crate) take_over: bool,
 }
 
 impl Login {

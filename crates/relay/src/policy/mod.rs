@@ -20,10 +20,39 @@ pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
 
-use subrosa_wire::{AccountId, ErrorCode, limits::MAX_CONTACT_TOKENS, submit::Refusal};
+use subrosa_wire::{
+    AccountId, ErrorCode,
+    limits::{MAX_CONTACT_TOKENS, MAX_TOKEN_USES},
+    mailbox::TokenUses,
+    submit::Refusal,
+};
+
+const MS_PER_DAY: u64 = 24 * 3600 * 1000;
 
 /// Registration tokens that may exist at once: an operator hands them out one by one, a script gone wild makes more.
 const MAX_REGISTRATION_TOKENS: u32 = 10_000;
+
+/// The moment at which something is judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// Milliseconds since 1970.
+    pub(crate) ms: u64,
+    /// Days since 1970.
+    pub(crate) day: u32,
+}
+
+impl Moment {
+    /// Seconds until the next day.
+    fn seconds_of_day_left(self) -> u32 {
+        let next_ms = (u64::from(self.day) + 1).saturating_mul(MS_PER_DAY);
+        u32::try_from(next_ms.saturating_sub(self.ms).div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+/// How many may join with a token, as its maker wants it and as it may be.
+pub(crate) fn token_uses(wanted: TokenUses) -> TokenUses {
+    TokenUses { most: wanted.most.clamp(1, MAX_TOKEN_USES), per_day: wanted.per_day.min(MAX_TOKEN_USES) }
+}
 
 /// What is asked about and not there.
 pub(crate) fn found<T>(what: Option<T>) -> Result<T, Refusal> {

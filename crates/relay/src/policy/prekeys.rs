@@ -12,6 +12,7 @@ use subrosa_wire::{
 };
 
 use super::{
+    Moment,
     facts::{Account, Token},
     limits::UNAVAILABLE,
     permission::{Permission, way_in},
@@ -21,9 +22,9 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stock {
     /// How many are left.
-    pub left: usize,
+    pub(crate) left: usize,
     /// The highest id that was ever stored. `None`: none was.
-    pub last: Option<u32>,
+    pub(crate) last: Option<u32>,
 }
 
 impl Stock {
@@ -34,9 +35,9 @@ impl Stock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kept {
     /// New ones.
-    pub keys: BTreeMap<u32, Bytes>,
+    pub(crate) keys: BTreeMap<u32, Bytes>,
     /// The highest id that was ever stored.
-    pub last: Option<u32>,
+    pub(crate) last: Option<u32>,
 }
 
 /// Which one-time keys of an upload are kept: X25519, ML-KEM. With `replace_one_time` all that are there go first: a restored client counts
@@ -69,9 +70,9 @@ pub(crate) fn judge_upload(ec: Stock, kem: Stock, upload: &PrekeyUpload) -> Resu
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// Its signed prekey.
-    pub signed_prekey: Option<Bytes>,
+    pub(crate) signed_prekey: Option<Bytes>,
     /// Its last-resort ML-KEM key.
-    pub last_resort_kem: Option<Bytes>,
+    pub(crate) last_resort_kem: Option<Bytes>,
 }
 
 impl Standing {
@@ -88,9 +89,9 @@ impl Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Given {
     /// The standing keys.
-    pub prekeys: Prekeys,
+    pub(crate) prekeys: Prekeys,
     /// One-time keys, too, as far as the asker's share of them goes.
-    pub one_time: bool,
+    pub(crate) one_time: bool,
 }
 
 /// Who gets what of a device's keys. `device`: its standing keys, if it is on the list.
@@ -102,13 +103,14 @@ pub(crate) fn judge_taking(
     account: Option<&Account>,
     token: Option<&Token>,
     device: Option<&Standing>,
-    now_ms: u64,
+    now: Moment,
 ) -> Result<Given, Refusal> {
     let refused = |code| Err(Refusal::never(code));
-    let one_time = *permission != Permission::Missing;
-    if one_time {
-        let way = way_in(permission, account, token, now_ms)?;
-        if way == Way::ContactToken && token.is_some_and(|token| token.prekeys >= MAX_TOKEN_PREKEYS) {
+    let mut way = None;
+    if *permission != Permission::Missing {
+        way = Some(way_in(permission, account, token, now)?);
+        let most = |token: &Token| token.uses.most.saturating_mul(MAX_TOKEN_PREKEYS);
+        if way == Some(Way::ContactToken) && token.is_some_and(|token| token.prekeys >= most(token)) {
             return refused(ErrorCode::QuotaExceeded);
         }
         if account.is_some_and(|account| account.disabled) {
@@ -116,6 +118,8 @@ pub(crate) fn judge_taking(
         }
     }
     let Some(device) = device else { return refused(ErrorCode::NotFound) };
+    // The member key is held by all members of all groups: they could drain anybody.
+    let one_time = matches!(way, Some(Way::DeliveryKey | Way::ContactToken));
     Ok(Given { prekeys: device.prekeys()?, one_time })
 }
 

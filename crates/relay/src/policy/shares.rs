@@ -58,7 +58,9 @@ impl Shares {
             Permission::ContactToken(token, _) => {
                 self.token.take((device, *token), 1, now).is_ok() && self.tokens.take(device, 1, now).is_ok()
             }
-            Permission::Missing | Permission::Request | Permission::RequestRefused(_) => false,
+            Permission::MemberKey(_) | Permission::Missing | Permission::Request | Permission::RequestRefused(_) => {
+                false
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use subrosa_wire::{
 };
 
 use super::{
+    Moment,
     facts::{Account, Device, Token},
     limiter::Left,
     limits::{IDLE_RETRY_S, MAX_STALE_LIST_BYTES, REQUESTS_FULL_RETRY_S, SUBMIT_UNIT_BYTES, UNAVAILABLE},
@@ -24,41 +25,41 @@ use super::{
 #[derive(Debug, Clone)]
 pub(crate) struct IntakeItem {
     /// Where it goes.
-    pub device: DeviceAddress,
+    pub(crate) device: DeviceAddress,
     /// Hash over device, head and body.
-    pub id: EnvelopeId,
+    pub(crate) id: EnvelopeId,
     /// What allows it.
-    pub permission: Permission,
+    pub(crate) permission: Permission,
     /// Durable or ephemeral.
-    pub class: EnvelopeClass,
+    pub(crate) class: EnvelopeClass,
     /// When it expires, milliseconds since 1970.
-    pub expires_ms: u64,
+    pub(crate) expires_ms: u64,
     /// The wrapped body key.
-    pub head: [u8; HEAD_BYTES],
+    pub(crate) head: [u8; HEAD_BYTES],
     /// Index of its body.
-    pub body: usize,
+    pub(crate) body: usize,
     /// The receiver's list version as the sender knows it.
-    pub list_version: u32,
+    pub(crate) list_version: u32,
 }
 
 /// Envelopes that are stored in one durable transaction.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     /// Sealed bodies.
-    pub bodies: Vec<Bytes>,
+    pub(crate) bodies: Vec<Bytes>,
     /// At least one; every body index is valid.
-    pub items: Vec<IntakeItem>,
+    pub(crate) items: Vec<IntakeItem>,
     /// What the rates of the receiving accounts and of the capabilities let through, when the submission came.
-    pub rates: Rates,
+    pub(crate) rates: Rates,
 }
 
 /// How many more envelopes the rates let through. Who is not named has no limit.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rates {
     /// For each receiving account, whoever sends.
-    pub accounts: HashMap<AccountId, Left>,
+    pub(crate) accounts: HashMap<AccountId, Left>,
     /// With each capability.
-    pub capabilities: HashMap<CapabilityHash, Left>,
+    pub(crate) capabilities: HashMap<CapabilityHash, Left>,
 }
 
 impl Batch {
@@ -100,31 +101,22 @@ impl Batch {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quotas {
     /// Envelopes.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Their bytes.
-    pub bytes: u64,
-}
-
-/// The moment at which something is judged.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
-    /// Milliseconds since 1970.
-    pub ms: u64,
-    /// Days since 1970.
-    pub day: u32,
+    pub(crate) bytes: u64,
 }
 
 /// What a back end knows about the items of a submission.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SubmissionFacts {
     /// Accounts that exist.
-    pub accounts: HashMap<AccountId, Account>,
+    pub(crate) accounts: HashMap<AccountId, Account>,
     /// Devices that are on a list.
-    pub devices: HashMap<DeviceAddress, Device>,
+    pub(crate) devices: HashMap<DeviceAddress, Device>,
     /// Contact tokens that are open.
-    pub tokens: HashMap<(AccountId, CapabilityHash), Token>,
+    pub(crate) tokens: HashMap<(AccountId, CapabilityHash), Token>,
     /// Envelopes that wait already.
-    pub known: HashSet<(DeviceAddress, EnvelopeId)>,
+    pub(crate) known: HashSet<(DeviceAddress, EnvelopeId)>,
 }
 
 /// What becomes of an item.
@@ -227,15 +219,19 @@ impl Judging {
             return Ok(Verdict::Repeat);
         }
         let account = self.facts.accounts.get(&item.device.account);
-        let token = item.permission.token().and_then(|hash| self.facts.tokens.get(&(item.device.account, *hash)));
-        let way = way_in(&item.permission, account, token, self.now.ms)?;
-        if let Some(token) = token.filter(|_| way == Way::ContactToken) {
-            if token.submits >= MAX_TOKEN_SUBMITS {
-                return Err(Refusal::never(ErrorCode::QuotaExceeded));
-            }
-            // What is never stored binds nothing, so it cannot be the first use.
-            if item.class == EnvelopeClass::Ephemeral && token.binding.is_none() {
-                return Err(Refusal::never(ErrorCode::CapabilityRefused));
+        let shown = item.permission.token();
+        let token = shown.and_then(|(token, _)| self.facts.tokens.get(&(item.device.account, token)));
+        let way = way_in(&item.permission, account, token, self.now)?;
+        if let (Some(token), Some((_, binding))) = (token, shown) {
+            match token.joiners.get(&binding) {
+                Some(submits) if *submits >= MAX_TOKEN_SUBMITS => {
+                    return Err(Refusal::never(ErrorCode::QuotaExceeded));
+                }
+                // What is never stored binds nothing, so it cannot be the first use.
+                None if item.class == EnvelopeClass::Ephemeral => {
+                    return Err(Refusal::never(ErrorCode::CapabilityRefused));
+                }
+                _ => {}
             }
         }
         let Some(account) = account else { return Err(Refusal::never(ErrorCode::CapabilityRefused)) };
@@ -279,8 +275,12 @@ impl Judging {
         if let Permission::ContactToken(hash, binding) = &item.permission
             && let Some(token) = self.facts.tokens.get_mut(&(item.device.account, *hash))
         {
-            token.submits += 1;
-            token.binding.get_or_insert(*binding);
+            let submits = token.joiners.entry(*binding).or_insert_with(|| {
+                token.joined += 1;
+                token.joined_today += 1;
+                0
+            });
+            *submits += 1;
         }
     }
 

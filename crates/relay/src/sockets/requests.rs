@@ -1,23 +1,27 @@
 //! What a device asks on its authenticated socket: prekeys, lists, capabilities, the request lane.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use subrosa_wire::{
-    AccountId, DeviceAddress, ErrorCode,
-    limits::{MAX_PREVIOUS_KEY_VALIDITY, MAX_TOKEN_EXPIRY},
+    AccountId, CapabilityHash, DeviceAddress, ErrorCode,
+    limits::{MAX_PREVIOUS_KEY_VALIDITY, MAX_PREVIOUS_MEMBER_KEY_VALIDITY, MAX_TOKEN_EXPIRY},
     mailbox::{MailboxRequest, RequestOutcome},
     submit::{Refusal, Submit, SubmitResult},
 };
 
 use crate::{
-    backend::{Directory as _, Source, StoreError},
+    backend::{Directory as _, KeyScope, Source, StoreError},
     clock::now_ms,
     ledger::{Ledger as _, Limit},
     parts::Parts,
     policy::{
+        facts::Keys,
         found,
         identity::{AccountRecord, DeviceList},
         permission::Permission,
         submission::{ItemOutcome, judge_request},
+        token_uses,
     },
     router::Router as _,
     shared::Shared,
@@ -39,14 +43,18 @@ pub(crate) async fn answer<P: Parts>(
         MailboxRequest::PutPrekeys(upload) => store.put_prekeys(source, device, upload).await,
         MailboxRequest::PutDeviceList(list) => put_device_list(shared, source, account, list).await,
         MailboxRequest::SetDeliveryKeys { current, previous, previous_valid_s } => {
-            let valid_s = u64::from(previous_valid_s).min(MAX_PREVIOUS_KEY_VALIDITY.as_secs());
-            let until = now_ms().saturating_add(valid_s * 1_000);
-            store.set_delivery_keys(source, account, current, previous.map(|hash| (hash, until))).await
+            let keys = keys(current, previous, previous_valid_s, MAX_PREVIOUS_KEY_VALIDITY);
+            store.set_keys(source, account, KeyScope::Delivery, keys).await
         }
-        MailboxRequest::PutContactToken { token, expiry_s } => {
+        MailboxRequest::SetMemberKeys { current, previous, previous_valid_s } => {
+            let keys = keys(current, previous, previous_valid_s, MAX_PREVIOUS_MEMBER_KEY_VALIDITY);
+            store.set_keys(source, account, KeyScope::Member, keys).await
+        }
+        MailboxRequest::PutContactToken { token, expiry_s, uses } => {
             let longest = MAX_TOKEN_EXPIRY.as_secs();
             let lives_s = if expiry_s == 0 { longest } else { u64::from(expiry_s).min(longest) };
-            store.put_contact_token(source, account, token, now_ms().saturating_add(lives_s * 1_000)).await
+            let expires_ms = now_ms().saturating_add(lives_s * 1_000);
+            store.put_contact_token(source, account, token, expires_ms, token_uses(uses)).await
         }
         MailboxRequest::RemoveContactToken(token) => store.remove_contact_token(source, account, token).await,
         MailboxRequest::RemoveAccount => remove_account(shared, source, account).await,
@@ -59,6 +67,13 @@ pub(crate) async fn answer<P: Parts>(
         shared.metrics.refusal(refusal.code);
         refusal
     })
+}
+
+/// A key and its predecessor, which is honoured no longer than `longest`.
+fn keys(current: CapabilityHash, previous: Option<CapabilityHash>, valid_s: u32, longest: Duration) -> Keys {
+    let valid_s = u64::from(valid_s).min(longest.as_secs());
+    let until_ms = now_ms().saturating_add(valid_s * 1_000);
+    Keys { current: Some(current), previous: previous.map(|hash| (hash, until_ms)) }
 }
 
 async fn put_device_list<P: Parts>(

@@ -11,9 +11,12 @@ use sha2::{Digest, Sha256};
 use subrosa_relay::{Config, Relay, RelayError};
 use subrosa_wire::{
     AccountId, Capability, CapabilityHash, DeliveryKey, DeviceAddress, ErrorCode, Handle, Seq,
-    http::{CONTENT_TYPE, HttpCall, HttpMessage, Register, Registered},
+    http::{CONTENT_TYPE, HttpCall, HttpMessage, Prekeys, Register, Registered, TakePrekeys},
     labels,
-    mailbox::{LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyUpload, Push, RequestOutcome},
+    mailbox::{
+        LoginMarks, MailboxClientFrame, MailboxRequest, MailboxServerFrame, PrekeyUpload, Push, RequestOutcome,
+        TokenUses,
+    },
     submit::{EnvelopeClass, Refusal, Submit, SubmitClientFrame, SubmitItem, SubmitResult, SubmitServerFrame},
 };
 use tempfile::TempDir;
@@ -108,6 +111,16 @@ impl At {
     }
 
     /// The same from this address of the machine: all of 127.0.0.0/8 are.
+    /// Asks for the keys of one device.
+    pub async fn take(&self, question: &TakePrekeys) -> Result<Prekeys, Refusal> {
+        self.ask(question).await?.one().expect("one result")
+    }
+
+    /// The same, from an address.
+    pub async fn take_as(&self, from: IpAddr, question: &TakePrekeys) -> Result<Prekeys, Refusal> {
+        self.ask_as(from, question).await?.one().expect("one result")
+    }
+
     pub async fn ask_as<C: HttpCall>(
         &self,
         from: impl Into<Option<IpAddr>>,
@@ -398,7 +411,7 @@ impl Mailbox {
     }
 
     pub async fn put_token(&mut self, token: CapabilityHash) {
-        let op = MailboxRequest::PutContactToken { token, expiry_s: 600 };
+        let op = MailboxRequest::PutContactToken { token, expiry_s: 600, uses: TokenUses::ONE };
         assert_eq!(self.request(op).await, Ok(RequestOutcome::Done));
     }
 

@@ -5,7 +5,7 @@ use subrosa_crypto::{KemPrekeyPair, KemUse, OneTimePrekeyPair, RandomnessError, 
 use subrosa_wire::{
     ContactToken, LinkSecret,
     limits::{IDLE_DAYS, LOW_ONE_TIME_EC, LOW_ONE_TIME_KEM, MAX_EXPIRY, MAX_ONE_TIME_EC, MAX_ONE_TIME_KEM},
-    mailbox::{MailboxClientFrame, MailboxRequest, PrekeyCount, PrekeyUpload},
+    mailbox::{MailboxClientFrame, MailboxRequest, PrekeyCount, PrekeyUpload, TokenUses},
 };
 use zeroize::Zeroizing;
 
@@ -287,7 +287,11 @@ impl Core {
             }
             let expires_ms = change.now_ms.saturating_add(u64::from(ttl_s) * 1_000);
             store::invites::put(change.db, &token, &secret, change.now_ms, expires_ms)?;
-            let task = change.relay_task(MailboxRequest::PutContactToken { token: token.hash(), expiry_s: ttl_s })?;
+            let task = change.relay_task(MailboxRequest::PutContactToken {
+                token: token.hash(),
+                expiry_s: ttl_s,
+                uses: TokenUses::ONE,
+            })?;
             Ok((secret.clone(), expires_ms, task))
         })
     }

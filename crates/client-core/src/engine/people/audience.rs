@@ -110,7 +110,8 @@ pub(crate) const fn may_ask_by(way: Way, may_have_key: bool) -> bool {
         // Our delivery key is had from us, by contacts, or from a conversation of several. If this device does not know them, another one
         // of ours may, and its word about them may be under way.
         Way::DeliveryKey => may_have_key,
-        Way::Unknown(_) => false,
+        // The member key is for contents of groups: nobody asks for contact with it.
+        Way::MemberKey | Way::Unknown(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use subrosa_crypto::{AccountRecord, LinkKeys};
 use subrosa_wire::{
     AccountId, Capability, ContactLink, ContactToken, DeviceAddress, ErrorCode, Handle, LinkError, LinkSecret,
     RegistrationToken, TokenBinding,
-    http::{Devices, GetDevices, Resolve, TakePrekeys},
+    http::{Devices, GetDevices, Resolve},
     link::is_loopback,
 };
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ use crate::{
             receivers::{self, Known},
         },
     },
-    net::RelayEndpoint,
+    net::{NetError, RelayEndpoint},
     requests,
     store::{self, contacts::OpenedLink},
 };
@@ -214,9 +214,10 @@ impl Engine {
         let opened = OpenedLink { token, binding, proof };
         let mut bundle = None;
         if let Some(device) = device {
-            let call = TakePrekeys { device, capability: Some(capability) };
-            let prekeys = self.inner.http.call(&relay, &call).await.map_err(|error| link_error(&error))?;
-            bundle = Some((device, prekeys));
+            let asked = self.inner.http.prekeys(&relay, &[device], Some(&capability)).await;
+            let prekeys = asked.map_err(|error| link_error(&error))?.pop();
+            let prekeys = prekeys.transpose().map_err(|refusal| link_error(&NetError::refused(refusal)))?;
+            bundle = prekeys.map(|prekeys| (device, prekeys));
         }
         // One transaction: a bundle that does not verify leaves no contact behind.
         core.run(move |core| {

@@ -7,9 +7,11 @@ use std::{
 };
 
 use subrosa_wire::{
-    AccountId, DeviceAddress, ErrorCode,
-    http::{GetDevices, TakePrekeys},
+    AccountId, Capability, DeviceAddress, ErrorCode,
+    http::{GetDevices, Prekeys},
+    limits::MAX_BUNDLES,
     mailbox::{MailboxRequest, RequestOutcome},
+    submit::Refusal,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -249,24 +251,29 @@ impl Dispatcher {
 
     async fn fetch_bundles(&self, route: &Route, devices: Vec<DeviceAddress>) -> Result<(), Failure> {
         let relay = endpoint(route)?;
-        for device in devices {
-            let call = TakePrekeys { device, capability: route.capability.clone() };
-            let prekeys = match self.http.call(&relay, &call).await {
-                // A spent or changed capability still lets a session start, with last-resort keys; whether we
-                // may write is for the submission to find out.
-                Err(NetError::Refused(refusal))
-                    if matches!(refusal.code, ErrorCode::CapabilityRefused | ErrorCode::QuotaExceeded)
-                        && route.capability.is_some() =>
-                {
-                    self.http.call(&relay, &TakePrekeys { device, capability: None }).await
-                }
-                asked => asked,
+        let mut bundles = Vec::with_capacity(devices.len());
+        for devices in devices.chunks(MAX_BUNDLES) {
+            bundles.extend(self.bundles(&relay, devices, route.capability.as_ref()).await?);
+        }
+        // A spent or changed capability still lets a session start, with last-resort keys; whether we may write is for the submission to
+        // find out.
+        if route.capability.is_some() {
+            let refused = |(_, bundle): &(DeviceAddress, Result<Prekeys, Refusal>)| {
+                bundle.as_ref().is_err_and(|refusal| {
+                    matches!(refusal.code, ErrorCode::CapabilityRefused | ErrorCode::QuotaExceeded)
+                })
             };
+            let (again, given): (Vec<_>, Vec<_>) = bundles.into_iter().partition(refused);
+            bundles = given;
+            let again: Vec<DeviceAddress> = again.into_iter().map(|(device, _)| device).collect();
+            for devices in again.chunks(MAX_BUNDLES) {
+                bundles.extend(self.bundles(&relay, devices, None).await?);
+            }
+        }
+        for (device, prekeys) in bundles {
             let prekeys = match prekeys {
                 Ok(prekeys) => prekeys,
-                Err(NetError::Refused(refusal))
-                    if matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Unavailable) =>
-                {
+                Err(refusal) if matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Unavailable) => {
                     self.core
                         .run(move |core| {
                             core.has_no_keys(device);
@@ -275,7 +282,7 @@ impl Dispatcher {
                         .await?;
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(refusal) => return Err(NetError::refused(refusal).into()),
             };
             let start = move |change: &mut Change<'_>| {
                 // Their first message may have come while we asked. Two sessions, each current at one side only,
@@ -298,6 +305,16 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    async fn bundles(
+        &self,
+        relay: &RelayEndpoint,
+        devices: &[DeviceAddress],
+        capability: Option<&Capability>,
+    ) -> Result<Vec<(DeviceAddress, Result<Prekeys, Refusal>)>, NetError> {
+        let bundles = self.http.prekeys(relay, devices, capability).await?;
+        Ok(devices.iter().copied().zip(bundles).collect())
     }
 
     /// Fetches a contact's device list in the background, once at a time.

@@ -1,10 +1,6 @@
 //! What time does to keys and sessions, and who may tell the time.
 
-use subrosa_wire::{
-    DeviceAddress, MailboxEpoch,
-    http::{Prekeys, TakePrekeys},
-    mailbox::PrekeyCount,
-};
+use subrosa_wire::{DeviceAddress, MailboxEpoch, http::Prekeys, mailbox::PrekeyCount};
 
 use super::{DAY_MS, support::Person, support::TestRelay, support::pair};
 
@@ -69,7 +65,9 @@ impl Person {
         let contact = self.inside(move |core| store::contacts::get(&core.db, &account).unwrap().unwrap()).await;
         let relay = RelayEndpoint::new(contact.peer.relay.clone(), contact.peer.pin).unwrap();
         let device = DeviceAddress { account, device: 1 };
-        self.engine.inner.http.call(&relay, &TakePrekeys { device, capability: contact.capability() }).await.unwrap()
+        let capability = contact.capability();
+        let mut asked = self.engine.inner.http.prekeys(&relay, &[device], capability.as_ref()).await.unwrap();
+        asked.remove(0).unwrap()
     }
 }
 

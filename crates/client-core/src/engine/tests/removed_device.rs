@@ -1,24 +1,20 @@
 //! What a removed device knows is worth nothing: keys, sessions, and what it had told the others.
 
-use subrosa_wire::{Capability, DeliveryKey, DeviceAddress, http::TakePrekeys};
+use subrosa_wire::{Capability, DeliveryKey, DeviceAddress};
 
 use super::{support::PATIENCE_MS, *};
 
-use crate::{
-    content::KeySync,
-    engine::Engine,
-    net::{NetError, RelayEndpoint},
-};
+use crate::{content::KeySync, engine::Engine, net::RelayEndpoint};
 
 /// Whether an account's relay lets somebody in with this key.
 async fn opens(engine: &Engine, relay: &TestRelay, account: AccountId, key: DeliveryKey) -> bool {
     let relay = RelayEndpoint::new(relay.url().parse().unwrap(), None).unwrap();
     let device = DeviceAddress { account, device: 1 };
-    let call = TakePrekeys { device, capability: Some(Capability::DeliveryKey(key)) };
-    match engine.inner.http.call(&relay, &call).await {
+    let asked = engine.inner.http.prekeys(&relay, &[device], Some(&Capability::DeliveryKey(key))).await;
+    match asked.unwrap().remove(0) {
         Ok(_) => true,
-        Err(NetError::Refused(refusal)) if refusal.code == ErrorCode::CapabilityRefused => false,
-        Err(error) => panic!("{error}"),
+        Err(refusal) if refusal.code == ErrorCode::CapabilityRefused => false,
+        Err(refusal) => panic!("{refusal:?}"),
     }
 }
 

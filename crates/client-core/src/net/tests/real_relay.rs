@@ -10,7 +10,7 @@ use subrosa_wire::{
     AccountId, Capability, DeliveryKey, Handle,
     http::{GetDevices, Register, Resolve},
     limits::MAX_SHOWN_MARKS,
-    mailbox::{LoginMarks, MailboxRequest, RequestOutcome},
+    mailbox::{LoginMarks, MailboxRequest, RequestOutcome, TokenUses},
     submit::SubmitResult,
 };
 use tokio::sync::oneshot;
@@ -196,7 +196,8 @@ async fn a_restarted_relay_is_found_again_and_everything_goes_on() {
     let relay = RealRelay::start(&data, endpoint.authority()).await;
     engine.ready().await;
     assert_eq!(receive(&mut engine, 1..=1).await, first);
-    let op = MailboxRequest::PutContactToken { token: DeliveryKey::new([1; 16]).hash(), expiry_s: 60 };
+    let op =
+        MailboxRequest::PutContactToken { token: DeliveryKey::new([1; 16]).hash(), expiry_s: 60, uses: TokenUses::ONE };
     assert_eq!(soon(engine.handle.request(op)).await, Ok(RequestOutcome::Done));
     // The relay's GoAway may still hold the submitter back for a moment: it says so, and that it will pass.
     let second = letter(&bob, &capability, 2);

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
     AccountId, CapabilityHash, DeviceAddress, Handle,
     http::{ACCOUNT_RECORD_BYTES, Devices},
-    mailbox::PrekeyUpload,
+    mailbox::{PrekeyUpload, TokenUses},
 };
 
 use super::{
@@ -17,9 +17,10 @@ use super::{
     writer::OpError,
 };
 use crate::{
-    backend::{DeviceFacts, Directory, OneTime, PrekeyFacts, Source, StoreError, Take},
+    backend::{DeviceFacts, Directory, KeyScope, OneTime, PrekeyFacts, Source, StoreError, Take},
     clock::now_ms,
     policy::{
+        facts::Keys,
         identity::DeviceList,
         mailbox::{Login, judge_login},
         registration::Registration,
@@ -146,9 +147,10 @@ impl Directory for Embedded {
         &self,
         account: AccountId,
         devices: Vec<u32>,
-        token: Option<CapabilityHash>,
+        shown: Option<(CapabilityHash, CapabilityHash)>,
+        today: u32,
     ) -> Result<PrekeyFacts, StoreError> {
-        self.readers.read(move |db| prekeys::prekey_facts(db, &account, &devices, token.as_ref())).await
+        self.readers.read(move |db| prekeys::prekey_facts(db, &account, &devices, shown.as_ref(), today)).await
     }
 
     async fn take_prekeys(&self, source: Source, takes: Vec<Take>) -> Result<Vec<OneTime>, StoreError> {
@@ -158,15 +160,14 @@ impl Directory for Embedded {
         self.writer.change(source, cost, take).await
     }
 
-    async fn set_delivery_keys(
+    async fn set_keys(
         &self,
         source: Source,
         account: AccountId,
-        current: CapabilityHash,
-        previous: Option<(CapabilityHash, u64)>,
+        scope: KeyScope,
+        keys: Keys,
     ) -> Result<(), StoreError> {
-        let set =
-            move |db: &Connection| Ok(capabilities::set_delivery_keys(db, &account, &current, previous.as_ref())?);
+        let set = move |db: &Connection| Ok(capabilities::set_keys(db, &account, scope, &keys)?);
         self.writer.change(source, FEW, set).await
     }
 
@@ -176,8 +177,10 @@ impl Directory for Embedded {
         account: AccountId,
         token: CapabilityHash,
         expires_ms: u64,
+        uses: TokenUses,
     ) -> Result<(), StoreError> {
-        let put = move |db: &Connection| capabilities::put_contact_token(db, &account, &token, expires_ms, now_ms());
+        let put =
+            move |db: &Connection| capabilities::put_contact_token(db, &account, &token, (expires_ms, uses), now_ms());
         self.writer.change(source, FEW, put).await
     }
 

@@ -1,9 +1,11 @@
 //! What the rules look at, fetched from the database: every question about an account, a device or a token stands here once.
 
-use rusqlite::{Connection, OptionalExtension, params};
-use subrosa_wire::{AccountId, CapabilityHash, DeviceAddress};
+use std::collections::HashMap;
 
-use crate::policy::facts::{Account, Device, Token};
+use rusqlite::{Connection, OptionalExtension, params};
+use subrosa_wire::{AccountId, CapabilityHash, DeviceAddress, mailbox::TokenUses};
+
+use crate::policy::facts::{Account, Device, Keys, Token};
 
 /// The row number of an account or device that does not exist: it is asked about like one that does, so that both take as long.
 pub(super) const NOBODY: i64 = -1;
@@ -21,20 +23,25 @@ pub(super) fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result
 /// An account and its row number.
 pub(super) fn account(db: &Connection, account: &AccountId) -> rusqlite::Result<Option<(i64, Account)>> {
     db.prepare_cached(
-        "SELECT id, list_version, length(list), delivery_key, previous_key, previous_until_ms, disabled
+        "SELECT id, list_version, length(list), disabled, delivery_key, previous_key, previous_until_ms,
+             member_key, previous_member_key, previous_member_until_ms
          FROM account WHERE account = ?1",
     )?
     .query_row([account.0.as_slice()], |row| {
         let hash = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<[u8; 32]>>(column)?.map(CapabilityHash));
-        let until_ms = number(row, 5)?;
+        let keys = |first: usize| {
+            let until_ms = number(row, first + 2)?;
+            let previous = hash(first + 1)?.map(|key| (key, until_ms));
+            Ok::<_, rusqlite::Error>(Keys { current: hash(first)?, previous })
+        };
         Ok((
             row.get(0)?,
             Account {
                 list_version: row.get(1)?,
                 list_bytes: row.get(2)?,
-                delivery_key: hash(3)?,
-                previous_key: hash(4)?.map(|key| (key, until_ms)),
-                disabled: row.get(6)?,
+                disabled: row.get(3)?,
+                delivery: keys(4)?,
+                member: keys(7)?,
             },
         ))
     })
@@ -64,20 +71,41 @@ pub(super) fn waiting_requests(db: &Connection, device: i64) -> rusqlite::Result
         .query_row([device], |row| row.get(0))
 }
 
-/// A contact token of an account.
-pub(super) fn token(db: &Connection, account: i64, token: &CapabilityHash) -> rusqlite::Result<Option<Token>> {
+/// A contact token of an account, without its joiners.
+pub(super) fn token(
+    db: &Connection,
+    account: i64,
+    token: &CapabilityHash,
+    today: u32,
+) -> rusqlite::Result<Option<Token>> {
     db.prepare_cached(
-        "SELECT binding, expires_ms, submits, prekeys FROM contact_token WHERE account = ?1 AND hash = ?2",
+        "SELECT expires_ms, uses, per_day, joined, prekeys,
+             (SELECT count(*) FROM token_joiner WHERE account = ?1 AND token = ?2 AND day = ?3)
+         FROM contact_token WHERE account = ?1 AND hash = ?2",
     )?
-    .query_row(params![account, token.0.as_slice()], |row| {
+    .query_row(params![account, token.0.as_slice(), today], |row| {
         Ok(Token {
-            binding: row.get::<_, Option<[u8; 32]>>(0)?.map(CapabilityHash),
-            expires_ms: number(row, 1)?,
-            submits: row.get(2)?,
-            prekeys: row.get(3)?,
+            expires_ms: number(row, 0)?,
+            uses: TokenUses { most: row.get(1)?, per_day: row.get(2)? },
+            joined: row.get(3)?,
+            prekeys: row.get(4)?,
+            joined_today: row.get(5)?,
+            joiners: HashMap::new(),
         })
     })
     .optional()
+}
+
+/// How many envelopes were stored with a token by who has this binding; `None`: they have not joined with it.
+pub(super) fn joiner(
+    db: &Connection,
+    account: i64,
+    token: &CapabilityHash,
+    binding: &CapabilityHash,
+) -> rusqlite::Result<Option<u32>> {
+    db.prepare_cached("SELECT submits FROM token_joiner WHERE account = ?1 AND token = ?2 AND binding = ?3")?
+        .query_row(params![account, token.0.as_slice(), binding.0.as_slice()], |row| row.get(0))
+        .optional()
 }
 
 /// Whether an envelope waits for a device.

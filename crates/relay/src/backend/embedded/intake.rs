@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use subrosa_wire::{AccountId, DeviceAddress, mailbox::Way};
 
 use super::{
-    Embedded,
+    Embedded, capabilities,
     facts::{self, NOBODY, sql_int},
     fair::Cost,
     writer::Kind,
@@ -16,9 +16,10 @@ use crate::{
     backend::{Accepted, Intake, Outcomes, Source, StoreError},
     clock::{now_ms, today},
     policy::{
+        Moment,
         limits::SUBMIT_UNIT_BYTES,
         permission::Permission,
-        submission::{Batch, IntakeItem, ItemOutcome, Moment, Quotas, SubmissionFacts, Verdict, judge},
+        submission::{Batch, IntakeItem, ItemOutcome, Quotas, SubmissionFacts, Verdict, judge},
     },
 };
 
@@ -26,7 +27,7 @@ use crate::{
 struct Intaking<'a> {
     db: &'a Connection,
     batch: &'a Batch,
-    now_ms: u64,
+    now: Moment,
     /// Row numbers of accounts that exist.
     accounts: HashMap<AccountId, i64>,
     devices: HashMap<DeviceAddress, Device>,
@@ -75,11 +76,17 @@ impl Intaking<'_> {
             if facts::is_known(self.db, device_row, &item.id.0)? {
                 facts.known.insert((item.device, item.id));
             }
-            if let Some(token) = item.permission.token()
-                && !facts.tokens.contains_key(&(account, *token))
-                && let Some(found) = facts::token(self.db, account_row, token)?
-            {
-                facts.tokens.insert((account, *token), found);
+            if let Some((token, binding)) = item.permission.token() {
+                let place = (account, token);
+                if !facts.tokens.contains_key(&place)
+                    && let Some(found) = facts::token(self.db, account_row, &token, self.now.day)?
+                {
+                    facts.tokens.insert(place, found);
+                }
+                let joiner = facts::joiner(self.db, account_row, &token, &binding)?;
+                if let (Some(found), Some(submits)) = (facts.tokens.get_mut(&place), joiner) {
+                    found.joiners.insert(binding, submits);
+                }
             }
         }
         Ok(facts)
@@ -152,19 +159,14 @@ impl Intaking<'_> {
                 item.head.as_slice(),
                 body,
                 sql_int(size),
-                sql_int(self.now_ms),
+                sql_int(self.now.ms),
                 sql_int(item.expires_ms),
                 way.number()
             ])?;
         if let (Permission::ContactToken(token, binding), Some(account)) =
             (&item.permission, self.accounts.get(&item.device.account))
         {
-            self.db
-                .prepare_cached(
-                    "UPDATE contact_token SET submits = submits + 1, binding = coalesce(binding, ?3)
-                     WHERE account = ?1 AND hash = ?2",
-                )?
-                .execute(params![account, token.0.as_slice(), binding.0.as_slice()])?;
+            capabilities::use_token(self.db, *account, token, binding, self.now.day)?;
         }
         Ok(())
     }
@@ -184,7 +186,7 @@ impl Intaking<'_> {
 }
 
 fn intake(db: &Connection, batch: &Batch, quotas: Quotas, now: Moment) -> rusqlite::Result<Outcomes> {
-    let mut intaking = Intaking { db, batch, now_ms: now.ms, accounts: HashMap::new(), devices: HashMap::new() };
+    let mut intaking = Intaking { db, batch, now, accounts: HashMap::new(), devices: HashMap::new() };
     let facts = intaking.fetch()?;
     let verdicts = judge(facts, batch, quotas, now);
     intaking.apply(&verdicts)

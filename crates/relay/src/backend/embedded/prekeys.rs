@@ -80,13 +80,21 @@ pub(super) fn prekey_facts(
     db: &Connection,
     account: &AccountId,
     devices: &[u32],
-    token: Option<&CapabilityHash>,
+    shown: Option<&(CapabilityHash, CapabilityHash)>,
+    today: u32,
 ) -> rusqlite::Result<PrekeyFacts> {
     let (row, account) = match facts::account(db, account)? {
         Some((row, account)) => (row, Some(account)),
         None => (NOBODY, None),
     };
-    let token = token.map(|token| facts::token(db, row, token)).transpose()?.flatten();
+    let mut token = None;
+    if let Some((shown, binding)) = shown {
+        token = facts::token(db, row, shown, today)?;
+        let joiner = facts::joiner(db, row, shown, binding)?;
+        if let (Some(token), Some(submits)) = (&mut token, joiner) {
+            token.joiners.insert(*binding, submits);
+        }
+    }
     let mut standing = HashMap::new();
     for device in devices {
         let found = db

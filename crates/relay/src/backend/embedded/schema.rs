@@ -24,7 +24,7 @@ const LOCK_NAME: &str = "relay.lock";
 const APPLICATION_ID: i64 = 0x5362_526c;
 /// Step n brings a database from schema version n to n + 1. A step that was released is never edited: a change is a
 /// further step.
-const MIGRATIONS: [&str; 4] = [INITIAL, OPERATORS, IDLE_DEVICES, LOGIN_MARKS];
+const MIGRATIONS: [&str; 5] = [INITIAL, OPERATORS, IDLE_DEVICES, LOGIN_MARKS, GROUPS];
 /// Schema version of this build.
 const SCHEMA_VERSION: usize = MIGRATIONS.len();
 /// Waiting for the checkpointer's short locks, never for another relay.
@@ -136,6 +136,32 @@ UPDATE device SET seen_day = unixepoch() / 86400;
 
 /// SHA-256 of the newest login's mark: the next login shows the mark, or is another copy of the device.
 const LOGIN_MARKS: &str = "ALTER TABLE device ADD COLUMN login_mark BLOB;";
+
+/// What groups ask of a relay: the member key, and contact tokens that several may join with. Whoever joined with a token of an older
+/// relay did so on an unknown day.
+const GROUPS: &str = "
+ALTER TABLE account ADD COLUMN member_key BLOB;             -- SHA-256
+ALTER TABLE account ADD COLUMN previous_member_key BLOB;    -- SHA-256
+ALTER TABLE account ADD COLUMN previous_member_until_ms INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE contact_token ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE contact_token ADD COLUMN per_day INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE contact_token ADD COLUMN joined INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE token_joiner (
+    account INTEGER NOT NULL,
+    token BLOB NOT NULL,
+    binding BLOB NOT NULL,                  -- SHA-256
+    day INTEGER NOT NULL,
+    submits INTEGER NOT NULL,
+    PRIMARY KEY (account, token, binding),
+    FOREIGN KEY (account, token) REFERENCES contact_token (account, hash) ON DELETE CASCADE
+) WITHOUT ROWID;
+INSERT INTO token_joiner SELECT account, hash, binding, 0, submits FROM contact_token WHERE binding IS NOT NULL;
+UPDATE contact_token SET joined = 1 WHERE binding IS NOT NULL;
+ALTER TABLE contact_token DROP COLUMN binding;
+ALTER TABLE contact_token DROP COLUMN submits;
+";
 
 /// Makes the data directory (owner only) and locks it for this process.
 pub(crate) fn lock_data_dir(dir: &Path) -> Result<File, RelayError> {

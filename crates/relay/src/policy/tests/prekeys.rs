@@ -1,21 +1,22 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use subrosa_wire::{
     CapabilityHash, ErrorCode,
     limits::{MAX_ONE_TIME_EC, MAX_TOKEN_PREKEYS},
-    mailbox::PrekeyUpload,
+    mailbox::{PrekeyUpload, TokenUses},
 };
 
 use crate::policy::{
-    facts::{Account, Token},
+    Moment,
+    facts::{Account, Keys, Token},
     permission::Permission,
     prekeys::{Standing, Stock, judge_taking, judge_upload},
 };
 
 const KEM: Stock = Stock { left: 0, last: None };
-const NOW_MS: u64 = 1_800_000_000_000;
+const NOW: Moment = Moment { ms: 1_800_000_000_000, day: 20_833 };
 
 fn key(id: u32) -> Bytes {
     let mut key = id.to_be_bytes().to_vec();
@@ -79,19 +80,31 @@ fn a_key_without_an_id_is_malformed() {
 #[test]
 fn who_shows_nothing_gets_what_everybody_gets_and_who_shows_something_wrong_gets_nothing() {
     let hash = |n| CapabilityHash([n; 32]);
-    let account =
-        Account { list_version: 1, list_bytes: 1, delivery_key: Some(hash(1)), previous_key: None, disabled: false };
-    let token = |prekeys| Token { binding: Some(hash(3)), expires_ms: NOW_MS + 1, submits: 0, prekeys };
+    let account = Account {
+        list_version: 1,
+        list_bytes: 1,
+        delivery: Keys { current: Some(hash(1)), previous: None },
+        member: Keys { current: Some(hash(5)), previous: None },
+        disabled: false,
+    };
+    let token = |prekeys| Token {
+        expires_ms: NOW.ms + 1,
+        uses: TokenUses::ONE,
+        joined: 1,
+        joined_today: 1,
+        prekeys,
+        joiners: HashMap::from([(hash(3), 1)]),
+    };
     let device = Standing { signed_prekey: Some(key(1)), last_resort_kem: Some(key(2)) };
     let take = |permission, account: Option<&Account>, token: Option<&Token>, device| {
-        judge_taking(&permission, account, token, device, NOW_MS)
-            .map(|given| given.one_time)
-            .map_err(|error| error.code)
+        judge_taking(&permission, account, token, device, NOW).map(|given| given.one_time).map_err(|error| error.code)
     };
     let key = |n| Permission::DeliveryKey(hash(n));
     let joiner = |n| Permission::ContactToken(hash(7), hash(n));
     assert_eq!(take(Permission::Missing, Some(&account), None, Some(&device)), Ok(false));
     assert_eq!(take(key(1), Some(&account), None, Some(&device)), Ok(true));
+    // What all members of all groups hold drains nobody.
+    assert_eq!(take(Permission::MemberKey(hash(5)), Some(&account), None, Some(&device)), Ok(false));
     assert_eq!(take(key(2), Some(&account), None, Some(&device)), Err(ErrorCode::CapabilityRefused));
     assert_eq!(take(key(1), None, None, None), Err(ErrorCode::CapabilityRefused));
     assert_eq!(take(joiner(3), Some(&account), Some(&token(0)), Some(&device)), Ok(true));

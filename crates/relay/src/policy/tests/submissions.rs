@@ -5,16 +5,17 @@ use proptest::{collection::vec, prelude::*};
 use subrosa_wire::{
     AccountId, CapabilityHash, DeviceAddress, EnvelopeId, ErrorCode,
     limits::{HEAD_BYTES, IDLE_DAYS, MAX_PENDING_REQUESTS, MAX_TOKEN_SUBMITS},
-    mailbox::Way,
+    mailbox::{TokenUses, Way},
     submit::{EnvelopeClass, Refusal},
 };
 
 use crate::policy::{
-    facts::{Account, Device, Token},
+    Moment,
+    facts::{Account, Device, Keys, Token},
     limiter::Left,
     limits::MAX_STALE_LIST_BYTES,
     permission::Permission,
-    submission::{Batch, IntakeItem, Moment, Quotas, Rates, SubmissionFacts, Verdict, judge},
+    submission::{Batch, IntakeItem, Quotas, Rates, SubmissionFacts, Verdict, judge},
 };
 
 const NOW: Moment = Moment { ms: 1_800_000_000_000, day: 20_833 };
@@ -34,7 +35,13 @@ fn device(n: u8, number: u32) -> DeviceAddress {
 
 /// An account with key 1, list 5, and nothing special.
 fn plain() -> Account {
-    Account { list_version: 5, list_bytes: 300, delivery_key: Some(hash(1)), previous_key: None, disabled: false }
+    Account {
+        list_version: 5,
+        list_bytes: 300,
+        delivery: Keys { current: Some(hash(1)), previous: None },
+        member: Keys { current: Some(hash(11)), previous: None },
+        disabled: false,
+    }
 }
 
 const EMPTY: Device = Device { waiting_rows: 0, waiting_bytes: 0, waiting_requests: 0, seen_day: NOW.day };
@@ -127,15 +134,32 @@ fn a_repeat_is_accepted_before_anything_else_is_looked_at() {
 
 #[test]
 fn the_key_before_is_honoured_until_its_time() {
-    let before = |until_ms| Account { previous_key: Some((hash(2), until_ms)), ..plain() };
+    let before = |until_ms| Account {
+        delivery: Keys { current: Some(hash(1)), previous: Some((hash(2), until_ms)) },
+        ..plain()
+    };
     let shown = item(1, Permission::DeliveryKey(hash(2)));
     let asked = |until_ms| verdict(one_person(before(until_ms), EMPTY), shown.clone());
     assert_eq!(asked(NOW.ms + 1), Verdict::Store(Way::DeliveryKey));
     assert_eq!(refused(asked(NOW.ms)), Some(ErrorCode::CapabilityRefused));
 }
 
-/// A token that nobody has used.
-const TOKEN: Token = Token { binding: None, expires_ms: NOW.ms + 1, submits: 0, prekeys: 0 };
+/// A token for one that nobody has used.
+fn token() -> Token {
+    Token {
+        expires_ms: NOW.ms + 1,
+        uses: TokenUses::ONE,
+        joined: 0,
+        joined_today: 0,
+        prekeys: 0,
+        joiners: HashMap::new(),
+    }
+}
+
+/// The same after somebody has joined with it and stored so many.
+fn joined(binding: u8, submits: u32) -> Token {
+    Token { joined: 1, joined_today: 1, joiners: HashMap::from([(hash(binding), submits)]), ..token() }
+}
 
 fn with_token(token: Token) -> SubmissionFacts {
     let mut facts = one_person(plain(), EMPTY);
@@ -151,19 +175,49 @@ fn joins(binding: u8) -> IntakeItem {
 fn a_token_is_bound_by_its_first_use_and_used_up() {
     let stored = Verdict::Store(Way::ContactToken);
     // Also within one submission.
-    let verdicts = judge(with_token(TOKEN), &batch(vec![joins(3), joins(4), joins(3)]), PLENTY, NOW);
+    let verdicts = judge(with_token(token()), &batch(vec![joins(3), joins(4), joins(3)]), PLENTY, NOW);
     assert_eq!((verdicts[0], refused(verdicts[1]), verdicts[2]), (stored, Some(ErrorCode::TokenUsed), stored));
-    let bound = Token { binding: Some(hash(3)), ..TOKEN };
-    assert_eq!(refused(verdict(with_token(bound), joins(4))), Some(ErrorCode::TokenUsed));
-    let over = Token { expires_ms: NOW.ms, ..TOKEN };
+    let asked = |binding| refused(verdict(with_token(joined(3, 1)), joins(binding)));
+    assert_eq!((asked(3), asked(4)), (None, Some(ErrorCode::TokenUsed)));
+    let over = Token { expires_ms: NOW.ms, ..token() };
     assert_eq!(refused(verdict(with_token(over), joins(3))), Some(ErrorCode::CapabilityRefused));
-    let nearly = Token { submits: MAX_TOKEN_SUBMITS - 1, ..bound };
+    let nearly = joined(3, MAX_TOKEN_SUBMITS - 1);
     let verdicts = judge(with_token(nearly), &batch(vec![joins(3), joins(3)]), PLENTY, NOW);
     assert_eq!((verdicts[0], refused(verdicts[1])), (stored, Some(ErrorCode::QuotaExceeded)));
     // What is never stored binds nothing.
     let ephemeral = || IntakeItem { class: EnvelopeClass::Ephemeral, ..joins(3) };
-    assert_eq!(refused(verdict(with_token(TOKEN), ephemeral())), Some(ErrorCode::CapabilityRefused));
-    assert_eq!(verdict(with_token(bound), ephemeral()), Verdict::HandOn(Way::ContactToken));
+    assert_eq!(refused(verdict(with_token(token()), ephemeral())), Some(ErrorCode::CapabilityRefused));
+    assert_eq!(verdict(with_token(joined(3, 1)), ephemeral()), Verdict::HandOn(Way::ContactToken));
+}
+
+#[test]
+fn a_token_of_several_uses_lets_in_as_many_as_it_says_and_no_more_on_a_day() {
+    let uses = |most, per_day| Token { uses: TokenUses { most, per_day }, ..joined(3, 1) };
+    let asks = |token| {
+        let batch = batch(vec![joins(3), joins(4), joins(4), joins(5), joins(6)]);
+        let verdicts = judge(with_token(token), &batch, PLENTY, NOW);
+        verdicts.iter().map(|verdict| refused(*verdict)).collect::<Vec<_>>()
+    };
+    let (used, slow) = (Some(ErrorCode::TokenUsed), Some(ErrorCode::RateLimited));
+    assert_eq!(asks(uses(3, 0)), [None, None, None, None, used]);
+    assert_eq!(asks(uses(9, 2)), [None, None, None, slow, slow]);
+    // Those of other days do not count for this one.
+    assert_eq!(asks(Token { joined: 4, joined_today: 0, ..uses(9, 2) }), [None, None, None, None, slow]);
+    let Verdict::Refused(refusal) = verdict(with_token(uses(9, 1)), joins(4)) else { panic!() };
+    assert!((1..=24 * 3_600).contains(&refusal.retry_after_s), "tomorrow: {}", refusal.retry_after_s);
+}
+
+#[test]
+fn the_member_key_is_a_way_of_its_own() {
+    let shown = |n| item(1, Permission::MemberKey(hash(n)));
+    let asked = |n| verdict(one_person(plain(), EMPTY), shown(n));
+    assert_eq!(asked(11), Verdict::Store(Way::MemberKey));
+    assert_eq!(refused(asked(1)), Some(ErrorCode::CapabilityRefused), "the delivery key is none");
+    let as_delivery = verdict(one_person(plain(), EMPTY), item(1, Permission::DeliveryKey(hash(11))));
+    assert_eq!(refused(as_delivery), Some(ErrorCode::CapabilityRefused));
+    let member = Keys { current: Some(hash(12)), previous: Some((hash(11), NOW.ms + 1)) };
+    let replaced = Account { member, ..plain() };
+    assert_eq!(verdict(one_person(replaced, EMPTY), shown(11)), Verdict::Store(Way::MemberKey));
 }
 
 #[test]
@@ -195,8 +249,11 @@ fn random_facts() -> impl Strategy<Value = SubmissionFacts> {
         (4u32..6, 0u8..3, 0u8..3, any::<bool>(), 0u64..3).prop_map(|(version, key, before, off, until)| Account {
             list_version: version,
             list_bytes: 60_000,
-            delivery_key: (key > 0).then(|| hash(key)),
-            previous_key: (before > 0).then(|| (hash(before), NOW.ms - 1 + until)),
+            delivery: Keys {
+                current: (key > 0).then(|| hash(key)),
+                previous: (before > 0).then(|| (hash(before), NOW.ms - 1 + until)),
+            },
+            member: Keys { current: (key == 1).then(|| hash(2)), previous: None },
             disabled: off && key == 2,
         });
     let device_facts = (0u64..4, 0u32..3, 0u32..2).prop_map(|(rows, requests, away)| Device {
@@ -205,11 +262,10 @@ fn random_facts() -> impl Strategy<Value = SubmissionFacts> {
         waiting_requests: requests * u32::try_from(MAX_PENDING_REQUESTS / 2).unwrap(),
         seen_day: NOW.day - away * IDLE_DAYS,
     });
-    let token = (0u8..3, 0u32..3, 0u64..3).prop_map(|(binding, left, lives)| Token {
-        binding: (binding > 0).then(|| hash(binding)),
+    let token = (0u8..3, 0u32..3, 0u64..3, 1u32..3, 0u32..3).prop_map(|(binding, left, lives, most, per_day)| Token {
         expires_ms: NOW.ms + lives,
-        submits: MAX_TOKEN_SUBMITS - left,
-        prekeys: 0,
+        uses: TokenUses { most, per_day },
+        ..if binding > 0 { joined(binding, MAX_TOKEN_SUBMITS - left) } else { token() }
     });
     let two = (vec(account_facts, 2), vec(device_facts, 4), vec(token, 2), vec(any::<bool>(), 4));
     two.prop_map(|(accounts, devices, tokens, listed)| {
@@ -226,10 +282,11 @@ fn random_facts() -> impl Strategy<Value = SubmissionFacts> {
 }
 
 fn random_batch() -> impl Strategy<Value = Batch> {
-    let permission = (0u8..6, 1u8..3).prop_map(|(kind, n)| match kind {
+    let permission = (0u8..7, 1u8..4).prop_map(|(kind, n)| match kind {
         0 | 1 => Permission::DeliveryKey(hash(n)),
         2 | 3 => Permission::ContactToken(hash(7), hash(n)),
         4 => Permission::Request,
+        5 => Permission::MemberKey(hash(n)),
         _ => Permission::Missing,
     });
     let one =
@@ -253,9 +310,11 @@ fn random_batch() -> impl Strategy<Value = Batch> {
 fn may_write(facts: &SubmissionFacts, item: &IntakeItem) -> bool {
     let Some(account) = facts.accounts.get(&item.device.account) else { return false };
     match item.permission {
-        Permission::DeliveryKey(key) => {
-            account.delivery_key == Some(key)
-                || account.previous_key.is_some_and(|(before, until_ms)| before == key && NOW.ms < until_ms)
+        Permission::DeliveryKey(key) | Permission::MemberKey(key) => {
+            let member = matches!(item.permission, Permission::MemberKey(_));
+            let keys = if member { account.member } else { account.delivery };
+            keys.current == Some(key)
+                || keys.previous.is_some_and(|(before, until_ms)| before == key && NOW.ms < until_ms)
         }
         Permission::ContactToken(token, _) => {
             facts.tokens.get(&(item.device.account, token)).is_some_and(|token| NOW.ms < token.expires_ms)
@@ -272,7 +331,7 @@ proptest! {
         let verdicts = judge(facts.clone(), &batch, quotas, NOW);
         prop_assert_eq!(&verdicts, &judge(facts.clone(), &batch, quotas, NOW), "the same again");
         let mut stored: HashMap<DeviceAddress, u64> = HashMap::new();
-        let mut joined: HashMap<AccountId, (HashSet<CapabilityHash>, u32)> = HashMap::new();
+        let mut by_token: HashMap<AccountId, HashMap<CapabilityHash, u32>> = HashMap::new();
         let mut counted: HashMap<AccountId, u32> = HashMap::new();
         let mut closed: HashSet<DeviceAddress> = HashSet::new();
         for (item, verdict) in batch.items.iter().zip(&verdicts) {
@@ -294,9 +353,7 @@ proptest! {
                     prop_assert!(item.class == EnvelopeClass::Durable && !closed.contains(&at), "overtakes");
                     *stored.entry(at).or_default() += 1;
                     if let Permission::ContactToken(_, binding) = item.permission {
-                        let (bindings, uses) = joined.entry(at.account).or_default();
-                        bindings.insert(binding);
-                        *uses += 1;
+                        *by_token.entry(at.account).or_default().entry(binding).or_default() += 1;
                     }
                 }
                 Verdict::Full => drop(closed.insert(at)),
@@ -308,10 +365,13 @@ proptest! {
             prop_assert!(before.waiting_rows + count <= quotas.rows);
             prop_assert!(before.waiting_bytes + 512 * count <= quotas.bytes);
         }
-        for (account, (bindings, uses)) in joined {
-            let token = facts.tokens[&(account, hash(7))];
-            prop_assert!(bindings.len() == 1 && token.submits + uses <= MAX_TOKEN_SUBMITS);
-            prop_assert!(token.binding.is_none_or(|bound| bindings.contains(&bound)));
+        for (account, uses) in by_token {
+            let token = &facts.tokens[&(account, hash(7))];
+            let before = |binding: &CapabilityHash| token.joiners.get(binding).copied();
+            prop_assert!(uses.iter().all(|(binding, count)| before(binding).unwrap_or(0) + count <= MAX_TOKEN_SUBMITS));
+            let new = u32::try_from(uses.keys().filter(|binding| before(binding).is_none()).count()).unwrap();
+            prop_assert!(token.joined + new <= token.uses.most.max(token.joined));
+            prop_assert!(token.uses.per_day == 0 || new == 0 || token.joined_today + new <= token.uses.per_day);
         }
         for (account, count) in counted {
             prop_assert!(count <= batch.rates.accounts[&account].tokens);
