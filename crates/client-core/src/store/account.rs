@@ -5,7 +5,7 @@ use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, MailboxEpoch, Seq};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Db, OptionalExtension as _, StoreError, array, from_sql, params, to_sql};
+use super::{Db, OptionalExtension as _, StoreError, array, from_sql, params, to_sql, verified};
 use crate::conversation::ConversationId;
 
 /// Everything this device is. Secrets live in the key types.
@@ -79,8 +79,8 @@ pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
     );
     let (record, account_seed, device, identity_seed, handle, relay, pin, list, delivery_key) =
         row.optional()?.ok_or(StoreError::Damaged(WHAT))?;
-    let record = AccountRecord::decode(&record).map_err(|_| StoreError::Damaged(WHAT))?;
-    let list = decode_list(&list, &record)?;
+    let record = verified::record(&record)?;
+    let list = verified::list(&list, &record)?;
     let account_key = match account_seed {
         Some(seed) => Some(AccountKeyPair::from_seed(&Zeroizing::new(array(&seed, WHAT)?))),
         None => None,
@@ -96,11 +96,6 @@ pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
         list,
         delivery_key: DeliveryKey::new(array(&delivery_key, WHAT)?),
     })
-}
-
-/// A stored list is verified again when it is read: the file may have been changed.
-pub(crate) fn decode_list(bytes: &[u8], record: &AccountRecord) -> Result<DeviceList, StoreError> {
-    DeviceList::decode(bytes).ok().and_then(|list| list.verify(record).ok()).ok_or(StoreError::Damaged("device list"))
 }
 
 /// Replaces our own device list.

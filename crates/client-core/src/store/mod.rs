@@ -25,6 +25,7 @@ pub(crate) mod retries;
 mod schema;
 pub(crate) mod sessions;
 pub(crate) mod tasks;
+mod verified;
 pub(crate) mod words;
 
 use std::{fs, io, path::Path};

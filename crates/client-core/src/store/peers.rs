@@ -5,7 +5,7 @@ use subrosa_crypto::{AccountRecord, DeviceList};
 use subrosa_wire::{AccountId, DeliveryKey};
 use url::Url;
 
-use super::{Db, StoreError, account::decode_list, array, deliveries, from_sql, outbox, params, to_sql};
+use super::{Db, StoreError, array, deliveries, from_sql, outbox, params, to_sql, verified};
 use crate::content::Withholds;
 
 /// A row of `peer`.
@@ -89,8 +89,8 @@ pub(super) const COLUMN_COUNT: usize = 16;
 
 pub(super) fn read(row: &Row<'_>) -> Result<PeerRow, StoreError> {
     const WHAT: &str = "peer";
-    let record = AccountRecord::decode(&row.get::<_, Vec<u8>>(1)?).map_err(|_| StoreError::Damaged(WHAT))?;
-    let list = row.get::<_, Option<Vec<u8>>>(5)?.map(|bytes| decode_list(&bytes, &record)).transpose()?;
+    let record = verified::record(&row.get::<_, Vec<u8>>(1)?)?;
+    let list = row.get::<_, Option<Vec<u8>>>(5)?.map(|bytes| verified::list(&bytes, &record)).transpose()?;
     Ok(PeerRow {
         account: AccountId(array(&row.get::<_, Vec<u8>>(0)?, WHAT)?),
         record,
