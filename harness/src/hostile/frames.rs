@@ -134,6 +134,9 @@ pub struct Request {
     /// The end of the account at this relay.
     #[prost(message, optional, tag = "8")]
     pub remove_account: Option<Empty>,
+    /// Member keys.
+    #[prost(message, optional, tag = "9")]
+    pub set_member_keys: Option<SetDeliveryKeys>,
 }
 
 /// Client to relay on `/v1/mailbox`.
@@ -239,7 +242,7 @@ pub struct Push {
     /// When the relay committed it.
     #[prost(uint64, tag = "5")]
     pub received_ms: u64,
-    /// [`BY_LANE`], [`BY_TOKEN`] or [`BY_KEY`].
+    /// [`BY_LANE`], [`BY_TOKEN`], [`BY_KEY`] or [`BY_MEMBER`].
     #[prost(uint32, tag = "6")]
     pub way: u32,
 }
@@ -250,6 +253,8 @@ pub const BY_LANE: u32 = 1;
 pub const BY_TOKEN: u32 = 2;
 /// It came with the delivery key.
 pub const BY_KEY: u32 = 3;
+/// It came with the member key.
+pub const BY_MEMBER: u32 = 4;
 
 /// The relay stops.
 #[derive(Clone, PartialEq, Message)]
@@ -342,6 +347,9 @@ pub struct Capability {
     /// Of a link.
     #[prost(message, optional, tag = "2")]
     pub contact_token: Option<Token>,
+    /// 16 bytes.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub member_key: Option<Vec<u8>>,
 }
 
 /// Stored until it is acknowledged.

@@ -72,6 +72,22 @@ pub struct Devices {
 /// `/v1/prekeys`.
 #[derive(Clone, PartialEq, Message)]
 pub struct AskPrekeys {
+    /// 1 to 64.
+    #[prost(message, repeated, tag = "1")]
+    pub takes: Vec<Take>,
+}
+
+impl AskPrekeys {
+    /// The first account that is asked about.
+    #[must_use]
+    pub fn account(&self) -> Option<&[u8]> {
+        self.takes.first()?.device.as_ref().map(|device| &device.account[..])
+    }
+}
+
+/// Keys of one device.
+#[derive(Clone, PartialEq, Message)]
+pub struct Take {
     /// Whose.
     #[prost(message, optional, tag = "1")]
     pub device: Option<DeviceAddress>,
@@ -81,6 +97,25 @@ pub struct AskPrekeys {
 }
 
 /// The answer to `/v1/prekeys`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Bundles {
+    /// One for each, in order.
+    #[prost(message, repeated, tag = "1")]
+    pub results: Vec<Bundle>,
+}
+
+/// What came of one device.
+#[derive(Clone, PartialEq, Message)]
+pub struct Bundle {
+    /// Its keys …
+    #[prost(message, optional, tag = "1")]
+    pub prekeys: Option<Prekeys>,
+    /// … or why there are none.
+    #[prost(message, optional, tag = "2")]
+    pub refused: Option<Refusal>,
+}
+
+/// Keys of one device.
 #[derive(Clone, PartialEq, Message)]
 pub struct Prekeys {
     /// 100 bytes.

@@ -14,7 +14,7 @@ use super::{
         Auth, Capability, Challenge, Hello, ItemResult, MailboxClientFrame, MailboxServerFrame, OneBytes, Ready,
         Request, Response, SetDeliveryKeys, Submit, SubmitClientFrame, SubmitFrame, SubmitServerFrame, Token,
     },
-    questions::{AccountId, AskPrekeys, Devices, Prekeys, Registered, Resolve, ask},
+    questions::{AccountId, AskPrekeys, Bundle, Bundles, Devices, Prekeys, Registered, Resolve, Take, ask},
     sha256,
 };
 
@@ -110,7 +110,18 @@ impl Relay {
         capability: Option<Capability>,
     ) -> Result<Result<Prekeys, super::frames::Refusal>> {
         let device = Some(device_address(&target.device()?.address()));
-        ask(&self.http, &self.address, "/v1/prekeys", &AskPrekeys { device, capability }).await
+        let question = AskPrekeys { takes: vec![Take { device, capability }] };
+        let answer: Result<Bundles, _> = ask(&self.http, &self.address, "/v1/prekeys", &question).await?;
+        let mut results = match answer {
+            Ok(bundles) => bundles.results,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        ensure!(results.len() == 1, "{} results for one device", results.len());
+        match results.remove(0) {
+            Bundle { prekeys: Some(prekeys), refused: None } => Ok(Ok(prekeys)),
+            Bundle { prekeys: None, refused: Some(refusal) } => Ok(Err(refusal)),
+            other => bail!("neither keys nor a refusal: {other:?}"),
+        }
     }
 
     /// Starts a session with device 1 of somebody from the bundle that strangers get.
@@ -257,12 +268,12 @@ impl Submission {
 /// The capability of a contact.
 #[must_use]
 pub fn with_key(key: &[u8; 16]) -> Option<Capability> {
-    Some(Capability { delivery_key: Some(key.to_vec()), contact_token: None })
+    Some(Capability { delivery_key: Some(key.to_vec()), ..Capability::default() })
 }
 
 /// The capability of somebody who opened a link.
 #[must_use]
 pub fn with_token(token: &[u8; 16], binding: &[u8; 16]) -> Option<Capability> {
     let contact_token = Some(Token { token: token.to_vec(), binding: binding.to_vec() });
-    Some(Capability { delivery_key: None, contact_token })
+    Some(Capability { contact_token, ..Capability::default() })
 }

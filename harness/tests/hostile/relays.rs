@@ -84,7 +84,7 @@ async fn a_relay_cannot_join_with_the_token_that_it_saw() {
         let introduction =
             Introduction { contact_token: shown.token.clone(), link_proof, ..relay.introduction(&stage.middle.url()) };
         let envelope = relay.write(&friend.target, &Content::hello().introduced(introduction)).unwrap();
-        let capability = Some(Capability { delivery_key: None, contact_token: Some(shown.clone()) });
+        let capability = Some(Capability { contact_token: Some(shown.clone()), ..Capability::default() });
         let results = socket.submit(envelope.submit(capability)).await.unwrap();
         assert!(results[0].accepted.is_some(), "{results:?}");
         relays.push(relay);

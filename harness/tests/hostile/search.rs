@@ -18,7 +18,7 @@ use subrosa_client_core::{
 };
 use subrosa_harness::hostile::{
     Actor, ContactSync, Content, Envelope, Ids, KeySync, Middle, Seen, Target, Text, Transcript, chat_id,
-    frames::{BY_KEY, BY_LANE, DURABLE, EPHEMERAL, Push},
+    frames::{BY_KEY, BY_LANE, BY_MEMBER, DURABLE, EPHEMERAL, Push},
     now_ms,
     questions::Prekeys,
 };
@@ -148,11 +148,13 @@ enum State {
 const COLUMNS: &[(&str, State, u32)] = &[
     ("unknown, by the lane", State::Unknown, BY_LANE),
     ("unknown, with the key", State::Unknown, BY_KEY),
+    ("unknown, with the member key", State::Unknown, BY_MEMBER),
     ("request, by the lane", State::Request, BY_LANE),
     ("request, with the key", State::Request, BY_KEY),
     ("declined, by the lane", State::Declined, BY_LANE),
     ("asked by us", State::Asked, BY_KEY),
     ("contact", State::Contact, BY_KEY),
+    ("contact, with the member key", State::Contact, BY_MEMBER),
     ("blocked, by the lane", State::Blocked, BY_LANE),
     ("blocked, with the key", State::Blocked, BY_KEY),
     ("removed, with the key", State::Removed, BY_KEY),

@@ -31,7 +31,7 @@ use super::{
         Results, Submit,
     },
     now_ms,
-    questions::{AccountId, AskPrekeys, Devices, Prekeys, Resolve},
+    questions::{AccountId, AskPrekeys, Bundle, Bundles, Devices, Prekeys, Resolve},
     sockets::{PATIENCE, http},
 };
 
@@ -353,8 +353,13 @@ impl State {
                 Some(served.get(&account)?.devices.encode_to_vec())
             }
             "prekeys" => {
-                let DeviceAddress { account, device } = AskPrekeys::decode(question).ok()?.device?;
-                Some(served.get(&account)?.prekeys.get(&device)?.encode_to_vec())
+                let takes = AskPrekeys::decode(question).ok()?.takes;
+                let results = takes.into_iter().map(|take| {
+                    let DeviceAddress { account, device } = take.device?;
+                    let prekeys = served.get(&account)?.prekeys.get(&device)?.clone();
+                    Some(Bundle { prekeys: Some(prekeys), refused: None })
+                });
+                Some(Bundles { results: results.collect::<Option<_>>()? }.encode_to_vec())
             }
             _ => None,
         }

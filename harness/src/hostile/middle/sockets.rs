@@ -36,7 +36,7 @@ pub(super) async fn question(
 ) -> HttpResponse {
     let account = match path.as_str() {
         "devices" => AccountId::decode(body.as_ref()).ok().map(|question| question.account),
-        "prekeys" => AskPrekeys::decode(body.as_ref()).ok().and_then(|ask| ask.device).map(|device| device.account),
+        "prekeys" => AskPrekeys::decode(body.as_ref()).ok().and_then(|ask| ask.account().map(<[u8]>::to_vec)),
         _ => None,
     };
     state.note(Seen::Question { path: path.clone(), account, bytes: body.to_vec() });

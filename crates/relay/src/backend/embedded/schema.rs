@@ -312,3 +312,51 @@ pub(super) fn open_aside(path: &Path) -> Result<Connection, RelayError> {
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, RelayError> {
     connect(path, OpenFlags::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database as the version before wrote it.
+    fn older(path: &Path, version: usize) -> Connection {
+        let db = connect(path, OpenFlags::default()).unwrap();
+        MIGRATIONS[..version].iter().for_each(|step| db.execute_batch(step).unwrap());
+        renew_epoch(&db).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.pragma_update(None, "user_version", version_number(version)).unwrap();
+        db
+    }
+
+    #[test]
+    fn who_joined_with_a_link_of_an_older_relay_has_joined() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let db = older(&path, 4);
+        db.execute_batch(
+            "INSERT INTO account (id, account, record, handle, list, list_version, created_day, delivery_key)
+                 VALUES (1, x'01', x'', 'bob', x'', 1, 1, x'07');
+             INSERT INTO contact_token (account, hash, expires_ms, binding, submits, prekeys)
+                 VALUES (1, x'AA', 99, x'BB', 5, 3), (1, x'CC', 99, NULL, 0, 1);",
+        )
+        .unwrap();
+        drop(db);
+        let (db, _) = open(&path, Synchronous::Off, None, None).unwrap();
+        let joiner: (Vec<u8>, Vec<u8>, i64, i64) = db
+            .query_row("SELECT token, binding, day, submits FROM token_joiner", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap();
+        assert_eq!(joiner, (vec![0xAA], vec![0xBB], 0, 5));
+        let tokens: Vec<(Vec<u8>, i64, i64, i64)> = db
+            .prepare("SELECT hash, uses, joined, prekeys FROM contact_token ORDER BY hash")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(tokens, [(vec![0xAA], 1, 1, 3), (vec![0xCC], 1, 0, 1)]);
+        // A token takes with it who joined.
+        db.execute("DELETE FROM contact_token", []).unwrap();
+        assert_eq!(db.query_row("SELECT count(*) FROM token_joiner", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    }
+}
