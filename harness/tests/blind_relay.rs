@@ -74,7 +74,9 @@ fn kept_from_relays(account: &Account) -> Vec<Needle> {
     for (what, sql) in [
         ("message id", "SELECT id FROM message"),
         ("own delivery key", "SELECT delivery_key FROM account"),
+        ("own member key", "SELECT member_key FROM account"),
         ("contact's delivery key", "SELECT delivery_key FROM peer"),
+        ("contact's member key", "SELECT member_key FROM peer"),
         ("contact token in use", "SELECT token FROM contact"),
         ("token binding", "SELECT binding FROM contact"),
         ("token of a link", "SELECT token FROM invite"),

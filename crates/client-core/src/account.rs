@@ -6,7 +6,7 @@ use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair, RandomnessError, RecoveryKey,
 };
 use subrosa_wire::{
-    AccountId, DeliveryKey, DeviceAddress, ErrorCode, Handle,
+    AccountId, DeliveryKey, DeviceAddress, ErrorCode, Handle, MemberKey,
     http::{Register, Resolve},
     submit::Refusal,
 };
@@ -142,8 +142,10 @@ fn make(
     let certificate = DeviceCertificate::issue(&account_key, &record.id(), 1, &identity.public(), 1);
     let list = DeviceList::issue(&account_key, &record, 1, now_ms(), 1, vec![certificate])
         .map_err(|error| ApiError::new(ErrorKind::Failed, error.to_string()))?;
-    let mut delivery_key = [0; 16];
-    subrosa_ambient::fill(&mut delivery_key).map_err(|_| no_randomness(RandomnessError))?;
+    let key = || {
+        let mut key = [0; 16];
+        subrosa_ambient::fill(&mut key).map(|()| key).map_err(|_| no_randomness(RandomnessError))
+    };
     let own = Own {
         address: DeviceAddress { account: AccountId(record.id()), device: 1 },
         record,
@@ -153,7 +155,8 @@ fn make(
         relay: relay.url().clone(),
         pin: relay.pin().copied(),
         list,
-        delivery_key: DeliveryKey::new(delivery_key),
+        delivery_key: DeliveryKey::new(key()?),
+        member_key: MemberKey::new(key()?),
     };
     let key = made.key(|home| keys::create(home, secret))?;
     // Before the store: what is found half made later has surely handed its words out.

@@ -8,7 +8,9 @@ use prost::{
     DecodeError, Message as _,
     encoding::{DecodeContext, decode_key, skip_field},
 };
-use subrosa_wire::{ContactToken, DeliveryKey, Handle, MessageId, limits::MAX_EXPIRY, submit::EnvelopeClass};
+use subrosa_wire::{
+    ContactToken, DeliveryKey, Handle, MemberKey, MessageId, limits::MAX_EXPIRY, submit::EnvelopeClass,
+};
 use url::Url;
 
 use crate::{
@@ -55,6 +57,8 @@ pub(crate) struct CheckedIntroduction {
     pub(crate) relay: Url,
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) delivery_key: DeliveryKey,
+    /// None: their program knows no groups.
+    pub(crate) member_key: Option<MemberKey>,
     pub(crate) link: Option<LinkShown>,
 }
 
@@ -137,6 +141,7 @@ impl CheckedIntroduction {
             relay: checked_relay(&value.relay).ok_or(ContentError("relay"))?,
             pin: optional(&value.pin, "pin")?,
             delivery_key: DeliveryKey::new(exact(&value.delivery_key, "delivery key")?),
+            member_key: optional(&value.member_key, "member key")?.map(MemberKey::new),
             link,
         })
     }
@@ -208,7 +213,10 @@ fn check_body(body: &Body) -> Result<(), ContentError> {
             // Of who is gone nothing else is told.
             if sync.state == SyncedState::Removed as i32 { Ok(()) } else { checked_handle(&sync.handle).map(|_| ()) }
         }
-        Body::KeySync(sync) => exact::<16>(&sync.delivery_key, "delivery key").map(|_| ()),
+        Body::KeySync(sync) => {
+            exact::<16>(&sync.delivery_key, "delivery key")?;
+            exact::<16>(&sync.member_key, "member key").map(|_| ())
+        }
         Body::ReadSync(sync) => ids(&sync.message_ids, MAX_RECEIPT_IDS, "read sync"),
         Body::RetryRequest(request) => ids(&request.envelope_ids, MAX_RETRY_IDS, "retry request"),
     }
@@ -339,8 +347,13 @@ mod tests {
         let reply = |len: usize| Some(Body::Text(Text { text: "x".into(), reply_to: vec![1; len], forwarded: false }));
         assert!(decode(&content(reply(16)).encode_to_vec()).is_ok());
         assert!(decode(&content(reply(15)).encode_to_vec()).is_err());
-        let key = KeySync { delivery_key: vec![1; 17], changed_ms: 1, device_list: Vec::new() };
-        assert!(decode(&content(Some(Body::KeySync(key))).encode_to_vec()).is_err());
+        let key = |delivery, member| KeySync {
+            delivery_key: vec![1; delivery],
+            member_key: vec![1; member],
+            ..KeySync::default()
+        };
+        let said = |delivery, member| decode(&content(Some(Body::KeySync(key(delivery, member)))).encode_to_vec());
+        assert!(said(16, 16).is_ok() && said(17, 16).is_err() && said(16, 0).is_err());
         let item = ReceiptItem { message_id: vec![1; 15], ts_ms: 1, conversation: vec![2; 32] };
         let receipt = Receipt { status: 0, items: vec![item] };
         assert!(decode(&content(Some(Body::Receipt(receipt))).encode_to_vec()).is_err());
@@ -362,6 +375,7 @@ mod tests {
             delivery_key: vec![1; 16],
             contact_token: vec![],
             link_proof: vec![],
+            member_key: vec![],
         });
         assert!(decode(&value.encode_to_vec()).is_err());
         if let Some(introduction) = &mut value.introduction {
@@ -380,6 +394,7 @@ mod tests {
                 delivery_key: vec![1; 16],
                 contact_token: vec![],
                 link_proof: vec![],
+                member_key: vec![],
             };
             let mut introduced = content(Some(Body::Hello(Hello {})));
             introduced.introduction = Some(introduction);

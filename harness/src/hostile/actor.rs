@@ -246,6 +246,7 @@ impl Actor {
             delivery_key: self.delivery_key.to_vec(),
             contact_token: Vec::new(),
             link_proof: Vec::new(),
+            member_key: Vec::new(),
         }
     }
 

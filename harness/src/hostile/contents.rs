@@ -89,6 +89,9 @@ pub struct Introduction {
     /// 32 bytes beside a token.
     #[prost(bytes = "vec", tag = "6")]
     pub link_proof: Vec<u8>,
+    /// Empty or 16 bytes.
+    #[prost(bytes = "vec", tag = "7")]
+    pub member_key: Vec<u8>,
 }
 
 /// A text.
@@ -177,6 +180,9 @@ pub struct ContactSync {
     /// When the person decided.
     #[prost(uint64, tag = "11")]
     pub decided_ms: u64,
+    /// Empty or 16 bytes.
+    #[prost(bytes = "vec", tag = "12")]
+    pub member_key: Vec<u8>,
 }
 
 /// A list of ids: a read sync, or a retry request.
@@ -187,7 +193,7 @@ pub struct Ids {
     pub ids: Vec<Vec<u8>>,
 }
 
-/// The account's new delivery key.
+/// The account's keys for others, of which one is new.
 #[derive(Clone, PartialEq, Message)]
 pub struct KeySync {
     /// 16 bytes.
@@ -196,6 +202,12 @@ pub struct KeySync {
     /// Since when.
     #[prost(uint64, tag = "2")]
     pub changed_ms: u64,
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub member_key: Vec<u8>,
+    /// Since when.
+    #[prost(uint64, tag = "5")]
+    pub member_changed_ms: u64,
 }
 
 /// What two accounts call what they say to each other (`docs/protocol.md`, "Contents").

@@ -111,7 +111,10 @@ const KINDS: &[Kind] = &[
         field: Some(23),
         make: |_, _| {
             let key = rand::random::<[u8; 16]>().to_vec();
-            Content { key_sync: Some(KeySync { delivery_key: key, changed_ms: now_ms() + 1_000 }), ..Content::new() }
+            let changed_ms = now_ms() + 1_000;
+            let sync =
+                KeySync { delivery_key: key.clone(), changed_ms, member_key: key, member_changed_ms: changed_ms };
+            Content { key_sync: Some(sync), ..Content::new() }
         },
     },
     Kind {

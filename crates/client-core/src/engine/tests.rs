@@ -7,6 +7,7 @@ mod ageing;
 mod copies;
 mod kept;
 mod late;
+mod member_key;
 mod once;
 mod order;
 mod removed;

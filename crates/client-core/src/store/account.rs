@@ -1,7 +1,7 @@
 //! The account row: who we are, what our relay knows of us.
 
 use subrosa_crypto::{AccountKeyPair, AccountRecord, DeviceList, IdentityKeyPair};
-use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, MailboxEpoch, Seq};
+use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, MailboxEpoch, MemberKey, Seq};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -20,6 +20,7 @@ pub(crate) struct Own {
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) list: DeviceList,
     pub(crate) delivery_key: DeliveryKey,
+    pub(crate) member_key: MemberKey,
 }
 
 impl Own {
@@ -39,8 +40,8 @@ pub(crate) fn create(db: &Db, own: &Own, now_ms: u64) -> Result<(), StoreError> 
     let account_seed = own.account_key.as_ref().map(AccountKeyPair::seed);
     db.execute(
         "INSERT INTO account (singleton, record, account_seed, device, identity_seed, handle, relay, pin, device_list,
-                              delivery_key, created_ms)
-         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                              delivery_key, member_key, created_ms)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             own.record.encode(),
             account_seed.as_ref().map(|seed| seed.as_slice()),
@@ -51,6 +52,7 @@ pub(crate) fn create(db: &Db, own: &Own, now_ms: u64) -> Result<(), StoreError> 
             own.pin,
             own.list.encode(),
             own.delivery_key.as_bytes(),
+            own.member_key.as_bytes(),
             to_sql(now_ms),
         ],
     )?;
@@ -61,7 +63,8 @@ pub(crate) fn create(db: &Db, own: &Own, now_ms: u64) -> Result<(), StoreError> 
 pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
     const WHAT: &str = "account row";
     let row = db.query_row(
-        "SELECT record, account_seed, device, identity_seed, handle, relay, pin, device_list, delivery_key FROM account",
+        "SELECT record, account_seed, device, identity_seed, handle, relay, pin, device_list, delivery_key,
+             member_key FROM account",
         [],
         |row| {
             Ok((
@@ -74,10 +77,11 @@ pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
                 row.get::<_, Option<Vec<u8>>>(6)?,
                 row.get::<_, Vec<u8>>(7)?,
                 row.get::<_, Vec<u8>>(8)?,
+                row.get::<_, Vec<u8>>(9)?,
             ))
         },
     );
-    let (record, account_seed, device, identity_seed, handle, relay, pin, list, delivery_key) =
+    let (record, account_seed, device, identity_seed, handle, relay, pin, list, delivery_key, member_key) =
         row.optional()?.ok_or(StoreError::Damaged(WHAT))?;
     let record = verified::record(&record)?;
     let list = verified::list(&list, &record)?;
@@ -95,6 +99,7 @@ pub(crate) fn load(db: &Db) -> Result<Own, StoreError> {
         pin: pin.map(|pin| array(&pin, WHAT)).transpose()?,
         list,
         delivery_key: DeliveryKey::new(array(&delivery_key, WHAT)?),
+        member_key: MemberKey::new(array(&member_key, WHAT)?),
     })
 }
 
@@ -117,6 +122,55 @@ pub(crate) fn set_delivery_key(db: &Db, key: &DeliveryKey, changed_ms: u64) -> R
 pub(crate) fn delivery_key_ms(db: &Db) -> Result<u64, StoreError> {
     let ms: i64 = db.query_row("SELECT delivery_key_ms FROM account", [], |row| row.get(0))?;
     Ok(from_sql(ms))
+}
+
+/// The delivery key as it is stored: that of [`Own`] is from before the change.
+pub(crate) fn delivery_key(db: &Db) -> Result<DeliveryKey, StoreError> {
+    let key: Vec<u8> = db.query_row("SELECT delivery_key FROM account", [], |row| row.get(0))?;
+    Ok(DeliveryKey::new(array(&key, "delivery key")?))
+}
+
+/// How the member key stands, as it is stored: that of [`Own`] is from before the change.
+pub(crate) struct MemberKeyState {
+    pub(crate) key: MemberKey,
+    /// When it was last replaced.
+    pub(crate) changed_ms: u64,
+    /// The one before.
+    pub(crate) previous: Option<MemberKey>,
+    /// It is to be replaced when it has served for a day.
+    pub(crate) due: bool,
+}
+
+/// How the member key stands.
+pub(crate) fn member_key_state(db: &Db) -> Result<MemberKeyState, StoreError> {
+    let (key, changed_ms, previous, due) = db.query_row(
+        "SELECT member_key, member_key_ms, previous_member_key, member_key_due FROM account",
+        [],
+        |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get::<_, Option<Vec<u8>>>(2)?, row.get(3)?)),
+    )?;
+    let key = MemberKey::new(array(&key, "member key")?);
+    let previous = previous.map(|key| array(&key, "member key").map(MemberKey::new)).transpose()?;
+    Ok(MemberKeyState { key, changed_ms: from_sql(changed_ms), previous, due })
+}
+
+/// Replaces the member key.
+pub(crate) fn set_member_key(
+    db: &Db,
+    key: &MemberKey,
+    changed_ms: u64,
+    previous: Option<&MemberKey>,
+) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE account SET member_key = ?1, member_key_ms = ?2, previous_member_key = ?3, member_key_due = 0",
+        params![key.as_bytes(), to_sql(changed_ms), previous.map(MemberKey::as_bytes)],
+    )?;
+    Ok(())
+}
+
+/// The member key is to be replaced when it has served for a day.
+pub(crate) fn member_key_is_due(db: &Db) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET member_key_due = 1", [])?;
+    Ok(())
 }
 
 /// Mailbox epoch and highest committed `Seq`.

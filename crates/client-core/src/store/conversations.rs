@@ -130,12 +130,20 @@ pub(crate) fn others(db: &Db, id: &ConversationId) -> Result<Vec<AccountId>, Sto
 /// Whether somebody is with us in a conversation of several: then they are heard, healed and receipted as that, whatever else they
 /// are to us.
 pub(crate) fn is_fellow(db: &Db, account: &AccountId) -> Result<bool, StoreError> {
-    Ok(db
-        .prepare_cached(
-            "SELECT 1 FROM participant JOIN conversation ON conversation.id = participant.conversation
-             WHERE participant.account = ?1 AND conversation.kind = ?2",
-        )?
-        .exists(params![account.0, kind_number(ChatKind::Group)])?)
+    Ok(shared_with(db, account)?.is_some())
+}
+
+/// A conversation of several in which somebody is with us.
+pub(crate) fn shared_with(db: &Db, account: &AccountId) -> Result<Option<ConversationId>, StoreError> {
+    db.prepare_cached(
+        "SELECT conversation.id FROM participant JOIN conversation ON conversation.id = participant.conversation
+         WHERE participant.account = ?1 AND conversation.kind = ?2 LIMIT 1",
+    )?
+    .query_and_then(params![account.0, kind_number(ChatKind::Group)], |row| {
+        Ok(ConversationId(array(&row.get::<_, Vec<u8>>(0)?, "conversation")?))
+    })?
+    .next()
+    .transpose()
 }
 
 /// Whether somebody is in it.

@@ -11,6 +11,10 @@ CREATE TABLE account (
     device_list BLOB NOT NULL,
     delivery_key BLOB NOT NULL,
     delivery_key_ms INTEGER NOT NULL DEFAULT 0,
+    member_key BLOB NOT NULL,                -- for contents of groups
+    member_key_ms INTEGER NOT NULL DEFAULT 0,
+    previous_member_key BLOB,                -- still honoured for a while
+    member_key_due INTEGER NOT NULL DEFAULT 0, -- to be replaced when it has served for a day
     mailbox_epoch BLOB,
     acked INTEGER NOT NULL DEFAULT 0,
     next_prekey INTEGER NOT NULL DEFAULT 1,
@@ -47,6 +51,7 @@ CREATE TABLE peer (
     relay_told TEXT,                         -- another relay that they claimed, once shown
     withholds INTEGER NOT NULL DEFAULT 0,    -- receipts that they do not send: 1 delivered, 2 read
     delivery_key BLOB,                       -- theirs: lets us submit
+    member_key BLOB,                         -- theirs: the same for contents of groups
     last_seen_ms INTEGER
 ) WITHOUT ROWID;
 -- What somebody is to us.

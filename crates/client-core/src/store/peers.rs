@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 use subrosa_crypto::{AccountRecord, DeviceList};
-use subrosa_wire::{AccountId, DeliveryKey};
+use subrosa_wire::{AccountId, DeliveryKey, MemberKey};
 use url::Url;
 
 use super::{Db, StoreError, array, deliveries, from_sql, outbox, params, to_sql, verified};
@@ -33,6 +33,8 @@ pub(crate) struct PeerRow {
     pub(crate) last_seen_ms: Option<u64>,
     /// Lets us submit to them.
     pub(crate) delivery_key: Option<DeliveryKey>,
+    /// The same for contents of groups.
+    pub(crate) member_key: Option<MemberKey>,
 }
 
 /// See [`PeerRow::floor`]. Version 0: they have announced none.
@@ -62,6 +64,7 @@ impl PeerRow {
             relay_told: None,
             last_seen_ms: None,
             delivery_key: None,
+            member_key: None,
         }
     }
 
@@ -82,10 +85,10 @@ pub(crate) fn lane_relay(relay: &Url, pin: Option<&[u8; 32]>) -> String {
 /// The columns that [`read`] takes, of the table `peer`.
 pub(super) const COLUMNS: &str = "peer.account, peer.record, peer.handle, peer.relay, peer.pin, peer.device_list,
     peer.list_stale, peer.list_asked_ms, peer.old_list, peer.held, peer.floor_version, peer.floor_hash, peer.floor_told,
-    peer.relay_told, peer.last_seen_ms, peer.delivery_key";
+    peer.relay_told, peer.last_seen_ms, peer.delivery_key, peer.member_key";
 
 /// How many they are: what is read beside a peer stands behind them.
-pub(super) const COLUMN_COUNT: usize = 16;
+pub(super) const COLUMN_COUNT: usize = 17;
 
 pub(super) fn read(row: &Row<'_>) -> Result<PeerRow, StoreError> {
     const WHAT: &str = "peer";
@@ -113,6 +116,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<PeerRow, StoreError> {
             .get::<_, Option<Vec<u8>>>(15)?
             .map(|key| array(&key, WHAT).map(DeliveryKey::new))
             .transpose()?,
+        member_key: row.get::<_, Option<Vec<u8>>>(16)?.map(|key| array(&key, WHAT).map(MemberKey::new)).transpose()?,
     })
 }
 
@@ -129,13 +133,14 @@ pub(crate) fn put(db: &Db, peer: &PeerRow) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO peer (account, record, handle, relay, pin, device_list, list_stale, list_asked_ms, old_list, held,
              floor_version, floor_hash, floor_told, relay_told, last_seen_ms,
-             delivery_key)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             delivery_key, member_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          ON CONFLICT (account) DO UPDATE SET handle = excluded.handle, relay = excluded.relay, pin = excluded.pin,
              device_list = excluded.device_list, list_stale = excluded.list_stale, list_asked_ms = excluded.list_asked_ms,
              old_list = excluded.old_list, held = excluded.held, floor_version = excluded.floor_version,
              floor_hash = excluded.floor_hash, floor_told = excluded.floor_told, relay_told = excluded.relay_told,
-             last_seen_ms = excluded.last_seen_ms, delivery_key = excluded.delivery_key",
+             last_seen_ms = excluded.last_seen_ms, delivery_key = excluded.delivery_key,
+             member_key = excluded.member_key",
     )?
     .execute(params![
         peer.account.0,
@@ -154,6 +159,7 @@ pub(crate) fn put(db: &Db, peer: &PeerRow) -> Result<(), StoreError> {
         peer.relay_told,
         peer.last_seen_ms.map(to_sql),
         peer.delivery_key.as_ref().map(DeliveryKey::as_bytes),
+        peer.member_key.as_ref().map(MemberKey::as_bytes),
     ])?;
     deliveries::move_to(db, &peer.account, &lane_relay(&peer.relay, peer.pin.as_ref()))
 }

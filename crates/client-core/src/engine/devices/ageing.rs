@@ -58,6 +58,7 @@ impl Core {
     pub(crate) fn upkeep(&mut self, online: bool, caught_up: bool) -> Result<(), ApiError> {
         if online {
             self.renew_prekeys()?;
+            self.change(|change| change.member_key_in_time())?;
         }
         if caught_up { self.caught_up() } else { self.forget_old(false) }
     }

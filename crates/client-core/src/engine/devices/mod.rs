@@ -13,7 +13,7 @@ pub(in crate::engine) mod upkeep;
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKey, IdentityKeyPair, MAX_DEVICES,
 };
-use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, http::GetDevices, mailbox::MailboxRequest};
+use subrosa_wire::{AccountId, DeliveryKey, DeviceAddress, MemberKey, http::GetDevices, mailbox::MailboxRequest};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -29,7 +29,7 @@ use crate::{
             link::{LinkState, REMOVED, removed, removed_link},
             party,
         },
-        people::contact_sync,
+        people::{contact_sync, own_keys::Member},
     },
     net::{Http, MailboxHandle, RelayEndpoint},
     store::{self, account::Own},
@@ -76,11 +76,12 @@ impl DeviceRequest {
             pin: provision.pin,
             list,
             delivery_key: provision.delivery_key.clone(),
+            member_key: provision.member_key.clone(),
         })
     }
 }
 
-/// What a new device must know. Secret: it holds the account's delivery key and contacts.
+/// What a new device must know. Secret: it holds the account's keys for others and its contacts.
 pub struct Provision {
     pub(crate) record: AccountRecord,
     pub(crate) list: DeviceList,
@@ -88,6 +89,7 @@ pub struct Provision {
     pub(crate) relay: Url,
     pub(crate) pin: Option<[u8; 32]>,
     pub(crate) delivery_key: DeliveryKey,
+    pub(crate) member_key: MemberKey,
     pub(crate) contacts: Vec<ContactSync>,
 }
 
@@ -223,6 +225,7 @@ impl Change<'_> {
             relay: own.relay.clone(),
             pin: own.pin,
             delivery_key: own.delivery_key.clone(),
+            member_key: own.member_key.clone(),
             contacts,
         })
     }
@@ -244,8 +247,8 @@ impl Change<'_> {
         }
         let list = self.sign_list(own.list.highest(), devices)?;
         self.forget_device(number)?;
-        // It knows the old key, and could go on to submit to us with it or give it away.
-        self.rotate_delivery_key(&list)
+        // It knows the old keys, and could go on to submit to us with them or give them away.
+        self.rotate_keys(&list, Member::Dead)
     }
 
     /// Takes over a newer list of our own, signed elsewhere. Says whether another device than this one is gone from it.

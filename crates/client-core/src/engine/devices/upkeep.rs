@@ -138,6 +138,7 @@ impl Change<'_> {
             previous: None,
             previous_valid_s: 0,
         })?;
+        self.publish_member_key()?;
         self.make_prekeys(Refill::ALL)
     }
 }

@@ -141,11 +141,13 @@ impl Audience {
         }
     }
 
-    /// What we show to submit to them.
-    pub(in crate::engine) fn capability(&self) -> Option<Capability> {
+    /// What we show to submit to them what concerns the two of us, or (`as_member`) what is said among several: to all of those the member key, also to
+    /// contacts. The kind of key would otherwise tell whom of the others the author knows.
+    pub(in crate::engine) fn capability(&self, as_member: bool) -> Option<Capability> {
         match self {
+            _ if as_member => self.peer().member_key.clone().map(Capability::MemberKey),
             Self::Contact(contact) => contact.capability(),
-            Self::Fellow(peer) => peer.delivery_key.clone().map(Capability::DeliveryKey),
+            Self::Fellow(peer) => peer.member_key.clone().map(Capability::MemberKey),
         }
     }
 }

@@ -4,25 +4,19 @@
 //! and everybody else is introduced to the new one: with the next content, or within a day at a random moment of their own.
 //! Each of these calls may be repeated: it asks for a state, not for a step.
 
-use subrosa_crypto::{DeviceList, Freshness};
-use subrosa_wire::{DeliveryKey, mailbox::MailboxRequest};
-
 use crate::{
     api::{ApiError, Contact, ContactState, Done, ErrorKind, RenameParams, WhoParams},
     clean::clean_name,
-    content::{Body, Hello, KeySync},
+    content::{Body, Hello},
     engine::{
-        core::{
-            Change, Core,
-            ids::{random_id, random_within},
-        },
+        core::{Change, Core, ids::random_within},
         people::{
             audience::may_hear_from_us,
             naming::{self, MAX_NAME_CHARS},
             view,
         },
     },
-    limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, MAX_CLOCK_AHEAD, millis},
+    limits::{INTRODUCE_GAP, INTRODUCE_WITHIN, millis},
     store::{
         self,
         contacts::{self, ContactRow},
@@ -98,11 +92,12 @@ const fn may_have_our_key(contact: &ContactRow, state: ContactState) -> bool {
 impl Change<'_> {
     fn block(&mut self, mut contact: ContactRow) -> Result<Contact, ApiError> {
         let rotates = may_have_our_key(&contact, contact.state);
+        let member = self.member_key_of_who_goes(contact.account())?;
         contact.state_before = Some(contact.state);
         contact.decided_ms = self.now_ms;
         self.set_blocked(&mut contact)?;
         if rotates {
-            self.rotate_delivery_key(&self.own.list)?;
+            self.rotate_keys(&self.own.list, member)?;
         }
         self.sync_contact(&contact)?;
         Ok(view(self.own, &contact))
@@ -138,11 +133,12 @@ impl Change<'_> {
 
     fn remove(&mut self, mut contact: ContactRow) -> Result<(), ApiError> {
         let rotates = may_have_our_key(&contact, contact.state);
+        let member = self.member_key_of_who_goes(contact.account())?;
         contact.state = ContactState::Removed;
         contact.decided_ms = self.now_ms;
         self.forget(&contact)?;
         if rotates {
-            self.rotate_delivery_key(&self.own.list)?;
+            self.rotate_keys(&self.own.list, member)?;
         }
         self.sync_contact(&contact)
     }
@@ -163,57 +159,6 @@ impl Change<'_> {
         store::requests::forget_about(self.db, [&account.to_string(), &conversation.to_string()])?;
         self.scrub();
         self.event(&Happened::Removed { account: *account })
-    }
-
-    /// Replaces what lets contacts submit to us. The old key is dead as soon as our relay hears of it. `list`: our devices, as they
-    /// are from now on.
-    pub(in crate::engine) fn rotate_delivery_key(&mut self, list: &DeviceList) -> Result<(), ApiError> {
-        let key = DeliveryKey::new(random_id()?);
-        let changed_ms = self.now_ms.max(store::account::delivery_key_ms(self.db)?.saturating_add(1));
-        self.take_delivery_key(&key, changed_ms)?;
-        if list.devices().len() > 1 {
-            let own = self.own.address.account;
-            let sync = KeySync { delivery_key: key.as_bytes().to_vec(), changed_ms, device_list: list.encode() };
-            self.queue(&own, Body::KeySync(sync))?;
-        }
-        // All at once they would be the list of our contacts, sent to whoever watches, moments after the key changed.
-        let spread = self.now_ms.saturating_add(1)..=self.now_ms.saturating_add(millis(INTRODUCE_WITHIN));
-        for account in contacts::introduce_again(self.db)? {
-            contacts::set_introduce_ms(self.db, &account, Some(random_within(&spread)?))?;
-        }
-        self.wake_outbox();
-        Ok(())
-    }
-
-    fn take_delivery_key(&mut self, key: &DeliveryKey, changed_ms: u64) -> Result<(), ApiError> {
-        store::account::set_delivery_key(self.db, key, changed_ms)?;
-        self.reload_own();
-        self.relay_task(MailboxRequest::SetDeliveryKeys { current: key.hash(), previous: None, previous_valid_s: 0 })?;
-        Ok(())
-    }
-
-    /// Another device of ours replaced the key, maybe because it removed one. The newest wins; the loser's relay request may have
-    /// come last, so the winner's is made again.
-    pub(in crate::engine) fn apply_key_sync(&mut self, sync: &KeySync) -> Result<(), ApiError> {
-        let Ok(theirs) = DeliveryKey::from_slice(&sync.delivery_key) else { return Ok(()) };
-        let list = DeviceList::decode(&sync.device_list).ok().and_then(|list| list.verify(&self.own.record).ok());
-        let removed = match list.filter(|list| list.compare(&self.own.list) == Freshness::Newer) {
-            Some(list) => self.take_own_list(&list)?.then_some(list),
-            None => None,
-        };
-        let known_ms = store::account::delivery_key_ms(self.db)?;
-        // A time that no clock explains would win over every later key.
-        let changed_ms = sync.changed_ms.min(self.now_ms.saturating_add(millis(MAX_CLOCK_AHEAD)));
-        let newer = (changed_ms, theirs.as_bytes()) > (known_ms, self.own.delivery_key.as_bytes());
-        if newer {
-            self.take_delivery_key(&theirs, changed_ms)
-        } else if let Some(list) = removed {
-            // The one known here may be from the device that is gone.
-            self.rotate_delivery_key(&list)
-        } else {
-            let own = self.own.delivery_key.clone();
-            self.take_delivery_key(&own, known_ms)
-        }
     }
 
     /// What another device of ours decided about a contact, later than what is known here.

@@ -11,7 +11,10 @@ use subrosa_wire::{AccountId, mailbox::MailboxRequest};
 
 use crate::{
     api::ApiError,
-    engine::core::{Change, Core},
+    engine::{
+        core::{Change, Core},
+        people::own_keys::Member,
+    },
     limits::{DAY_MS, LIST_ASK_PAUSE, LIST_HOLDS_AFTER, LIST_RENEW_AFTER, LIST_SHOWN_AFTER, millis},
     store::{
         self,
@@ -249,7 +252,7 @@ impl Change<'_> {
             Freshness::Newer => {
                 if self.take_own_list(&list)? {
                     // Whoever removed it has replaced the key already, and our word for the newest may have been the removed one's.
-                    self.rotate_delivery_key(&list)?;
+                    self.rotate_keys(&list, Member::Dead)?;
                 }
                 self.wake_outbox();
             }

@@ -8,6 +8,7 @@ pub(in crate::engine) mod link_use;
 pub(in crate::engine) mod links;
 pub(in crate::engine) mod lists;
 pub(in crate::engine) mod naming;
+pub(in crate::engine) mod own_keys;
 pub(in crate::engine) mod receivers;
 pub(in crate::engine) mod removal;
 
@@ -261,6 +262,7 @@ impl Change<'_> {
         let named = shown.clone();
         let mut contact = self.fresh(record, (handle, shown), (&relay, pin), ContactState::Request)?;
         contact.peer.delivery_key = Some(introduction.delivery_key.clone());
+        contact.peer.member_key.clone_from(&introduction.member_key);
         contact.origin = "wrote to your handle".into();
         if let Some(shown) = &introduction.link {
             match self.use_invite(shown, &account, received_ms)? {
@@ -315,8 +317,13 @@ impl Change<'_> {
             },
             None => None,
         };
-        let before = (contact.state, contact.peer.delivery_key.clone(), contact.peer.relay.clone());
+        let told = |contact: &ContactRow| {
+            let peer = &contact.peer;
+            (contact.state, peer.delivery_key.clone(), peer.member_key.clone(), peer.relay.clone())
+        };
+        let before = told(contact);
         contact.peer.delivery_key = Some(introduction.delivery_key.clone());
+        contact.peer.member_key.clone_from(&introduction.member_key);
         // The relay on record is the one at which we met them. Nobody's words make us call at another host; whoever moved
         // gives or takes a new link.
         if joined.is_some() {
@@ -337,8 +344,7 @@ impl Change<'_> {
         if let Some(origin) = joined {
             contact.origin = origin;
         }
-        let after = (contact.state, contact.peer.delivery_key.clone(), contact.peer.relay.clone());
-        if before != after || welcomes {
+        if before != told(contact) || welcomes {
             self.put_contact(contact)?;
             if welcomes {
                 self.queue(contact.account(), Body::Hello(Hello {}))?;
@@ -455,7 +461,8 @@ pub(crate) fn contact_sync(contact: &ContactRow) -> ContactSync {
         handle: peer.handle.clone(),
         relay: peer.relay.to_string(),
         pin: peer.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
-        delivery_key: contact.peer.delivery_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+        delivery_key: peer.delivery_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+        member_key: peer.member_key.as_ref().map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
         verified: contact.verified,
         origin: contact.origin.clone(),
         answered: contact.given.answered,

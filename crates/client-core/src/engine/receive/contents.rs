@@ -2,7 +2,7 @@
 //! did. A transcript is applied by the same function as the content it carries.
 
 use subrosa_crypto::{AccountRecord, DeviceList};
-use subrosa_wire::{AccountId, DeliveryKey, MessageId, mailbox::Way, submit::EnvelopeClass};
+use subrosa_wire::{AccountId, DeliveryKey, MemberKey, MessageId, mailbox::Way, submit::EnvelopeClass};
 
 use crate::{
     api::{ApiError, ChatKind, ContactState, MessageStatus},
@@ -335,6 +335,9 @@ impl Change<'_> {
         contact.peer.pin = <[u8; 32]>::try_from(sync.pin.as_slice()).ok();
         if let Ok(key) = DeliveryKey::from_slice(&sync.delivery_key) {
             contact.peer.delivery_key = Some(key);
+        }
+        if let Ok(key) = MemberKey::from_slice(&sync.member_key) {
+            contact.peer.member_key = Some(key);
         }
         // What the person decided last counts. Apart from that a state never falls back: an older sync may come after a
         // newer one.

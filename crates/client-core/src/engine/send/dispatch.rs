@@ -108,7 +108,7 @@ impl Core {
 
     /// Where to ask for the devices of somebody we talk with.
     fn route_to(&mut self, account: &AccountId) -> Result<Option<Route>, ApiError> {
-        Ok(Audience::of(&self.db, account)?.as_ref().map(Route::to))
+        Ok(Audience::of(&self.db, account)?.map(|audience| Route::to(&audience, false)))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
             link::{HURRY_AFTER_MS, removed},
             now_ms,
         },
-        people::{self, contact_sync, receivers},
+        people::{self, audience::Audience, contact_sync, receivers},
         read::views::sent_view,
     },
     limits::{CLOCK_FOLLOWS, DAY_MS, MAX_KEY_BYTES, MAX_OUTBOX, MAX_SILENT, MAX_SILENT_OWN, MAX_TEXT_BYTES, millis},
@@ -141,7 +141,22 @@ impl Change<'_> {
     pub(crate) fn queue_for(&mut self, account: &AccountId, device: u32, body: Body) -> Result<(), ApiError> {
         let content = draft(random_id()?, self.now_ms, body);
         let to = DeviceAddress { account: *account, device };
-        self.put_content(&self.own.chat_with(account), None, &content, &[to], false)
+        let lane = self.lane_about(account, &content)?;
+        self.put_content(&lane, None, &content, &[to], false)
+    }
+
+    /// Where a content about us and an account waits: among what the two of us say. But what answers the contents of a group goes the way
+    /// of these, where we ask to be a contact and have no answer: it must not wait for it.
+    fn lane_about(&self, account: &AccountId, content: &Content) -> Result<ConversationId, ApiError> {
+        let answers = matches!(content.body, Some(Body::Receipt(_) | Body::RetryRequest(_)));
+        if answers
+            && let Some(Audience::Contact(contact)) = Audience::of(self.db, account)?
+            && contact.capability().is_none()
+            && let Some(shared) = store::conversations::shared_with(self.db, account)?
+        {
+            return Ok(shared);
+        }
+        Ok(self.own.chat_with(account))
     }
 
     /// Queues a content of a conversation, once, with a delivery for each receiver to whom anything may leave.

@@ -192,7 +192,8 @@ impl Change<'_> {
         if *account == self.own.address.account {
             return Ok(true);
         }
-        Ok(store::peers::get(self.db, account)?.is_some_and(|peer| peer.delivery_key.is_some()))
+        Ok(store::peers::get(self.db, account)?
+            .is_some_and(|peer| peer.delivery_key.is_some() || peer.member_key.is_some()))
     }
 
     /// A relay has it on disk for one of their devices: that is *sent*.

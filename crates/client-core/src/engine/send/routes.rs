@@ -50,9 +50,10 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    pub(in crate::engine) fn to(audience: &Audience) -> Self {
+    /// `as_member`: with what is said among several.
+    pub(in crate::engine) fn to(audience: &Audience, as_member: bool) -> Self {
         let peer = audience.peer();
-        Self { relay: peer.relay.clone(), pin: peer.pin, capability: audience.capability() }
+        Self { relay: peer.relay.clone(), pin: peer.pin, capability: audience.capability(as_member) }
     }
 }
 
@@ -91,7 +92,12 @@ pub(in crate::engine) enum Resolved {
 }
 
 impl Change<'_> {
-    pub(in crate::engine) fn resolve_receiver(&mut self, account: &AccountId) -> Result<Resolved, ApiError> {
+    /// Who a receiver of something said in a conversation is, and whether anything may leave for them now.
+    pub(in crate::engine) fn resolve_receiver(
+        &mut self,
+        conversation: &ConversationId,
+        account: &AccountId,
+    ) -> Result<Resolved, ApiError> {
         if *account == self.own.address.account {
             let others = |device: &VerifiedCertificate| device.address().device != self.own.address.device;
             let devices: Vec<_> = self.own.list.verified_devices().filter(others).collect();
@@ -115,17 +121,18 @@ impl Change<'_> {
         if let Some(reason) = &peer.held {
             return Ok(Resolved::Wait(format!("sending has stopped: {reason}")));
         }
-        let route = Route::to(&audience);
+        let as_member = *conversation != self.own.chat_with(account);
+        let route = Route::to(&audience, as_member);
         if route.capability.is_none() {
             match &audience {
-                Audience::Contact(contact) => {
+                Audience::Contact(contact) if !as_member => {
                     let same_relay = authority(&peer.relay) == authority(&self.own.relay);
                     if contact.reach.requested || !same_relay {
                         return Ok(Resolved::Wait(format!("waiting for {} to accept your request", contact.name)));
                     }
                 }
-                Audience::Fellow(_) => {
-                    return Ok(Resolved::Wait(format!("waiting for the delivery key of {}", peer.handle)));
+                Audience::Contact(_) | Audience::Fellow(_) => {
+                    return Ok(Resolved::Wait(format!("waiting for the member key of {}", peer.handle)));
                 }
             }
         }

@@ -120,6 +120,7 @@ impl Change<'_> {
                 relay: self.own.relay.to_string(),
                 pin: self.own.pin.map(|pin| pin.to_vec()).unwrap_or_default(),
                 delivery_key: self.own.delivery_key.as_bytes().to_vec(),
+                member_key: self.own.member_key.as_bytes().to_vec(),
                 contact_token: link.map(|link| link.token.as_bytes().to_vec()).unwrap_or_default(),
                 link_proof: link.map(|link| link.proof.to_vec()).unwrap_or_default(),
             }
@@ -176,7 +177,7 @@ impl Change<'_> {
                 continue;
             }
             seen.push(account);
-            match self.resolve_receiver(&account)? {
+            match self.resolve_receiver(&lane.conversation, &account)? {
                 Resolved::Receiver(receiver) => {
                     self.follow_list(lane, &receiver)?;
                     receivers.push(*receiver);

@@ -91,7 +91,13 @@ async fn the_other_devices_learn_the_list_and_a_key_that_the_removed_one_never_h
     assert_eq!(phone.message("for all three").await.id, note.id);
     // Before it is removed it tells one of the others of a key that seems to be from the end of time.
     let planted = DeliveryKey::new([0xEE; 16]);
-    let sync = KeySync { delivery_key: planted.as_bytes().to_vec(), changed_ms: u64::MAX, device_list: Vec::new() };
+    let sync = KeySync {
+        delivery_key: planted.as_bytes().to_vec(),
+        changed_ms: u64::MAX,
+        member_key: vec![0xEE; 16],
+        member_changed_ms: u64::MAX,
+        ..KeySync::default()
+    };
     tablet.inside(move |core| core.change(|change| change.apply_key_sync(&sync)).unwrap()).await;
     tablet.settled().await;
     let account = alice.account().await;

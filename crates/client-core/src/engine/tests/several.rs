@@ -20,7 +20,7 @@ impl Person {
         self.inside(|core| {
             let own = &core.own;
             let mut peer = PeerRow::new(own.record, own.handle.clone(), own.relay.clone());
-            peer.delivery_key = Some(own.delivery_key.clone());
+            peer.member_key = Some(own.member_key.clone());
             peer
         })
         .await
