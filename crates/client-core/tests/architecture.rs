@@ -178,6 +178,7 @@ fn what_messages_say_is_known_to_the_engine_only() {
         "items",
         "Item",
         "list_version",
+        "member_key",
         "pin",
         "relay",
         "state",

@@ -6,7 +6,11 @@
 pub(crate) mod embedded;
 mod operators;
 
-use std::{collections::HashMap, future::Future, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    net::IpAddr,
+};
 
 use bytes::Bytes;
 use subrosa_wire::{
@@ -95,8 +99,8 @@ pub(crate) struct PrekeyFacts {
     pub(crate) account: Option<Account>,
     /// The contact token, if it is open.
     pub(crate) token: Option<Token>,
-    /// The standing keys of those devices that are on its list.
-    pub(crate) devices: HashMap<u32, Standing>,
+    /// Those of the devices that are on its list.
+    pub(crate) devices: HashSet<u32>,
 }
 
 /// Keys to be taken of a device.
@@ -180,7 +184,12 @@ pub(crate) trait Directory: Send + Sync + 'static {
         shown: Option<(CapabilityHash, CapabilityHash)>,
         today: u32,
     ) -> impl Future<Output = Result<PrekeyFacts, StoreError>> + Send;
-    /// Takes keys, each once, all or nothing.
+    /// What these devices give to everybody; nothing of those that are on no list.
+    fn standing_prekeys(
+        &self,
+        devices: Vec<DeviceAddress>,
+    ) -> impl Future<Output = Result<HashMap<DeviceAddress, Standing>, StoreError>> + Send;
+    /// Takes keys, each once.
     fn take_prekeys(
         &self,
         source: Source,

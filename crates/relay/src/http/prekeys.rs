@@ -14,9 +14,9 @@ use crate::{
     ledger::Ledger as _,
     parts::Parts,
     policy::{
-        Moment,
+        Moment, found,
         permission::Permission,
-        prekeys::{is_low, judge_taking},
+        prekeys::{Given, Standing, is_low, judge_taking},
     },
     router::Router as _,
     shared::Shared,
@@ -38,27 +38,38 @@ pub(super) async fn take<P: Parts>(
         asked.takes().iter().map(|take| (take, Permission::of(take.capability.as_ref()))).collect();
     let now = Moment { ms: now_ms(), day: today() };
     let facts = facts(shared, &asked, now).await?;
+    let judged = asked.iter().map(|(take, permission)| {
+        let DeviceAddress { account, device } = take.device;
+        let facts = facts.get(&(account, permission.token()));
+        let listed = facts.is_some_and(|facts| facts.devices.contains(&device));
+        let (account, token) =
+            (facts.and_then(|facts| facts.account.as_ref()), facts.and_then(|facts| facts.token.as_ref()));
+        judge_taking(permission, account, token, listed, now)
+    });
+    let judged: Vec<Result<Given, Refusal>> = judged.collect();
+    // Only now: what is read for who is refused is the same for everybody.
+    let given = asked.iter().zip(&judged).filter(|(_, given)| given.is_ok()).map(|((take, _), _)| take.device);
+    let given: Vec<DeviceAddress> = given.collect();
+    let standing = if given.is_empty() { HashMap::new() } else { shared.store.standing_prekeys(given).await? };
     let mut results: Vec<Result<Prekeys, Refusal>> = Vec::with_capacity(asked.len());
     let mut takes: Vec<(usize, Take)> = Vec::new();
-    for (place, (take, permission)) in asked.iter().enumerate() {
-        let DeviceAddress { account, device } = take.device;
-        let given = match facts.get(&(account, permission.token())) {
-            Some(facts) => {
-                judge_taking(permission, facts.account.as_ref(), facts.token.as_ref(), facts.devices.get(&device), now)
-            }
-            None => continue,
+    for (place, ((take, permission), given)) in asked.iter().zip(judged).enumerate() {
+        let prekeys = match given {
+            // Removed a moment ago, if it is not there.
+            Ok(_) => found(standing.get(&take.device).cloned()).and_then(Standing::prekeys),
+            Err(refusal) => Err(refusal),
         };
-        if let Ok(given) = &given {
+        if prekeys.is_ok() {
             let token = permission.token().map(|(token, _)| token);
-            let one_time = given.one_time && shared.ledger.share(source, take.device, *permission).await;
+            let one_time = given == Ok(Given::OneTime) && shared.ledger.share(source, take.device, *permission).await;
             if one_time || token.is_some() {
                 takes.push((place, Take { device: take.device, token, one_time }));
             }
         }
-        if let Err(refusal) = &given {
+        if let Err(refusal) = &prekeys {
             shared.metrics.refusal(refusal.code);
         }
-        results.push(given.map(|given| given.prekeys));
+        results.push(prekeys);
     }
     if takes.is_empty() {
         return Ok(PrekeyBundles(results));

@@ -76,25 +76,28 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    fn prekeys(&self) -> Result<Prekeys, Refusal> {
-        let (Some(signed), Some(kem)) = (&self.signed_prekey, &self.last_resort_kem) else {
-            // Registered a moment ago and not yet done with its first upload.
+    /// The bundle that everybody gets.
+    ///
+    /// # Errors
+    /// It was registered a moment ago and is not yet done with its first upload.
+    pub(crate) fn prekeys(self) -> Result<Prekeys, Refusal> {
+        let (Some(signed_prekey), Some(kem)) = (self.signed_prekey, self.last_resort_kem) else {
             return Err(UNAVAILABLE);
         };
-        Ok(Prekeys { signed_prekey: signed.clone(), one_time_ec: None, kem: kem.clone(), kem_last_resort: true })
+        Ok(Prekeys { signed_prekey, one_time_ec: None, kem, kem_last_resort: true })
     }
 }
 
 /// What somebody gets who asks for the keys of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Given {
-    /// The standing keys.
-    pub(crate) prekeys: Prekeys,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// What everybody gets.
+    Standing,
     /// One-time keys, too, as far as the asker's share of them goes.
-    pub(crate) one_time: bool,
+    OneTime,
 }
 
-/// Who gets what of a device's keys. `device`: its standing keys, if it is on the list.
+/// Who gets what of a device's keys. `device`: it is on the account's list.
 ///
 /// # Errors
 /// Why nothing.
@@ -102,7 +105,7 @@ pub(crate) fn judge_taking(
     permission: &Permission,
     account: Option<&Account>,
     token: Option<&Token>,
-    device: Option<&Standing>,
+    device: bool,
     now: Moment,
 ) -> Result<Given, Refusal> {
     let refused = |code| Err(Refusal::never(code));
@@ -117,10 +120,14 @@ pub(crate) fn judge_taking(
             return refused(ErrorCode::AccountDisabled);
         }
     }
-    let Some(device) = device else { return refused(ErrorCode::NotFound) };
-    // The member key is held by all members of all groups: they could drain anybody.
-    let one_time = matches!(way, Some(Way::DeliveryKey | Way::ContactToken));
-    Ok(Given { prekeys: device.prekeys()?, one_time })
+    if !device {
+        return refused(ErrorCode::NotFound);
+    }
+    Ok(match way {
+        Some(Way::DeliveryKey | Way::ContactToken) => Given::OneTime,
+        // The member key is held by all members of all groups: they could drain anybody.
+        _ => Given::Standing,
+    })
 }
 
 /// Whether a device should give more one-time keys.

@@ -1,5 +1,7 @@
 //! Accounts, device lists, prekeys and capabilities in SQLite.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use subrosa_wire::{
@@ -23,6 +25,7 @@ use crate::{
         facts::Keys,
         identity::DeviceList,
         mailbox::{Login, judge_login},
+        prekeys::Standing,
         registration::Registration,
     },
 };
@@ -151,6 +154,13 @@ impl Directory for Embedded {
         today: u32,
     ) -> Result<PrekeyFacts, StoreError> {
         self.readers.read(move |db| prekeys::prekey_facts(db, &account, &devices, shown.as_ref(), today)).await
+    }
+
+    async fn standing_prekeys(
+        &self,
+        devices: Vec<DeviceAddress>,
+    ) -> Result<HashMap<DeviceAddress, Standing>, StoreError> {
+        self.readers.read(move |db| prekeys::standing_prekeys(db, &devices)).await
     }
 
     async fn take_prekeys(&self, source: Source, takes: Vec<Take>) -> Result<Vec<OneTime>, StoreError> {

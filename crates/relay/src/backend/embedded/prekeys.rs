@@ -1,9 +1,9 @@
 //! Prekeys of devices: put, counted, and taken, each one-time key once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use subrosa_wire::{
     AccountId, CapabilityHash, DeviceAddress,
     mailbox::{PrekeyCount, PrekeyUpload},
@@ -95,20 +95,36 @@ pub(super) fn prekey_facts(
             token.joiners.insert(*binding, submits);
         }
     }
-    let mut standing = HashMap::new();
+    let mut listed = HashSet::new();
     for device in devices {
-        let found = db
-            .prepare_cached("SELECT signed_prekey, last_resort_kem FROM device WHERE account = ?1 AND number = ?2")?
-            .query_row(params![row, device], |row| {
-                let key = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(column)?.map(Bytes::from));
-                Ok(Standing { signed_prekey: key(0)?, last_resort_kem: key(1)? })
-            })
-            .optional()?;
-        if let Some(found) = found {
-            standing.insert(*device, found);
+        let is_listed = db
+            .prepare_cached("SELECT 1 FROM device WHERE account = ?1 AND number = ?2")?
+            .exists(params![row, device])?;
+        if is_listed {
+            listed.insert(*device);
         }
     }
-    Ok(PrekeyFacts { account, token, devices: standing })
+    Ok(PrekeyFacts { account, token, devices: listed })
+}
+
+/// As [`crate::backend::Directory::standing_prekeys`].
+pub(super) fn standing_prekeys(
+    db: &Connection,
+    devices: &[DeviceAddress],
+) -> rusqlite::Result<HashMap<DeviceAddress, Standing>> {
+    let mut standing = HashMap::new();
+    for device in devices {
+        let Some(row) = device_row(db, device)? else { continue };
+        let found = db.prepare_cached("SELECT signed_prekey, last_resort_kem FROM device WHERE id = ?1")?.query_row(
+            [row],
+            |row| {
+                let key = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(column)?.map(Bytes::from));
+                Ok(Standing { signed_prekey: key(0)?, last_resort_kem: key(1)? })
+            },
+        )?;
+        standing.insert(*device, found);
+    }
+    Ok(standing)
 }
 
 fn take_one(db: &Connection, device: i64, kind: i64) -> rusqlite::Result<Option<Bytes>> {

@@ -12,7 +12,7 @@ use crate::policy::{
     Moment,
     facts::{Account, Keys, Token},
     permission::Permission,
-    prekeys::{Standing, Stock, judge_taking, judge_upload},
+    prekeys::{Given, Standing, Stock, judge_taking, judge_upload},
 };
 
 const KEM: Stock = Stock { left: 0, last: None };
@@ -95,25 +95,26 @@ fn who_shows_nothing_gets_what_everybody_gets_and_who_shows_something_wrong_gets
         prekeys,
         joiners: HashMap::from([(hash(3), 1)]),
     };
-    let device = Standing { signed_prekey: Some(key(1)), last_resort_kem: Some(key(2)) };
+    let device = true;
     let take = |permission, account: Option<&Account>, token: Option<&Token>, device| {
-        judge_taking(&permission, account, token, device, NOW).map(|given| given.one_time).map_err(|error| error.code)
+        judge_taking(&permission, account, token, device, NOW)
+            .map(|given| given == Given::OneTime)
+            .map_err(|error| error.code)
     };
     let key = |n| Permission::DeliveryKey(hash(n));
     let joiner = |n| Permission::ContactToken(hash(7), hash(n));
-    assert_eq!(take(Permission::Missing, Some(&account), None, Some(&device)), Ok(false));
-    assert_eq!(take(key(1), Some(&account), None, Some(&device)), Ok(true));
+    assert_eq!(take(Permission::Missing, Some(&account), None, device), Ok(false));
+    assert_eq!(take(key(1), Some(&account), None, device), Ok(true));
     // What all members of all groups hold drains nobody.
-    assert_eq!(take(Permission::MemberKey(hash(5)), Some(&account), None, Some(&device)), Ok(false));
-    assert_eq!(take(key(2), Some(&account), None, Some(&device)), Err(ErrorCode::CapabilityRefused));
-    assert_eq!(take(key(1), None, None, None), Err(ErrorCode::CapabilityRefused));
-    assert_eq!(take(joiner(3), Some(&account), Some(&token(0)), Some(&device)), Ok(true));
-    assert_eq!(take(joiner(4), Some(&account), Some(&token(0)), Some(&device)), Err(ErrorCode::TokenUsed));
+    assert_eq!(take(Permission::MemberKey(hash(5)), Some(&account), None, device), Ok(false));
+    assert_eq!(take(key(2), Some(&account), None, device), Err(ErrorCode::CapabilityRefused));
+    assert_eq!(take(key(1), None, None, false), Err(ErrorCode::CapabilityRefused));
+    assert_eq!(take(joiner(3), Some(&account), Some(&token(0)), device), Ok(true));
+    assert_eq!(take(joiner(4), Some(&account), Some(&token(0)), device), Err(ErrorCode::TokenUsed));
     let used_up = token(MAX_TOKEN_PREKEYS);
-    assert_eq!(take(joiner(3), Some(&account), Some(&used_up), Some(&device)), Err(ErrorCode::QuotaExceeded));
+    assert_eq!(take(joiner(3), Some(&account), Some(&used_up), device), Err(ErrorCode::QuotaExceeded));
     let off = Account { disabled: true, ..account.clone() };
-    assert_eq!(take(key(1), Some(&off), None, Some(&device)), Err(ErrorCode::AccountDisabled));
-    assert_eq!(take(key(1), Some(&account), None, None), Err(ErrorCode::NotFound));
-    let new = Standing::default();
-    assert_eq!(take(Permission::Missing, Some(&account), None, Some(&new)), Err(ErrorCode::Unavailable));
+    assert_eq!(take(key(1), Some(&off), None, device), Err(ErrorCode::AccountDisabled));
+    assert_eq!(take(key(1), Some(&account), None, false), Err(ErrorCode::NotFound));
+    assert_eq!(Standing::default().prekeys().unwrap_err().code, ErrorCode::Unavailable, "nothing uploaded yet");
 }
