@@ -132,26 +132,26 @@ impl Change<'_> {
         let known_ms = store::account::delivery_key_ms(self.db)?;
         let changed_ms = self.believed(sync.changed_ms);
         let newer = (changed_ms, delivery.as_bytes()) > (known_ms, self.own.delivery_key.as_bytes());
-        if let Some(list) = removed.filter(|_| !newer) {
-            // The ones known here may be from the device that is gone.
+        let known = store::account::member_key_state(self.db)?;
+        let member_ms = self.believed(sync.member_changed_ms);
+        let newer_member = (member_ms, member.as_bytes()) > (known.changed_ms, known.key.as_bytes());
+        // A device that is gone knows what was known here before, and may have made it.
+        let honours_previous = removed.is_none();
+        if let Some(list) = removed.filter(|_| !(newer && newer_member)) {
             return self.rotate_keys(&list, Member::Dead);
         }
-        self.apply_member_key(&member, self.believed(sync.member_changed_ms))?;
+        if newer_member {
+            let previous = Some(&known.key).filter(|_| honours_previous);
+            store::account::set_member_key(self.db, &member, member_ms, previous)?;
+            self.reload_own();
+        }
+        self.publish_member_key()?;
         if newer {
             self.take_delivery_key(&delivery, changed_ms)
         } else {
             let own = store::account::delivery_key(self.db)?;
             self.take_delivery_key(&own, known_ms)
         }
-    }
-
-    fn apply_member_key(&mut self, theirs: &MemberKey, changed_ms: u64) -> Result<(), ApiError> {
-        let known = store::account::member_key_state(self.db)?;
-        if (changed_ms, theirs.as_bytes()) > (known.changed_ms, known.key.as_bytes()) {
-            store::account::set_member_key(self.db, theirs, changed_ms, Some(&known.key))?;
-            self.reload_own();
-        }
-        self.publish_member_key()
     }
 
     /// A time that no clock explains would win over every later key.

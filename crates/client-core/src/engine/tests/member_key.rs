@@ -31,14 +31,22 @@ impl Person {
         .await;
     }
 
+    /// Waits until our relay has been told everything.
+    async fn told(&self) {
+        let changed = self.engine.inner.signals.progress.subscribe();
+        let look = |core: &mut Core| Ok(store::tasks::first(&core.db)?.is_none().then_some(()));
+        self.engine.wait_for(support::PATIENCE_MS, changed, look).await.unwrap().expect("its relay hears nothing");
+        self.settled().await;
+    }
+
     async fn an_hour_passes(&self) {
         self.inside(|core| core.upkeep(true, true).unwrap()).await;
-        self.settled().await;
+        self.told().await;
     }
 
     async fn block(&self, who: &str) {
         self.engine.contact_block(WhoParams { who: who.into() }).await.unwrap();
-        self.settled().await;
+        self.told().await;
     }
 }
 
@@ -148,20 +156,9 @@ async fn what_is_said_among_several_goes_by_the_member_key_to_contacts_too() {
     assert_eq!(alice.engine.wait(params).await.unwrap().status, MessageStatus::Queued);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_removed_device_knows_a_dead_member_key() {
-    let relay = TestRelay::start().await;
-    let alice = Person::new(&relay, "alice").await;
-    let (phone, tablet) = (alice.add_device().await, alice.add_device().await);
-    phone.settled().await;
-    tablet.settled().await;
-    let account = alice.account().await;
-    let old = phone.member_key().await;
-    assert_eq!((alice.member_key().await, tablet.member_key().await), (old.clone(), old.clone()));
+/// Device 2 is removed; waits until the other two agree on a key, and gives it.
+async fn after_the_removal(alice: &Person, phone: &Person, tablet: &Person) -> MemberKey {
     alice.engine.remove_device(2).await.unwrap();
-    alice.settled().await;
-    assert!(!opens(&alice.engine, &relay, account, old).await, "at once, not after two days");
-    // The devices that are left agree on one.
     phone.notice("device_removed").await;
     let agreed = async {
         loop {
@@ -173,7 +170,50 @@ async fn a_removed_device_knows_a_dead_member_key() {
         }
     };
     let key = tokio::time::timeout(std::time::Duration::from_millis(support::PATIENCE_MS), agreed).await.unwrap();
-    alice.settled().await;
-    tablet.settled().await;
+    alice.told().await;
+    tablet.told().await;
+    key
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_device_knows_a_dead_member_key() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let (phone, tablet) = (alice.add_device().await, alice.add_device().await);
+    phone.told().await;
+    tablet.told().await;
+    let account = alice.account().await;
+    let old = phone.member_key().await;
+    assert_eq!((alice.member_key().await, tablet.member_key().await), (old.clone(), old.clone()));
+    let key = after_the_removal(&alice, &phone, &tablet).await;
     assert!(opens(&alice.engine, &relay, account, key).await);
+    assert!(!opens(&alice.engine, &relay, account, old).await, "at once, not after two days, and by nobody's word");
+}
+
+/// It told another device of a member key that seems to be from the end of time, and of nothing else that is new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_key_that_a_removed_device_planted_is_dead() {
+    let relay = TestRelay::start().await;
+    let alice = Person::new(&relay, "alice").await;
+    let (phone, tablet) = (alice.add_device().await, alice.add_device().await);
+    phone.told().await;
+    tablet.told().await;
+    let account = alice.account().await;
+    let planted = MemberKey::new([0xEE; 16]);
+    tablet
+        .inside(|core| {
+            let sync = crate::content::KeySync {
+                delivery_key: core.own.delivery_key.as_bytes().to_vec(),
+                member_key: vec![0xEE; 16],
+                member_changed_ms: u64::MAX,
+                ..crate::content::KeySync::default()
+            };
+            core.change(|change| change.apply_key_sync(&sync)).unwrap();
+        })
+        .await;
+    tablet.told().await;
+    assert!(opens(&alice.engine, &relay, account, planted.clone()).await);
+    let key = after_the_removal(&alice, &phone, &tablet).await;
+    assert!(key != planted && opens(&alice.engine, &relay, account, key).await);
+    assert!(!opens(&alice.engine, &relay, account, planted).await);
 }
