@@ -120,10 +120,17 @@ impl Leases {
         // Nothing in here panics while it holds the lock.
         let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        let mut any_gone = false;
         consumers.retain(|_, consumer| {
+            let before = consumer.holders.len();
             consumer.holders.retain(|holder| !holder.is_gone(now));
+            any_gone |= consumer.holders.len() < before;
             !consumer.holders.is_empty()
         });
+        if any_gone {
+            // Whoever looked a moment ago found them alive, and waits for their end: it is not seen a second time.
+            self.tell();
+        }
         consumers
     }
 
@@ -320,6 +327,29 @@ mod tests {
         assert!(leases.check("bot", &next).is_ok() && leases.check("other", &next).is_err());
         assert!(!leases.release("bot", &token) && leases.release("bot", &next));
         assert!(leases.take("bot", &wanted(&Caller::Process, None, false)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_holder_who_ends_between_a_look_and_the_wait_for_it_is_noticed() {
+        for shared in [false, true] {
+            let leases = Leases::new();
+            let (first, second) = (Caller::connected(None), Caller::connected(None));
+            leases.take("bot", &wanted(&first, None, shared)).unwrap();
+            let mut seen = leases.watch();
+            seen.mark_unchanged();
+            if shared {
+                let token = leases.take("bot", &wanted(&second, None, true)).unwrap().token;
+                assert!(leases.give("bot", &token, &[], 1).unwrap().is_empty());
+            } else {
+                held(&leases, &second, false);
+            }
+            drop(first.guard());
+            // Somebody else's look takes it out of the table.
+            assert!(leases.check("another", "").is_err());
+            tokio::time::timeout(Duration::from_secs(20), leases.moved("bot", &mut seen))
+                .await
+                .expect("waits for ever");
+        }
     }
 
     #[tokio::test]
