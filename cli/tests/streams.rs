@@ -122,7 +122,7 @@ fn a_command_runs_for_each_message_and_its_failures_stop_nothing() {
     let place = tempfile::tempdir().unwrap();
     let log = place.path().join("log");
     let script = format!(
-        "read -r line; case $line in *slow*) exec sleep 600;; *bad*) exit 3;; esac; echo noise; printf '%s\\n' \"$line\" >> {}",
+        "read -r line || exit; case $line in *slow*) exec sleep 600;; *bad*) exit 3;; esac; echo noise; printf '%s\\n' \"$line\" >> {}",
         log.display()
     );
     for body in ["one; touch $HOME/x", "bad", "slow", "two"] {
