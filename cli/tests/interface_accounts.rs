@@ -86,7 +86,9 @@ fn somebody_who_has_nothing_ends_with_a_link_for_a_friend() -> Result<()> {
     terminal.send(&format!("{}\r", words[asked - 1]))?;
     terminal.wait_for("/i#")?;
     terminal.wait_for("Were you sent a link yourself?")?;
-    assert!(!terminal.shows(&words[0]));
+    // One of them may stand here by chance: they are words like "you" and "own".
+    let still = words.iter().filter(|word| terminal.shows(word)).count();
+    assert!(still < words.len() / 2, "{still} of them are still shown: {terminal}");
     leave(terminal)?;
 
     // The account is one like any other, and it asks.
