@@ -2,9 +2,12 @@
 
 pub(crate) use subrosa_ambient::now_ms;
 
+/// Milliseconds of a day.
+pub(crate) const MS_PER_DAY: u64 = 24 * 3600 * 1000;
+
 /// Days since 1970.
 pub(crate) fn today() -> u32 {
-    u32::try_from(now_ms() / 86_400_000).unwrap_or(u32::MAX)
+    u32::try_from(now_ms() / MS_PER_DAY).unwrap_or(u32::MAX)
 }
 
 /// The date of a day since 1970, as 2026-11-24. By Howard Hinnant's `civil_from_days`.

@@ -27,7 +27,7 @@ use subrosa_wire::{
     submit::Refusal,
 };
 
-const MS_PER_DAY: u64 = 24 * 3600 * 1000;
+use crate::clock::MS_PER_DAY;
 
 /// Registration tokens that may exist at once: an operator hands them out one by one, a script gone wild makes more.
 const MAX_REGISTRATION_TOKENS: u32 = 10_000;

@@ -145,9 +145,8 @@ impl Audience {
     /// contacts. The kind of key would otherwise tell whom of the others the author knows.
     pub(in crate::engine) fn capability(&self, as_member: bool) -> Option<Capability> {
         match self {
-            _ if as_member => self.peer().member_key.clone().map(Capability::MemberKey),
-            Self::Contact(contact) => contact.capability(),
-            Self::Fellow(peer) => peer.member_key.clone().map(Capability::MemberKey),
+            Self::Contact(contact) if !as_member => contact.capability(),
+            _ => self.peer().member_key.clone().map(Capability::MemberKey),
         }
     }
 }

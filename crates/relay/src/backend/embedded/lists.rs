@@ -5,7 +5,7 @@ use subrosa_wire::{AccountId, DeviceAddress};
 
 use super::{columns::account_id, facts::sql_int, mailbox::delete_upto, writer::OpError};
 use crate::{
-    clock::today,
+    clock::{MS_PER_DAY, today},
     policy::{
         device_list::{Held, judge_list},
         found,
@@ -13,8 +13,6 @@ use crate::{
         registration::{Admission, Registered, Registration, RegistrationFacts, judge_registration},
     },
 };
-
-const MS_PER_DAY: u64 = 24 * 3600 * 1000;
 
 fn insert_device(db: &Connection, account: i64, device: &Device, seq_floor: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
