@@ -16,7 +16,7 @@ use url::Url;
 use crate::{
     api::ContactState,
     conversation::ConversationId,
-    limits::{MAX_RECEIPT_IDS, MAX_RETRY_IDS, MAX_TEXT_BYTES},
+    limits::{MAX_RECEIPT_IDS, MAX_RESTORE_GONE, MAX_RESTORE_HAVE, MAX_RESTORE_LASTS, MAX_RETRY_IDS, MAX_TEXT_BYTES},
 };
 
 /// The generated protobuf messages.
@@ -26,10 +26,13 @@ pub(crate) mod proto {
 }
 
 pub(crate) use proto::{
-    ContactSync, Content, Hello, Introduction, KeySync, ReadSync, Receipt, RetryRequest, Text, Transcript,
+    ContactSync, Content, Hello, Introduction, KeySync, ReadSync, Receipt, RestoreAnswer, RestoreRequest, RetryAnswer,
+    RetryRequest, Text, Transcript,
     contact_sync::State as SyncedState,
     content::Body,
     receipt::{Item as ReceiptItem, Status as ReceiptStatus},
+    restore_answer::Why as RestoreWhy,
+    restore_request::Last as RestoreLast,
 };
 
 /// Version of the schema.
@@ -37,7 +40,7 @@ pub(crate) const CONTENT_VERSION: u32 = 1;
 
 /// Counts what this program knows of contents: raised with each new type of body, so that what an older program kept unread is
 /// read again.
-pub(crate) const CONTENTS_KNOWN: u32 = 1;
+pub(crate) const CONTENTS_KNOWN: u32 = 2;
 
 /// Field numbers of `Content` from here on are bodies, also those of later programs.
 const FIRST_BODY_FIELD: u32 = 16;
@@ -102,6 +105,8 @@ pub(crate) struct CheckedContent {
     pub(crate) list_version: u32,
     pub(crate) list_hash: [u8; 32],
     pub(crate) introduction: Option<CheckedIntroduction>,
+    /// Sent again, to us who lost it.
+    pub(crate) again: bool,
     pub(crate) body: Option<Body>,
 }
 
@@ -176,6 +181,9 @@ pub(crate) const fn is_shown(body: &Body) -> bool {
         | Body::ContactSync(_)
         | Body::ReadSync(_)
         | Body::RetryRequest(_)
+        | Body::RetryAnswer(_)
+        | Body::RestoreRequest(_)
+        | Body::RestoreAnswer(_)
         | Body::KeySync(_) => false,
     }
 }
@@ -190,6 +198,9 @@ pub(crate) const fn travels(body: &Body) -> (EnvelopeClass, Duration) {
         | Body::ContactSync(_)
         | Body::ReadSync(_)
         | Body::RetryRequest(_)
+        | Body::RetryAnswer(_)
+        | Body::RestoreRequest(_)
+        | Body::RestoreAnswer(_)
         | Body::KeySync(_) => (EnvelopeClass::Durable, MAX_EXPIRY),
     }
 }
@@ -219,6 +230,22 @@ fn check_body(body: &Body) -> Result<(), ContentError> {
         }
         Body::ReadSync(sync) => ids(&sync.message_ids, MAX_RECEIPT_IDS, "read sync"),
         Body::RetryRequest(request) => ids(&request.envelope_ids, MAX_RETRY_IDS, "retry request"),
+        Body::RetryAnswer(answer) => ids(&answer.envelope_ids, MAX_RETRY_IDS, "retry answer"),
+        Body::RestoreRequest(request) => {
+            exact::<16>(&request.id, "restore request")?;
+            let fits = |last: &RestoreLast| last.conversation.len() == 32 && last.message.len() == 16;
+            let (beginnings, rest) = request.have.as_chunks::<8>();
+            let few = request.last.len() <= MAX_RESTORE_LASTS && beginnings.len() <= MAX_RESTORE_HAVE;
+            if !few || !rest.is_empty() || !request.last.iter().all(fits) {
+                return Err(ContentError("restore request"));
+            }
+            Ok(())
+        }
+        Body::RestoreAnswer(answer) => {
+            exact::<16>(&answer.id, "restore answer")?;
+            exact::<32>(&answer.conversation, "restore answer")?;
+            ids(&answer.gone, MAX_RESTORE_GONE, "restore answer")
+        }
     }
 }
 
@@ -280,6 +307,7 @@ fn check(content: Content, bytes: &[u8]) -> Result<CheckedContent, ContentError>
         list_version: content.list_version,
         list_hash: [0; 32],
         introduction: None,
+        again: content.again,
         body: content.body,
     })
 }
@@ -333,6 +361,7 @@ mod tests {
             shown: body.as_ref().is_some_and(is_shown),
             conversation: if body.as_ref().is_some_and(is_shown) { vec![4; 32] } else { Vec::new() },
             withholds: 0,
+            again: false,
             body,
         }
     }

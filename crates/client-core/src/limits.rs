@@ -83,6 +83,35 @@ pub const RETRY_ANSWER_PAUSE: Duration = Duration::from_secs(55 * 60);
 /// … and two of its days may fall into one of ours.
 pub const MAX_RETRY_ANSWERS_PER_DAY: u32 = 2 * MAX_RETRY_REQUESTS_PER_DAY;
 
+/// A device that lost what it was sent is sent it again so often …
+pub const MAX_RESTORES_ANSWERED: u32 = 2;
+
+/// … in so long: nobody puts a backup back more often, and each may be everything that was sent in a month.
+pub const RESTORE_ANSWERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What is sent again goes at this pace: a relay takes 100 envelopes a second for one account in the long run, and what is said
+/// meanwhile to others must have room.
+pub const RESTORED_EVERY: Duration = Duration::from_millis(10);
+
+/// Who does not answer for so long is not waited for with what has come …
+pub const HOLD_LINES: Duration = Duration::from_secs(20);
+
+/// … nor is who goes on answering for longer than this.
+pub const HOLD_LONGEST: Duration = Duration::from_secs(600);
+
+/// Held lines that are applied in one step: interfaces are answered in between.
+pub const RELEASED_AT_ONCE: u32 = 256;
+
+/// Conversations named in one restore request: more than any two people share.
+pub const MAX_RESTORE_LASTS: usize = 256;
+
+/// Lines that a restore request says are here already, 8 bytes each: with the conversations it fits a body. What is not named
+/// comes once more and is dropped.
+pub const MAX_RESTORE_HAVE: usize = 4_000;
+
+/// Lines that an answer names as gone.
+pub const MAX_RESTORE_GONE: usize = 500;
+
 /// A message is encrypted anew for a device that asks at most so often.
 pub const MAX_RESENDS: u32 = 2;
 

@@ -22,6 +22,12 @@ pub const MAX_SUBMIT_BODIES: usize = 64;
 /// Largest sealed body: the top padding bucket (`docs/protocol.md`, seal).
 pub const MAX_BODY_BYTES: usize = 65_536;
 
+/// Envelopes that wait for one device at most, unless a relay's host allows others: a month of a busy group.
+pub const MAX_MAILBOX_ROWS: usize = 20_000;
+
+/// Bytes that wait for one device at most, unless a relay's host allows others.
+pub const MAX_MAILBOX_BYTES: usize = 128 * 1024 * 1024;
+
 /// Smallest sealed body: the lowest padding bucket.
 pub const MIN_BODY_BYTES: usize = 512;
 

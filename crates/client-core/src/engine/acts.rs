@@ -127,6 +127,7 @@ pub(in crate::engine) async fn wait(engine: &Engine, params: WaitParams) -> Resu
 pub(in crate::engine) async fn drain(engine: &Engine, params: TimeoutParams) -> Result<Waited, ApiError> {
     let deadline = Instant::now() + Duration::from_millis(params.timeout_ms).min(MAX_WAIT);
     let mut link = engine.inner.link.clone();
+    let mut progress = engine.inner.signals.progress.subscribe();
     let before = link.borrow().failures;
     let first = link.borrow().connection;
     if matches!(first, Connection::Offline) {
@@ -134,8 +135,20 @@ pub(in crate::engine) async fn drain(engine: &Engine, params: TimeoutParams) -> 
     }
     loop {
         let state = link.borrow_and_update().clone();
+        progress.mark_unchanged();
         if state.caught_up {
-            return Ok(Waited { done: true, error: None });
+            // What was just asked for again may come in a moment.
+            let Some(until_ms) = engine.inner.core.run(Core::restores_until).await? else {
+                return Ok(Waited { done: true, error: None });
+            };
+            let until = Instant::now() + Duration::from_millis(until_ms.saturating_sub(now_ms()));
+            tokio::select! {
+                changed = timeout_at(deadline.min(until), progress.changed()) => match changed {
+                    Err(_) if Instant::now() >= deadline => return Ok(Waited { done: true, error: None }),
+                    _ => continue,
+                },
+                _ = link.changed() => continue,
+            }
         }
         // One that was just chosen is about to connect.
         let stands_still = engine.inner.signals.other_copy.load(Ordering::SeqCst);

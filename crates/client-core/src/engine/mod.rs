@@ -49,7 +49,7 @@ use self::{
     },
     devices::RemovalWatch,
     read::leases::Leases,
-    receive::mailbox::{Mailbox, Signer},
+    receive::mailbox::{Backlog, Mailbox, Signer},
     send::dispatch::Dispatcher,
 };
 use crate::{
@@ -69,6 +69,9 @@ pub(crate) use self::{core::now_ms, read::queries::account_view};
 
 /// Events of the mailbox socket waiting for the engine: a few batches of pushes; beyond it the socket is not read.
 const MAILBOX_QUEUE: usize = 8;
+
+/// What could not be stored (full disk) is tried again after this long.
+const HELD_RETRY_MS: u64 = 1_000;
 
 /// How often what is too old is looked for.
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
@@ -154,6 +157,7 @@ impl Engine {
             signals: Arc::clone(&signals),
             dispatcher: Arc::clone(&dispatcher),
             displaced: AtomicBool::new(false),
+            backlog: Backlog::default(),
         });
         if let Some(mailbox_events) = mailbox_events {
             let follower = tracker.spawn(Arc::clone(&mailbox).follow(mailbox_events, stop.clone()));
@@ -164,6 +168,7 @@ impl Engine {
         tracker.spawn(mailbox.carry_tasks(stop.clone()));
         tracker.spawn(dispatcher.run());
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
+        tracker.spawn(release_held(core.clone(), Arc::clone(&signals), stop.clone()));
         tracker.spawn(upkeep(core.clone(), link.clone(), stop.clone()));
         Ok(Self {
             inner: Arc::new(Inner {
@@ -267,8 +272,8 @@ pub(crate) fn begin_restored(db: store::Db, home: &Home) -> Result<store::accoun
         store::copies::choose(change.db)?;
         store::events::skip_cursors(change.db)?;
         change.start_anew(
-            "this account was restored from a backup: messages that came after it are missing here unless the relay still \
-             has them, and new sessions are being started",
+            "this account was restored from a backup: what came after it is asked for again from everybody in it, and new sessions are \
+             being started. What this device itself sent after the backup, and contacts made after it, are not in it: exchange links again",
         )
     })?;
     Ok(core.own)
@@ -290,6 +295,26 @@ async fn gather_receipts(core: CoreHandle, signals: Arc<Signals>, stop: Cancella
         }
         if let Err(error) = core.run(Core::gather_receipts).await {
             tracing::error!(%error, "receipts could not be queued");
+        }
+    }
+}
+
+/// Lets lines go that waited for those before them.
+async fn release_held(core: CoreHandle, signals: Arc<Signals>, stop: CancellationToken) {
+    loop {
+        let next_ms = match core.run(Core::release_held).await {
+            Ok(next_ms) => next_ms,
+            Err(error) => {
+                tracing::error!(%error, "held lines could not be applied");
+                Some(now_ms().saturating_add(HELD_RETRY_MS))
+            }
+        };
+        let pause = next_ms.map(|next_ms| Duration::from_millis(next_ms.saturating_sub(now_ms())));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = signals.held.notified() => {}
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
     }
 }

@@ -12,6 +12,7 @@ mod once;
 mod order;
 mod removed;
 mod removed_device;
+mod restores;
 mod rules;
 mod several;
 

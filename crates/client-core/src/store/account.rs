@@ -6,7 +6,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Db, OptionalExtension as _, StoreError, array, from_sql, params, to_sql, verified};
-use crate::conversation::ConversationId;
+use crate::{conversation::ConversationId, limits::DAY_MS};
 
 /// Everything this device is. Secrets live in the key types.
 pub(crate) struct Own {
@@ -273,4 +273,24 @@ pub(crate) fn last_sync(db: &Db) -> Result<Option<u64>, StoreError> {
 pub(crate) fn set_last_sync(db: &Db, now_ms: u64) -> Result<(), StoreError> {
     db.execute("UPDATE account SET last_sync_ms = ?1", params![to_sql(now_ms)])?;
     Ok(())
+}
+
+/// From when on a copy that is put back may lack something: the last time that it was seen to be complete.
+pub(crate) fn complete_until(db: &Db) -> Result<u64, StoreError> {
+    let ms: i64 = db.query_row(
+        "SELECT max(coalesce(last_sync_ms, created_ms), coalesce((SELECT max(arrived_ms) FROM message), 0)) FROM account",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(from_sql(ms))
+}
+
+/// Whether the person is to be told that the quarantine is full: once a day.
+pub(crate) fn tell_full_quarantine(db: &Db, now_ms: u64) -> Result<bool, StoreError> {
+    let changed = db.execute(
+        "UPDATE account SET quarantine_told_ms = ?1
+         WHERE quarantine_told_ms IS NULL OR quarantine_told_ms NOT BETWEEN ?1 - ?2 AND ?1",
+        params![to_sql(now_ms), to_sql(DAY_MS)],
+    )?;
+    Ok(changed > 0)
 }

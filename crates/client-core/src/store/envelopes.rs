@@ -38,7 +38,7 @@ pub(crate) fn forget_before(db: &Db, before_ms: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Sets an envelope aside; the oldest make room.
+/// Sets an envelope aside; the oldest make room. Says how many were given up for it.
 pub(crate) fn quarantine(
     db: &Db,
     id: &EnvelopeId,
@@ -46,15 +46,16 @@ pub(crate) fn quarantine(
     envelope: (&[u8], &[u8]),
     reason: &str,
     now_ms: u64,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     db.execute(
         "INSERT OR IGNORE INTO quarantine (id, account, device, head, body, reason, seen_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![id.0, sender.account.0, sender.device, envelope.0, envelope.1, reason, to_sql(now_ms)],
     )?;
-    db.execute(
-        "DELETE FROM quarantine WHERE id NOT IN (SELECT id FROM quarantine ORDER BY seen_ms DESC LIMIT ?1)",
+    let given_up = db.execute(
+        "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine ORDER BY seen_ms
+             LIMIT max(0, (SELECT count(*) FROM quarantine) - ?1))",
         params![to_sql(MAX_QUARANTINED)],
     )?;
-    Ok(())
+    Ok(given_up)
 }

@@ -30,7 +30,13 @@ CREATE TABLE account (
     -- What tells two live copies of this device apart.
     login_marks BLOB NOT NULL DEFAULT x'',   -- 16 bytes each: confirmed, then sent since
     take_over INTEGER NOT NULL DEFAULT 0,    -- the next login takes the place of another copy
-    other_copy INTEGER NOT NULL DEFAULT 0    -- another one was used: nothing goes or comes here
+    other_copy INTEGER NOT NULL DEFAULT 0,   -- another one was used: nothing goes or comes here
+    -- What this copy lacks, and asks for: after it was restored, chosen, or away for long.
+    restore_state INTEGER NOT NULL DEFAULT 0, -- 0 nothing, 1 until the mailbox is drained, 2 asked
+    restore_id BLOB,                         -- this time
+    restore_ms INTEGER NOT NULL DEFAULT 0,   -- since when
+    restore_from_ms INTEGER NOT NULL DEFAULT 0, -- from when on it may lack something
+    quarantine_told_ms INTEGER               -- when the person was told last that the quarantine is full
 );
 
 -- Who somebody is: an account whose keys are known.
@@ -194,7 +200,7 @@ CREATE TABLE delivery (
     account BLOB NOT NULL,
     device INTEGER NOT NULL,                 -- 0: for all devices, whichever they are when it leaves
     wide INTEGER NOT NULL,                   -- for every device of the account, also one that is new meanwhile
-    moves INTEGER NOT NULL,                  -- the status of the message
+    moves INTEGER NOT NULL,                  -- 1 the status of the message; 2: sent again to a device that lost it
     state INTEGER NOT NULL DEFAULT 0,        -- 0 waits, 1 a relay has it
     list_version INTEGER NOT NULL DEFAULT 0, -- device list that was looked at for it
     introduces INTEGER NOT NULL DEFAULT 0,   -- the sealed bytes hold our introduction
@@ -274,6 +280,7 @@ CREATE TABLE quarantine (
     seen_ms INTEGER NOT NULL,
     requested INTEGER NOT NULL DEFAULT 0     -- named in a retry request
 ) WITHOUT ROWID;
+CREATE INDEX quarantine_age ON quarantine (seen_ms);
 CREATE INDEX quarantine_device ON quarantine (account, device) WHERE requested = 0;
 -- How often a device was asked for what could not be decrypted, and how often it was answered when it asked.
 CREATE TABLE retry_request (
@@ -291,6 +298,66 @@ CREATE TABLE retry_answer (
     count INTEGER NOT NULL,
     last_ms INTEGER NOT NULL,
     PRIMARY KEY (account, device)
+) WITHOUT ROWID;
+-- The last line of each device, in each conversation, that was applied here: what it said after that is asked for if this copy
+-- is put back some day.
+CREATE TABLE last_line (
+    account BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    message BLOB NOT NULL,
+    clock INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, device, conversation)
+) WITHOUT ROWID;
+-- Devices that are asked for what this copy lacks.
+CREATE TABLE restore (
+    account BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    state INTEGER NOT NULL,                  -- 0 once the mailbox is drained, 1 asked, 2 answered, 3 never answered
+    unread INTEGER NOT NULL DEFAULT 0,       -- envelopes of theirs that nothing here opens
+    hold_until_ms INTEGER NOT NULL DEFAULT 0, -- so long their lines wait for those before them
+    asked_ms INTEGER NOT NULL DEFAULT 0,
+    parts INTEGER NOT NULL DEFAULT 0,        -- answers that came
+    came INTEGER NOT NULL DEFAULT 0,         -- lines that came again
+    refused INTEGER NOT NULL DEFAULT 0,      -- they were asked too often
+    PRIMARY KEY (account, device)
+) WITHOUT ROWID;
+-- Lines that their authors do not have any more.
+CREATE TABLE restore_gone (
+    message BLOB PRIMARY KEY,
+    account BLOB NOT NULL
+) WITHOUT ROWID;
+-- Lines that wait for those before them.
+CREATE TABLE held_line (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    clock INTEGER NOT NULL,
+    message BLOB NOT NULL,
+    content BLOB NOT NULL,
+    received_ms INTEGER NOT NULL,
+    way INTEGER NOT NULL
+);
+CREATE INDEX held_line_order ON held_line (account, device, conversation, clock, id);
+-- Who was sent again what they lost, and when.
+CREATE TABLE restore_answer (
+    account BLOB NOT NULL,
+    device INTEGER NOT NULL,
+    restore_id BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, device, restore_id)
+) WITHOUT ROWID;
+-- Spans of a conversation in which something may be missing.
+CREATE TABLE gap (
+    conversation BLOB NOT NULL,
+    from_ms INTEGER NOT NULL,
+    to_ms INTEGER NOT NULL,
+    came INTEGER NOT NULL DEFAULT 0,
+    gone INTEGER NOT NULL DEFAULT 0,
+    state INTEGER NOT NULL,                  -- 1 asked, 2 answered, 3 never answered
+    PRIMARY KEY (conversation, from_ms)
 ) WITHOUT ROWID;
 
 -- What happened, as references: what is shown of it is read from the rows it names, so that nothing stays here of what is gone.

@@ -4,12 +4,14 @@
 //! (usually a transaction of the core), so that one change is one transaction.
 
 pub(crate) mod account;
+pub(crate) mod again;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod copies;
 pub(crate) mod deliveries;
 pub(crate) mod envelopes;
 pub(crate) mod events;
+pub(crate) mod gaps;
 pub(crate) mod invites;
 pub(crate) mod kept;
 pub(crate) mod log;
@@ -21,6 +23,7 @@ pub(crate) mod pending_receipts;
 pub(crate) mod prekeys;
 pub(crate) mod recipients;
 pub(crate) mod requests;
+pub(crate) mod restores;
 pub(crate) mod retries;
 mod schema;
 pub(crate) mod sessions;

@@ -74,12 +74,21 @@ pub(crate) fn tidy(db: &Db, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What was sent to a device in an envelope is sent to it again, newly encrypted, if it may be; says whether.
-pub(crate) fn send_again(db: &Db, envelope: &[u8], device: &DeviceAddress, most: u32) -> Result<bool, StoreError> {
+/// What was sent to a device in an envelope is sent to it again, newly encrypted, if it may be and is still here; says whether. It goes to
+/// the relay at which the account is reached now.
+pub(crate) fn send_again(
+    db: &Db,
+    envelope: &[u8],
+    device: &DeviceAddress,
+    relay: &str,
+    most: u32,
+) -> Result<bool, StoreError> {
     let found: Option<(i64, u32)> = db
         .prepare_cached(
             "UPDATE delivery SET resent = resent + 1
-             WHERE envelope = ?1 AND account = ?2 AND device = ?3 AND resent < ?4 RETURNING id, resent",
+             WHERE envelope = ?1 AND account = ?2 AND device = ?3 AND resent < ?4
+                 AND EXISTS (SELECT 1 FROM outbox WHERE outbox.id = delivery.outbox AND length(content) > 0)
+             RETURNING id, resent",
         )?
         .query_row(params![envelope, device.account.0, device.device, most], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
@@ -87,9 +96,9 @@ pub(crate) fn send_again(db: &Db, envelope: &[u8], device: &DeviceAddress, most:
     // What is sent again counts as sent so often: no device makes us send one content without end.
     db.prepare_cached(
         "INSERT INTO delivery (outbox, conversation, relay, own, account, device, wide, moves, resent)
-         SELECT outbox, conversation, relay, own, account, device, 0, 0, ?2 FROM delivery WHERE id = ?1",
+         SELECT outbox, conversation, ?3, own, account, device, 0, 0, ?2 FROM delivery WHERE id = ?1",
     )?
-    .execute(params![id, resent])?;
+    .execute(params![id, resent, relay])?;
     Ok(true)
 }
 

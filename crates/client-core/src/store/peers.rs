@@ -164,6 +164,13 @@ pub(crate) fn put(db: &Db, peer: &PeerRow) -> Result<(), StoreError> {
     deliveries::move_to(db, &peer.account, &lane_relay(&peer.relay, peer.pin.as_ref()))
 }
 
+/// Everybody whose keys are known.
+pub(crate) fn all_ids(db: &Db) -> Result<Vec<AccountId>, StoreError> {
+    db.prepare_cached("SELECT account FROM peer")?
+        .query_and_then([], |row| Ok(AccountId(array(&row.get::<_, Vec<u8>>(0)?, "peer")?)))?
+        .collect()
+}
+
 /// We heard of them, and which receipts they do not send: the hot path of receiving.
 pub(crate) fn seen(db: &Db, account: &AccountId, withholds: Withholds, now_ms: u64) -> Result<(), StoreError> {
     db.prepare_cached(
@@ -175,9 +182,21 @@ pub(crate) fn seen(db: &Db, account: &AccountId, withholds: Withholds, now_ms: u
 
 /// Forgets somebody who is nothing to us any more, with the sessions and all that waits for them or came from them.
 pub(crate) fn delete(db: &Db, account: &AccountId) -> Result<(), StoreError> {
-    for table in
-        ["session", "pending_receipt", "quarantine", "retry_request", "retry_answer", "kept_content", "contact", "peer"]
-    {
+    for table in [
+        "session",
+        "pending_receipt",
+        "quarantine",
+        "retry_request",
+        "retry_answer",
+        "kept_content",
+        "last_line",
+        "restore",
+        "restore_gone",
+        "held_line",
+        "restore_answer",
+        "contact",
+        "peer",
+    ] {
         db.execute(&format!("DELETE FROM {table} WHERE account = ?1"), params![account.0])?;
     }
     let contents: Vec<i64> = db

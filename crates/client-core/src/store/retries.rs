@@ -18,13 +18,40 @@ pub(crate) fn forget_before(db: &Db, before_ms: u64) -> Result<(), StoreError> {
 
 /// Forgets what a device sent that could not be read, and how often it asked and was asked.
 pub(crate) fn forget_device(db: &Db, device: &DeviceAddress) -> Result<(), StoreError> {
-    for table in ["quarantine", "retry_request", "retry_answer"] {
+    for table in ["quarantine", "retry_request", "retry_answer", "last_line", "restore", "held_line", "restore_answer"]
+    {
         db.execute(
             &format!("DELETE FROM {table} WHERE account = ?1 AND device = ?2"),
             params![device.account.0, device.device],
         )?;
     }
     Ok(())
+}
+
+/// How many envelopes are kept that could not be decrypted.
+pub(crate) fn quarantined(db: &Db) -> Result<u64, StoreError> {
+    let count: i64 = db.prepare_cached("SELECT count(*) FROM quarantine")?.query_row([], |row| row.get(0))?;
+    Ok(from_sql(count))
+}
+
+/// Nobody can be asked for an envelope.
+pub(crate) fn ask_nobody(db: &Db, id: &subrosa_wire::EnvelopeId) -> Result<(), StoreError> {
+    db.execute("UPDATE quarantine SET requested = 1 WHERE id = ?1", params![id.0])?;
+    Ok(())
+}
+
+/// Why the newest of them could not be processed.
+pub(crate) fn newest_reason(db: &Db) -> Result<Option<String>, StoreError> {
+    Ok(db
+        .prepare_cached("SELECT reason FROM quarantine ORDER BY seen_ms DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?)
+}
+
+/// Who sent them does not have these any more; says how many of them waited here.
+pub(crate) fn gone(db: &Db, device: &DeviceAddress, ids: &[Vec<u8>]) -> Result<usize, StoreError> {
+    let mut statement = db.prepare_cached("DELETE FROM quarantine WHERE id = ?1 AND account = ?2 AND device = ?3")?;
+    ids.iter().try_fold(0, |count, id| Ok(count + statement.execute(params![id, device.account.0, device.device])?))
 }
 
 /// Devices with quarantined envelopes that were not asked for yet.

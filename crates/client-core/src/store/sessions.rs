@@ -14,18 +14,24 @@ pub(crate) struct SessionRow {
 
 /// All sessions with a device, the current one first, then by last use.
 pub(crate) fn with(db: &Db, device: &DeviceAddress) -> Result<Vec<SessionRow>, StoreError> {
-    db.prepare_cached(
-        "SELECT state, current FROM session WHERE account = ?1 AND device = ?2 ORDER BY current DESC, used_ms DESC",
-    )?
-    .query_and_then(params![device.account.0, device.device], |row| {
-        let state: Vec<u8> = row.get(0)?;
+    let rows: Vec<(Vec<u8>, bool)> = db
+        .prepare_cached(
+            "SELECT state, current FROM session WHERE account = ?1 AND device = ?2 ORDER BY current DESC, used_ms DESC",
+        )?
+        .query_map(params![device.account.0, device.device], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    // One that does not read back is lost like any other, and healed like it: it must not stop everything with its device.
+    let read = |(state, current): (Vec<u8>, bool)| {
         let state = zeroize::Zeroizing::new(state);
-        Ok(SessionRow {
-            session: Session::deserialize(&state).map_err(|_| StoreError::Damaged("session"))?,
-            current: row.get(1)?,
-        })
-    })?
-    .collect()
+        match Session::deserialize(&state) {
+            Ok(session) => Some(SessionRow { session, current }),
+            Err(_) => {
+                tracing::error!("the store holds a damaged session; it counts as lost");
+                None
+            }
+        }
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 /// The session that encrypts for a device.
@@ -35,9 +41,7 @@ pub(crate) fn current(db: &Db, device: &DeviceAddress) -> Result<Option<Session>
 
 /// Whether there is one.
 pub(crate) fn has_current(db: &Db, device: &DeviceAddress) -> Result<bool, StoreError> {
-    Ok(db
-        .prepare_cached("SELECT 1 FROM session WHERE account = ?1 AND device = ?2 AND current = 1")?
-        .exists(params![device.account.0, device.device])?)
+    Ok(current(db, device)?.is_some())
 }
 
 /// Stores the new state of a known session.

@@ -38,9 +38,9 @@ pub(crate) const MAX_GO_AWAY_MS: u32 = 60_000;
 pub(crate) const MIN_GO_AWAY_MS: u32 = 1_000;
 
 /// Envelopes that may wait for one device: a month of a busy group. Never trimmed, further ones are refused.
-pub(crate) const MAX_MAILBOX_ROWS: u64 = 20_000;
+pub(crate) const MAX_MAILBOX_ROWS: u64 = subrosa_wire::limits::MAX_MAILBOX_ROWS as u64;
 /// Bytes that may wait for one device, bodies counted for each device that shares them.
-pub(crate) const MAX_MAILBOX_BYTES: u64 = 128 * 1024 * 1024;
+pub(crate) const MAX_MAILBOX_BYTES: u64 = subrosa_wire::limits::MAX_MAILBOX_BYTES as u64;
 /// When to try a full mailbox again: its owner has to come online first.
 pub(crate) const FULL_RETRY_S: u32 = 600;
 /// When to try a device again that has not connected for a long time.

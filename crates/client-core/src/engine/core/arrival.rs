@@ -18,6 +18,8 @@ pub(crate) struct Sender {
     /// Somebody we do not talk with who is with us in a conversation of several.
     pub(crate) fellow: Option<PeerRow>,
     pub(crate) own: bool,
+    /// It was said with a set-up header: in a session that they began and in which they have not heard from us.
+    pub(crate) sets_up: bool,
 }
 
 /// What the relay says about an envelope besides its bytes. Only the relay's word: what a rule lets through because of it

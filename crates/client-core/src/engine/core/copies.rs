@@ -66,8 +66,8 @@ impl Core {
             // What the relay says of acknowledgements is no news then.
             store::account::mark_restored(change.db)?;
             change.start_anew(
-                "this copy of the account goes on: messages that only the other copy received are missing here, and new sessions are \
-                 being started",
+                "this copy of the account goes on: what only the other copy received is asked for again from everybody, and new sessions \
+                 are being started",
             )?;
             change.wake_outbox();
             Ok(())

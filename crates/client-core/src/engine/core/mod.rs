@@ -59,6 +59,8 @@ pub(crate) struct Signals {
     pub(crate) tasks: Notify,
     /// Receipts wait to be gathered.
     pub(crate) receipts: Notify,
+    /// Lines are held, or are not any more.
+    pub(crate) held: Notify,
     /// Counts changes of the outbox, for `flush`.
     pub(crate) progress: watch::Sender<u64>,
     /// As the store has it: another copy of this device was used, and this one stands still.
@@ -84,6 +86,7 @@ impl Signals {
             outbox: Notify::new(),
             tasks: Notify::new(),
             receipts: Notify::new(),
+            held: Notify::new(),
             progress: watch::Sender::new(0),
             other_copy: AtomicBool::new(false),
             may_seal: AtomicBool::new(false),
@@ -129,6 +132,7 @@ pub(crate) struct Change<'a> {
     wake_outbox: bool,
     wake_tasks: bool,
     wake_receipts: bool,
+    wake_held: bool,
     reload_own: bool,
     scrubs: bool,
 }
@@ -148,6 +152,11 @@ impl Change<'_> {
     /// Receipts wait.
     pub(crate) const fn wake_receipts(&mut self) {
         self.wake_receipts = true;
+    }
+
+    /// Lines are held, or need not be any more.
+    pub(crate) const fn wake_held(&mut self) {
+        self.wake_held = true;
     }
 
     /// The account row changed.
@@ -185,6 +194,7 @@ pub(crate) struct Wakes {
     outbox: bool,
     tasks: bool,
     receipts: bool,
+    held: bool,
 }
 
 impl Core {
@@ -244,6 +254,7 @@ impl Core {
             wake_outbox: false,
             wake_tasks: false,
             wake_receipts: false,
+            wake_held: false,
             reload_own: false,
             scrubs: false,
         };
@@ -253,6 +264,7 @@ impl Core {
             outbox: change.wake_outbox,
             tasks: change.wake_tasks,
             receipts: change.wake_receipts,
+            held: change.wake_held,
         };
         let (reload, scrubs) = (change.reload_own, change.scrubs);
         let result = result.and_then(|result| {
@@ -330,6 +342,9 @@ impl Core {
         }
         if wakes.receipts {
             self.signals.receipts.notify_one();
+        }
+        if wakes.held {
+            self.signals.held.notify_one();
         }
         self.signals.progress.send_modify(|count| *count = count.wrapping_add(1));
     }

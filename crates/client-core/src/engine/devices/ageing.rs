@@ -13,7 +13,7 @@ use crate::{
         core::{Change, Core, now_ms},
         devices::upkeep::Refill,
     },
-    limits::{CLOCK_DOUBT, DAY_MS, KEEP_RESULTS, MAX_CLOCK_CORRECTION, millis},
+    limits::{CLOCK_DOUBT, DAY_MS, KEEP_RESULTS, MAX_CLOCK_CORRECTION, RESTORE_ANSWERS_KEPT, millis},
     store::{self, prekeys, sessions},
 };
 
@@ -122,11 +122,13 @@ impl Core {
         let read_ms = if drained { now_ms } else { now_ms.saturating_sub(millis(WHILE_UNREAD)) };
         self.expire_outbox(now_ms, read_ms)?;
         self.ask_all_again()?;
+        self.give_up_asking()?;
         self.change(|change| {
             store::envelopes::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::invites::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::retries::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
             store::outbox::forget_before(change.db, read_ms.saturating_sub(millis(KEEP_ENVELOPES)))?;
+            store::restores::forget_before(change.db, now_ms.saturating_sub(millis(RESTORE_ANSWERS_KEPT)))?;
             store::requests::forget_before(change.db, now_ms.saturating_sub(millis(KEEP_RESULTS)))?;
             if agrees {
                 prekeys::replaced_by_now(change.db, change.now_ms)?;

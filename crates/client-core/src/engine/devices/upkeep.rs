@@ -15,11 +15,15 @@ use crate::{
         core::{Change, Core, ids::random_id},
         people::introductions::link_token,
     },
-    limits::{DAY_MS, LINK_TTL_S, MAX_ONE_TIME_KEPT, MAX_ONE_TIME_PER_DAY, MAX_OPEN_LINKS, MAX_SIGNED_PER_DAY},
+    limits::{
+        DAY_MS, LINK_TTL_S, MAX_CLOCK_CORRECTION, MAX_ONE_TIME_KEPT, MAX_ONE_TIME_PER_DAY, MAX_OPEN_LINKS,
+        MAX_SIGNED_PER_DAY, millis,
+    },
     net::Ready,
     store::{
         self,
         prekeys::{self, PrekeyKind},
+        restores::Stage,
         sessions,
     },
 };
@@ -121,11 +125,23 @@ impl Change<'_> {
     /// This store is an older copy of one that went on: its ratchets must not go on from here, its one-time keys may be
     /// used up. What was sealed is sealed anew, and the person is told.
     pub(crate) fn start_anew(&mut self, why: &str) -> Result<(), ApiError> {
+        let from_ms = store::account::complete_until(self.db)?;
+        store::restores::begin(self.db, random_id()?, from_ms, self.now_ms)?;
         sessions::archive_all(self.db)?;
         store::deliveries::unseal_all(self.db, None)?;
         prekeys::forget_one_time(self.db)?;
         self.make_prekeys(Refill::ALL)?;
         self.notice("restored", why.to_owned(), None)
+    }
+
+    /// This device may lack what it was sent since: everybody is asked once its mailbox is drained. Once in a month, unless it was put back.
+    fn lacks_since(&mut self, from_ms: u64) -> Result<(), ApiError> {
+        let known = store::restores::current(self.db)?;
+        let lately = known.began_ms > self.now_ms.saturating_sub(millis(MAX_EXPIRY)) && known.began_ms <= self.now_ms;
+        if known.stage == Stage::None && !lately {
+            store::restores::begin(self.db, random_id()?, from_ms, self.now_ms)?;
+        }
+        Ok(())
     }
 
     /// Everything a relay must know of this device.
@@ -183,21 +199,39 @@ impl Core {
         self.forget_unread()
     }
 
-    /// The relay stored nothing for this device any more: its owner is told what is missing. Not when our own mailbox was
-    /// drained since: a relay could say so at every connection.
+    /// At a login: whether this device was away for longer than mail waits. `days`: since when the relay has stored nothing for it any
+    /// more, 0 if it still does. Not when our own mailbox was drained since: a relay could say so at every connection. Then what may
+    /// be missing is asked for, once the mailbox is drained.
     pub(crate) fn was_away(&mut self, days: u32) -> Result<(), ApiError> {
         let Some(last_ms) = store::account::last_sync(&self.db)? else { return Ok(()) };
-        let ours = crate::engine::core::now_ms().saturating_sub(last_ms) / DAY_MS;
-        let days = days.min(u32::try_from(ours).unwrap_or(u32::MAX).saturating_add(1));
-        if days < IDLE_DAYS {
+        let away_ms = crate::engine::core::now_ms().saturating_sub(last_ms);
+        let ours = u32::try_from(away_ms / DAY_MS).unwrap_or(u32::MAX);
+        // Our clock alone may have jumped; a relay that lies makes us ask once in a month.
+        let by_relay = self.clock_off_ms.is_some_and(|off| off.unsigned_abs() <= millis(MAX_CLOCK_CORRECTION));
+        let expired = by_relay && away_ms > millis(MAX_EXPIRY);
+        let idle = days.min(ours.saturating_add(1)) >= IDLE_DAYS;
+        if !expired && !idle {
             return Ok(());
         }
         let waits = MAX_EXPIRY.as_secs() / 86_400;
-        let text = format!(
-            "this device was not connected for {days} days: messages wait for at most {waits} days, and after \
-             {IDLE_DAYS} days without it none was kept for it"
-        );
-        self.change(|change| change.notice("was_away", text, None))
+        let mut text = format!("this device was not connected for {ours} days: messages wait for at most {waits} days");
+        if idle {
+            text.push_str(&format!(", and after {IDLE_DAYS} days without it none was kept for it"));
+        }
+        text.push_str("; what may be missing is asked for again");
+        self.change(|change| {
+            change.notice("was_away", text, None)?;
+            change.lacks_since(last_ms)
+        })
+    }
+
+    /// So much waited that the mailbox was full: its senders were sent away.
+    pub(crate) fn was_full(&mut self) -> Result<(), ApiError> {
+        self.change(|change| {
+            let text = "so much waited for this device that its mailbox was full; whoever could not write is told that there is room";
+            change.notice("was_full", text.to_owned(), None)?;
+            change.lacks_since(store::account::last_sync(change.db)?.unwrap_or(change.now_ms))
+        })
     }
 
     /// Refills one-time prekeys when the relay runs low, unless an upload waits already.

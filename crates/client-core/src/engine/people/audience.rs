@@ -80,7 +80,13 @@ pub(crate) const fn heard_as(
     };
     let alone = match body {
         Some(Body::Text(_) | Body::Hello(_)) => talks || asks,
-        Some(Body::Receipt(_) | Body::RetryRequest(_)) => talks,
+        Some(
+            Body::Receipt(_)
+            | Body::RetryRequest(_)
+            | Body::RetryAnswer(_)
+            | Body::RestoreRequest(_)
+            | Body::RestoreAnswer(_),
+        ) => talks,
         // Of a type that a newer program knows: words, or something that only who talks with us may say.
         None => talks || (asks && shown),
         // Between the devices of one account only.
@@ -90,7 +96,17 @@ pub(crate) const fn heard_as(
         Speaking::Alone => false,
         // Of what they say to us alone: receipts and healing.
         Speaking::Fellow => {
-            matches!(body, Some(Body::Receipt(_) | Body::RetryRequest(_))) || (body.is_none() && !shown)
+            let heals = matches!(
+                body,
+                Some(
+                    Body::Receipt(_)
+                        | Body::RetryRequest(_)
+                        | Body::RetryAnswer(_)
+                        | Body::RestoreRequest(_)
+                        | Body::RestoreAnswer(_)
+                )
+            );
+            heals || (body.is_none() && !shown)
         }
         // Words of it. What concerns the two of us names none.
         Speaking::Among => matches!(body, Some(Body::Text(_)) | None),

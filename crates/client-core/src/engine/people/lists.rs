@@ -153,6 +153,7 @@ impl Change<'_> {
                 if let Some(contact) = &contact {
                     self.sync_contact(contact)?;
                 }
+                self.ask_new_devices(account)?;
                 self.show_age(&peer)?;
             }
             Learned::Unchanged => {

@@ -15,12 +15,25 @@ use crate::{
         link::LinkState,
     },
     keys::StoreKey,
-    limits::CLOCK_TOLERANCE_MS,
-    store,
+    limits::{CLOCK_TOLERANCE_MS, MAX_QUARANTINED},
+    store::{
+        self,
+        restores::{self, AskState, Stage},
+    },
 };
 
 /// Rows of the outbox that are looked at for a reason.
 const OUTBOX_LOOK: u32 = 50;
+
+/// Names that are listed before the rest is counted.
+const NAMES_SHOWN: usize = 5;
+
+fn shortened(names: &[String]) -> String {
+    match names.len().checked_sub(NAMES_SHOWN) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} others", names[..NAMES_SHOWN].join(", ")),
+    }
+}
 
 /// Reads the whole store on a connection of its own.
 pub(in crate::engine) fn store_check(path: &Path, key: &StoreKey) -> Check {
@@ -105,6 +118,61 @@ impl Core {
             None => Check::warn("prekeys", "not known: the relay was not reached", "subrosa doctor, once it is"),
         });
         checks.push(self.outbox_check()?);
+        checks.extend(self.missing_check()?);
+        Ok(checks)
+    }
+
+    /// What this copy lacks, what could not be read, what others lack.
+    fn missing_check(&self) -> Result<Vec<Check>, ApiError> {
+        let mut checks = Vec::new();
+        let rows = restores::all(&self.db, None)?;
+        match restores::current(&self.db)?.stage {
+            Stage::None => {}
+            Stage::Collecting => checks.push(Check::warn(
+                "restore",
+                "this copy lacks what came after it; everybody is asked once the mailbox is fetched",
+                "subrosa receive",
+            )),
+            Stage::Asked => {
+                let silent: Vec<_> = rows.iter().filter(|row| row.state == AskState::Asked).collect();
+                let came: u64 = rows.iter().map(|row| row.came).sum();
+                let mut names = Vec::new();
+                for account in silent.iter().map(|row| row.device.account) {
+                    let name = store::contacts::name(&self.db, &account)?
+                        .unwrap_or_else(|| "another device of yours".to_owned());
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+                checks.push(Check::warn(
+                    "restore",
+                    format!(
+                        "{came} messages that this copy lacked came again; no answer yet from {} (for {} messages that could not be read)",
+                        shortened(&names),
+                        silent.iter().map(|row| row.unread).sum::<u64>()
+                    ),
+                    "nothing to do: they answer when they are connected",
+                ));
+            }
+        }
+        let (again, devices) = store::again::waiting(&self.db)?;
+        if again > 0 {
+            checks.push(Check::fine(
+                "sent again",
+                format!("{again} contents are on their way again to {devices} devices that lost them"),
+            ));
+        }
+        let unread = store::retries::quarantined(&self.db)?;
+        if unread > 0 {
+            let message =
+                format!("{unread} of at most {MAX_QUARANTINED} that came and could not be read wait to be sent again");
+            let cause = store::retries::newest_reason(&self.db)?.map(|cause| format!(" (the last: {cause})"));
+            checks.push(Check::warn(
+                "unreadable",
+                message + &cause.unwrap_or_default(),
+                "nothing to do: their authors are asked, three times a day at most",
+            ));
+        }
         Ok(checks)
     }
 

@@ -42,7 +42,7 @@ impl Change<'_> {
         }
         let account = sender.device.account;
         let state = sender.contact.as_ref().map(|contact| contact.state);
-        let Sender { device, record, contact, fellow, .. } = sender;
+        let Sender { device, record, contact, fellow, sets_up, .. } = sender;
         let chat = self.own.chat_with(&account);
         let speaking = match content.conversation.filter(|claimed| *claimed != chat) {
             Some(several) if conversations::has(self.db, &several, &account)? => Speaking::Among,
@@ -95,6 +95,12 @@ impl Change<'_> {
             // An introduction only, and that is applied already.
             Some(Body::Hello(_)) => Ok(Outcome::Applied),
             Some(Body::RetryRequest(request)) => self.send_again(&device, &request),
+            Some(Body::RetryAnswer(answer)) => self.never_again(&device, &answer),
+            Some(Body::RestoreRequest(request)) => {
+                let sender = Sender { device, record, contact: None, fellow: None, own: false, sets_up };
+                self.restore_to(&sender, &request)
+            }
+            Some(Body::RestoreAnswer(answer)) => self.apply_restore_answer(&device, &answer),
             // For our own devices only, or shown.
             Some(Body::Text(_) | Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_) | Body::KeySync(_)) => {
                 Ok(Outcome::Junk)
@@ -268,6 +274,9 @@ impl Change<'_> {
                 Ok(Outcome::Applied)
             }
             Some(Body::RetryRequest(request)) => self.send_again(&sender.device, &request),
+            Some(Body::RetryAnswer(answer)) => self.never_again(&sender.device, &answer),
+            Some(Body::RestoreRequest(request)) => self.restore_to(sender, &request),
+            Some(Body::RestoreAnswer(answer)) => self.apply_restore_answer(&sender.device, &answer),
             Some(Body::Text(_) | Body::Receipt(_) | Body::Hello(_)) => Ok(Outcome::Junk),
         }
     }
@@ -360,6 +369,8 @@ impl Change<'_> {
         }
         store::deliveries::wake(self.db, &account)?;
         self.wake_outbox();
+        // Somebody whom this copy did not know, because it is an older one.
+        self.ask_new_devices(&account)?;
         Ok(Outcome::Applied)
     }
 
@@ -394,13 +405,7 @@ impl Core {
                 if content.body.is_none() {
                     continue;
                 }
-                let own = row.sender.account == change.own.address.account;
-                let contact = if own { None } else { contacts::get(change.db, &row.sender.account)? };
-                let fellow = if own { None } else { change.fellow(&row.sender.account, contact.as_ref())? };
-                let peer = contact.as_ref().map(|contact| &contact.peer).or(fellow.as_ref());
-                if own || peer.is_some() {
-                    let record = peer.map_or(change.own.record, |peer| peer.record);
-                    let sender = Sender { device: row.sender, record, contact, fellow, own };
+                if let Some(sender) = change.known_sender(row.sender)? {
                     let arrival =
                         Arrival { received_ms: row.received_ms, way: Way::DeliveryKey, class: EnvelopeClass::Durable };
                     change.apply(sender, content, &row.content, &arrival)?;

@@ -1,19 +1,37 @@
 //! Healing (docs/protocol.md, "What a client does with them"): what a verified peer sent and this device could not decrypt
-//! is asked for again, in a new session; and what a peer could not decrypt is encrypted anew for it.
+//! is asked for again, in a new session; and what a peer could not decrypt, or lost, is encrypted anew for it.
 //!
 //! A failed decryption never alters a session. Both directions are bounded: one request an hour and three a day for
 //! each device, 64 envelopes each, answered as rarely; a content is sent again at most twice, and only to the device it
-//! went to before.
+//! went to before. A device that lost its store is sent everything that left for it, twice in 30 days.
 
-use subrosa_wire::{DeviceAddress, EnvelopeId};
+use std::collections::HashSet;
+
+use subrosa_wire::{DeviceAddress, EnvelopeId, MessageId, limits::MAX_EXPIRY};
 
 use crate::{
     api::ApiError,
-    content::{Body, RetryRequest},
+    content::{Body, RestoreAnswer, RestoreRequest, RestoreWhy, RetryAnswer, RetryRequest},
+    conversation::ConversationId,
     engine::core::{Change, Core, arrival::Sender},
-    limits::MAX_RESENDS,
-    store::{self, deliveries, envelopes::Outcome, outbox, retries, sessions},
+    limits::{MAX_QUARANTINED, MAX_RESENDS, MAX_RESTORE_GONE, RESTORE_ANSWERS_KEPT, millis},
+    store::{
+        self, again, deliveries,
+        envelopes::Outcome,
+        outbox,
+        restores::{self, Turn},
+        retries, sessions,
+    },
 };
+
+/// What is sent again in one conversation.
+struct Part {
+    conversation: ConversationId,
+    sent: u32,
+    /// Lines among it.
+    lines: u64,
+    gone: Vec<MessageId>,
+}
 
 impl Change<'_> {
     /// Asks a device for what is in quarantine, if it may be asked now.
@@ -29,7 +47,8 @@ impl Change<'_> {
 
     /// A device could not decrypt envelopes of ours. It is answered for ids that our log shows as sent to it, and as rarely
     /// as it may ask: an answer to anything else would tell whoever asks, unseen by the person, that this device is on.
-    /// Whatever the envelopes carried is encrypted anew, from its encoded form: a receiver that has it after all drops it.
+    /// Whatever the envelopes carried is encrypted anew, from its encoded form: a receiver that has it after all drops it. What is
+    /// not kept any more is named.
     pub(in crate::engine) fn send_again(
         &mut self,
         sender: &DeviceAddress,
@@ -40,12 +59,177 @@ impl Change<'_> {
         {
             return Ok(Outcome::Applied);
         }
+        let between_us = self.own.chat_with(&sender.account);
+        let Some((lane, _)) = self.way_to(&between_us, &sender.account)? else { return Ok(Outcome::Applied) };
+        let mut gone = Vec::new();
         for id in &request.envelope_ids {
-            if outbox::send_again(self.db, id, sender, MAX_RESENDS)? {
+            if outbox::send_again(self.db, id, sender, &lane.relay, MAX_RESENDS)? {
                 self.wake_outbox();
+            } else {
+                gone.push(id.clone());
+            }
+        }
+        if !gone.is_empty() {
+            let answer = RetryAnswer { envelope_ids: gone };
+            self.queue_for(&sender.account, sender.device, Body::RetryAnswer(answer))?;
+        }
+        Ok(Outcome::Applied)
+    }
+
+    /// Who sent them does not have these envelopes any more: what was in them cannot come.
+    pub(in crate::engine) fn never_again(
+        &mut self,
+        sender: &DeviceAddress,
+        answer: &RetryAnswer,
+    ) -> Result<Outcome, ApiError> {
+        let count = retries::gone(self.db, sender, &answer.envelope_ids)?;
+        if count > 0 {
+            let what = if count == 1 { "1 thing".to_owned() } else { format!("{count} things") };
+            let text =
+                format!("{what} that came and could not be read here cannot come again: not kept there any more");
+            if sender.account == self.own.address.account {
+                self.notice("not_kept", text, None)?;
+            } else {
+                self.notice_about("not_kept", text, &sender.account)?;
             }
         }
         Ok(Outcome::Applied)
+    }
+
+    /// A device lost what it was sent after the lines that it names: all that our log shows as sent to it goes once more, in its order.
+    /// Believed in a session that it has just set up, as whoever has an older copy of its store has its older sessions.
+    pub(in crate::engine) fn restore_to(
+        &mut self,
+        sender: &Sender,
+        request: &RestoreRequest,
+    ) -> Result<Outcome, ApiError> {
+        if !sender.sets_up {
+            return Ok(Outcome::Junk);
+        }
+        let device = sender.device;
+        match restores::take_turn(self.db, &device, &request.id, self.now_ms)? {
+            Turn::Yes => {}
+            Turn::Known => return Ok(Outcome::Applied),
+            Turn::TooOften => {
+                if retries::take_answer(self.db, &device, self.now_ms)? {
+                    let conversation = self.own.chat_with(&device.account);
+                    let none = Part { conversation, sent: 0, lines: 0, gone: Vec::new() };
+                    self.answer(&device, request, &none, 1, RestoreWhy::TooOften)?;
+                }
+                return Ok(Outcome::Applied);
+            }
+        }
+        // What waited for room in its mailbox may go, too.
+        deliveries::wake(self.db, &device.account)?;
+        let mut conversations = again::conversations(self.db, &device)?;
+        let between_us = self.own.chat_with(&device.account);
+        if !conversations.contains(&between_us) {
+            conversations.push(between_us);
+        }
+        let (have, _) = request.have.as_chunks::<8>();
+        let have: HashSet<[u8; 8]> = have.iter().copied().collect();
+        let mut parts = Vec::with_capacity(conversations.len());
+        for conversation in conversations {
+            parts.push(self.send_after(sender, conversation, request, &have)?);
+        }
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        for part in &parts {
+            self.answer(&device, request, part, count, RestoreWhy::Log)?;
+        }
+        self.tell_restored(sender, &parts)?;
+        self.wake_outbox();
+        self.ask_once_more(&device)?;
+        Ok(Outcome::Applied)
+    }
+
+    fn send_after(
+        &self,
+        sender: &Sender,
+        conversation: ConversationId,
+        request: &RestoreRequest,
+        have: &HashSet<[u8; 8]>,
+    ) -> Result<Part, ApiError> {
+        let device = &sender.device;
+        let mut part = Part { conversation, sent: 0, lines: 0, gone: Vec::new() };
+        let Some((lane, _)) = self.way_to(&conversation, &device.account)? else { return Ok(part) };
+        let last = request.last.iter().find(|last| last.conversation == conversation.0);
+        let (place, clock) = match last {
+            Some(last) => {
+                let message = MessageId(store::array(&last.message, "restore request")?);
+                (again::place_of(self.db, device, &conversation, &message, last.clock)?, last.clock)
+            }
+            None => (0, 0),
+        };
+        let has = |message: &MessageId| message.0.first_chunk::<8>().is_some_and(|begins| have.contains(begins));
+        let expires_ms = self.now_ms.saturating_add(millis(MAX_EXPIRY));
+        for row in again::sent_after(self.db, device, &conversation, place)? {
+            if row.message.as_ref().is_some_and(has) {
+                continue;
+            }
+            if row.gone {
+                part.gone.extend(row.message);
+                continue;
+            }
+            again::send(self.db, &row, &lane.relay, expires_ms)?;
+            part.sent = part.sent.saturating_add(1);
+            part.lines += u64::from(row.message.is_some());
+        }
+        if !sender.own {
+            // What is younger is in the log of the device that wrote it. Of what was written long before the other side was there for
+            // the first time nothing is missing.
+            let since = self.now_ms.saturating_sub(millis(RESTORE_ANSWERS_KEPT));
+            let own = &self.own.address.account;
+            if last.is_some() {
+                let older = again::older_lines(self.db, &conversation, own, clock, since, MAX_RESTORE_GONE)?;
+                part.gone.extend(older.into_iter().filter(|message| !has(message)));
+            }
+        }
+        part.gone.sort_unstable();
+        part.gone.dedup();
+        part.gone.truncate(MAX_RESTORE_GONE);
+        Ok(part)
+    }
+
+    /// Stands behind all that is sent again in a conversation: what is queued later leaves later.
+    fn answer(
+        &mut self,
+        device: &DeviceAddress,
+        request: &RestoreRequest,
+        part: &Part,
+        parts: u32,
+        why: RestoreWhy,
+    ) -> Result<(), ApiError> {
+        let answer = RestoreAnswer {
+            id: request.id.clone(),
+            conversation: part.conversation.0.to_vec(),
+            parts,
+            sent: part.sent,
+            gone: part.gone.iter().map(|message| message.0.to_vec()).collect(),
+            why: why.into(),
+        };
+        self.queue_in(&part.conversation, device, Body::RestoreAnswer(answer))
+    }
+
+    /// Who sends again is told, too.
+    fn tell_restored(&mut self, sender: &Sender, parts: &[Part]) -> Result<(), ApiError> {
+        let lines: u64 = parts.iter().map(|part| part.lines).sum();
+        let gone: usize = parts.iter().map(|part| part.gone.len()).sum();
+        let account = sender.device.account;
+        if sender.own {
+            return Ok(());
+        }
+        // Also when nothing went: nobody finds out unseen that we are here.
+        let name = store::contacts::name(self.db, &account)?.unwrap_or_default();
+        let mut text = format!("{name} lost what a device of theirs had received (a backup was put back)");
+        text.push_str(&match lines {
+            0 => ": nothing of yours goes to it again".to_owned(),
+            1 => ": 1 message of yours goes to it again".to_owned(),
+            lines => format!(": {lines} messages of yours go to it again"),
+        });
+        if gone > 0 {
+            text.push_str(&format!("; {gone} more cannot: what was sent is kept for 30 days"));
+        }
+        self.notice_about("sent_again", text, &account)
     }
 
     /// Sets an envelope of a verified device aside and asks for it again.
@@ -60,7 +244,16 @@ impl Change<'_> {
         if !self.may_leave_for(&sender.device.account)? {
             return Ok(Outcome::Junk);
         }
-        store::envelopes::quarantine(self.db, id, &sender.device, envelope, reason, self.now_ms)?;
+        if self.is_missing(&sender.device)? {
+            return Ok(Outcome::Quarantined);
+        }
+        let given_up = store::envelopes::quarantine(self.db, id, &sender.device, envelope, reason, self.now_ms)?;
+        if given_up > 0 && store::account::tell_full_quarantine(self.db, self.now_ms)? {
+            let text = format!(
+                "more than {MAX_QUARANTINED} messages that could not be read here wait to be sent again: the oldest are given up"
+            );
+            self.notice("quarantine_full", text, None)?;
+        }
         Ok(Outcome::Quarantined)
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,11 @@ use std::{
 use futures_util::future::BoxFuture;
 use subrosa_crash_point::{CrashPoint, crash_point};
 use subrosa_crypto::{IdentityKeyPair, PartyAddress, RelayMarks};
-use subrosa_wire::{DeviceAddress, mailbox::LoginMarks};
+use subrosa_wire::{
+    DeviceAddress,
+    limits::{MAX_BODY_BYTES, MAX_MAILBOX_BYTES, MAX_MAILBOX_ROWS},
+    mailbox::{LoginMarks, Push},
+};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -77,6 +81,34 @@ pub(crate) struct Mailbox {
     pub(crate) dispatcher: Arc<Dispatcher>,
     /// Another login of this device ended the last session, and none of ours has stood since.
     pub(crate) displaced: AtomicBool,
+    pub(crate) backlog: Backlog,
+}
+
+/// What waited in the mailbox when this device logged in.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    envelopes: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Backlog {
+    fn start(&self) {
+        self.envelopes.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// A batch that is handled again counts again: at worst somebody is asked who need not be.
+    fn count(&self, pushes: &[Push]) {
+        let bytes: usize = pushes.iter().map(|push| push.head.len() + push.body.len()).sum();
+        self.envelopes.fetch_add(pushes.len(), Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All has come: whether it was as much as a mailbox takes. Once a login.
+    fn was_full(&self) -> bool {
+        let (envelopes, bytes) = (self.envelopes.swap(0, Ordering::Relaxed), self.bytes.swap(0, Ordering::Relaxed));
+        envelopes >= MAX_MAILBOX_ROWS || bytes.saturating_add(MAX_BODY_BYTES) > MAX_MAILBOX_BYTES
+    }
 }
 
 impl Mailbox {
@@ -138,9 +170,8 @@ impl Mailbox {
                     self.link.send_modify(LinkState::other_copy);
                     return Ok(());
                 }
-                if ready.away_days > 0 {
-                    self.core.run(move |core| core.was_away(ready.away_days)).await?;
-                }
+                self.core.run(move |core| core.was_away(ready.away_days)).await?;
+                self.backlog.start();
                 self.displaced.store(false, Ordering::SeqCst);
                 self.begin_to_seal();
                 self.link.send_modify(|link| {
@@ -150,6 +181,7 @@ impl Mailbox {
                 self.signals.tasks.notify_one();
             }
             MailboxEvent::Pushed(pushes) => {
+                self.backlog.count(&pushes);
                 let received = self.core.run(move |core| core.receive(&pushes)).await?;
                 crash_point(CrashPoint::ClientAfterCommit);
                 if let Some(acked) = received.acked {
@@ -168,7 +200,11 @@ impl Mailbox {
                 }
             }
             MailboxEvent::CaughtUp => {
+                if self.backlog.was_full() {
+                    self.core.run(crate::engine::core::Core::was_full).await?;
+                }
                 self.core.run(crate::engine::core::Core::caught_up).await?;
+                self.core.run(crate::engine::core::Core::ask_for_missing).await?;
                 self.link.send_modify(|link| link.caught_up = true);
             }
             MailboxEvent::PrekeysLow(left) => self.core.run(move |core| core.refill(left)).await?,

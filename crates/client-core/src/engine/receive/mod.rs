@@ -4,3 +4,4 @@ pub(in crate::engine) mod contents;
 pub(in crate::engine) mod healing;
 pub(in crate::engine) mod mailbox;
 pub(in crate::engine) mod opening;
+pub(in crate::engine) mod restoring;

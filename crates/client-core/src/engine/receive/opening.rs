@@ -4,6 +4,8 @@
 //! all five are committed with the new `Seq`, so that nothing unreadable blocks the window. Ratchet state, message and the
 //! intent to send a receipt are one transaction; the acknowledgement comes after it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 use subrosa_crypto::{
     KemPrekeyPair, KemUse, MessageKind, OneTimePrekeyPair, OpenedSeal, Plaintext, ResponderPrekeys, SealedContent,
@@ -12,7 +14,7 @@ use subrosa_crypto::{
 use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, Seq, mailbox::Push, submit::EnvelopeClass};
 
 use crate::{
-    api::{ApiError, ContactState},
+    api::{ApiError, ContactState, ErrorKind},
     content,
     engine::{
         core::{
@@ -48,8 +50,21 @@ enum Undecryptable {
 }
 
 impl Core {
-    /// Commits a batch of pushes.
+    /// Commits a batch of pushes. What cannot be processed is set aside: nothing stops the mailbox behind it.
+    ///
+    /// # Errors
+    /// The store cannot be written: the batch is to be handed in again.
     pub(crate) fn receive(&mut self, pushes: &[Push]) -> Result<ReceivedBatch, ApiError> {
+        match self.receive_all(pushes, Care::Hope) {
+            Err(error) if error.code != ErrorKind::Storage => {
+                tracing::error!(%error, "a batch of pushes failed; each is taken by itself");
+                self.receive_all(pushes, Care::EachByItself)
+            }
+            received => received,
+        }
+    }
+
+    fn receive_all(&mut self, pushes: &[Push], care: Care) -> Result<ReceivedBatch, ApiError> {
         let ((acked, stale_contacts), wakes) = self.change_quietly(|change| {
             let mut stale = Vec::new();
             for push in pushes {
@@ -63,7 +78,11 @@ impl Core {
                 let outcome = if envelopes::known(change.db, &id)? {
                     Outcome::Duplicate
                 } else {
-                    change.envelope(&id, (&push.head, &push.body), &arrival, &mut stale)?
+                    let envelope = (&push.head, &push.body);
+                    match care {
+                        Care::Hope => caught(|| change.envelope(&id, envelope, &arrival, &mut stale))?,
+                        Care::EachByItself => change.envelope_by_itself(&id, envelope, &arrival, &mut stale)?,
+                    }
                 };
                 // Counted, never answered: telling a sender why would help an attacker.
                 tracing::debug!(?outcome, way = ?arrival.way, class = ?arrival.class, "envelope");
@@ -85,7 +104,84 @@ impl Core {
     }
 }
 
+/// How a batch is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// As a whole: nearly always nothing is wrong with it.
+    Hope,
+    /// What fails is set aside.
+    EachByItself,
+}
+
+/// A fault of ours that nobody expected is one like any other: it stops what was to be done, and nothing behind it.
+fn caught<R>(work: impl FnOnce() -> Result<R, ApiError>) -> Result<R, ApiError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(ApiError::new(ErrorKind::Failed, format!("a fault of subrosa: {text}")))
+    })
+}
+
 impl Change<'_> {
+    /// As [`Change::envelope`]; what fails leaves nothing behind, and is set aside with its cause.
+    fn envelope_by_itself(
+        &mut self,
+        id: &EnvelopeId,
+        envelope: (&Bytes, &Bytes),
+        arrival: &Arrival,
+        stale: &mut Vec<AccountId>,
+    ) -> Result<Outcome, ApiError> {
+        let stop = |statement: &str| self.db.execute_batch(statement).map_err(store::StoreError::from);
+        stop("SAVEPOINT envelope")?;
+        match caught(|| self.envelope(id, envelope, arrival, stale)) {
+            Ok(outcome) => {
+                self.db.execute_batch("RELEASE envelope").map_err(store::StoreError::from)?;
+                Ok(outcome)
+            }
+            // The disk: the same again once it is well.
+            Err(error) if error.code == ErrorKind::Storage => Err(error),
+            Err(error) => {
+                self.db.execute_batch("ROLLBACK TO envelope; RELEASE envelope").map_err(store::StoreError::from)?;
+                tracing::error!(%error, "an envelope cannot be processed; it is set aside");
+                self.set_failed_aside(id, envelope, &error.message)
+            }
+        }
+    }
+
+    /// Whoever sent it, if that can be said, is asked for it again in a new session; the person is told.
+    fn set_failed_aside(
+        &mut self,
+        id: &EnvelopeId,
+        (head, body): (&Bytes, &Bytes),
+        cause: &str,
+    ) -> Result<Outcome, ApiError> {
+        let opened = open(&self.own.identity, &self.own_party(), head, body).ok();
+        let sender = caught(|| opened.map_or(Ok(None), |opened| self.identify(opened))).ok().flatten();
+        let Some((sender, ..)) = sender else {
+            let nobody = DeviceAddress { account: AccountId([0; 32]), device: 0 };
+            envelopes::quarantine(self.db, id, &nobody, (head, body), cause, self.now_ms)?;
+            store::retries::ask_nobody(self.db, id)?;
+            self.notice(
+                "set_aside",
+                format!("something that came could not be processed and was set aside: {cause}"),
+                None,
+            )?;
+            return Ok(Outcome::Quarantined);
+        };
+        let device = sender.device;
+        let outcome = self.set_aside(id, &sender, (head, body), cause)?;
+        if outcome == Outcome::Quarantined {
+            let text =
+                format!("something that came could not be processed; it was set aside and is asked for again: {cause}");
+            if sender.own {
+                self.notice("set_aside", text, None)?
+            } else {
+                self.notice_about("set_aside", text, &device.account)?
+            }
+        }
+        Ok(outcome)
+    }
+
     fn envelope(
         &mut self,
         id: &EnvelopeId,
@@ -113,7 +209,7 @@ impl Change<'_> {
                 stale.push(peer.account);
             }
         }
-        self.apply(sender, content, plaintext.as_bytes(), arrival)
+        self.apply_in_order(sender, content, plaintext.as_bytes(), arrival)
     }
 
     /// Who sealed this: record, certificate, what we know, and the seal's own tag. `None` is junk, and nothing has happened
@@ -153,7 +249,8 @@ impl Change<'_> {
         }
         let Some(pair_key) = self.pair_keys.receiving(self.own, &certificate) else { return Ok(None) };
         let Ok(sealed) = opened.verify(&pair_key) else { return Ok(None) };
-        Ok(Some((Sender { device, record, contact, fellow, own }, certificate, sealed)))
+        let sets_up = sealed.kind() == MessageKind::Setup;
+        Ok(Some((Sender { device, record, contact, fellow, own, sets_up }, certificate, sealed)))
     }
 
     fn decrypt(

@@ -97,6 +97,7 @@ fn draft(random: [u8; 16], sent_ms: u64, body: Body) -> Content {
         conversation: Vec::new(),
         shown: false,
         withholds: 0,
+        again: false,
         body: Some(body),
     }
 }
@@ -114,6 +115,12 @@ fn line(conversation: &ConversationId, random: [u8; 16], message: &MessageRow) -
         shown: true,
         ..draft(random, message.shown_ms, Body::Text(text))
     }
+}
+
+/// Whether a content without a message may be left out when many wait. What asks for all that was lost, and what ends the answer to it, are
+/// few by themselves.
+const fn is_bounded(body: &Body) -> bool {
+    !matches!(body, Body::RestoreRequest(_) | Body::RestoreAnswer(_))
 }
 
 /// Refuses texts that no receiver would take.
@@ -145,10 +152,24 @@ impl Change<'_> {
         self.put_content(&lane, None, &content, &[to], false)
     }
 
+    /// As [`Change::queue_for`], in the queue of a conversation: behind what waits there.
+    pub(crate) fn queue_in(
+        &mut self,
+        conversation: &ConversationId,
+        to: &DeviceAddress,
+        body: Body,
+    ) -> Result<(), ApiError> {
+        let content = draft(random_id()?, self.now_ms, body);
+        self.put_content(conversation, None, &content, &[*to], false)
+    }
+
     /// Where a content about us and an account waits: among what the two of us say. But what answers the contents of a group goes the way
     /// of these, where we ask to be a contact and have no answer: it must not wait for it.
     fn lane_about(&self, account: &AccountId, content: &Content) -> Result<ConversationId, ApiError> {
-        let answers = matches!(content.body, Some(Body::Receipt(_) | Body::RetryRequest(_)));
+        let answers = matches!(
+            content.body,
+            Some(Body::Receipt(_) | Body::RetryRequest(_) | Body::RetryAnswer(_) | Body::RestoreRequest(_))
+        );
         if answers
             && let Some(Audience::Contact(contact)) = Audience::of(self.db, account)?
             && contact.capability().is_none()
@@ -174,7 +195,7 @@ impl Change<'_> {
         for to in to {
             if !self.may_leave_for(&to.account)? {
                 tracing::debug!("nothing is queued for an account that was neither accepted nor asked");
-            } else if !moves && !self.has_room(&to.account)? {
+            } else if !moves && is_bounded(body) && !self.has_room(&to.account)? {
                 tracing::warn!("too much waits for one receiver already: a content without a message is left out");
             } else if let Some((lane, listed)) = self.way_to(conversation, &to.account)? {
                 ways.push((lane, listed, to));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use subrosa_wire::{
-    AccountId, ErrorCode,
+    AccountId, DeviceAddress, ErrorCode,
     submit::{EnvelopeClass, SubmitResult},
 };
 
@@ -13,7 +13,7 @@ use crate::{
         core::{Change, Core, now_ms},
         send::sealing::{Batch, BatchRow},
     },
-    limits::{MAX_BATCH, RELAY_SILENT_AFTER, RETRY_FIRST, RETRY_MAX, millis},
+    limits::{MAX_BATCH, RELAY_SILENT_AFTER, RESTORED_EVERY, RETRY_FIRST, RETRY_MAX, millis},
     net::jitter,
     store::{
         self, contacts,
@@ -62,15 +62,30 @@ impl Core {
             let by_request = batch.route.capability.is_none();
             let mut others = Vec::new();
             // What was accepted first: it says whether a device that was not holds up anybody.
+            let mut again: Vec<(DeviceAddress, u32)> = Vec::new();
             for (row, result) in batch.rows.iter().zip(results) {
                 let Some(stored) = deliveries::get(change.db, row.id)? else { continue };
                 match change.verdict(&stored, result)? {
-                    Verdict::Accepted => change.accepted(row, &stored, by_request)?,
+                    // While it was on its way its session was lost at the other end: these bytes say nothing there.
+                    Verdict::Accepted if !stored.sealed => {}
+                    Verdict::Accepted => {
+                        change.accepted(row, &stored, by_request)?;
+                        if stored.again {
+                            match again.iter_mut().find(|(device, _)| *device == row.device) {
+                                Some((_, count)) => *count += 1,
+                                None => again.push((row.device, 1)),
+                            }
+                        }
+                    }
                     verdict => others.push((stored, verdict)),
                 }
             }
             for (row, verdict) in others {
                 change.not_accepted(&row, verdict)?;
+            }
+            for (device, count) in again {
+                let next_ms = change.now_ms.saturating_add(millis(RESTORED_EVERY * count));
+                deliveries::pace(change.db, lane, &device, next_ms)?;
             }
             change.wake_outbox();
             let mut seen: Option<AccountId> = None;

@@ -110,6 +110,7 @@ impl Change<'_> {
         row: &ContentRow,
         contact: Option<&ContactRow>,
         withholds: Withholds,
+        again: bool,
     ) -> Result<(Vec<u8>, bool), ApiError> {
         let mut bytes = row.content.clone();
         let introduces = contact.is_some_and(|contact| !contact.given.answered);
@@ -131,6 +132,7 @@ impl Change<'_> {
             list_version: self.own.list.version(),
             list_hash: self.own.list.hash().to_vec(),
             withholds: withholds.bits(),
+            again,
             introduction,
             ..Content::default()
         };
@@ -280,7 +282,8 @@ impl Change<'_> {
                 continue;
             }
             let Some(content) = outbox::get(self.db, row.outbox)? else { continue };
-            let (content, introduces) = self.finish_content(&content, receiver.contact.as_ref(), withholds)?;
+            let (content, introduces) =
+                self.finish_content(&content, receiver.contact.as_ref(), withholds, row.again)?;
             let of_device = |job: &&mut SealFor| address(&job.device.address()) == row.to;
             if let Some(job) = sealing.jobs.iter_mut().find(of_device) {
                 job.contents.push((row.id, content, introduces));
