@@ -101,7 +101,8 @@ Examples:
     #[command(after_help = "\
 A directory that was copied, or put back from an older copy, makes two of one account. The relay tells them apart: the one that finds
 that another was used since it was itself neither sends nor fetches, and says so, until you choose. Choose one, on its machine: the
-other one stops the next time it connects. Sessions with everybody begin anew; what only the other copy received is missing here.
+other one stops the next time it connects. Sessions with everybody begin anew; what only the other copy received is asked for again,
+and comes once its authors are connected (twice in 30 days at most).
 To have an account on two machines is not possible yet: move its directory, do not copy it. A restored backup needs no choice.")]
     KeepThisCopy,
     /// Remove an account: at its relay, then here; nobody can write to it any more, and nothing of it comes back

@@ -94,7 +94,9 @@ Examples:
   subrosa restore alice.backup --account alice-again --passphrase-file pass.txt --backup-passphrase-file old.txt")]
 #[command(after_help = "\
 Nothing is ever restored over an account, nor over what is left of one (subrosa account repair); it gets its handle as local name, or that of --account. Stop it everywhere else first:
-one device is one directory. What was written after the backup comes back only as far as the relay still holds it; conversations go on by themselves, with new keys.")]
+one device is one directory. Conversations go on by themselves, with new keys. What others wrote after the backup comes again, in order, once they are connected: the relay still has what
+was not fetched, and their programs keep what they sent for 30 days. `subrosa doctor` and the chat say what is asked for and what cannot come. What you wrote after the backup is with those who got it, not
+here; and who became a contact after it has to be met again (subrosa invite).")]
 pub(crate) struct RestoreArgs {
     /// The file that `subrosa backup` made
     #[arg(value_name = "FILE")]

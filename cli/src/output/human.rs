@@ -5,7 +5,7 @@ use indicatif::HumanBytes;
 use subrosa_client_core::{
     api::{
         AccountInfo, Chat, ChatKind, Check, CheckLevel, Connection, ContactState, DaemonInfo, Event, LineContent,
-        Message, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
+        Message, Missing, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
     },
     clean::{clean_line, clean_text},
 };
@@ -39,6 +39,7 @@ pub(crate) fn content(content: &LineContent, ticks: Ticks) -> String {
             count => format!("{count} messages marked as read"),
         },
         LineContent::Message(it) => message(it, ticks),
+        LineContent::Missing(it) => missing(it, ticks),
         LineContent::Receipt(it) => receipt(it, ticks),
         LineContent::State(it) => state(it, ticks),
         LineContent::Notice(it) => notice(it),
@@ -279,6 +280,10 @@ fn state(it: &StateEvent, ticks: Ticks) -> String {
         ticks::name(it.status),
         ticks.dim(&short_id(&it.id))
     )
+}
+
+fn missing(it: &Missing, ticks: Ticks) -> String {
+    ticks.dim(&format!("-- {} to {}: {} --", time::short(it.from_ms), time::short(it.to_ms), it.words()))
 }
 
 fn notice(it: &Notice) -> String {

@@ -132,7 +132,7 @@ pub(crate) async fn restore(ctx: &Context, args: RestoreArgs) -> Result<(), Fail
     ctx.out.line(restored)?;
     settle_current(ctx, &accounts, &made)?;
     ctx.out.note(&format!(
-        "\nThis is {name} as of {when}. Conversations go on with new keys; see what came meanwhile:\n  subrosa receive"
+        "\nThis is {name} as of {when}. Conversations go on with new keys. See what came meanwhile; what others sent to the lost copy is asked for again:\n  subrosa receive"
     ));
     Ok(())
 }

@@ -42,8 +42,21 @@ pub(crate) async fn history(ctx: &Context, args: HistoryArgs) -> Result<(), Fail
         since_ms: args.since,
     };
     with_account(ctx, one_shot("history"), async |client| {
-        for message in client.history(params).await?.messages {
+        let page = client.history(params).await?;
+        let mut missing = page.missing.into_iter().peekable();
+        let mut before_ms = if page.more_before { page.messages.first().map(|first| first.ts_ms) } else { Some(0) };
+        for message in page.messages {
+            while let Some(span) = missing.next_if(|span| span.from_ms < message.ts_ms) {
+                // One that stands further up belongs to another page.
+                if before_ms.is_some_and(|before_ms| span.from_ms >= before_ms) {
+                    ctx.out.line(span)?;
+                }
+            }
+            before_ms = Some(0);
             ctx.out.line(message)?;
+        }
+        if !page.more_after {
+            missing.try_for_each(|span| ctx.out.line(span))?;
         }
         Ok(())
     })

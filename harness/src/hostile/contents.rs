@@ -35,6 +35,9 @@ pub struct Content {
     /// Receipts that the sender does not send.
     #[prost(uint32, tag = "10")]
     pub withholds: u32,
+    /// Sent again, to who lost it.
+    #[prost(bool, tag = "11")]
+    pub again: bool,
     /// A text.
     #[prost(message, optional, tag = "16")]
     pub text: Option<Text>,
@@ -59,6 +62,15 @@ pub struct Content {
     /// Between own devices.
     #[prost(message, optional, tag = "23")]
     pub key_sync: Option<KeySync>,
+    /// A store that is an older copy.
+    #[prost(message, optional, tag = "24")]
+    pub restore_request: Option<RestoreRequest>,
+    /// The end of what is sent again.
+    #[prost(message, optional, tag = "25")]
+    pub restore_answer: Option<RestoreAnswer>,
+    /// What is not kept any more.
+    #[prost(message, optional, tag = "26")]
+    pub retry_answer: Option<Ids>,
     /// A body of a later version.
     #[prost(message, optional, tag = "99")]
     pub unknown: Option<Text>,
@@ -185,12 +197,63 @@ pub struct ContactSync {
     pub member_key: Vec<u8>,
 }
 
-/// A list of ids: a read sync, or a retry request.
+/// A list of ids: a read sync, a retry request, or the answer to one.
 #[derive(Clone, PartialEq, Message)]
 pub struct Ids {
     /// 16 bytes each.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub ids: Vec<Vec<u8>>,
+}
+
+/// What is asked for after a restore.
+#[derive(Clone, PartialEq, Message)]
+pub struct RestoreRequest {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    /// Where what is asked for begins.
+    #[prost(message, repeated, tag = "2")]
+    pub last: Vec<LastLine>,
+    /// 8 bytes each.
+    #[prost(bytes = "vec", tag = "3")]
+    pub have: Vec<u8>,
+}
+
+/// The last line that came.
+#[derive(Clone, PartialEq, Message)]
+pub struct LastLine {
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub conversation: Vec<u8>,
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub message: Vec<u8>,
+    /// Its place.
+    #[prost(uint64, tag = "3")]
+    pub clock: u64,
+}
+
+/// What is said of what is sent again.
+#[derive(Clone, PartialEq, Message)]
+pub struct RestoreAnswer {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub conversation: Vec<u8>,
+    /// How many answers there are.
+    #[prost(uint32, tag = "3")]
+    pub parts: u32,
+    /// How much was sent again.
+    #[prost(uint32, tag = "4")]
+    pub sent: u32,
+    /// 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub gone: Vec<Vec<u8>>,
+    /// Why nothing is sent.
+    #[prost(uint32, tag = "6")]
+    pub why: u32,
 }
 
 /// The account's keys for others, of which one is new.
@@ -248,6 +311,13 @@ impl Content {
         Self { clock: 0, retry_request: Some(Ids { ids }), ..Self::new() }
     }
 
+    /// "My store is an older copy, of before everything."
+    #[must_use]
+    pub fn restore_request() -> Self {
+        let request = RestoreRequest { id: rand::random::<[u8; 16]>().to_vec(), ..RestoreRequest::default() };
+        Self { clock: 0, restore_request: Some(request), ..Self::new() }
+    }
+
     /// An introduction alone.
     #[must_use]
     pub fn hello() -> Self {
@@ -284,6 +354,9 @@ impl Content {
             (self.read_sync.is_some(), "read sync"),
             (self.retry_request.is_some(), "retry request"),
             (self.key_sync.is_some(), "key sync"),
+            (self.restore_request.is_some(), "restore request"),
+            (self.restore_answer.is_some(), "restore answer"),
+            (self.retry_answer.is_some(), "retry answer"),
             (self.unknown.is_some(), "unknown"),
         ];
         kinds.iter().find(|(there, _)| *there).map_or("nothing known", |(_, name)| name)

@@ -25,7 +25,8 @@ use sha2::{Digest, Sha256};
 pub use self::{
     actor::{Actor, Envelope, Opened, Target, device_address, envelope_id},
     contents::{
-        ContactSync, Content, Ids, Introduction, KeySync, Nothing, Receipt, ReceiptItem, Text, Transcript, chat_id,
+        ContactSync, Content, Ids, Introduction, KeySync, LastLine, Nothing, Receipt, ReceiptItem, RestoreAnswer,
+        RestoreRequest, Text, Transcript, chat_id,
     },
     middle::{Middle, Rules, Seen},
     sockets::{Mailbox, PATIENCE, Relay, Submission, http, with_key, with_token},

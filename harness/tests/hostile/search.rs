@@ -17,7 +17,8 @@ use subrosa_client_core::{
     api::{ContactState, Event, EventsParams, WhoParams},
 };
 use subrosa_harness::hostile::{
-    Actor, ContactSync, Content, Envelope, Ids, KeySync, Middle, Seen, Target, Text, Transcript, chat_id,
+    Actor, ContactSync, Content, Envelope, Ids, KeySync, Middle, RestoreAnswer, Seen, Target, Text, Transcript,
+    chat_id,
     frames::{BY_KEY, BY_LANE, BY_MEMBER, DURABLE, EPHEMERAL, Push},
     now_ms,
     questions::Prekeys,
@@ -116,6 +117,26 @@ const KINDS: &[Kind] = &[
                 KeySync { delivery_key: key.clone(), changed_ms, member_key: key, member_changed_ms: changed_ms };
             Content { key_sync: Some(sync), ..Content::new() }
         },
+    },
+    Kind { name: "restore request", field: Some(24), make: |_, _| Content::restore_request() },
+    Kind {
+        name: "restore answer",
+        field: Some(25),
+        make: |_, said| {
+            let answer = RestoreAnswer {
+                id: rand::random::<[u8; 16]>().to_vec(),
+                conversation: said.conversation.to_vec(),
+                parts: 1,
+                gone: vec![said.message.clone()],
+                ..RestoreAnswer::default()
+            };
+            Content { restore_answer: Some(answer), ..Content::new() }
+        },
+    },
+    Kind {
+        name: "retry answer",
+        field: Some(26),
+        make: |_, said| Content { retry_answer: Some(Ids { ids: vec![said.envelope.to_vec()] }), ..Content::new() },
     },
     Kind {
         name: "body of an unknown type",

@@ -183,6 +183,9 @@ impl App {
         let watched = self.watched();
         let again = matches!(page, Page::Newest { .. }) && self.asked_newest.answered();
         let Some(open) = &mut self.open else { return };
+        if let Ok(history) = &answer {
+            open.set_missing(&history.missing, &self.clock);
+        }
         match (answer, page) {
             // The view went elsewhere meanwhile.
             (Ok(_), Page::Newest { .. }) if open.jumping() || !open.reaches_newest() => {}
@@ -261,7 +264,13 @@ impl App {
                 }
             }
             Event::Contact(event) => self.contact_changed(&event.contact),
-            Event::Notice(notice) => self.remark_for(Weight::Note, notice.text, 2 * super::REMARK_MS),
+            Event::Notice(notice) => {
+                // What it is about stands in the conversation, too.
+                if notice.code.starts_with("restor") {
+                    self.load_newest();
+                }
+                self.remark_for(Weight::Note, notice.text, 2 * super::REMARK_MS);
+            }
         }
     }
 

@@ -76,6 +76,7 @@ fn history(page: &Page, all: std::ops::Range<u64>) -> History {
     };
     History {
         messages: (from..to).map(|n| message("ana", n, 5_000 - n, n % 2 == 0, &format!("number {n}"))).collect(),
+        missing: Vec::new(),
         more_before: from > all.start,
         more_after: to < all.end,
     }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use subrosa_client_core::{
-    api::{ContactState, Message, MessageStatus},
+    api::{ContactState, Message, MessageStatus, Missing},
     limits::MAX_HISTORY_PAGE,
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct Conversation {
     pub(crate) state: ContactState,
     /// Oldest first.
     entries: Vec<Entry>,
+    /// Since when something was missing, and what is said of it.
+    missing: Vec<(u64, String)>,
     pub(crate) older: Edge,
     /// Whether there are messages after the loaded ones. [`Edge::End`]: new ones are added as they come.
     newer: Edge,
@@ -100,6 +102,7 @@ impl Conversation {
             name: name.to_owned(),
             state,
             entries: Vec::new(),
+            missing: Vec::new(),
             older: Edge::Loading,
             newer: Edge::End,
             jump: None,
@@ -283,8 +286,39 @@ impl Conversation {
         self.reading = Some(id.to_owned());
     }
 
+    /// Spans in which something was missing, as the engine knows them now.
+    pub(crate) fn set_missing(&mut self, missing: &[Missing], clock: &Clock) {
+        let said = |span: &Missing| {
+            let (from, to) = (clock.near(span.from_ms), clock.near(span.to_ms));
+            (span.from_ms, format!("{} ({from} to {to})", span.words()))
+        };
+        self.missing = missing.iter().map(said).collect();
+        self.mark_places();
+    }
+
+    /// The line of a span stands where what was missing comes to stand.
+    fn mark_missing(&mut self) {
+        for entry in &mut self.entries {
+            (entry.missing, entry.missing_after) = (None, None);
+        }
+        for (from_ms, said) in &self.missing {
+            match self.entries.iter().position(|entry| entry.ts_ms > *from_ms) {
+                // It stands further up, in what is not loaded.
+                Some(0) if self.older != Edge::End => {}
+                Some(at) => self.entries[at].missing = Some(said.clone()),
+                None if self.newer == Edge::End => {
+                    if let Some(last) = self.entries.last_mut() {
+                        last.missing_after = Some(said.clone());
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
     /// Days, groups and minutes begin where the message before differs.
     fn mark_places(&mut self) {
+        self.mark_missing();
         for at in 0..self.entries.len() {
             let (earlier, rest) = self.entries.split_at_mut(at);
             let (before, Some(entry)) = (earlier.last(), rest.first_mut()) else { return };

@@ -1,7 +1,7 @@
 //! Tests of an open conversation.
 
 use jiff::tz::TimeZone;
-use subrosa_client_core::api::{ChatKind, Person};
+use subrosa_client_core::api::{ChatKind, MissingState, Person};
 
 use super::*;
 
@@ -164,4 +164,35 @@ fn groups_days_and_minutes_are_marked() {
     let conversation = open(&page);
     let marks: Vec<_> = conversation.entries().iter().map(|e| (e.first_of_day, e.first_of_group)).collect();
     assert_eq!(marks, [(true, true), (true, true), (false, true)]);
+}
+
+#[test]
+fn the_line_of_a_missing_span_stands_where_what_was_missing_comes_to_stand() {
+    let place = |conversation: &Conversation| {
+        let entries = conversation.entries();
+        let before = entries.iter().position(|entry| entry.missing.is_some());
+        (before, entries.iter().position(|entry| entry.missing_after.is_some()))
+    };
+    let missing = |n: u64, came, state| {
+        let from_ms = message(n, false, false).ts_ms + 500;
+        vec![Missing { chat: "c".to_owned(), from_ms, to_ms: from_ms + 60_000, came, gone: 0, state }]
+    };
+    let mut conversation = open(&messages(0..4));
+    let total = conversation.total();
+    conversation.set_missing(&missing(3, 0, MissingState::Asked), &clock());
+    assert_eq!(place(&conversation), (None, Some(3)), "nothing has come yet");
+    conversation.lay_out(80, 10);
+    assert_eq!(conversation.total(), total + 1, "one row");
+    conversation.newest(&messages(0..8), PAGE, true, &clock());
+    conversation.set_missing(&missing(3, 4, MissingState::Answered), &clock());
+    assert_eq!(place(&conversation), (Some(4), None));
+    assert!(conversation.entries()[4].missing.as_deref().unwrap().starts_with("4 messages came again ("));
+    conversation.set_missing(&[], &clock());
+    assert_eq!(place(&conversation), (None, None));
+    // Further up than what is loaded.
+    let mut long = open(&messages(0..100));
+    long.older = Edge::More;
+    long.entries.drain(..50);
+    long.set_missing(&missing(3, 4, MissingState::Answered), &clock());
+    assert_eq!(place(&long), (None, None));
 }

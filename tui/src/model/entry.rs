@@ -58,6 +58,10 @@ pub(crate) struct Entry {
     pub(crate) first_of_group: bool,
     /// Another minute than the one before.
     pub(crate) first_of_minute: bool,
+    /// What is said of a span before it in which something was missing.
+    pub(crate) missing: Option<String>,
+    /// The same after it, where nothing follows.
+    pub(crate) missing_after: Option<String>,
     wrapped: Option<(usize, Vec<Range<usize>>)>,
 }
 
@@ -93,6 +97,8 @@ impl Entry {
             first_of_day: false,
             first_of_group: true,
             first_of_minute: true,
+            missing: None,
+            missing_after: None,
             wrapped: None,
         }
     }

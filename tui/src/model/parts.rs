@@ -10,6 +10,8 @@ pub(crate) enum Part {
     Gap,
     /// The day begins.
     Day,
+    /// Before it something is missing, or came later.
+    Missing,
     /// What follows is new.
     New,
     /// Who and when, where that does not stand beside the text.
@@ -24,12 +26,14 @@ pub(crate) enum Part {
     Arrived,
     /// Why it failed.
     Error,
+    /// After it something is missing.
+    MissingAfter,
 }
 
 impl Part {
     /// Stands above the message and is not a part of what is selected.
     pub(crate) const fn is_above(self) -> bool {
-        matches!(self, Self::Gap | Self::Day | Self::New | Self::Header)
+        matches!(self, Self::Gap | Self::Day | Self::Missing | Self::New | Self::Header)
     }
 }
 
@@ -50,13 +54,18 @@ pub(super) fn parts(entry: &Entry, Setting { first, beside, new }: Setting) -> i
     let before = [
         row(!first && entry.first_of_group && !new, Part::Gap),
         row(entry.first_of_day, Part::Day),
+        row(entry.missing.is_some(), Part::Missing),
         row(new, Part::New),
         // There is where it says that it was forwarded.
         row(!beside && (entry.first_of_group || entry.forwarded), Part::Header),
         row(beside && entry.forwarded, Part::Forwarded),
         row(entry.reply.is_some(), Part::Quote),
     ];
-    let after = [row(entry.arrived_ms.is_some(), Part::Arrived), row(entry.failed(), Part::Error)];
+    let after = [
+        row(entry.arrived_ms.is_some(), Part::Arrived),
+        row(entry.failed(), Part::Error),
+        row(entry.missing_after.is_some(), Part::MissingAfter),
+    ];
     let text = (0..entry.wrapped().len()).map(Part::Text);
     before.into_iter().flatten().chain(text).chain(after.into_iter().flatten())
 }

@@ -126,6 +126,14 @@ impl<'a> Message<'a> {
                 let day = entry.day.map(|day| self.app.clock.day_title(day)).unwrap_or_default();
                 titled_line(self.app, &day, self.total, theme.line, theme.dim)
             }
+            Part::Missing => {
+                let said = entry.missing.as_deref().unwrap_or_default();
+                titled_line(self.app, said, self.total, theme.line, theme.dim)
+            }
+            Part::MissingAfter => {
+                let said = entry.missing_after.as_deref().unwrap_or_default();
+                titled_line(self.app, said, self.total, theme.line, theme.dim)
+            }
             Part::New => {
                 let count = self.open.new_line().map_or(0, |(_, count)| count);
                 let text = if count == 1 { "1 new message".to_owned() } else { format!("{count} new messages") };

@@ -135,6 +135,59 @@ pub struct History {
     /// Something stands after the last of them.
     #[serde(default)]
     pub more_after: bool,
+    /// Spans of the whole conversation in which something is missing or came later, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
+}
+
+/// What is known of a span in which something was missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingState {
+    /// Its people were asked, and have not all answered.
+    Asked,
+    /// They have answered.
+    Answered,
+    /// Somebody did not in 30 days, or was asked too often.
+    NoAnswer,
+}
+
+/// A span of a conversation in which something may be missing on this device: it was restored from a backup, another copy was used, or
+/// it was away for longer than relays keep messages. Where nothing was missing there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Missing {
+    /// Chat id.
+    pub chat: String,
+    /// Until then everything is here.
+    pub from_ms: u64,
+    /// And from then on.
+    pub to_ms: u64,
+    /// Messages that came again.
+    pub came: u64,
+    /// Messages that nobody has any more.
+    pub gone: u64,
+    /// What is known of it.
+    pub state: MissingState,
+}
+
+impl Missing {
+    /// In words, without the times.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let came = match self.came {
+            0 => String::new(),
+            1 => "1 message came again".to_owned(),
+            came => format!("{came} messages came again"),
+        };
+        let more = match (self.state, self.gone) {
+            (MissingState::Asked, _) => "messages may be missing, asked for".to_owned(),
+            (MissingState::NoAnswer, 0) => "messages may be missing, no answer".to_owned(),
+            (_, 1) => "1 message is gone for good".to_owned(),
+            (_, gone @ 2..) => format!("{gone} messages are gone for good"),
+            (MissingState::Answered, 0) => String::new(),
+        };
+        [came, more].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Parameters of `search`. The query is plain words: all have to occur, the last one also as the beginning of a word.

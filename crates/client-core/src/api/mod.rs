@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     backup::{BackupMade, BackupParams, FileKey, Restored, Secret},
     chats::{
-        Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits, SearchParams,
+        Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits, Missing,
+        MissingState, SearchParams,
     },
     doctor::{Check, CheckLevel, Checkup},
     events::{
@@ -89,6 +90,7 @@ lines!(
     Sent(Sent),
     Ok(Done),
     Message(Message),
+    Missing(Missing),
     Receipt(ReceiptEvent),
     State(StateEvent),
     Notice(Notice),

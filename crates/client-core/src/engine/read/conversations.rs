@@ -3,6 +3,7 @@
 use crate::{
     api::{
         ApiError, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Done, ErrorKind, History, HistoryParams,
+        Missing, MissingState,
     },
     conversation::ConversationId,
     engine::{
@@ -17,6 +18,7 @@ use crate::{
     store::{
         self, conversations,
         events::Happened,
+        gaps::{Gap, GapState},
         messages::{Direction, MessageRow, page},
     },
 };
@@ -28,6 +30,22 @@ impl Change<'_> {
     /// Tells the interfaces that a conversation's settings or counter changed.
     pub(crate) fn conversation_event(&mut self, conversation: &ConversationId) -> Result<(), ApiError> {
         self.event(&Happened::Conversation { conversation: *conversation })
+    }
+}
+
+/// A span as interfaces see it.
+fn missing(chat: &ConversationId, gap: &Gap) -> Missing {
+    Missing {
+        chat: chat.to_string(),
+        from_ms: gap.from_ms,
+        to_ms: gap.to_ms,
+        came: gap.came,
+        gone: gap.gone,
+        state: match gap.state {
+            GapState::Asked => MissingState::Asked,
+            GapState::Answered => MissingState::Answered,
+            GapState::Silent => MissingState::NoAnswer,
+        },
     }
 }
 
@@ -135,6 +153,7 @@ impl Core {
         };
         let views = Views::new(&self.db, &self.own);
         let messages = rows.iter().map(|message| views.message(message)).collect::<Result<_, _>>()?;
-        Ok(History { messages, more_before, more_after })
+        let missing = store::gaps::of(&self.db, &chat.id)?.into_iter().map(|gap| missing(&chat.id, &gap)).collect();
+        Ok(History { messages, more_before, more_after, missing })
     }
 }

@@ -7,7 +7,7 @@ use subrosa_wire::DeviceAddress;
 use super::support::{Person, TestRelay, copied, pair, start};
 use crate::{
     Client as _,
-    api::{Event, EventsParams, MessageStatus, NoParams},
+    api::{Event, EventsParams, HistoryParams, MessageStatus, MissingState, NoParams},
     content::{Body, RestoreRequest},
     engine::core::now_ms,
     limits::{DAY_MS, HOLD_LINES, MAX_RESENDS, millis},
@@ -449,7 +449,11 @@ async fn a_device_that_was_away_for_long_asks_its_peers_once_and_says_what_came(
     let done = vera.notice("restore_done").await;
     assert!(done.text.contains("anna: 2 messages that this copy lacked came again"), "{}", done.text);
     in_order(&self::told(&vera).await, "anna", &["hello", "expired", "this too", "newer"].map(String::from));
-    assert_eq!(vera.count("SELECT came FROM gap").await, 2);
+    let params = HistoryParams { chat: "anna".into(), ..HistoryParams::default() };
+    let missing = vera.engine.history(params).await.unwrap().missing;
+    assert_eq!(missing.len(), 1, "one line for the conversation");
+    assert_eq!((missing[0].came, missing[0].gone, missing[0].state), (2, 0, MissingState::Answered));
+    assert!(missing[0].to_ms - missing[0].from_ms > 30 * DAY_MS);
     // Not at each login.
     vera.restart().await;
     let sent = anna.send("vera", "again").await;
