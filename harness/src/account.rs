@@ -31,6 +31,8 @@ pub struct Account {
     pub passphrase: PathBuf,
     /// Account id, once `init` has run.
     pub id: String,
+    /// Which of its directories this is, where an account has several in one run.
+    pub copy: Option<String>,
     programs: Programs,
 }
 
@@ -54,6 +56,7 @@ impl Account {
             home: root.join(name),
             passphrase,
             id: String::new(),
+            copy: None,
             programs: programs.clone(),
         };
         let recovery = root.join(format!("{name}.recovery"));
@@ -73,8 +76,21 @@ impl Account {
             home: root.join(name),
             passphrase: root.join(format!("{name}.passphrase")),
             id: id.to_owned(),
+            copy: None,
             programs: programs.clone(),
         }
+    }
+
+    /// Another directory of this account, called `copy`; nothing is made.
+    #[must_use]
+    pub fn copy_at(&self, copy: &str, home: &Path) -> Self {
+        Self { home: home.to_owned(), copy: Some(copy.to_owned()), ..self.clone() }
+    }
+
+    /// What the journal calls this directory: the account id, and which of several it is.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.copy.as_ref().map_or_else(|| self.id.clone(), |copy| format!("{}/{copy}", self.id))
     }
 
     /// The account's directory.

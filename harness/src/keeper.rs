@@ -352,7 +352,7 @@ impl Run {
             }
             Program::Engine(account) => {
                 let since = self.cursor.load(Ordering::SeqCst);
-                self.around.journal.add(Entry::Listening { at: account.id.clone(), since });
+                self.around.journal.add(Entry::Listening { at: account.place(), since });
                 let mut command = account.command();
                 command.args(["listen", "--json", "--no-input", "--since", &since.to_string()]);
                 command
@@ -379,7 +379,7 @@ impl Run {
             }
             Program::Engine(account) => {
                 let reader =
-                    read_engine(stdout, account.id.clone(), Arc::clone(&self.around.journal), Arc::clone(&self.cursor));
+                    read_engine(stdout, account.place(), Arc::clone(&self.around.journal), Arc::clone(&self.cursor));
                 tokio::spawn(reader)
             }
         };

@@ -22,6 +22,7 @@ pub mod power_cut;
 pub mod programs;
 pub mod proxy;
 pub mod relay_client;
+pub mod restores;
 pub mod rpc;
 pub mod sender;
 pub mod sends;

@@ -58,7 +58,8 @@ impl Sender {
                 return;
             };
             let body = self.text(index);
-            self.journal.add(Entry::Attempted { by: self.from.id.clone(), id: id.clone(), index, body: body.clone() });
+            let (by, to) = (self.from.place(), self.to.clone());
+            self.journal.add(Entry::Attempted { by, to, id: id.clone(), index, body: body.clone() });
             let params = SendParams { to: self.to.clone(), body, id: Some(chosen), ..SendParams::default() };
             match self.caller.call::<_, Sent>("send", &params).await {
                 Ok(_) => self.journal.add(Entry::Accepted { id }),
