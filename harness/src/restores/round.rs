@@ -38,7 +38,7 @@ const AFTER: u64 = 3;
 /// Longest pause before something that happens at a random moment, milliseconds.
 const PAUSE_MS: u64 = 400;
 /// Longest time that two copies live before anybody looks, or that a late contact is late, milliseconds.
-const LONG_PAUSE_MS: u64 = 4_000;
+const LONG_PAUSE_MS: u64 = 2_000;
 /// Longest pause between two kills, milliseconds.
 const KILL_PAUSE_MS: u64 = 1_500;
 
