@@ -299,6 +299,14 @@ pub(crate) fn accepted(db: &Db, id: i64, envelope: &EnvelopeId, now_ms: u64) -> 
     Ok(())
 }
 
+/// What a relay has is of no use to its device; says whether it may go once more. Nobody makes us send one content without end.
+pub(crate) fn goes_again(db: &Db, id: i64, most: u32) -> Result<bool, StoreError> {
+    let changed = db
+        .prepare_cached("UPDATE delivery SET resent = resent + 1 WHERE id = ?1 AND resent < ?2")?
+        .execute(params![id, most])?;
+    Ok(changed > 0)
+}
+
 /// It reached its device, will never go, or is not wanted there any more.
 pub(crate) fn delete(db: &Db, id: i64) -> Result<(), StoreError> {
     db.prepare_cached("DELETE FROM delivery WHERE id = ?1")?.execute(params![id])?;

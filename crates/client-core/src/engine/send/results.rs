@@ -13,7 +13,7 @@ use crate::{
         core::{Change, Core, now_ms},
         send::sealing::{Batch, BatchRow},
     },
-    limits::{MAX_BATCH, RELAY_SILENT_AFTER, RESTORED_EVERY, RETRY_FIRST, RETRY_MAX, millis},
+    limits::{MAX_BATCH, MAX_RESENDS, RELAY_SILENT_AFTER, RESTORED_EVERY, RETRY_FIRST, RETRY_MAX, millis},
     net::jitter,
     store::{
         self, contacts,
@@ -67,7 +67,7 @@ impl Core {
                 let Some(stored) = deliveries::get(change.db, row.id)? else { continue };
                 match change.verdict(&stored, result)? {
                     // While it was on its way its session was lost at the other end: these bytes say nothing there.
-                    Verdict::Accepted if !stored.sealed => {}
+                    Verdict::Accepted if !stored.sealed && deliveries::goes_again(change.db, row.id, MAX_RESENDS)? => {}
                     Verdict::Accepted => {
                         change.accepted(row, &stored, by_request)?;
                         if stored.again {
