@@ -448,6 +448,7 @@ async fn a_device_that_was_away_for_long_asks_its_peers_once_and_says_what_came(
     assert!(told.text.contains("31 days"), "{}", told.text);
     let done = vera.notice("restore_done").await;
     assert!(done.text.contains("anna: 2 messages that this copy lacked came again"), "{}", done.text);
+    vera.message("newer").await;
     in_order(&self::told(&vera).await, "anna", &["hello", "expired", "this too", "newer"].map(String::from));
     let params = HistoryParams { chat: "anna".into(), ..HistoryParams::default() };
     let missing = vera.engine.history(params).await.unwrap().missing;
@@ -459,4 +460,45 @@ async fn a_device_that_was_away_for_long_asks_its_peers_once_and_says_what_came(
     let sent = anna.send("vera", "again").await;
     anna.wait(&sent, MessageStatus::Delivered).await;
     assert_eq!(anna.count("SELECT count(*) FROM restore_answer").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_log_holds_any_more_is_named_on_both_sides() {
+    let relay = TestRelay::start().await;
+    let mut vera = Person::new(&relay, "vera").await;
+    let anna = Person::new(&relay, "anna").await;
+    pair(&vera, &anna).await;
+    let first = anna.send("vera", "first").await;
+    anna.wait(&first, MessageStatus::Delivered).await;
+    vera.engine.shutdown().await;
+    let dir = copied(vera.dir.path());
+    vera.engine = start(vera.dir.path()).await;
+    for text in ["long ago", "also long ago", "lately"] {
+        let sent = anna.send("vera", text).await;
+        anna.wait(&sent, MessageStatus::Delivered).await;
+    }
+    vera.engine.shutdown().await;
+    anna.inside(|core| {
+        let old = "(SELECT id FROM message WHERE body LIKE '%long ago')";
+        let days = 40 * DAY_MS;
+        core.db
+            .execute_batch(&format!(
+                "DELETE FROM outbox WHERE message IN {old}; UPDATE message SET shown_ms = shown_ms - {days} WHERE id IN {old}"
+            ))
+            .unwrap();
+    })
+    .await;
+    let copy = Person { engine: start(dir.path()).await, dir, name: "vera".into() };
+    copy.notice("other_copy").await;
+    copy.engine.account_keep(NoParams {}).await.unwrap();
+    let done = copy.notice("restore_done").await;
+    assert!(done.text.contains("1 message that this copy lacked came again"), "{}", done.text);
+    assert!(done.text.contains("2 messages cannot come"), "{}", done.text);
+    let told = anna.notice("sent_again").await;
+    assert!(told.text.contains("1 message of yours goes to it again; 2 more cannot"), "{}", told.text);
+    in_order(&self::told(&copy).await, "anna", &["first", "lately"].map(String::from));
+    let params = HistoryParams { chat: "anna".into(), ..HistoryParams::default() };
+    let missing = copy.engine.history(params).await.unwrap().missing;
+    assert_eq!((missing.len(), missing[0].came, missing[0].gone), (1, 1, 2));
+    assert_eq!(missing[0].words(), "1 message came again, 2 messages are gone for good");
 }
