@@ -31,8 +31,8 @@ pub(crate) use proto::{
     contact_sync::State as SyncedState,
     content::Body,
     receipt::{Item as ReceiptItem, Status as ReceiptStatus},
-    restore_answer::Why as RestoreWhy,
-    restore_request::Last as RestoreLast,
+    restore_answer::Outcome as RestoreOutcome,
+    restore_request::LastLine as RestoreLast,
 };
 
 /// Version of the schema.
@@ -232,19 +232,19 @@ fn check_body(body: &Body) -> Result<(), ContentError> {
         Body::RetryRequest(request) => ids(&request.envelope_ids, MAX_RETRY_IDS, "retry request"),
         Body::RetryAnswer(answer) => ids(&answer.envelope_ids, MAX_RETRY_IDS, "retry answer"),
         Body::RestoreRequest(request) => {
-            exact::<16>(&request.id, "restore request")?;
-            let fits = |last: &RestoreLast| last.conversation.len() == 32 && last.message.len() == 16;
-            let (beginnings, rest) = request.have.as_chunks::<8>();
-            let few = request.last.len() <= MAX_RESTORE_LASTS && beginnings.len() <= MAX_RESTORE_HAVE;
-            if !few || !rest.is_empty() || !request.last.iter().all(fits) {
+            exact::<16>(&request.restore_id, "restore request")?;
+            let fits = |last: &RestoreLast| last.conversation.len() == 32 && last.line_id.len() == 16;
+            let (beginnings, rest) = request.lines_here.as_chunks::<8>();
+            let few = request.last_lines.len() <= MAX_RESTORE_LASTS && beginnings.len() <= MAX_RESTORE_HAVE;
+            if !few || !rest.is_empty() || !request.last_lines.iter().all(fits) {
                 return Err(ContentError("restore request"));
             }
             Ok(())
         }
         Body::RestoreAnswer(answer) => {
-            exact::<16>(&answer.id, "restore answer")?;
+            exact::<16>(&answer.restore_id, "restore answer")?;
             exact::<32>(&answer.conversation, "restore answer")?;
-            ids(&answer.gone, MAX_RESTORE_GONE, "restore answer")
+            ids(&answer.lines_gone, MAX_RESTORE_GONE, "restore answer")
         }
     }
 }
@@ -307,7 +307,7 @@ fn check(content: Content, bytes: &[u8]) -> Result<CheckedContent, ContentError>
         list_version: content.list_version,
         list_hash: [0; 32],
         introduction: None,
-        again: content.again,
+        again: content.sent_again,
         body: content.body,
     })
 }
@@ -361,7 +361,7 @@ mod tests {
             shown: body.as_ref().is_some_and(is_shown),
             conversation: if body.as_ref().is_some_and(is_shown) { vec![4; 32] } else { Vec::new() },
             withholds: 0,
-            again: false,
+            sent_again: false,
             body,
         }
     }

@@ -143,6 +143,7 @@ pub(in crate::engine) async fn drain(engine: &Engine, params: TimeoutParams) -> 
             };
             let until = Instant::now() + Duration::from_millis(until_ms.saturating_sub(now_ms()));
             tokio::select! {
+                biased;
                 changed = timeout_at(deadline.min(until), progress.changed()) => match changed {
                     Err(_) if Instant::now() >= deadline => return Ok(Waited { done: true, error: None }),
                     _ => continue,

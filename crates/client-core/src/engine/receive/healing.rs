@@ -11,7 +11,7 @@ use subrosa_wire::{DeviceAddress, EnvelopeId, MessageId, limits::MAX_EXPIRY};
 
 use crate::{
     api::ApiError,
-    content::{Body, RestoreAnswer, RestoreRequest, RestoreWhy, RetryAnswer, RetryRequest},
+    content::{Body, RestoreAnswer, RestoreOutcome, RestoreRequest, RetryAnswer, RetryRequest},
     conversation::ConversationId,
     engine::core::{Change, Core, arrival::Sender},
     limits::{MAX_QUARANTINED, MAX_RESENDS, MAX_RESTORE_GONE, RESTORE_ANSWERS_KEPT, millis},
@@ -107,14 +107,14 @@ impl Change<'_> {
             return Ok(Outcome::Junk);
         }
         let device = sender.device;
-        match restores::take_turn(self.db, &device, &request.id, self.now_ms)? {
+        match restores::take_turn(self.db, &device, &request.restore_id, self.now_ms)? {
             Turn::Yes => {}
             Turn::Known => return Ok(Outcome::Applied),
             Turn::TooOften => {
                 if retries::take_answer(self.db, &device, self.now_ms)? {
                     let conversation = self.own.chat_with(&device.account);
                     let none = Part { conversation, sent: 0, lines: 0, gone: Vec::new() };
-                    self.answer(&device, request, &none, 1, RestoreWhy::TooOften)?;
+                    self.answer(&device, request, &none, 1, RestoreOutcome::AskedTooOften)?;
                 }
                 return Ok(Outcome::Applied);
             }
@@ -126,7 +126,7 @@ impl Change<'_> {
         if !conversations.contains(&between_us) {
             conversations.push(between_us);
         }
-        let (have, _) = request.have.as_chunks::<8>();
+        let (have, _) = request.lines_here.as_chunks::<8>();
         let have: HashSet<[u8; 8]> = have.iter().copied().collect();
         let mut parts = Vec::with_capacity(conversations.len());
         for conversation in conversations {
@@ -134,7 +134,7 @@ impl Change<'_> {
         }
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         for part in &parts {
-            self.answer(&device, request, part, count, RestoreWhy::Log)?;
+            self.answer(&device, request, part, count, RestoreOutcome::NotKept)?;
         }
         self.tell_restored(sender, &parts)?;
         self.wake_outbox();
@@ -152,10 +152,10 @@ impl Change<'_> {
         let device = &sender.device;
         let mut part = Part { conversation, sent: 0, lines: 0, gone: Vec::new() };
         let Some((lane, _)) = self.way_to(&conversation, &device.account)? else { return Ok(part) };
-        let last = request.last.iter().find(|last| last.conversation == conversation.0);
+        let last = request.last_lines.iter().find(|last| last.conversation == conversation.0);
         let (place, clock) = match last {
             Some(last) => {
-                let message = MessageId(store::array(&last.message, "restore request")?);
+                let message = MessageId(store::array(&last.line_id, "restore request")?);
                 (again::place_of(self.db, device, &conversation, &message, last.clock)?, last.clock)
             }
             None => (0, 0),
@@ -197,15 +197,15 @@ impl Change<'_> {
         request: &RestoreRequest,
         part: &Part,
         parts: u32,
-        why: RestoreWhy,
+        outcome: RestoreOutcome,
     ) -> Result<(), ApiError> {
         let answer = RestoreAnswer {
-            id: request.id.clone(),
+            restore_id: request.restore_id.clone(),
             conversation: part.conversation.0.to_vec(),
-            parts,
-            sent: part.sent,
-            gone: part.gone.iter().map(|message| message.0.to_vec()).collect(),
-            why: why.into(),
+            answers_in_all: parts,
+            contents_sent: part.sent,
+            lines_gone: part.gone.iter().map(|message| message.0.to_vec()).collect(),
+            restore_outcome: outcome.into(),
         };
         self.queue_in(&part.conversation, device, Body::RestoreAnswer(answer))
     }

@@ -10,7 +10,7 @@ use subrosa_wire::{AccountId, DeviceAddress, submit::EnvelopeClass};
 use crate::{
     api::{ApiError, ContactState},
     content::{
-        Body, CheckedContent, RestoreAnswer, RestoreLast, RestoreRequest, RestoreWhy, decode, decode_transcript,
+        Body, CheckedContent, RestoreAnswer, RestoreLast, RestoreOutcome, RestoreRequest, decode, decode_transcript,
         message_ids,
     },
     engine::core::{
@@ -158,13 +158,13 @@ impl Change<'_> {
         sessions::archive(self.db, &device)?;
         let last = |line: LastLine| RestoreLast {
             conversation: line.conversation.0.to_vec(),
-            message: line.message.0.to_vec(),
+            line_id: line.message.0.to_vec(),
             clock: line.clock,
         };
         let request = RestoreRequest {
-            id: restore.id.to_vec(),
-            last: restores::last_lines(self.db, &device, MAX_RESTORE_LASTS)?.into_iter().map(last).collect(),
-            have: restores::held_ids(self.db, &device, MAX_RESTORE_HAVE)?.concat(),
+            restore_id: restore.id.to_vec(),
+            last_lines: restores::last_lines(self.db, &device, MAX_RESTORE_LASTS)?.into_iter().map(last).collect(),
+            lines_here: restores::held_ids(self.db, &device, MAX_RESTORE_HAVE)?.concat(),
         };
         self.queue_for(&device.account, device.device, Body::RestoreRequest(request))
     }
@@ -216,13 +216,13 @@ impl Change<'_> {
     ) -> Result<Outcome, ApiError> {
         let restore = restores::current(self.db)?;
         let row = restores::get(self.db, device)?.filter(|row| row.state == AskState::Asked);
-        let (Some(mut row), true) = (row, answer.id == restore.id) else { return Ok(Outcome::Junk) };
-        for message in message_ids(answer.gone.iter()) {
+        let (Some(mut row), true) = (row, answer.restore_id == restore.id) else { return Ok(Outcome::Junk) };
+        for message in message_ids(answer.lines_gone.iter()) {
             restores::put_gone(self.db, &device.account, &message)?;
         }
         row.parts += 1;
-        row.refused |= RestoreWhy::try_from(answer.why) == Ok(RestoreWhy::TooOften);
-        if row.parts >= answer.parts.min(MAX_PARTS) {
+        row.refused |= RestoreOutcome::try_from(answer.restore_outcome) == Ok(RestoreOutcome::AskedTooOften);
+        if row.parts >= answer.answers_in_all.min(MAX_PARTS) {
             row.state = AskState::Answered;
             row.hold_until_ms = 0;
             self.wake_held();

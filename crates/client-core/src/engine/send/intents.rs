@@ -97,7 +97,7 @@ fn draft(random: [u8; 16], sent_ms: u64, body: Body) -> Content {
         conversation: Vec::new(),
         shown: false,
         withholds: 0,
-        again: false,
+        sent_again: false,
         body: Some(body),
     }
 }

@@ -132,7 +132,7 @@ impl Change<'_> {
             list_version: self.own.list.version(),
             list_hash: self.own.list.hash().to_vec(),
             withholds: withholds.bits(),
-            again,
+            sent_again: again,
             introduction,
             ..Content::default()
         };

@@ -195,7 +195,13 @@ async fn says(person: &Person, to: DeviceAddress, archive: bool, body: impl FnOn
 }
 
 fn everything(id: u8) -> impl FnOnce() -> Body + Send + 'static {
-    move || Body::RestoreRequest(RestoreRequest { id: vec![id; 16], last: Vec::new(), have: Vec::new() })
+    move || {
+        Body::RestoreRequest(RestoreRequest {
+            restore_id: vec![id; 16],
+            last_lines: Vec::new(),
+            lines_here: Vec::new(),
+        })
+    }
 }
 
 /// Deliveries that were put back into the queue or left it again.
@@ -247,10 +253,10 @@ async fn an_answer_that_nobody_asked_for_and_lines_that_say_again_change_nothing
     let to = DeviceAddress { account: anna.account().await, device: 1 };
     says(&mallory, to, false, || {
         Body::RestoreAnswer(crate::content::RestoreAnswer {
-            id: vec![7; 16],
+            restore_id: vec![7; 16],
             conversation: vec![1; 32],
-            parts: 1,
-            gone: vec![vec![1; 16]; 500],
+            answers_in_all: 1,
+            lines_gone: vec![vec![1; 16]; 500],
             ..Default::default()
         })
     })
