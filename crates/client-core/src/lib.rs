@@ -27,6 +27,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod home;
+pub mod keep;
 pub mod keys;
 pub mod limits;
 pub mod lock;
