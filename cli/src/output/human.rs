@@ -311,6 +311,11 @@ fn chat(it: &Chat, ticks: Ticks) -> String {
             marks.push(mark);
         }
     }
+    let keep = match it.keep.as_deref().map(clean_line) {
+        Some(keep) if keep == "off" => Some("kept for ever".to_owned()),
+        keep => keep.map(|keep| format!("kept {keep}")),
+    };
+    marks.extend(keep.as_deref());
     let marks = if marks.is_empty() { String::new() } else { format!("  {}", ticks.dim(&marks.join(", "))) };
     format!("{name}  {unread:>5}  {}  {preview}  {sign}{marks}", ticks.dim(&format!("{when:>16}")))
         .trim_end()
@@ -383,6 +388,7 @@ mod tests {
             first_unread: None,
             last: Some(text(HOSTILE, HOSTILE)),
             muted_until_ms: None,
+            keep: None,
             pinned: false,
             archived: false,
             draft: None,

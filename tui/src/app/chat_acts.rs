@@ -73,7 +73,13 @@ impl App {
         let Some(row) = self.row_here() else { return false };
         let (chat, name) = (row.id.clone(), row.name.clone());
         let set = |muted_until_ms, pinned, archived| {
-            Call::SetChat(ChatSetParams { chat: chat.clone(), muted_until_ms, pinned, archived })
+            Call::SetChat(ChatSetParams {
+                chat: chat.clone(),
+                muted_until_ms,
+                pinned,
+                archived,
+                ..ChatSetParams::default()
+            })
         };
         let before = if self.is_muted(row) { row.muted_until_ms } else { 0 };
         // Each act, and what takes it back.

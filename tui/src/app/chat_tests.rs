@@ -36,7 +36,13 @@ fn contact(name: &str, state: ContactState) -> Contact {
 }
 
 fn set(muted_until_ms: Option<u64>, pinned: Option<bool>, archived: Option<bool>) -> Effect {
-    Effect::Ask(Call::SetChat(ChatSetParams { chat: "ana".to_owned(), muted_until_ms, pinned, archived }))
+    Effect::Ask(Call::SetChat(ChatSetParams {
+        chat: "ana".to_owned(),
+        muted_until_ms,
+        pinned,
+        archived,
+        ..ChatSetParams::default()
+    }))
 }
 
 /// Answers what was asked for with the chat as it is then.

@@ -308,6 +308,7 @@ mod tests {
             first_unread: None,
             last: None,
             muted_until_ms: None,
+            keep: None,
             pinned: false,
             archived: false,
             draft: None,

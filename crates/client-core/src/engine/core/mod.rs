@@ -59,6 +59,8 @@ pub(crate) struct Signals {
     pub(crate) tasks: Notify,
     /// Receipts wait to be gathered.
     pub(crate) receipts: Notify,
+    /// Something may be too old to be kept, or pages may have become free.
+    pub(crate) tidy: Notify,
     /// Counts changes of the outbox, for `flush`.
     pub(crate) progress: watch::Sender<u64>,
     /// As the store has it: another copy of this device was used, and this one stands still.
@@ -84,6 +86,7 @@ impl Signals {
             outbox: Notify::new(),
             tasks: Notify::new(),
             receipts: Notify::new(),
+            tidy: Notify::new(),
             progress: watch::Sender::new(0),
             other_copy: AtomicBool::new(false),
             may_seal: AtomicBool::new(false),
@@ -272,6 +275,9 @@ impl Core {
         }
         self.scrubs |= scrubs;
         self.scrub();
+        if scrubs {
+            self.signals.tidy.notify_one();
+        }
         Ok((result, wakes))
     }
 
@@ -305,6 +311,12 @@ impl Core {
             self.own = store::account::load(&self.db)?;
         }
         done
+    }
+
+    /// The log is emptied, and the store as long as it says.
+    pub(in crate::engine) fn empty_log(&mut self) {
+        self.scrubs = true;
+        self.scrub();
     }
 
     /// The store's log holds pages as they were. Once a change in which something went for good is committed, it is emptied.
