@@ -8,6 +8,7 @@ use subrosa_client_core::{
         Message, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
     },
     clean::{clean_line, clean_text},
+    keep::words,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -311,10 +312,7 @@ fn chat(it: &Chat, ticks: Ticks) -> String {
             marks.push(mark);
         }
     }
-    let keep = match it.keep.as_deref().map(clean_line) {
-        Some(keep) if keep == "off" => Some("kept for ever".to_owned()),
-        keep => keep.map(|keep| format!("kept {keep}")),
-    };
+    let keep = it.keep.as_deref().map(|keep| clean_line(&words(keep)));
     marks.extend(keep.as_deref());
     let marks = if marks.is_empty() { String::new() } else { format!("  {}", ticks.dim(&marks.join(", "))) };
     format!("{name}  {unread:>5}  {}  {preview}  {sign}{marks}", ticks.dim(&format!("{when:>16}")))

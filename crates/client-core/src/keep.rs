@@ -84,6 +84,12 @@ pub fn for_chat(text: &str) -> Result<Option<Keep>, String> {
     }
 }
 
+/// How long the messages of a chat are kept that has a time of its own, in words: the same in every interface.
+#[must_use]
+pub fn words(keep: &str) -> String {
+    if keep == "off" { "kept for ever".to_owned() } else { format!("kept for {keep}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
