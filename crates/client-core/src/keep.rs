@@ -4,8 +4,8 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    config::duration,
     limits::{DAY_MS, MIN_KEEP, millis},
+    times::duration,
 };
 
 /// How long messages are kept.

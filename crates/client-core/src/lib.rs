@@ -44,6 +44,7 @@ pub mod rpc;
 pub mod schema;
 mod store;
 pub mod ticks;
+mod times;
 
 pub use api::{ApiError, ErrorKind};
 pub use client::{Client, Remote, RemoteCall, dispatch};
