@@ -172,7 +172,7 @@ pub const MIN_KEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// Messages that are deleted in one change because they are old: each takes its words out of the index, and nobody waits for the
 /// core's thread longer than a moment.
-pub const MAX_DELETED_AT_ONCE: u32 = 100;
+pub const MAX_DELETED_AT_ONCE: u32 = 50;
 
 /// Pages (of 4 KiB) that are given back to the file system at once: two megabytes are moved in some ten milliseconds.
 pub const MAX_GIVEN_BACK_AT_ONCE: u32 = 512;

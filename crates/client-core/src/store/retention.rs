@@ -44,7 +44,8 @@ fn old_sql() -> String {
     )
 }
 
-/// How many messages would be too old with this time: those of a conversation, or of all that have no time of their own.
+/// How many messages would be too old with this time: those of a conversation, or of all that have no time of their own. Counts in
+/// the index; what still waits to leave, which is little, is looked up and left out.
 pub(crate) fn count(
     db: &Db,
     conversation: Option<&ConversationId>,
@@ -54,14 +55,22 @@ pub(crate) fn count(
     if keep == Keep::ForEver {
         return Ok(0);
     }
+    let meant = format!(
+        "(conversation.id = ?1 OR (?1 IS NULL AND conversation.keep_ms IS NULL))
+         AND message.conversation = conversation.id AND {AGE} < ?2"
+    );
     let count: i64 = db
         .prepare_cached(&format!(
-            "SELECT count(*) FROM conversation CROSS JOIN message
-             WHERE (conversation.id = ?1 OR (?1 IS NULL AND conversation.keep_ms IS NULL))
-                 AND message.conversation = conversation.id AND {AGE} < ?2 AND {RESTS}"
+            "SELECT (SELECT count(*) FROM conversation CROSS JOIN message WHERE {meant})
+                - (SELECT count(*) FROM (
+                      SELECT outbox.message AS id FROM delivery JOIN outbox ON outbox.id = delivery.outbox
+                      WHERE delivery.state = 0 AND outbox.message IS NOT NULL
+                      UNION SELECT message FROM recipient WHERE status = 1
+                  ) AS waits CROSS JOIN message ON message.id = waits.id JOIN conversation
+                  WHERE {meant} AND NOT ({RESTS}))"
         ))?
         .query_row(params![conversation.map(|id| id.0), to_sql(now_ms.saturating_sub(keep.ms()))], |row| row.get(0))?;
-    Ok(from_sql(count))
+    Ok(from_sql(count.max(0)))
 }
 
 /// Deletes messages with what is known of their receivers, their words in the index, what happened to them, and what was kept of

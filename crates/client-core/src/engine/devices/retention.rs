@@ -49,8 +49,8 @@ impl Core {
             }
             if retention::tell(change.db, setting)? {
                 let text = format!(
-                    "the settings keep messages for {setting}, and here are {goes} that are older: they stay until you agree, \
-                     with: subrosa config set keep {setting}"
+                    "the settings keep messages for {setting}; older ones here: {goes}. They stay until you agree, with: subrosa \
+                     config set keep {setting}"
                 );
                 change.notice("keep", text, None)?;
             }

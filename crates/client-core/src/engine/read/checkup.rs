@@ -60,7 +60,12 @@ impl Filling {
     fn check(&self, kept: &Kept, now_ms: u64) -> Check {
         const NAME: &str = "space";
         let Space { bytes, free_bytes, gives_back } = self.space;
-        let mut text = format!("the store takes {}: {} messages", amount(bytes), self.messages);
+        let mut text = format!(
+            "the store takes {}: {} message{}",
+            amount(bytes),
+            self.messages,
+            if self.messages == 1 { "" } else { "s" }
+        );
         if let Some(oldest_ms) = self.oldest_ms {
             text += &format!(", the oldest {} days old", now_ms.saturating_sub(oldest_ms) / DAY_MS);
         }

@@ -50,7 +50,7 @@ impl Core {
         let keep = keep::for_chat(text).map_err(wrong)?;
         let goes = self.would_go(Some(chat), self.in_force(keep)?)?;
         if goes > 0 && !agreed {
-            return Err(ApiError::new(ErrorKind::Usage, format!("this deletes {goes} messages that are older"))
+            return Err(ApiError::new(ErrorKind::Usage, format!("this deletes messages that are older: {goes}"))
                 .hint("to delete them, say that you agree: --force, or \"agreed\": true in JSON-RPC"));
         }
         Ok(Some(keep))
