@@ -312,7 +312,7 @@ fn chat(it: &Chat, ticks: Ticks) -> String {
             marks.push(mark);
         }
     }
-    let keep = it.keep.as_deref().map(|keep| clean_line(&words(keep)));
+    let keep = it.keep.as_deref().map(|keep| clean_line(&words(keep)).into_owned());
     marks.extend(keep.as_deref());
     let marks = if marks.is_empty() { String::new() } else { format!("  {}", ticks.dim(&marks.join(", "))) };
     format!("{name}  {unread:>5}  {}  {preview}  {sign}{marks}", ticks.dim(&format!("{when:>16}")))
