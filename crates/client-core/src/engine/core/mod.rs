@@ -13,7 +13,7 @@ pub(in crate::engine) mod link;
 pub(in crate::engine) mod pair_keys;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -31,6 +31,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{
     api::{ApiError, EngineOwner, ErrorKind},
+    conversation::ConversationId,
     engine::core::pair_keys::PairKeys,
     home::Home,
     limits::{CORE_QUEUE, INLINE_SEALS, MAX_CLOCK_CORRECTION, millis},
@@ -111,6 +112,8 @@ pub(crate) struct Core {
     pub(in crate::engine) busy: HashSet<Lane>,
     /// So many envelopes are sealed where they are taken.
     pub(in crate::engine) inline_seals: usize,
+    /// Chats of which old messages are being deleted, and in how many portions so far.
+    pub(in crate::engine) deleting: BTreeMap<ConversationId, u32>,
     /// Something was deleted of which nothing is to stay, also in the log.
     scrubs: bool,
     /// The relay's clock minus ours, once it told us.
@@ -210,6 +213,7 @@ impl Core {
             backing_off: HashMap::new(),
             busy: HashSet::new(),
             inline_seals: INLINE_SEALS,
+            deleting: BTreeMap::new(),
             scrubs: false,
             clock_off_ms: None,
             prekeys_left: None,

@@ -17,19 +17,31 @@ impl Core {
         let Some(now_ms) = self.now_to_forget()? else { return Ok(false) };
         let for_all = self.agreed_keep(now_ms)?;
         let old = retention::old(&self.db, now_ms, for_all, MAX_DELETED_AT_ONCE)?;
-        if old.is_empty() {
+        let chats: BTreeSet<_> = old.iter().map(|message| message.conversation).collect();
+        // Whoever listens is told with the first portion of a chat and after the last, not with each of thousands.
+        let told: Vec<_> = if old.is_empty() {
+            let ended = std::mem::take(&mut self.deleting);
+            ended.into_iter().filter(|(_, portions)| *portions > 1).map(|(chat, _)| chat).collect()
+        } else {
+            chats.iter().filter(|chat| !self.deleting.contains_key(chat)).copied().collect()
+        };
+        if old.is_empty() && told.is_empty() {
             return Ok(false);
         }
-        let chats: BTreeSet<_> = old.iter().map(|message| message.conversation).collect();
         self.change(|change| {
-            retention::delete(change.db, &old)?;
-            change.scrub();
-            for conversation in &chats {
+            if !old.is_empty() {
+                retention::delete(change.db, &old)?;
+                change.scrub();
+            }
+            for conversation in &told {
                 change.event(&Happened::Deleted { conversation: *conversation })?;
             }
             Ok(())
         })?;
-        Ok(true)
+        for chat in chats {
+            *self.deleting.entry(chat).or_insert(0) += 1;
+        }
+        Ok(!old.is_empty())
     }
 
     /// The time for all chats as it counts for this account. A setting that would delete something waits for the person's word: it is

@@ -407,6 +407,8 @@ async fn many_old_messages_go_in_portions_and_the_counter_of_unread_ones_follows
     println!("given back: {} portions, worst {:?}", given.len(), given.last());
     assert_eq!(times.len(), usize::try_from((count / 2).div_ceil(MAX_DELETED_AT_ONCE)).unwrap());
     assert_eq!(alice.only_chat().await.unread, u64::from(count - count / 2));
+    let told = alice.count("SELECT count(*) FROM event WHERE kind = 8").await;
+    assert_eq!(told, 2, "with the first portion and after the last");
     assert_eq!(alice.count("SELECT count(*) FROM message").await, i64::from(count - count / 2));
     assert_eq!(alice.count("SELECT count(*) FROM event WHERE kind = 1").await, i64::from(count - count / 2));
     assert_eq!(alice.inside(|core| store::check(&core.db).unwrap()).await, None);
