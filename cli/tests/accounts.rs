@@ -232,3 +232,45 @@ fn of_two_copies_the_one_that_is_chosen_goes_on() {
     alice.run(&["send", "bob", "-m", "again", "--timeout", "200ms"]).error(8);
     assert!(alice.run(&["status"]).line()["error"].as_str().unwrap().contains(command));
 }
+
+#[test]
+fn how_long_messages_are_kept_is_set_for_a_chat_and_for_all_and_nonsense_is_refused() {
+    let relay = Relay::start();
+    let (alice, bob) = (Account::init("alice", &relay), Account::init("bob", &relay));
+    connect(&alice, &bob);
+    alice.run(&["send", "bob", "-m", "young", "--wait", "sent"]).line();
+    for (text, why) in [
+        ("0", "for ever is off"),
+        ("1s", "a day (1d) or longer"),
+        ("23h", "a day (1d) or longer"),
+        ("-1", "is not a time"),
+        ("9999999y", "too long a time"),
+        ("soon", "is not a time"),
+    ] {
+        for arguments in [&["chat", "set", "bob", "--keep", text][..], &["config", "set", "keep", text]] {
+            let error = alice.run(arguments).error(2);
+            assert!(text_of(&error).contains(why), "{arguments:?}: {error}");
+        }
+    }
+    assert_eq!(alice.run(&["config", "get", "keep"]).line()["value"], "off");
+
+    // Nothing is that old: nothing is asked.
+    assert_eq!(alice.run(&["chat", "set", "bob", "--keep", "52w"]).line()["keep"], "52w");
+    assert_eq!(alice.run(&["chats"]).line()["keep"], "52w");
+    assert_eq!(alice.run(&["chat", "set", "bob", "--keep", "off"]).line()["keep"], "off");
+    assert_eq!(alice.run(&["chat", "set", "bob", "--keep", "default"]).line()["keep"], Value::Null);
+    let set = alice.run(&["config", "set", "keep", "12m"]).error(2);
+    assert!(text_of(&set).contains("a day (1d)"), "minutes, not months: {set}");
+    let set = alice.run(&["config", "set", "keep", "1Y"]).line();
+    assert_eq!((&set["value"], &set["origin"]), (&"1y".into(), &"file".into()));
+    let space = alice.run(&["doctor"]).ok().into_iter().find(|check| check["name"] == "space").unwrap();
+    assert_eq!(space["level"], "ok");
+    assert!(text(&space["message"]).contains("1 message, the oldest 0 days old; kept for 1y"), "{space}");
+    alice.run(&["config", "unset", "keep"]).line();
+    assert_eq!(alice.run(&["history", "bob"]).line()["body"], "young");
+}
+
+/// All that an error says.
+fn text_of(error: &Value) -> String {
+    format!("{}{}", text(&error["message"]), error["hint"].as_str().unwrap_or_default())
+}

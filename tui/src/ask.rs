@@ -7,9 +7,9 @@ use subrosa_client_core::{
     ApiError, Client,
     api::{
         AccountInfo, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Contact, Done, History, HistoryParams,
-        Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams, Invites, JoinParams, NoParams, Outbox,
-        OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts, RenameParams, SearchParams,
-        SendParams, Sent, Status, VerifyParams, WhoParams,
+        Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams, Invites, JoinParams, KeepShowParams,
+        Keeping, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts,
+        RenameParams, SearchParams, SendParams, Sent, Status, VerifyParams, WhoParams,
     },
 };
 
@@ -57,6 +57,7 @@ calls! {
     Draft(ChatDraftParams) -> Done = chat_draft;
     Read(UpTo) -> Done = read;
     SetChat(ChatSetParams) -> Chat = chat_set;
+    KeepShow(KeepShowParams) -> Keeping = keep_show;
     Rename(RenameParams) -> Contact = contact_rename;
     Block(WhoParams) -> Contact = contact_block;
     Unblock(WhoParams) -> Contact = contact_unblock;
@@ -99,11 +100,28 @@ pub(crate) fn who(account: &str) -> WhoParams {
 /// Which part of a history is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Page {
-    Newest { limit: u32 },
-    Oldest { limit: u32 },
-    Before { id: String, limit: u32 },
-    After { id: String, limit: u32 },
-    Around { id: String, limit: u32 },
+    Newest {
+        limit: u32,
+    },
+    /// The newest, to see what of the loaded ones is gone.
+    StillThere {
+        limit: u32,
+    },
+    Oldest {
+        limit: u32,
+    },
+    Before {
+        id: String,
+        limit: u32,
+    },
+    After {
+        id: String,
+        limit: u32,
+    },
+    Around {
+        id: String,
+        limit: u32,
+    },
 }
 
 /// A page of a chat.
@@ -117,7 +135,7 @@ impl From<PageOf> for HistoryParams {
     fn from(PageOf { chat, page }: PageOf) -> Self {
         let whole = Self { chat, ..Self::default() };
         match page {
-            Page::Newest { limit } => Self { limit: Some(limit), ..whole },
+            Page::Newest { limit } | Page::StillThere { limit } => Self { limit: Some(limit), ..whole },
             Page::Oldest { limit } => Self { limit: Some(limit), oldest: true, ..whole },
             Page::Before { id, limit } => Self { limit: Some(limit), before: Some(id), ..whole },
             Page::After { id, limit } => Self { limit: Some(limit), after: Some(id), ..whole },

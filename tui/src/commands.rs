@@ -183,6 +183,11 @@ commands! {
     Unpin("unpin", "Unpin", "Keep this chat at the top of the list no longer", &[], all(&[]), true, Acts);
     Archive("archive", "Archive", "Take this chat off the list until something new comes, or bring it back", &[List], all(&["alt+e"]), true, Acts);
     Unarchive("unarchive", "Unarchive", "Bring this chat back into the list", &[], all(&[]), true, Acts);
+    Keep("keep", "Keep messages", "How long the messages of this chat are kept here; asks before any is deleted", &[], all(&[]), true, Asks);
+    KeepMonth("keep-30d", "For 30 days", "Delete messages of this chat here that are older than 30 days; asks first", &[], all(&[]), true, Asks);
+    KeepYear("keep-1y", "For a year", "Delete messages of this chat here that are older than a year; asks first", &[], all(&[]), true, Asks);
+    KeepForEver("keep-off", "For ever", "Keep all messages of this chat, whatever is set for all", &[], all(&[]), true, Asks);
+    KeepAsAll("keep-default", "As in all chats", "Keep the messages of this chat as long as those of all; asks first", &[], all(&[]), true, Asks);
     Rename("rename", "Rename", "Another name for this contact, on this device only", &[List], all(&["f2"]), true);
     Block("block", "Block", "Nothing of this person arrives any more; asks first", &[List], all(&["B"]), true, Asks);
     Unblock("unblock", "Unblock", "Take the block of this person back; asks first", &[], all(&[]), true, Asks);

@@ -51,6 +51,7 @@ fn chat(name: &str, unread: u64, state: ContactState, last: Option<Message>) -> 
         first_unread: None,
         last,
         muted_until_ms: None,
+        keep: None,
         pinned: false,
         archived: false,
         draft: None,

@@ -1,6 +1,7 @@
 //! Conversations: search, what is set for one, and the outbox.
 
 use clap::{Args, Subcommand};
+use subrosa_client_core::keep::for_chat;
 
 /// Find messages by their words
 #[derive(Debug, Args)]
@@ -28,11 +29,12 @@ pub(crate) struct SearchArgs {
     pub(crate) before: Option<String>,
 }
 
-/// Mute, pin or archive a conversation, on this device
+/// Mute, pin or archive a conversation, and say how long its messages are kept, on this device
 #[derive(Debug, Args)]
 #[command(before_help = "\
 Examples:
   subrosa chat set bob --mute 8h
+  subrosa chat set bob --keep 90d
   subrosa chat set bob --pin")]
 pub(crate) struct ChatArgs {
     #[command(subcommand)]
@@ -47,6 +49,7 @@ pub(crate) enum ChatVerb {
 Examples:
   subrosa chat set bob --mute 8h
   subrosa chat set bob --mute off --unarchive
+  subrosa chat set bob --keep 1y
   subrosa chat set me --pin")]
     Set(ChatSetArgs),
 }
@@ -71,6 +74,16 @@ pub(crate) struct ChatSetArgs {
     /// Back into the list
     #[arg(long, conflicts_with = "archive")]
     pub(crate) unarchive: bool,
+    /// Delete messages here that are older (90d, 8w, 1y), off = keep them for ever, default = as all others (config set keep)
+    #[arg(long, value_name = "TIME|off|default", value_parser = keep, allow_negative_numbers = true)]
+    pub(crate) keep: Option<String>,
+    /// Delete what is older than --keep without asking
+    #[arg(long, requires = "keep")]
+    pub(crate) force: bool,
+}
+
+fn keep(text: &str) -> Result<String, String> {
+    Ok(for_chat(text)?.map_or_else(|| "default".to_owned(), |keep| keep.to_string()))
 }
 
 /// For how long.

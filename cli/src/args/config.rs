@@ -37,7 +37,8 @@ Examples:
     #[command(before_help = "\
 Examples:
   subrosa config set read_receipts off
-  subrosa config set lock_timeout 20s")]
+  subrosa config set lock_timeout 20s
+  subrosa config set keep 1y")]
     Set(SettingValue),
     /// Go back to the default
     #[command(before_help = "\
@@ -69,4 +70,7 @@ pub(crate) struct SettingValue {
     /// What it is to be
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
     pub(crate) value: String,
+    /// For keep: delete what is older without asking
+    #[arg(long)]
+    pub(crate) force: bool,
 }

@@ -8,6 +8,7 @@ use subrosa_client_core::{
         Message, Missing, Notice, OutboxEntry, ReceiptEvent, ReceiptTime, Receipts, ReplyTo, Sent, StateEvent, Status,
     },
     clean::{clean_line, clean_text},
+    keep::words,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -316,6 +317,8 @@ fn chat(it: &Chat, ticks: Ticks) -> String {
             marks.push(mark);
         }
     }
+    let keep = it.keep.as_deref().map(|keep| clean_line(&words(keep)).into_owned());
+    marks.extend(keep.as_deref());
     let marks = if marks.is_empty() { String::new() } else { format!("  {}", ticks.dim(&marks.join(", "))) };
     format!("{name}  {unread:>5}  {}  {preview}  {sign}{marks}", ticks.dim(&format!("{when:>16}")))
         .trim_end()
@@ -388,6 +391,7 @@ mod tests {
             first_unread: None,
             last: Some(text(HOSTILE, HOSTILE)),
             muted_until_ms: None,
+            keep: None,
             pinned: false,
             archived: false,
             draft: None,

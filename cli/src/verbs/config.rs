@@ -1,14 +1,22 @@
 //! `config list|get|set|unset|path`.
 
 use subrosa_client_core::{
-    api::ConfigPath,
+    api::{ConfigPath, KeepAgreeParams, KeepShowParams},
     clean::clean_line,
     config::{Config, SETTINGS},
+    keep::{self, Keep},
 };
 
-use crate::{Context, account::accounts, args::ConfigVerb, errors::Failure};
+use super::chat::loss;
+use crate::{
+    Context,
+    account::{Use, accounts, with_account},
+    args::ConfigVerb,
+    confirm::confirm,
+    errors::Failure,
+};
 
-pub(crate) fn run(ctx: &Context, verb: ConfigVerb) -> Result<(), Failure> {
+pub(crate) async fn run(ctx: &Context, verb: ConfigVerb) -> Result<(), Failure> {
     let accounts = accounts(ctx)?;
     let file = accounts.settings();
     match verb {
@@ -31,6 +39,8 @@ pub(crate) fn run(ctx: &Context, verb: ConfigVerb) -> Result<(), Failure> {
             if args.name == "account" && !args.value.is_empty() {
                 // Only one that is there: the next command would fail.
                 accounts.make_current(&args.value)?;
+            } else if args.name == KEEP {
+                set_keep(ctx, &args.value, args.force).await?;
             } else {
                 file.change(&args.name, Some(&args.value))?;
             }
@@ -43,6 +53,31 @@ pub(crate) fn run(ctx: &Context, verb: ConfigVerb) -> Result<(), Failure> {
         ConfigVerb::Path => ctx.out.line(ConfigPath { path: file.path().display().to_string() })?,
     }
     Ok(())
+}
+
+/// The setting that deletes messages.
+const KEEP: &str = "keep";
+
+/// How long messages are kept. What the account that is meant has too much of is said before anything is set; other accounts of the
+/// home delete nothing by it before their turn comes.
+async fn set_keep(ctx: &Context, text: &str, force: bool) -> Result<(), Failure> {
+    let accounts = accounts(ctx)?;
+    let file = accounts.settings();
+    let keep = match keep::for_all(text) {
+        Ok(keep @ Keep::For(_)) if accounts.select(ctx.global.account.as_deref()).is_ok() => keep.to_string(),
+        // For ever deletes nothing; and what is wrong is said as of any other setting.
+        _ => return Ok(file.change(KEEP, Some(text))?),
+    };
+    with_account(ctx, Use { kind: "config", drain: false }, async |client| {
+        let goes = client.keep_show(KeepShowParams { chat: None, keep: Some(keep.clone()) }).await?.goes;
+        if let Some(loss) = loss(goes, &keep, "this account") {
+            confirm(ctx, force, &loss).await?;
+        }
+        file.change(KEEP, Some(&keep))?;
+        client.keep_agree(KeepAgreeParams { keep }).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// What the setting is now, which may not be what was asked for.

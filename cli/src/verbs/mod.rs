@@ -54,7 +54,7 @@ pub(crate) async fn run(ctx: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Completions(args) => install::completions(&args),
         Verb::Man(args) => install::man(ctx, args),
         Verb::Account(args) => account::run(ctx, args.verb).await,
-        Verb::Config(args) => config::run(ctx, args.verb),
+        Verb::Config(args) => config::run(ctx, args.verb).await,
         Verb::Daemon(args) => crate::daemon::run(ctx, args).await,
         Verb::Rpc(_) => rpc::run(ctx).await,
         Verb::Schema(args) => schema::run(ctx, &args),

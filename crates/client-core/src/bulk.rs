@@ -243,7 +243,7 @@ fn row(line: &Line, own: &Own) -> MessageRow {
         status: line.status,
         error: None,
         unread: line.unread,
-        arrived_ms: None,
+        arrived_ms: (!line.outgoing).then_some(line.shown_ms),
         late: Late::No,
     }
 }

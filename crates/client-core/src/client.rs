@@ -16,10 +16,11 @@ use serde_json::Value;
 use crate::api::{
     AccountInfo, ApiError, BackupMade, BackupParams, Chat, ChatDraftParams, ChatSetParams, Chats, ChatsParams, Checkup,
     Contact, Contacts, Done, ErrorKind, EventPage, EventsParams, ExportPage, ExportParams, History, HistoryParams,
-    Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams, Invites, JoinParams, NoParams, Outbox,
-    OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams, Receipts, ReceiveCommitParams, ReceiveParams,
-    ReceiveReleaseParams, Received, Receivers, ReceiversParams, RenameParams, SearchParams, SendParams, Sent, Status,
-    StatusWatchParams, TimeoutParams, VerifyParams, WaitParams, Waited, WhoParams,
+    Hits, Identity, InfoParams, Invite, InviteParams, InviteRevokeParams, Invites, JoinParams, KeepAgreeParams,
+    KeepShowParams, Keeping, NoParams, Outbox, OutboxCancelParams, OutboxListParams, OutboxRetryParams, ReadParams,
+    Receipts, ReceiveCommitParams, ReceiveParams, ReceiveReleaseParams, Received, Receivers, ReceiversParams,
+    RenameParams, SearchParams, SendParams, Sent, Status, StatusWatchParams, TimeoutParams, VerifyParams, WaitParams,
+    Waited, WhoParams,
 };
 use crate::requests::{self, REQUEST_ID};
 
@@ -93,8 +94,12 @@ macro_rules! method_table {
             receive_release = "receive.release"(ReceiveReleaseParams) -> Done: act;
             /// Conversations.
             chats = "chats"(ChatsParams) -> Chats: core;
-            /// Mutes, pins or archives a conversation on this device.
+            /// Mutes, pins or archives a conversation on this device, and says how long its messages are kept.
             chat_set = "chat.set"(ChatSetParams) -> Chat: once core;
+            /// How long messages are kept here, and how many another time would delete.
+            keep_show = "keep.show"(KeepShowParams) -> Keeping: core;
+            /// The setting `keep` may delete messages of this account. `count`: so many are too old by it.
+            keep_agree = "keep.agree"(KeepAgreeParams) -> Done: once core;
             /// Keeps a text that was begun and not sent.
             chat_draft = "chat.draft"(ChatDraftParams) -> Done: once core;
             /// Finds messages by their words.
@@ -111,7 +116,7 @@ macro_rules! method_table {
             export = "export"(ExportParams) -> ExportPage: core;
             /// Writes an encrypted backup of the store to a file, and checks it.
             backup = "backup"(BackupParams) -> BackupMade: act;
-            /// Checks store, relay, mailbox, clock, prekeys and outbox.
+            /// Checks store and its size, relay, mailbox, clock, prekeys and outbox.
             doctor = "doctor"(NoParams) -> Checkup: act;
             /// Receipts of a message.
             info = "info"(InfoParams) -> Receipts: core;

@@ -11,7 +11,12 @@ use std::{fmt, time::Duration};
 
 use toml_edit::{Item, Value};
 
-use crate::api::{ApiError, ErrorKind};
+use crate::{
+    api::{ApiError, ErrorKind},
+    keep,
+};
+
+pub use crate::times::duration;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::file::hold;
@@ -19,9 +24,6 @@ pub use self::file::{CONFIG_FILE, Config, ConfigFile};
 
 /// Longest text a setting takes: a URL or a command line fits, a whole file by mistake does not.
 const MAX_TEXT_CHARS: usize = 1024;
-
-/// Longest time that is understood: everything longer is a typing mistake.
-const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What a setting can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Kind {
     Time,
     /// Such a time, or `off`.
     TimeOrOff,
+    /// How long messages are kept: `90d`, `1y`, or `off` ([`crate::keep`]).
+    Keep,
     /// Any text of one line; empty means none.
     Text,
 }
@@ -45,14 +49,18 @@ impl fmt::Display for Kind {
             Self::Choice(words) => f.write_str(&words.join(", ")),
             Self::Time => f.write_str("a time such as 500ms, 20s, 5m or 1h"),
             Self::TimeOrOff => f.write_str("a time such as 5m or 1h, or off"),
+            Self::Keep => f.write_str("a time of a day or longer such as 90d, 8w or 1y, or off"),
             Self::Text => f.write_str("text of one line"),
         }
     }
 }
 
 impl Kind {
-    /// The setting in the one way it is written, or why it cannot be that.
-    fn check(self, text: &str) -> Result<String, String> {
+    /// The setting in the one way it is written.
+    ///
+    /// # Errors
+    /// Why it cannot be that.
+    pub fn check(self, text: &str) -> Result<String, String> {
         match self {
             Self::Switch => match text.trim().to_ascii_lowercase().as_str() {
                 "on" | "true" | "yes" | "1" => Ok("on".to_owned()),
@@ -75,6 +83,7 @@ impl Kind {
                     _ => Ok(text.to_owned()),
                 },
             },
+            Self::Keep => keep::for_all(text).map(|keep| keep.to_string()),
             Self::Text if text.chars().count() > MAX_TEXT_CHARS => {
                 Err(format!("longer than {MAX_TEXT_CHARS} characters"))
             }
@@ -98,7 +107,7 @@ impl Kind {
         if let Some(text) = item.as_str() {
             return self.check(text);
         }
-        if let (Self::TimeOrOff, Some(false)) = (self, item.as_bool()) {
+        if let (Self::TimeOrOff | Self::Keep, Some(false)) = (self, item.as_bool()) {
             return Ok("off".to_owned());
         }
         if let (Self::Switch, Some(on)) = (self, item.as_bool()) {
@@ -148,6 +157,12 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Switch,
         default: "on",
         about: "tell the writers of messages that they arrived; read receipts say so, too",
+    },
+    Setting {
+        name: "keep",
+        kind: Kind::Keep,
+        default: "off",
+        about: "delete messages here that are older, such as 1y; off: they are kept for ever (for one chat: `subrosa chat set`)",
     },
     Setting {
         name: "lock_timeout",
@@ -238,27 +253,6 @@ pub fn setting(name: &str) -> Result<&'static Setting, ApiError> {
     })
 }
 
-/// `500ms`, `20s`, `5m`, `1h`, `7d`, or seconds without a unit.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let wrong = || format!("{text:?} is not a time such as 500ms, 20s, 5m, 1h or 7d");
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    let duration = number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)?;
-    if duration > MAX_DURATION { Err(format!("{text:?} is too long a time")) } else { Ok(duration) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,24 +263,6 @@ mod tests {
             assert_eq!(setting.kind.check(setting.default).as_deref(), Ok(setting.default), "{}", setting.name);
             assert!(setting.name.chars().all(|c| c.is_ascii_lowercase() || "._".contains(c)), "{}", setting.name);
             assert!(!setting.about.is_empty() && !setting.about.ends_with('.'), "{}", setting.name);
-        }
-    }
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("5s", 5_000),
-            ("5", 5_000),
-            ("2m", 120_000),
-            ("1h", 3_600_000),
-            ("7d", 604_800_000),
-            ("0", 0),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
-        }
-        for text in ["", "s", "-1s", "1.5h", "5 s", "99999999999999999999d", "18446744073709551615d", "100000d", "1y"] {
-            assert!(duration(text).is_err(), "{text}");
         }
     }
 }

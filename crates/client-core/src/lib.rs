@@ -27,6 +27,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod home;
+pub mod keep;
 pub mod keys;
 pub mod limits;
 pub mod lock;
@@ -43,6 +44,7 @@ pub mod rpc;
 pub mod schema;
 mod store;
 pub mod ticks;
+mod times;
 
 pub use api::{ApiError, ErrorKind};
 pub use client::{Client, Remote, RemoteCall, dispatch};

@@ -195,6 +195,27 @@ pub const MAX_OUTBOX_PAGE: u32 = 1_000;
 /// Muted without end: the last millisecond of the year 9999, which every language's dates and numbers can hold.
 pub const MUTED_FOR_EVER_MS: u64 = 253_402_300_799_999;
 
+/// Messages are kept at least so long: a reader that comes once a day misses none, and no repetition of a call
+/// ([`KEEP_RESULTS`]) finds its message gone and sends it again.
+pub const MIN_KEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// Messages that are deleted in one change because they are old: each takes its words out of the index, and nobody waits for the
+/// core's thread longer than a moment.
+pub const MAX_DELETED_AT_ONCE: u32 = 50;
+
+/// Pages (of 4 KiB) that are given back to the file system at once: two megabytes are moved in some ten milliseconds.
+pub const MAX_GIVEN_BACK_AT_ONCE: u32 = 512;
+
+/// Free pages that a store keeps (one megabyte): what comes next takes them, and the file need not grow and shrink each hour.
+pub const SPARE_PAGES: u64 = 256;
+
+/// A store of a development version is rewritten once, in memory, so that it can give pages back. A larger one is left as it is:
+/// whoever opens it would wait for seconds, and the memory may not be there.
+pub const MAX_REWRITTEN_BYTES: u64 = 128 * 1024 * 1024;
+
+/// A store that is larger is told of by `doctor`.
+pub const LARGE_STORE_BYTES: u64 = 1024 * 1024 * 1024;
+
 /// A day, as times are kept.
 pub(crate) const DAY_MS: u64 = 24 * 3600 * 1_000;
 

@@ -106,6 +106,7 @@ async fn two_people_go_on_after_one_lost_everything_but_a_backup() {
         assert_eq!(number(&db, "SELECT count(*) FROM session WHERE current = 1"), 0, "old ratchets seal nothing");
         assert_eq!(number(&db, "SELECT count(*) FROM delivery WHERE head IS NOT NULL"), 0);
         assert_eq!(number(&db, "SELECT count(*) FROM event WHERE code = 'restored'"), 1);
+        assert_eq!(number(&db, "PRAGMA auto_vacuum"), 2, "it goes on giving room back");
         sessions(&db, false)
     };
     assert!(!old.is_empty());

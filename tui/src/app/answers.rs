@@ -66,6 +66,7 @@ impl App {
             Answer::Send(text, answer) => self.sent(&text, answer),
             Answer::Read(UpTo { chat, .. }, answer) => self.was_read(&chat, answer),
             Answer::SetChat(asked, answer) => self.chat_set(asked, answer),
+            Answer::KeepShow(asked, answer) => self.keep_shown(asked, answer),
             Answer::Rename(asked, answer) => self.renamed(asked, answer),
             Answer::Block(asked, answer) => self.block_set(&Call::Block(asked), answer),
             Answer::Unblock(asked, answer) => self.block_set(&Call::Unblock(asked), answer),
@@ -201,6 +202,16 @@ impl App {
                     self.ask(Call::page(chat, page));
                 }
             }
+            (Ok(history), Page::StillThere { .. }) => {
+                let again = self.asked_still_there.answered();
+                if !open.only_there(&history.messages, history.more_before, &self.clock) {
+                    open.start_at_newest();
+                    self.load_newest();
+                }
+                if again {
+                    self.ask(Call::page(chat, page.clone()));
+                }
+            }
             (Ok(history), Page::Before { id, .. }) => {
                 open.before(id, &history.messages, history.more_before, &self.clock);
             }
@@ -219,6 +230,7 @@ impl App {
             (Err(error), page) => {
                 match page {
                     Page::Newest { .. } => {}
+                    Page::StillThere { .. } => self.asked_still_there = super::Asked::default(),
                     Page::Before { .. } => open.page_failed(true),
                     Page::After { .. } => open.page_failed(false),
                     Page::Oldest { .. } => open.give_up_jump(None),
@@ -259,8 +271,11 @@ impl App {
                 self.refresh_outbox();
             }
             Event::Chat(event) => {
-                if !self.chats.set_chat(&event.chat) {
+                if !self.chats.set_chat(&event.chat) || event.deleted {
                     self.load_chats();
+                }
+                if event.deleted {
+                    self.look_again(&event.chat.id);
                 }
             }
             Event::Contact(event) => self.contact_changed(&event.contact),

@@ -2,7 +2,8 @@
 
 use subrosa_client_core::{
     ApiError,
-    api::{Chat, ChatSetParams, Contact, ContactState, Done, RenameParams},
+    api::{Chat, ChatSetParams, Contact, ContactState, Done, KeepShowParams, Keeping, RenameParams},
+    keep::words,
     limits::MUTED_FOR_EVER_MS,
 };
 
@@ -48,7 +49,14 @@ impl App {
         let row = self.row_here();
         let with = |does: fn(&Self, &Row) -> bool| Some(row.is_some_and(|row| does(self, row)));
         match command {
-            Command::ChatMenu | Command::Rename | Command::Remove => Some(row.is_some()),
+            Command::ChatMenu
+            | Command::Rename
+            | Command::Remove
+            | Command::Keep
+            | Command::KeepMonth
+            | Command::KeepYear
+            | Command::KeepForEver
+            | Command::KeepAsAll => Some(row.is_some()),
             Command::Mute | Command::MuteHours | Command::MuteWeek | Command::MuteAlways => {
                 with(|app, row| !app.is_muted(row))
             }
@@ -73,7 +81,13 @@ impl App {
         let Some(row) = self.row_here() else { return false };
         let (chat, name) = (row.id.clone(), row.name.clone());
         let set = |muted_until_ms, pinned, archived| {
-            Call::SetChat(ChatSetParams { chat: chat.clone(), muted_until_ms, pinned, archived })
+            Call::SetChat(ChatSetParams {
+                chat: chat.clone(),
+                muted_until_ms,
+                pinned,
+                archived,
+                ..ChatSetParams::default()
+            })
         };
         let before = if self.is_muted(row) { row.muted_until_ms } else { 0 };
         // Each act, and what takes it back.
@@ -91,6 +105,16 @@ impl App {
                 self.overlays.push(Overlay::Menu(Menu { title, scope: Scope::List, commands, selected: 0 }));
                 return true;
             }
+            Command::Keep => {
+                let commands = vec![Command::KeepMonth, Command::KeepYear, Command::KeepForEver, Command::KeepAsAll];
+                let title = format!("Keep messages of {name}");
+                self.overlays.push(Overlay::Menu(Menu { title, scope: Scope::List, commands, selected: 0 }));
+                return true;
+            }
+            Command::KeepMonth => return self.ask_to_keep(&chat, "30d"),
+            Command::KeepYear => return self.ask_to_keep(&chat, "1y"),
+            Command::KeepForEver => return self.ask_to_keep(&chat, "off"),
+            Command::KeepAsAll => return self.ask_to_keep(&chat, "default"),
             Command::MuteHours => mute(self.clock.now_ms.saturating_add(MUTE_HOURS_MS)),
             Command::MuteWeek => mute(self.clock.now_ms.saturating_add(MUTE_WEEK_MS)),
             Command::MuteAlways => mute(MUTED_FOR_EVER_MS),
@@ -161,6 +185,7 @@ impl App {
             Command::Unpin,
             Command::Archive,
             Command::Unarchive,
+            Command::Keep,
             Command::Verify,
             Command::Block,
             Command::Unblock,
@@ -227,6 +252,10 @@ impl App {
             Ok(chat) => {
                 let name = text::line(&chat.name);
                 let what = match asked {
+                    ChatSetParams { keep: Some(_), .. } => match chat.keep.as_deref().map(text::line) {
+                        Some(keep) => format!("messages are {}", words(&keep)),
+                        None => "messages are kept as in all chats".to_owned(),
+                    },
                     ChatSetParams { archived: Some(true), .. } => "archived".to_owned(),
                     ChatSetParams { archived: Some(false), .. } => "back in the list".to_owned(),
                     ChatSetParams { pinned: Some(true), .. } => "stays at the top of the list".to_owned(),
@@ -244,6 +273,40 @@ impl App {
             }
             Err(error) => self.failed(&error),
         }
+    }
+
+    /// How much a time would delete is asked before it is set.
+    fn ask_to_keep(&mut self, chat: &str, keep: &str) -> bool {
+        self.ask(Call::KeepShow(KeepShowParams { chat: Some(chat.to_owned()), keep: Some(keep.to_owned()) }));
+        true
+    }
+
+    /// What a time for a chat would delete: nothing, or the person says whether it may.
+    pub(super) fn keep_shown(&mut self, asked: KeepShowParams, answer: Result<Keeping, ApiError>) {
+        let (chat, keep) = (asked.chat.unwrap_or_default(), asked.keep.unwrap_or_default());
+        let goes = match answer {
+            Ok(answer) => answer.goes,
+            Err(error) => return self.failed(&error),
+        };
+        let older = if keep == "default" { "than messages are kept".to_owned() } else { format!("than {keep}") };
+        let (messages, agreed) = (if goes == 1 { "message" } else { "messages" }, goes > 0);
+        let set =
+            Call::SetChat(ChatSetParams { chat: chat.clone(), keep: Some(keep), agreed, ..ChatSetParams::default() });
+        if !agreed {
+            return self.ask(set);
+        }
+        let Some(name) = self.chats.get(&chat).map(|row| row.name.clone()) else { return };
+        self.question(Question {
+            title: format!("Delete {goes} {messages}?"),
+            text: format!(
+                "{goes} {messages} with {name} on this device: older {older}. From now on all that grow as old go by themselves. \
+                 They cannot be brought back; the others keep theirs."
+            ),
+            no: "No, keep everything",
+            yes: "Delete, and go on so",
+            then: Then::Ask(set),
+            is_yes: false,
+        });
     }
 
     /// Blocked, or no longer.

@@ -4,8 +4,9 @@ use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use subrosa_client_core::{
     ApiError, ErrorKind,
     api::{
-        Chat, ChatSetParams, Connection, Contact, ContactState, Done, Event, EventPage, Outbox, OutboxCancelParams,
-        OutboxEntry, OutboxListParams, OutboxRetryParams, RenameParams,
+        Chat, ChatEvent, ChatSetParams, Connection, Contact, ContactState, Done, Event, EventPage, History,
+        KeepShowParams, Keeping, Outbox, OutboxCancelParams, OutboxEntry, OutboxListParams, OutboxRetryParams,
+        RenameParams,
     },
     limits::MUTED_FOR_EVER_MS,
 };
@@ -13,8 +14,10 @@ use subrosa_client_core::{
 use super::{tests::snapshots, *};
 use crate::{
     ask::{Answer, who},
+    commands::Command,
     fixture::{
-        NOW, app, asks, chats, message, pages, picture, point, press, status, tell, tell_chats, type_in, with_ana_open,
+        NOW, app, asks, chats, message, pages, picture, point, press, status, tell, tell_chats, type_in, with_ana,
+        with_ana_open,
     },
     keymap::Profile,
 };
@@ -36,7 +39,13 @@ fn contact(name: &str, state: ContactState) -> Contact {
 }
 
 fn set(muted_until_ms: Option<u64>, pinned: Option<bool>, archived: Option<bool>) -> Effect {
-    Effect::Ask(Call::SetChat(ChatSetParams { chat: "ana".to_owned(), muted_until_ms, pinned, archived }))
+    Effect::Ask(Call::SetChat(ChatSetParams {
+        chat: "ana".to_owned(),
+        muted_until_ms,
+        pinned,
+        archived,
+        ..ChatSetParams::default()
+    }))
 }
 
 /// Answers what was asked for with the chat as it is then.
@@ -121,6 +130,74 @@ fn pictures_of_what_is_done_with_chats() {
         tell_chats(&mut app, chats);
         app
     });
+}
+
+#[test]
+fn how_long_messages_are_kept_is_set_in_the_menu_and_asks_before_any_is_deleted() {
+    let mut app = app(Profile::Vim, (80, 24));
+    let shown = |keep: &str| KeepShowParams { chat: Some("ana".to_owned()), keep: Some(keep.to_owned()) };
+    let set = |keep: &str, agreed| {
+        let keep = Some(keep.to_owned());
+        Call::SetChat(ChatSetParams { chat: "ana".to_owned(), keep, agreed, ..ChatSetParams::default() })
+    };
+    let goes = |goes| Ok(Keeping { goes, ..Keeping::default() });
+    app.run(Command::Keep);
+    assert!(matches!(app.overlays.last(), Some(Overlay::Menu(menu)) if menu.title == "Keep messages of ana"));
+    let effects = press(&mut app, "enter");
+    assert!(asks(&effects, Call::KeepShow(shown("30d"))), "{effects:?}");
+    // Nothing is that old: it is set.
+    let effects = tell(&mut app, Answer::KeepShow(shown("30d"), goes(0)));
+    assert!(asks(&effects, set("30d", false)), "{effects:?}");
+
+    app.run(Command::KeepYear);
+    let effects = tell(&mut app, Answer::KeepShow(shown("1y"), goes(12)));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(Call::SetChat(_)))), "{effects:?}");
+    let screen = picture(&app);
+    assert!(screen.contains("Delete 12 messages?") && screen.contains("12 messages with ana"), "{screen}");
+    press(&mut app, "esc");
+    assert!(app.overlays.is_empty());
+    tell(&mut app, Answer::KeepShow(shown("1y"), goes(12)));
+    let effects = press(&mut app, "down enter");
+    assert!(asks(&effects, set("1y", true)), "{effects:?}");
+    let mut chat = chats().remove(0);
+    chat.keep = Some("1y".to_owned());
+    let Call::SetChat(asked) = set("1y", true) else { unreachable!() };
+    tell(&mut app, Answer::SetChat(asked, Ok(chat)));
+    let screen = picture(&app);
+    assert!(screen.contains("messages are kept for 1y"), "{screen}");
+    press(&mut app, "c");
+    tell(&mut app, Answer::Contact(who("ana"), Ok(contact("ana", ContactState::Ok))));
+    let screen = picture(&app);
+    assert!(screen.contains("kept for 1y"), "{screen}");
+}
+
+#[test]
+fn what_was_deleted_leaves_the_open_chat_and_nothing_else_moves() {
+    let mut app = with_ana_open(Profile::Vim, (80, 24));
+    let ids = |app: &App| {
+        let entries = app.open.as_ref().unwrap().entries();
+        entries.iter().map(|entry| entry.id.clone()).collect::<Vec<_>>()
+    };
+    let before = ids(&app);
+    let deleted = |chat: &str| {
+        let chat = chats().into_iter().find(|known| known.id == chat).unwrap();
+        Event::Chat(ChatEvent { cursor: None, chat, deleted: true })
+    };
+    let other = app.update(Msg::Events(EventPage { events: vec![deleted("tess")], cursor: 1 }), NOW);
+    assert!(pages(&other).is_empty() && asks(&other, Call::all_chats()), "{other:?}");
+    let effects = app.update(Msg::Events(EventPage { events: vec![deleted("ana")], cursor: 2 }), NOW);
+    let asked = pages(&effects).remove(0);
+    assert!(matches!(asked.page, Page::StillThere { .. }), "{asked:?}");
+    // The first is gone, and the answer was given before the last came.
+    let messages = with_ana();
+    let there = messages[1..messages.len() - 1].to_vec();
+    tell(&mut app, Answer::History(asked.clone(), Ok(History { messages: there, ..History::default() })));
+    assert_eq!(ids(&app), before[1..]);
+    // None of what is loaded is there any more: it is loaded anew.
+    app.update(Msg::Events(EventPage { events: vec![deleted("ana")], cursor: 3 }), NOW);
+    let effects = tell(&mut app, Answer::History(asked, Ok(History::default())));
+    assert!(pages(&effects).iter().any(|asked| matches!(asked.page, Page::Newest { .. })), "{effects:?}");
+    assert!(ids(&app).is_empty());
 }
 
 #[test]

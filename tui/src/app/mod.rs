@@ -166,6 +166,7 @@ pub(crate) struct App {
     asked_chats: Asked,
     asked_status: Asked,
     asked_newest: Asked,
+    asked_still_there: Asked,
     asked_read: bool,
     read_failed: bool,
     /// A chat that was just made: opened as soon as the list has it.
@@ -225,6 +226,7 @@ impl App {
             asked_chats: Asked::default(),
             asked_status: Asked::default(),
             asked_newest: Asked::default(),
+            asked_still_there: Asked::default(),
             asked_read: false,
             read_failed: false,
             open_when_known: None,
@@ -363,6 +365,13 @@ impl App {
         }
     }
 
+    /// Messages of a chat were deleted: asks which of those in view are still there.
+    fn look_again(&mut self, chat: &str) {
+        if self.open.as_ref().is_some_and(|open| open.chat == chat && open.loaded) && self.asked_still_there.ask() {
+            self.ask(Call::page(chat, Page::StillThere { limit: subrosa_client_core::limits::MAX_HISTORY_PAGE }));
+        }
+    }
+
     /// Opens a chat; one that is open is as it was left.
     pub(crate) fn open_chat(&mut self, chat: &str) {
         self.overlays.clear();
@@ -383,6 +392,7 @@ impl App {
         let limit = unread.saturating_add(PAGE / 2).clamp(PAGE, FIRST_PAGE_MAX);
         self.open = Some(Conversation::new(chat, &row.name, row.state));
         self.asked_newest = Asked { open: true, stale: false };
+        self.asked_still_there = Asked::default();
         self.asked_read = false;
         self.read_failed = false;
         self.ask(Call::page(chat, Page::Newest { limit }));

@@ -65,7 +65,7 @@ fn answer(app: &mut App, words: &str, hits: Hits) -> Vec<Effect> {
 fn history(page: &Page, all: std::ops::Range<u64>) -> History {
     let number = |id: &str| u64::from_str_radix(id, 16).unwrap();
     let (from, to) = match page {
-        Page::Newest { limit } => (all.end - u64::from(*limit), all.end),
+        Page::Newest { limit } | Page::StillThere { limit } => (all.end - u64::from(*limit), all.end),
         Page::Oldest { limit } => (all.start, all.start + u64::from(*limit)),
         Page::Before { id, limit } => (number(id).saturating_sub(u64::from(*limit)).max(all.start), number(id)),
         Page::After { id, limit } => (number(id) + 1, (number(id) + 1 + u64::from(*limit)).min(all.end)),

@@ -24,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) pinned: bool,
     /// No sign of new messages until then.
     pub(crate) muted_until_ms: u64,
+    /// How long its messages are kept here, if not as those of all.
+    pub(crate) keep: Option<String>,
     /// Off the usual list.
     pub(crate) archived: bool,
 }
@@ -149,6 +151,7 @@ impl ChatList {
                     last,
                     pinned: chat.pinned,
                     muted_until_ms: chat.muted_until_ms.unwrap_or(0),
+                    keep: chat.keep.as_deref().map(text::line),
                     archived: chat.archived,
                 }
             })
@@ -211,6 +214,7 @@ impl ChatList {
         row.unread = chat.unread;
         row.first_unread.clone_from(&chat.first_unread);
         row.muted_until_ms = chat.muted_until_ms.unwrap_or(0);
+        row.keep = chat.keep.as_deref().map(text::line);
         row.archived == chat.archived && row.pinned == chat.pinned
     }
 
@@ -308,6 +312,7 @@ mod tests {
             first_unread: None,
             last: None,
             muted_until_ms: None,
+            keep: None,
             pinned: false,
             archived: false,
             draft: None,

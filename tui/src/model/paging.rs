@@ -1,6 +1,6 @@
 //! Which part of a conversation is loaded: pages in both directions, a jump into the middle, and far pages let go.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use subrosa_client_core::api::Message;
 
@@ -86,6 +86,34 @@ impl Conversation {
         self.to_unread = false;
         self.below = 0;
         self.mark_places();
+    }
+
+    /// Some messages were deleted: of the loaded ones those stay that are among these, or above them where there are `more`. What came
+    /// since stays, too. `false`: none of these is loaded, so this cannot be told.
+    pub(crate) fn only_there(&mut self, messages: &[Message], more: bool, clock: &Clock) -> bool {
+        let there: HashMap<&str, &Message> = messages.iter().map(|message| (message.id.as_str(), message)).collect();
+        let is_there = |entry: &Entry| there.contains_key(entry.id.as_str());
+        let (Some(first), Some(last)) =
+            (self.entries.iter().position(is_there), self.entries.iter().rposition(is_there))
+        else {
+            return false;
+        };
+        let mut at = 0;
+        self.entries.retain_mut(|entry| {
+            let place = at;
+            at += 1;
+            match there.get(entry.id.as_str()) {
+                Some(message) => {
+                    // What it quotes may be gone.
+                    entry.reply = Entry::new(message, clock).reply;
+                    true
+                }
+                None => entry.local || place > last || (more && place < first),
+            }
+        });
+        self.selected.take_if(|id| !self.entries.iter().any(|entry| entry.id == *id));
+        self.mark_places();
+        true
     }
 
     /// A page before this message, which is the first loaded one unless something else was loaded meanwhile.

@@ -243,8 +243,9 @@ fn chat_text(app: &App, chat: &str) -> String {
         subrosa_client_core::limits::MUTED_FOR_EVER_MS => Some("muted".to_owned()),
         until => Some(format!("muted until {}", app.clock.near(until))),
     };
+    let keep = row.keep.as_deref().map(subrosa_client_core::keep::words);
     let set: Vec<String> =
-        [row.pinned.then(|| "pinned".to_owned()), row.archived.then(|| "archived".to_owned()), muted]
+        [row.pinned.then(|| "pinned".to_owned()), row.archived.then(|| "archived".to_owned()), muted, keep]
             .into_iter()
             .flatten()
             .collect();

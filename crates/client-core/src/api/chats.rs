@@ -48,6 +48,9 @@ pub struct Chat {
     /// Out of the list; a new message brings it back unless it is muted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
+    /// How long its messages are kept here, if not as those of all chats: `90d`, `1y`, `off` (for ever).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
     /// Text that was begun and not sent; absent in events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft: Option<String>,
@@ -69,6 +72,9 @@ pub struct ChatEvent {
     /// The chat as it is now, without `last` and `draft`.
     #[serde(flatten)]
     pub chat: Chat,
+    /// Messages of it were deleted because they were older than they are kept: what is shown of it is read anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 /// Parameters of `chat.set`; what is absent stays as it is. Kept on this device.
@@ -86,6 +92,46 @@ pub struct ChatSetParams {
     /// Out of the list.
     #[serde(default)]
     pub archived: Option<bool>,
+    /// How long its messages are kept: `90d`, `8w`, `1y`, `off` (for ever), `default` (as those of all chats). At least a day.
+    #[serde(default)]
+    pub keep: Option<String>,
+    /// Messages that are older than `keep` may be deleted. Without it nothing is set if there are any.
+    #[serde(default)]
+    pub agreed: bool,
+}
+
+/// Parameters of `keep.show`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeepShowParams {
+    /// Name, handle or id of a chat; `me` for notes. Without it: all that have no time of their own.
+    #[serde(default)]
+    pub chat: Option<String>,
+    /// Another time, to see how many messages it would delete.
+    #[serde(default)]
+    pub keep: Option<String>,
+}
+
+/// How long messages are kept here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Keeping {
+    /// The time in force: `90d`, `1y`, `off` (for ever).
+    pub keep: String,
+    /// The setting for all chats. One that is shorter than what is in force waits for `keep.agree`.
+    pub setting: String,
+    /// The chat has a time of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
+    /// So many messages are older than the time that was asked about (without one: the chat's, or the setting).
+    pub goes: u64,
+}
+
+/// Parameters of `keep.agree`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeepAgreeParams {
+    /// What the setting `keep` is.
+    pub keep: String,
 }
 
 /// Parameters of `chat.draft`: keeps a text that was begun; an empty one forgets it.

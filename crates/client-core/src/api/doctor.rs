@@ -51,7 +51,7 @@ impl Check {
     }
 }
 
-/// What the engine finds of itself: store, relay, tls, mailbox, clock, prekeys, outbox.
+/// What the engine finds of itself: store, space, relay, tls, mailbox, clock, prekeys, outbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checkup {
     /// In the order in which one thing needs the other.

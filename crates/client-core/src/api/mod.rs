@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     backup::{BackupMade, BackupParams, FileKey, Restored, Secret},
     chats::{
-        Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits, Missing,
-        MissingState, SearchParams,
+        Chat, ChatDraftParams, ChatEvent, ChatSetParams, Chats, ChatsParams, History, HistoryParams, Hits,
+        KeepAgreeParams, KeepShowParams, Keeping, Missing, MissingState, SearchParams,
     },
     doctor::{Check, CheckLevel, Checkup},
     events::{

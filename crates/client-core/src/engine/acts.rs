@@ -250,11 +250,13 @@ pub(in crate::engine) async fn backup(engine: &Engine, params: BackupParams) -> 
 
 pub(in crate::engine) async fn doctor(engine: &Engine, _params: NoParams) -> Result<Checkup, ApiError> {
     let (path, key) = (engine.inner.store.clone(), Arc::clone(&engine.inner.key));
-    let reading = engine.inner.tracker.spawn_blocking(move || checkup::store_check(&path, &key));
-    let store =
+    let kept = engine.inner.core.run(|core| core.kept()).await?;
+    let reading = engine.inner.tracker.spawn_blocking(move || {
+        vec![checkup::store_check(&path, &key), checkup::space_check(&path, &key, &kept, now_ms())]
+    });
+    let mut checks =
         reading.await.map_err(|error| ApiError::new(ErrorKind::Failed, format!("the check failed: {error}")))?;
     let link = engine.inner.link.borrow().clone();
-    let mut checks = vec![store];
     checks.extend(engine.inner.core.run(move |core| core.checkup(&link)).await?);
     Ok(Checkup { checks })
 }

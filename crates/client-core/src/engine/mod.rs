@@ -59,7 +59,7 @@ use crate::{
     content::ContactSync,
     home::Home,
     keys::StoreKey,
-    limits::{MAX_WAIT, RECEIPT_COALESCE},
+    limits::{MAX_REWRITTEN_BYTES, MAX_WAIT, RECEIPT_COALESCE},
     net::{Http, MailboxEvent, MailboxHandle, Network, RelayEndpoint, Submitter, connect},
     store,
 };
@@ -114,6 +114,10 @@ impl Engine {
         let store_key = Arc::clone(&key);
         let core = subrosa_tasks::beside(move || {
             let db = store::open(&path, key.as_bytes(), false)?;
+            // If it fails (a full disk), the store is as it was; `doctor` says so.
+            if let Err(error) = store::space::convert(&db, MAX_REWRITTEN_BYTES) {
+                tracing::warn!(%error, "the store could not be made to give room back");
+            }
             let mut core = Core::new(db, owner, core_home, core_signals)?;
             core.read_kept()?;
             let newest = store::events::newest(&core.db)?;
@@ -170,6 +174,7 @@ impl Engine {
         tracker.spawn(gather_receipts(core.clone(), Arc::clone(&signals), stop.clone()));
         tracker.spawn(release_held(core.clone(), Arc::clone(&signals), stop.clone()));
         tracker.spawn(upkeep(core.clone(), link.clone(), stop.clone()));
+        tracker.spawn(tidy_up(core.clone(), Arc::clone(&signals), stop.clone()));
         Ok(Self {
             inner: Arc::new(Inner {
                 core,
@@ -335,6 +340,37 @@ async fn upkeep(core: CoreHandle, link: watch::Receiver<LinkState>, stop: Cancel
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(UPKEEP_EVERY) => {}
+        }
+    }
+}
+
+/// A piece of work for the core; says whether there may be more.
+type Portion = fn(&mut Core) -> Result<bool, ApiError>;
+
+/// Deletes what is too old to be kept, then gives free pages back: at the start, whenever upkeep has looked at the clocks, and when
+/// something was removed. A portion at a time, each a turn of the core.
+async fn tidy_up(core: CoreHandle, signals: Arc<Signals>, stop: CancellationToken) {
+    let portions: [Portion; 2] = [Core::forget_messages, Core::give_back];
+    loop {
+        for portion in portions {
+            loop {
+                if stop.is_cancelled() {
+                    return;
+                }
+                match core.run(portion).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        tracing::error!(%error, "the store could not be tidied up");
+                        break;
+                    }
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = signals.tidy.notified() => {}
         }
     }
 }

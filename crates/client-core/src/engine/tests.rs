@@ -5,6 +5,7 @@ mod support;
 
 mod ageing;
 mod copies;
+mod keeping;
 mod kept;
 mod late;
 mod member_key;

@@ -8,6 +8,7 @@ use super::{Db, OptionalExtension, StoreError, array, contacts::state_from_numbe
 use crate::{
     api::{ChatKind, ContactState},
     conversation::ConversationId,
+    keep::Keep,
 };
 
 /// A conversation of the list.
@@ -23,6 +24,8 @@ pub(crate) struct ConversationRow {
     pub(crate) muted_until_ms: u64,
     pub(crate) pinned: bool,
     pub(crate) archived: bool,
+    /// How long its messages are kept, if not as those of all.
+    pub(crate) keep: Option<Keep>,
     pub(crate) draft: Option<String>,
     pub(crate) first_unread: Option<MessageId>,
     /// Row of the newest message.
@@ -58,7 +61,8 @@ const LIST: &str = "
         (SELECT message.id FROM message WHERE message.conversation = conversation.id AND message.unread = 1
             ORDER BY message.clock, message.sender, message.id LIMIT 1),
         (SELECT message.row FROM message WHERE message.conversation = conversation.id
-            ORDER BY message.clock DESC, message.sender DESC, message.id DESC LIMIT 1)
+            ORDER BY message.clock DESC, message.sender DESC, message.id DESC LIMIT 1),
+        conversation.keep_ms
     FROM conversation
         LEFT JOIN participant ON participant.conversation = conversation.id AND conversation.kind = 2
         LEFT JOIN contact ON contact.account = participant.account
@@ -83,6 +87,7 @@ fn read(row: &Row<'_>) -> Result<ConversationRow, StoreError> {
         draft: row.get(10)?,
         first_unread: row.get::<_, Option<Vec<u8>>>(11)?.map(|id| array(&id, WHAT).map(MessageId)).transpose()?,
         last: row.get(12)?,
+        keep: row.get::<_, Option<i64>>(13)?.map(|ms| Keep::from_ms(from_sql(ms))),
     })
 }
 

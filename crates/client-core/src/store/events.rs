@@ -40,6 +40,8 @@ pub(crate) enum Happened {
     Removed { account: AccountId },
     /// What is set for a conversation, or how much of it is unread.
     Conversation { conversation: ConversationId },
+    /// Messages of a conversation were deleted because they were too old.
+    Deleted { conversation: ConversationId },
     /// A line for the person.
     Notice { code: String, text: String, conversation: Option<ConversationId>, ts_ms: u64 },
 }
@@ -54,6 +56,7 @@ enum Kind {
     Removed = 5,
     Conversation = 6,
     Notice = 7,
+    Deleted = 8,
 }
 
 /// The columns of a row but its cursor.
@@ -106,6 +109,7 @@ impl Happened {
             Self::Conversation { conversation } => {
                 (Kind::Conversation, Columns { conversation: Some(conversation), ..none })
             }
+            Self::Deleted { conversation } => (Kind::Deleted, Columns { conversation: Some(conversation), ..none }),
             Self::Notice { code, text, conversation, ts_ms } => (
                 Kind::Notice,
                 Columns {
@@ -160,8 +164,16 @@ fn read(row: &Row<'_>) -> Result<(u64, Happened), StoreError> {
     let ts_ms = row.get::<_, Option<i64>>("ts_ms")?.map(from_sql);
     let text = row.get::<_, Option<String>>("text")?;
     let kind: u32 = row.get("kind")?;
-    let kinds =
-        [Kind::Message, Kind::Receipt, Kind::State, Kind::Contact, Kind::Removed, Kind::Conversation, Kind::Notice];
+    let kinds = [
+        Kind::Message,
+        Kind::Receipt,
+        Kind::State,
+        Kind::Contact,
+        Kind::Removed,
+        Kind::Conversation,
+        Kind::Notice,
+        Kind::Deleted,
+    ];
     let happened = match need(kinds.into_iter().find(|known| *known as u32 == kind))? {
         Kind::Message => Happened::Message {
             conversation: need(conversation)?,
@@ -185,6 +197,7 @@ fn read(row: &Row<'_>) -> Result<(u64, Happened), StoreError> {
         Kind::Contact => Happened::Contact { conversation: need(conversation)?, account: need(account)? },
         Kind::Removed => Happened::Removed { account: need(account)? },
         Kind::Conversation => Happened::Conversation { conversation: need(conversation)? },
+        Kind::Deleted => Happened::Deleted { conversation: need(conversation)? },
         Kind::Notice => {
             Happened::Notice { code: need(row.get("code")?)?, text: need(text)?, conversation, ts_ms: need(ts_ms)? }
         }

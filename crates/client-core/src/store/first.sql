@@ -26,6 +26,8 @@ CREATE TABLE account (
     made_ec INTEGER NOT NULL DEFAULT 0,
     made_kem INTEGER NOT NULL DEFAULT 0,
     made_signed INTEGER NOT NULL DEFAULT 0,
+    keep_agreed_ms INTEGER NOT NULL DEFAULT 0, -- the setting that may delete messages here: the person said so; 0 is for ever
+    keep_told_ms INTEGER NOT NULL DEFAULT 0, -- a shorter one, which waits for their word
     contents_known INTEGER NOT NULL DEFAULT 0, -- what the program that last read kept contents knew of them
     -- What tells two live copies of this device apart.
     login_marks BLOB NOT NULL DEFAULT x'',   -- 16 bytes each: confirmed, then sent since
@@ -92,6 +94,7 @@ CREATE TABLE conversation (
     muted_until_ms INTEGER NOT NULL DEFAULT 0,
     pinned INTEGER NOT NULL DEFAULT 0,
     archived INTEGER NOT NULL DEFAULT 0,
+    keep_ms INTEGER,                         -- how long its messages are kept; 0 is for ever, none is as all others
     draft TEXT
 ) WITHOUT ROWID;
 -- Who else is in it.
@@ -124,6 +127,8 @@ CREATE TABLE message (
 );
 CREATE INDEX message_order ON message (conversation, clock, sender, id);
 CREATE INDEX message_unread ON message (conversation, clock, sender, id) WHERE unread = 1;
+-- Its age: by our own clock, for what others wrote; when we wrote it, for ours.
+CREATE INDEX message_age ON message (conversation, (CASE WHEN outgoing THEN shown_ms ELSE arrived_ms END));
 CREATE INDEX message_raw ON message (row) WHERE raw IS NOT NULL;
 -- How far a message of ours got with each of the others.
 CREATE TABLE recipient (
@@ -183,7 +188,7 @@ CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     conversation BLOB NOT NULL,
     message BLOB,                            -- the line that it is, or that it tells our other devices of
-    content BLOB NOT NULL,                   -- without introduction and device list
+    content BLOB NOT NULL,                   -- without introduction and device list; empty: gone with its message
     class INTEGER NOT NULL,                  -- 0 durable, 1 ephemeral
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL

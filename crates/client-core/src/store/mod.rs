@@ -24,9 +24,11 @@ pub(crate) mod prekeys;
 pub(crate) mod recipients;
 pub(crate) mod requests;
 pub(crate) mod restores;
+pub(crate) mod retention;
 pub(crate) mod retries;
 mod schema;
 pub(crate) mod sessions;
+pub(crate) mod space;
 pub(crate) mod tasks;
 mod verified;
 pub(crate) mod words;
@@ -151,7 +153,9 @@ pub(crate) fn open(path: &Path, key: &[u8; 32], create: bool) -> Result<Connecti
     let mut db = open_raw(path, key, create)?;
     // What fails to open is closed as it was found: nothing is copied from its log before it has proven to be ours.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    if !create {
+    if create {
+        space::prepare(&db)?;
+    } else {
         look_at_end(&db, path)?;
     }
     if db.is_readonly("main")? {

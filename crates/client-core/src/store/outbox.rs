@@ -42,9 +42,9 @@ pub(crate) struct ContentRow {
     pub(crate) expires_ms: u64,
 }
 
-/// One content.
+/// One content; `None` also if it is gone with its message.
 pub(crate) fn get(db: &Db, id: i64) -> Result<Option<ContentRow>, StoreError> {
-    db.prepare_cached("SELECT content, class, created_ms, expires_ms FROM outbox WHERE id = ?1")?
+    db.prepare_cached("SELECT content, class, created_ms, expires_ms FROM outbox WHERE id = ?1 AND content <> x''")?
         .query_and_then(params![id], |row| {
             let ephemeral: bool = row.get(1)?;
             Ok(ContentRow {
@@ -74,6 +74,16 @@ pub(crate) fn tidy(db: &Db, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The contents of a message are gone with it. That they were sent stays known as long as somebody may ask for them again; nothing of
+/// them waits.
+pub(crate) fn empty(db: &Db, message: &MessageId) -> Result<(), StoreError> {
+    let rows: Vec<i64> = db
+        .prepare_cached("UPDATE outbox SET content = x'' WHERE message = ?1 RETURNING id")?
+        .query_map(params![message.0], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter().try_for_each(|id| tidy(db, id))
+}
+
 /// What was sent to a device in an envelope is sent to it again, newly encrypted, if it may be and is still here; says whether. It goes to
 /// the relay at which the account is reached now.
 pub(crate) fn send_again(
@@ -87,7 +97,7 @@ pub(crate) fn send_again(
         .prepare_cached(
             "UPDATE delivery SET resent = resent + 1
              WHERE envelope = ?1 AND account = ?2 AND device = ?3 AND resent < ?4
-                 AND EXISTS (SELECT 1 FROM outbox WHERE outbox.id = delivery.outbox AND length(content) > 0)
+                 AND EXISTS (SELECT 1 FROM outbox WHERE outbox.id = delivery.outbox AND content <> x'')
              RETURNING id, resent",
         )?
         .query_row(params![envelope, device.account.0, device.device, most], |row| Ok((row.get(0)?, row.get(1)?)))

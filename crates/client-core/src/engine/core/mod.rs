@@ -13,7 +13,7 @@ pub(in crate::engine) mod link;
 pub(in crate::engine) mod pair_keys;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -31,6 +31,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{
     api::{ApiError, EngineOwner, ErrorKind},
+    conversation::ConversationId,
     engine::core::pair_keys::PairKeys,
     home::Home,
     limits::{CORE_QUEUE, INLINE_SEALS, MAX_CLOCK_CORRECTION, millis},
@@ -61,6 +62,8 @@ pub(crate) struct Signals {
     pub(crate) receipts: Notify,
     /// Lines are held, or are not any more.
     pub(crate) held: Notify,
+    /// Something may be too old to be kept, or pages may have become free.
+    pub(crate) tidy: Notify,
     /// Counts changes of the outbox, for `flush`.
     pub(crate) progress: watch::Sender<u64>,
     /// As the store has it: another copy of this device was used, and this one stands still.
@@ -87,6 +90,7 @@ impl Signals {
             tasks: Notify::new(),
             receipts: Notify::new(),
             held: Notify::new(),
+            tidy: Notify::new(),
             progress: watch::Sender::new(0),
             other_copy: AtomicBool::new(false),
             may_seal: AtomicBool::new(false),
@@ -111,6 +115,8 @@ pub(crate) struct Core {
     pub(in crate::engine) busy: HashSet<Lane>,
     /// So many envelopes are sealed where they are taken.
     pub(in crate::engine) inline_seals: usize,
+    /// Chats of which old messages are being deleted, and in how many portions so far.
+    pub(in crate::engine) deleting: BTreeMap<ConversationId, u32>,
     /// Something was deleted of which nothing is to stay, also in the log.
     scrubs: bool,
     /// The relay's clock minus ours, once it told us.
@@ -217,6 +223,7 @@ impl Core {
             backing_off: HashMap::new(),
             busy: HashSet::new(),
             inline_seals: INLINE_SEALS,
+            deleting: BTreeMap::new(),
             scrubs: false,
             clock_off_ms: None,
             prekeys_left: None,
@@ -284,6 +291,9 @@ impl Core {
         }
         self.scrubs |= scrubs;
         self.scrub();
+        if scrubs {
+            self.signals.tidy.notify_one();
+        }
         Ok((result, wakes))
     }
 
@@ -317,6 +327,12 @@ impl Core {
             self.own = store::account::load(&self.db)?;
         }
         done
+    }
+
+    /// The log is emptied, and the store as long as it says.
+    pub(in crate::engine) fn empty_log(&mut self) {
+        self.scrubs = true;
+        self.scrub();
     }
 
     /// The store's log holds pages as they were. Once a change in which something went for good is committed, it is emptied.

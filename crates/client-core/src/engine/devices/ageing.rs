@@ -105,7 +105,7 @@ impl Core {
     /// Now, for what is too old; nothing is before the relay has told its time. Old is what is old by both clocks: one that
     /// ran ahead for a moment must not throw away what waits to be sent, nor the ids that tell a repeat from something
     /// new. A relay's clock that contradicts ours is heeded for a few days only: it must not keep old keys alive.
-    fn now_to_forget(&self) -> Result<Option<u64>, ApiError> {
+    pub(in crate::engine) fn now_to_forget(&self) -> Result<Option<u64>, ApiError> {
         let Some(off_ms) = self.clock_off_ms else { return Ok(None) };
         let now_ms = now_ms();
         let heeded = match store::account::clock_doubt(&self.db)? {
@@ -137,7 +137,9 @@ impl Core {
             sessions::archive_unanswered(change.db, now_ms.saturating_sub(millis(UNANSWERED_FOR)))?;
             sessions::forget_unused(change.db, read_ms.saturating_sub(millis(MAX_EXPIRY)))?;
             Ok(())
-        })
+        })?;
+        self.signals.tidy.notify_one();
+        Ok(())
     }
 
     /// Replaces keys that have served their time, at each connection and hourly while it stands. Those that are replaced

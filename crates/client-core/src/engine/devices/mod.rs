@@ -8,6 +8,7 @@
 //! for a block, and contacts drop what a device sends that is not on the newest list.
 
 pub(in crate::engine) mod ageing;
+pub(in crate::engine) mod retention;
 pub(in crate::engine) mod upkeep;
 
 use subrosa_crypto::{

@@ -14,13 +14,104 @@ use crate::{
         copies::{KEEP, OTHER_COPY},
         link::LinkState,
     },
+    keep::Keep,
     keys::StoreKey,
-    limits::{CLOCK_TOLERANCE_MS, MAX_QUARANTINED},
+    limits::{CLOCK_TOLERANCE_MS, DAY_MS, LARGE_STORE_BYTES, MAX_QUARANTINED, MAX_REWRITTEN_BYTES, SPARE_PAGES},
     store::{
         self,
         restores::{self, AskState, Stage},
+        retention,
+        space::{self, Space},
     },
 };
+
+/// How much room the store takes and what bounds it, on a connection of its own.
+pub(in crate::engine) fn space_check(path: &Path, key: &StoreKey, kept: &Kept, now_ms: u64) -> Check {
+    let look = || -> Result<Check, store::StoreError> {
+        let db = store::peek(path, key.as_bytes())?;
+        let (messages, oldest_ms) = space::messages(&db)?;
+        Ok(Filling { space: space::of(&db)?, messages, oldest_ms }.check(kept, now_ms))
+    };
+    look().unwrap_or_else(|error| {
+        let ApiError { message, hint, .. } = error.into();
+        Check::fail("space", message, hint.unwrap_or_else(|| store::GO_BACK.to_owned()))
+    })
+}
+
+/// What bounds the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) struct Kept {
+    /// The setting for all chats.
+    setting: Keep,
+    /// What of it counts for this account.
+    agreed: Keep,
+    /// Chats that have a time of their own.
+    own: u64,
+    /// Messages that are older than the setting and wait for the person's word.
+    waiting: u64,
+}
+
+/// What fills the store.
+struct Filling {
+    space: Space,
+    messages: u64,
+    oldest_ms: Option<u64>,
+}
+
+impl Filling {
+    fn check(&self, kept: &Kept, now_ms: u64) -> Check {
+        const NAME: &str = "space";
+        let Space { bytes, free_bytes, gives_back } = self.space;
+        let mut text = format!(
+            "the store takes {}: {} message{}",
+            amount(bytes),
+            self.messages,
+            if self.messages == 1 { "" } else { "s" }
+        );
+        if let Some(oldest_ms) = self.oldest_ms {
+            text += &format!(", the oldest {} days old", now_ms.saturating_sub(oldest_ms) / DAY_MS);
+        }
+        text += &match kept.agreed {
+            Keep::ForEver => "; kept for ever".to_owned(),
+            keep => format!("; kept for {keep}"),
+        };
+        match kept.own {
+            0 => {}
+            1 => text += " (one chat has a time of its own)",
+            own => text += &format!(" ({own} chats have times of their own)"),
+        }
+        if free_bytes > SPARE_PAGES * store::PAGE_BYTES as u64 {
+            let then = if gives_back { "will be given back" } else { "is used again, but not given back" };
+            text += &format!("; {} is free and {then}", amount(free_bytes));
+        }
+        if kept.waiting > 0 {
+            text += &format!(
+                "; the settings keep messages for {}, and {} older ones stay until you agree",
+                kept.setting, kept.waiting
+            );
+            return Check::warn(NAME, text, format!("subrosa config set keep {}", kept.setting));
+        }
+        if bytes > LARGE_STORE_BYTES {
+            let fix = match kept.agreed {
+                Keep::ForEver => "subrosa config set keep 1y, or for one chat: subrosa chat set CHAT --keep 90d",
+                Keep::For(_) => "a shorter time: subrosa config set keep 90d, or subrosa chat set CHAT --keep 30d",
+            };
+            return Check::warn(NAME, text, fix);
+        }
+        if !gives_back && bytes <= MAX_REWRITTEN_BYTES {
+            text += "; it could not be rewritten to give room back";
+            return Check::warn(NAME, text, "free as much space on the disk (df -h), then end and start subrosa again");
+        }
+        Check::fine(NAME, text)
+    }
+}
+
+/// Bytes as people count them.
+fn amount(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    let (unit, name) = UNITS.into_iter().find(|(unit, _)| bytes >= *unit).unwrap_or((1_000, "kB"));
+    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
+}
 
 /// Rows of the outbox that are looked at for a reason.
 const OUTBOX_LOOK: u32 = 50;
@@ -60,7 +151,15 @@ impl Core {
         }
     }
 
-    /// Everything but the store's own check.
+    /// What bounds the store.
+    pub(in crate::engine) fn kept(&self) -> Result<Kept, ApiError> {
+        let agreed = retention::agreed(&self.db)?;
+        let setting = self.keep_setting().unwrap_or(Keep::ForEver);
+        let waiting = if setting.is_at_least(agreed) { 0 } else { self.would_go(None, setting)? };
+        Ok(Kept { setting, agreed, own: retention::own_times(&self.db)?, waiting })
+    }
+
+    /// Everything but the store's own checks.
     pub(in crate::engine) fn checkup(&self, link: &LinkState) -> Result<Vec<Check>, ApiError> {
         let relay = &self.own.relay;
         let online = link.connection == Connection::Online;
@@ -187,5 +286,55 @@ impl Core {
                 "subrosa outbox list, then: subrosa outbox retry",
             ),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::CheckLevel;
+
+    const NOW_MS: u64 = 400 * DAY_MS;
+    const FOR_EVER: Kept = Kept { setting: Keep::ForEver, agreed: Keep::ForEver, own: 0, waiting: 0 };
+    const YEAR: Keep = Keep::For(365 * DAY_MS);
+
+    fn filling(bytes: u64, free_bytes: u64, gives_back: bool) -> Filling {
+        Filling { space: Space { bytes, free_bytes, gives_back }, messages: 40_000, oldest_ms: Some(88 * DAY_MS + 5) }
+    }
+
+    #[test]
+    fn the_store_says_what_it_takes_and_what_bounds_it() {
+        let small = filling(56_700_000, 4_096, true).check(&FOR_EVER, NOW_MS);
+        assert_eq!((small.level, small.fix), (CheckLevel::Ok, None));
+        assert_eq!(small.message, "the store takes 56.7 MB: 40000 messages, the oldest 311 days old; kept for ever");
+
+        let empty = Filling { messages: 0, oldest_ms: None, ..filling(900_000, 0, true) };
+        let bounded = Kept { setting: YEAR, agreed: YEAR, own: 2, waiting: 0 };
+        let text = empty.check(&bounded, NOW_MS).message;
+        assert_eq!(text, "the store takes 900.0 kB: 0 messages; kept for 1y (2 chats have times of their own)");
+        let free = filling(56_700_000, 12_345_678, true).check(&bounded, NOW_MS).message;
+        assert!(free.ends_with("times of their own); 12.3 MB is free and will be given back"), "{free}");
+    }
+
+    #[test]
+    fn a_large_store_and_one_that_gives_nothing_back_are_told_of_with_what_to_do() {
+        let large = filling(LARGE_STORE_BYTES + 1, 0, true);
+        let check = large.check(&FOR_EVER, NOW_MS);
+        assert_eq!((check.ok, check.level), (true, CheckLevel::Warn));
+        assert!(
+            check.message.starts_with("the store takes 1.0 GB") && check.fix.unwrap().contains("config set keep 1y")
+        );
+        let check = large.check(&Kept { setting: YEAR, agreed: YEAR, ..FOR_EVER }, NOW_MS);
+        assert!(check.fix.unwrap().starts_with("a shorter time"));
+
+        let waiting = Kept { setting: YEAR, waiting: 12, ..FOR_EVER };
+        let check = filling(1_000_000, 0, true).check(&waiting, NOW_MS);
+        assert_eq!((check.level, check.fix.as_deref()), (CheckLevel::Warn, Some("subrosa config set keep 1y")));
+        assert!(check.message.ends_with("keep messages for 1y, and 12 older ones stay until you agree"), "{check:?}");
+
+        let stuck = filling(56_700_000, 12_345_678, false).check(&FOR_EVER, NOW_MS);
+        assert_eq!(stuck.level, CheckLevel::Warn);
+        assert!(stuck.message.contains("12.3 MB is free and is used again, but not given back"), "{stuck:?}");
+        assert!(stuck.fix.unwrap().starts_with("free as much space"));
     }
 }

@@ -65,16 +65,26 @@ impl Core {
 
     pub(crate) fn chat_set(&mut self, params: &ChatSetParams) -> Result<Chat, ApiError> {
         let chat = find_chat(&self.db, &self.own, &params.chat)?;
-        self.change(|change| {
+        let keep = self.keep_for_chat(&chat.id, params.keep.as_deref(), params.agreed)?;
+        let set = self.change(|change| {
             if chat.other.is_none() {
                 change.ensure_notes()?;
             }
-            if conversations::set(change.db, &chat.id, params.muted_until_ms, params.pinned, params.archived)? {
+            let mut changed =
+                conversations::set(change.db, &chat.id, params.muted_until_ms, params.pinned, params.archived)?;
+            if let Some(keep) = keep {
+                changed |= store::retention::set(change.db, &chat.id, keep)?;
+            }
+            if changed {
                 change.conversation_event(&chat.id)?;
             }
             let row = conversations::list(change.db, Some(&chat.id))?.pop().ok_or_else(|| not_found(&params.chat))?;
             Ok(Views::new(change.db, change.own).chat(row, true, change.now_ms)?.0)
-        })
+        })?;
+        if keep.is_some() {
+            self.signals.tidy.notify_one();
+        }
+        Ok(set)
     }
 
     /// Drafts are not announced: the interface in which somebody types knows, and the others read them with the list.

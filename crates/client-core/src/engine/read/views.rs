@@ -136,9 +136,22 @@ impl<'a> Views<'a> {
             muted_until_ms: Some(row.muted_until_ms).filter(|until| *until > now_ms),
             pinned: row.pinned,
             archived: row.archived,
+            keep: row.keep.map(|keep| keep.to_string()),
             draft: row.draft.filter(|_| for_list),
         };
         Ok((chat, newest_ms))
+    }
+
+    fn chat_event(
+        &self,
+        cursor: u64,
+        conversation: &ConversationId,
+        deleted: bool,
+        now_ms: u64,
+    ) -> Result<Option<Event>, StoreError> {
+        let Some(row) = store::conversations::list(self.db, Some(conversation))?.pop() else { return Ok(None) };
+        let chat = self.chat(row, false, now_ms)?.0;
+        Ok(Some(Event::Chat(ChatEvent { cursor: Some(cursor), chat, deleted })))
     }
 
     /// An event as it is now; `None`: what it is about is gone.
@@ -179,12 +192,8 @@ impl<'a> Views<'a> {
                 };
                 Some(Event::Contact(ContactEvent { cursor: place, contact }))
             }
-            Happened::Conversation { conversation } => {
-                match store::conversations::list(self.db, Some(&conversation))?.pop() {
-                    Some(row) => Some(Event::Chat(ChatEvent { cursor: place, chat: self.chat(row, false, now_ms)?.0 })),
-                    None => None,
-                }
-            }
+            Happened::Conversation { conversation } => self.chat_event(cursor, &conversation, false, now_ms)?,
+            Happened::Deleted { conversation } => self.chat_event(cursor, &conversation, true, now_ms)?,
             Happened::Notice { code, text, conversation, ts_ms } => Some(Event::Notice(Notice {
                 cursor: place,
                 code,

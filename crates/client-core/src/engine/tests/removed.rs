@@ -34,7 +34,7 @@ fn decrypted(key: &Aes256, page: &[u8], skipped: usize) -> Vec<u8> {
 }
 
 /// Everything in the store and its log, page by page.
-fn pages(home: &Path) -> Vec<u8> {
+pub(super) fn pages(home: &Path) -> Vec<u8> {
     const LOG_HEADER: usize = 32;
     const FRAME_HEADER: usize = 24;
     let home = Home::at(home);
@@ -53,7 +53,7 @@ fn pages(home: &Path) -> Vec<u8> {
     plain
 }
 
-fn holds(pages: &[u8], needle: &str) -> bool {
+pub(super) fn holds(pages: &[u8], needle: &str) -> bool {
     pages.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
