@@ -211,7 +211,7 @@ pub(crate) fn delete(db: &Db, id: &ConversationId) -> Result<u64, StoreError> {
         params![id.0],
     )?;
     let deleted = db.execute("DELETE FROM message WHERE conversation = ?1", params![id.0])?;
-    for table in ["outbox", "pending_receipt", "event", "participant"] {
+    for table in ["outbox", "pending_receipt", "event", "participant", "last_line", "held_line", "gap"] {
         db.execute(&format!("DELETE FROM {table} WHERE conversation = ?1"), params![id.0])?;
     }
     db.execute("DELETE FROM conversation WHERE id = ?1", params![id.0])?;

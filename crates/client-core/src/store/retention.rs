@@ -1,5 +1,7 @@
 //! Messages that are older than they are to be kept: which they are, and all that goes with them.
 
+use std::collections::BTreeSet;
+
 use subrosa_wire::MessageId;
 
 use super::{Db, StoreError, array, from_sql, outbox, params, to_sql};
@@ -87,6 +89,14 @@ pub(crate) fn delete(db: &Db, messages: &[Old]) -> Result<(), StoreError> {
     for message in messages {
         outbox::empty(db, &message.id)?;
         db.prepare_cached("DELETE FROM message WHERE row = ?1")?.execute(params![message.row])?;
+    }
+    // Spans that lie before everything that is left.
+    for conversation in messages.iter().map(|message| message.conversation).collect::<BTreeSet<_>>() {
+        db.prepare_cached(&format!(
+            "DELETE FROM gap WHERE conversation = ?1
+                 AND to_ms < (SELECT coalesce(min({AGE}), 0) FROM message WHERE message.conversation = ?1)"
+        ))?
+        .execute(params![conversation.0])?;
     }
     db.execute_batch("DELETE FROM going")?;
     forget_results(db, messages)

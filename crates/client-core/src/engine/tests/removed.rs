@@ -7,13 +7,18 @@ use aes_gcm::aes::{
     cipher::{BlockCipherDecrypt as _, KeyInit as _},
 };
 
+use subrosa_wire::{DeviceAddress, MessageId, mailbox::Way};
+
 use super::{support::Person, support::TestRelay, support::pair, support::passphrase, support::who};
 use crate::{
     Client as _,
     api::{ChatDraftParams, EventsParams, MessageStatus, ReceiveParams, RenameParams, SendParams},
     home::Home,
     keys,
-    store::PAGE_BYTES,
+    store::{
+        PAGE_BYTES,
+        restores::{self, LastLine},
+    },
 };
 
 /// SQLCipher's end of a page: 16 bytes of IV, 64 of HMAC.
@@ -58,7 +63,7 @@ pub(super) fn holds(pages: &[u8], needle: &str) -> bool {
 }
 
 /// A part of each thing that is to be gone, in words that nothing else has.
-const NEEDLES: [&str; 7] = [
+const NEEDLES: [&str; 8] = [
     "xwvquarkhers",
     "xwvquarkmine",
     "xwvquarkdraft",
@@ -66,6 +71,7 @@ const NEEDLES: [&str; 7] = [
     "xwvquarkhandle",
     "xwvquarkreply",
     "xwvquarkqueued",
+    "xwvquarkheld",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,6 +102,16 @@ async fn nothing_of_a_removed_conversation_stays_in_the_store() {
     alice.send("Xwvquarkname", "zxwvquarkqueued").await;
     let stays = carol.send("alice", "carol stays").await;
     carol.wait(&stays, MessageStatus::Delivered).await;
+    // A line that waits for those before it.
+    let account = bob.account().await;
+    alice
+        .inside(move |core| {
+            let conversation = core.own.chat_with(&account);
+            let line = LastLine { conversation, message: MessageId([5; 16]), clock: 1 };
+            let device = DeviceAddress { account, device: 1 };
+            restores::put_held(&core.db, &device, &line, b"zxwvquarkheld", 1, Way::DeliveryKey).unwrap();
+        })
+        .await;
     let there = pages(alice.dir.path());
     assert!(NEEDLES.iter().all(|needle| holds(&there, needle)), "a search that finds nothing shows nothing");
 
