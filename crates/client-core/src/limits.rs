@@ -94,7 +94,7 @@ pub const RESTORE_ANSWERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const RESTORED_EVERY: Duration = Duration::from_millis(10);
 
 /// Who does not answer for so long is not waited for with what has come …
-pub const HOLD_LINES: Duration = Duration::from_secs(20);
+pub const HOLD_LINES: Duration = Duration::from_secs(10);
 
 /// … nor is who goes on answering for longer than this.
 pub const HOLD_LONGEST: Duration = Duration::from_secs(600);

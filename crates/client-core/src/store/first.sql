@@ -38,6 +38,7 @@ CREATE TABLE account (
     restore_id BLOB,                         -- this time
     restore_ms INTEGER NOT NULL DEFAULT 0,   -- since when
     restore_from_ms INTEGER NOT NULL DEFAULT 0, -- from when on it may lack something
+    restore_holes INTEGER NOT NULL DEFAULT 1, -- something was taken from the mailbox that is not here
     quarantine_told_ms INTEGER               -- when the person was told last that the quarantine is full
 );
 

@@ -31,11 +31,13 @@ pub(crate) struct Restore {
     pub(crate) began_ms: u64,
     /// From when on this copy may lack something.
     pub(crate) from_ms: u64,
+    /// What waits may not be all that is lacking: something was taken from the mailbox that is not here.
+    pub(crate) holes: bool,
 }
 
 /// The restore of this copy.
 pub(crate) fn current(db: &Db) -> Result<Restore, StoreError> {
-    db.prepare_cached("SELECT restore_state, restore_id, restore_ms, restore_from_ms FROM account")?
+    db.prepare_cached("SELECT restore_state, restore_id, restore_ms, restore_from_ms, restore_holes FROM account")?
         .query_row([], |row| {
             let stage = match row.get::<_, u32>(0)? {
                 1 => Stage::Collecting,
@@ -44,7 +46,7 @@ pub(crate) fn current(db: &Db) -> Result<Restore, StoreError> {
             };
             let id: Option<[u8; 16]> = row.get(1)?;
             let (began_ms, from_ms) = (from_sql(row.get(2)?), from_sql(row.get(3)?));
-            Ok(Restore { stage, id: id.unwrap_or_default(), began_ms, from_ms })
+            Ok(Restore { stage, id: id.unwrap_or_default(), began_ms, from_ms, holes: row.get(4)? })
         })
         .map_err(StoreError::from)
 }
@@ -52,10 +54,16 @@ pub(crate) fn current(db: &Db) -> Result<Restore, StoreError> {
 /// This copy lacks what it was sent after `from_ms`: once its mailbox is drained, everybody is asked.
 pub(crate) fn begin(db: &Db, id: [u8; 16], from_ms: u64, now_ms: u64) -> Result<(), StoreError> {
     db.execute(
-        "UPDATE account SET restore_state = 1, restore_id = ?1, restore_from_ms = ?2, restore_ms = ?3",
+        "UPDATE account SET restore_state = 1, restore_id = ?1, restore_from_ms = ?2, restore_ms = ?3, restore_holes = 1",
         params![id, to_sql(from_ms), to_sql(now_ms)],
     )?;
     db.execute_batch("DELETE FROM restore; DELETE FROM restore_gone")?;
+    Ok(())
+}
+
+/// Nothing was taken from the mailbox that is not here.
+pub(crate) fn no_holes(db: &Db) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET restore_holes = 0", [])?;
     Ok(())
 }
 

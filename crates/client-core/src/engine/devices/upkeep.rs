@@ -177,6 +177,8 @@ impl Core {
                     }
                     store::account::set_acked(change.db, acked)?;
                 }
+                // All that was sent to this device since is still in the mailbox: it comes in its order.
+                Some(known) if known == epoch && restored => store::restores::no_holes(change.db)?,
                 Some(known) if known == epoch => {}
                 Some(_) => {
                     // The relay was restored from a backup: it may lack whatever we told it since.

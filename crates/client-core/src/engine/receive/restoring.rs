@@ -65,7 +65,7 @@ impl Change<'_> {
             _ => restores::get(self.db, &device)?,
         };
         let waits = match (restore.stage, &asked) {
-            (Stage::Collecting, _) => true,
+            (Stage::Collecting, row) => restore.holes || row.is_some_and(|row| row.unread > 0),
             (Stage::Asked, Some(row)) => row.state == AskState::Asked && row.hold_until_ms > self.now_ms && !again,
             _ => false,
         };
@@ -150,7 +150,8 @@ impl Change<'_> {
         let device = row.device;
         row.state = AskState::Asked;
         row.asked_ms = self.now_ms;
-        row.hold_until_ms = self.now_ms.saturating_add(millis(HOLD_LINES));
+        let waits = restore.holes || row.unread > 0;
+        row.hold_until_ms = if waits { self.now_ms.saturating_add(millis(HOLD_LINES)) } else { 0 };
         row.parts = 0;
         restores::put(self.db, &row)?;
         self.wake_held();
@@ -172,7 +173,7 @@ impl Change<'_> {
     /// Devices of an account that was met, or got a newer device list, while what this copy lacks is asked for.
     pub(in crate::engine) fn ask_new_devices(&mut self, account: &AccountId) -> Result<(), ApiError> {
         let restore = restores::current(self.db)?;
-        if restore.stage != Stage::Asked {
+        if restore.stage != Stage::Asked || !restore.holes {
             return Ok(());
         }
         for device in self.speakers(account)? {
@@ -337,13 +338,15 @@ impl Core {
             let mut accounts = peers::all_ids(change.db)?;
             accounts.push(change.own.address.account);
             for account in &accounts {
-                let speakers = change.speakers(account)?;
+                // Where nothing was taken from the mailbox, only what could not be read is lacking.
+                let speakers = if restore.holes { change.speakers(account)? } else { Vec::new() };
                 for device in &speakers {
                     if restores::get(change.db, device)?.is_none() {
                         restores::put(change.db, &AskedRow::due(*device))?;
                     }
                 }
-                if !speakers.is_empty() && *account != change.own.address.account {
+                let asked = !restores::all(change.db, Some(account))?.is_empty();
+                if asked && *account != change.own.address.account {
                     change.open_gaps(account, &restore)?;
                 }
             }
