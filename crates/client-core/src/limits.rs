@@ -89,6 +89,10 @@ pub const MAX_RESTORES_ANSWERED: u32 = 2;
 /// … in so long: nobody puts a backup back more often, and each may be everything that was sent in a month.
 pub const RESTORE_ANSWERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Contents of a conversation that are sent again to one device at once, the newest: more than 3,000 a day for a month, and minutes of
+/// sending.
+pub const MAX_RESTORED: usize = 100_000;
+
 /// What is sent again goes at this pace: a relay takes 100 envelopes a second for one account in the long run, and what is said
 /// meanwhile to others must have room.
 pub const RESTORED_EVERY: Duration = Duration::from_millis(10);

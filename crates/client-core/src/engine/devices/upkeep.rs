@@ -178,7 +178,12 @@ impl Core {
                     store::account::set_acked(change.db, acked)?;
                 }
                 // All that was sent to this device since is still in the mailbox: it comes in its order.
-                Some(known) if known == epoch && restored => store::restores::no_holes(change.db)?,
+                Some(known) if known == epoch && restored => {
+                    let since_ms = store::restores::current(change.db)?.from_ms;
+                    if change.now_ms.saturating_sub(since_ms) < millis(MAX_EXPIRY) {
+                        store::restores::no_holes(change.db)?;
+                    }
+                }
                 Some(known) if known == epoch => {}
                 Some(_) => {
                     // The relay was restored from a backup: it may lack whatever we told it since.
@@ -212,7 +217,8 @@ impl Core {
         let by_relay = self.clock_off_ms.is_some_and(|off| off.unsigned_abs() <= millis(MAX_CLOCK_CORRECTION));
         let expired = by_relay && away_ms > millis(MAX_EXPIRY);
         let idle = days.min(ours.saturating_add(1)) >= IDLE_DAYS;
-        if !expired && !idle {
+        // A copy that was put back asks already, and says why.
+        if (!expired && !idle) || store::restores::current(&self.db)?.stage != Stage::None {
             return Ok(());
         }
         let waits = MAX_EXPIRY.as_secs() / 86_400;

@@ -14,7 +14,7 @@ use crate::{
     content::{Body, RestoreAnswer, RestoreOutcome, RestoreRequest, RetryAnswer, RetryRequest},
     conversation::ConversationId,
     engine::core::{Change, Core, arrival::Sender},
-    limits::{MAX_QUARANTINED, MAX_RESENDS, MAX_RESTORE_GONE, RESTORE_ANSWERS_KEPT, millis},
+    limits::{MAX_QUARANTINED, MAX_RESENDS, MAX_RESTORE_GONE, MAX_RESTORED, RESTORE_ANSWERS_KEPT, millis},
     store::{
         self, again, deliveries,
         envelopes::Outcome,
@@ -162,7 +162,10 @@ impl Change<'_> {
         };
         let has = |message: &MessageId| message.0.first_chunk::<8>().is_some_and(|begins| have.contains(begins));
         let expires_ms = self.now_ms.saturating_add(millis(MAX_EXPIRY));
-        for row in again::sent_after(self.db, device, &conversation, place)? {
+        let rows = again::sent_after(self.db, device, &conversation, place)?;
+        let oldest = rows.len().saturating_sub(MAX_RESTORED);
+        part.gone.extend(rows.iter().take(oldest).filter_map(|row| row.message).take(MAX_RESTORE_GONE));
+        for row in rows.into_iter().skip(oldest) {
             if row.message.as_ref().is_some_and(has) {
                 continue;
             }

@@ -78,8 +78,13 @@ impl Change<'_> {
         }
         let open = asked.filter(|row| matches!(row.state, AskState::Due | AskState::Asked));
         if again && open.is_some() {
-            for row in restores::held(self.db, &device, Held::Before(&line.conversation, line.clock), u32::MAX)? {
-                self.release(&row)?;
+            loop {
+                let before = Held::Before(&line.conversation, line.clock);
+                let rows = restores::held(self.db, &device, before, RELEASED_AT_ONCE)?;
+                if rows.is_empty() {
+                    break;
+                }
+                rows.iter().try_for_each(|row| self.release(row))?;
             }
         }
         let outcome = self.apply(sender, content, raw, arrival)?;
@@ -256,11 +261,13 @@ impl Change<'_> {
                 self.notice_about("restore_done", text, account)?;
             }
         }
+        self.end_when_all_have_answered()
+    }
+
+    fn end_when_all_have_answered(&self) -> Result<(), ApiError> {
         let all = restores::all(self.db, None)?;
-        if all.iter().all(|row| matches!(row.state, AskState::Answered | AskState::Silent)) {
-            restores::end(self.db)?;
-        }
-        Ok(())
+        let ended = all.iter().all(|row| matches!(row.state, AskState::Answered | AskState::Silent));
+        if ended { Ok(restores::end(self.db)?) } else { Ok(()) }
     }
 
     fn name_of(&self, account: &AccountId) -> Result<String, ApiError> {
@@ -425,6 +432,8 @@ impl Core {
                 restores::put(change.db, &row)?;
                 change.end_asking(&row.device.account, &restore)?;
             }
+            // Also of devices that were forgotten meanwhile nobody waits for an answer.
+            change.end_when_all_have_answered()?;
             change.wake_held();
             Ok(())
         })

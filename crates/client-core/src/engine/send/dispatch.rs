@@ -26,7 +26,7 @@ use crate::{
             sealing::{Batch, Prepared},
         },
     },
-    limits::{LIST_ASK_PAUSE, RETRY_MAX, millis},
+    limits::{LIST_ASK_PAUSE, MAX_BATCH, RESTORED_EVERY, RETRY_MAX, millis},
     net::{Http, MailboxHandle, NetError, RelayEndpoint, Submitter, jitter},
     store::{self, deliveries::Lane},
 };
@@ -102,7 +102,9 @@ impl Core {
             return Ok(self.busy.is_empty());
         }
         let now = now_ms();
-        let due = store::deliveries::lanes(&self.db, now)?.iter().any(|(_, next_ms)| *next_ms <= now);
+        // Between two batches of what is sent again there is a pause, and not the end.
+        let soon = now.saturating_add(millis(RESTORED_EVERY).saturating_mul(MAX_BATCH as u64));
+        let due = store::deliveries::lanes(&self.db, now)?.iter().any(|(_, next_ms)| *next_ms <= soon);
         Ok(!due && self.busy.is_empty() && !store::pending_receipts::any(&self.db)?)
     }
 

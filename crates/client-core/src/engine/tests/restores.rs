@@ -508,3 +508,24 @@ async fn what_no_log_holds_any_more_is_named_on_both_sides() {
     assert_eq!((missing.len(), missing[0].came, missing[0].gone), (1, 1, 2));
     assert_eq!(missing[0].words(), "1 message came again, 2 messages are gone for good");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_after_a_moment_has_sent_again_all_that_was_asked_for() {
+    const LINES: u32 = 100;
+    let relay = TestRelay::start().await;
+    let (anna, vera) = (Person::new(&relay, "anna").await, Person::new(&relay, "vera").await);
+    pair(&anna, &vera).await;
+    let mut last = None;
+    for line in 0..LINES {
+        last = Some(anna.send("vera", &format!("line {line}")).await);
+    }
+    anna.wait(&last.unwrap(), MessageStatus::Delivered).await;
+    anna.settled().await;
+    let to = DeviceAddress { account: anna.account().await, device: 1 };
+    says(&vera, to, true, everything(1)).await;
+    anna.notice("sent_again").await;
+    anna.settled().await;
+    let left = "SELECT count(*) FROM delivery WHERE moves = 2 AND state = 0";
+    assert_eq!(anna.count(left).await, 0, "a pause between two batches is not the end");
+    assert!(anna.count(SENT_AGAIN).await >= i64::from(LINES));
+}
