@@ -246,7 +246,7 @@ impl Core {
                 checks.push(Check::warn(
                     "restore",
                     format!(
-                        "{came} messages that this copy lacked came again; no answer yet from {} (for {} messages that could not be read)",
+                        "{came} messages that this copy lacked came again; no answer yet from {} (for {} messages or receipts that could not be read)",
                         shortened(&names),
                         silent.iter().map(|row| row.unread).sum::<u64>()
                     ),

@@ -366,10 +366,10 @@ impl Core {
                 return Ok(restores::end(change.db)?);
             }
             let text = match unread {
-                0 => "what this copy of the account lacks is being asked for; it comes as soon as the others are connected".to_owned(),
-                1 => "1 message could not be read here and is being asked for again; it comes as soon as its author is connected".to_owned(),
+                0 => "asking everybody for what this copy lacks; it comes once they are connected".to_owned(),
+                1 => "asking again for 1 message or receipt that could not be read here; it comes once its author is connected".to_owned(),
                 _ => format!(
-                    "{unread} messages could not be read here and are being asked for again; they come as soon as their authors are connected"
+                    "asking again for {unread} messages or receipts that could not be read here; they come once their authors are connected"
                 ),
             };
             change.notice("restoring", text, None)
