@@ -192,6 +192,9 @@ impl Core {
                 }
                 None => store::account::set_mailbox_epoch(change.db, epoch, acked)?,
             }
+            if restored {
+                change.replace_keys_of_older_copy()?;
+            }
             // Whatever waited because the own relay was away may go.
             let relay = store::peers::lane_relay(&change.own.relay, change.own.pin.as_ref());
             store::deliveries::wake_relay(change.db, &relay)?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use subrosa_crypto::{DeviceList, Freshness};
 use subrosa_wire::{
-    AccountId, DeliveryKey, MemberKey, limits::MAX_PREVIOUS_MEMBER_KEY_VALIDITY, mailbox::MailboxRequest,
+    AccountId, DeliveryKey, MemberKey,
+    limits::{MAX_PREVIOUS_KEY_VALIDITY, MAX_PREVIOUS_MEMBER_KEY_VALIDITY},
+    mailbox::MailboxRequest,
 };
 
 use crate::{
@@ -46,6 +48,23 @@ impl Change<'_> {
             Member::Dead => self.replace_member_key(false)?,
         }
         self.hand_keys_on(list)
+    }
+
+    /// This store is an older copy of one that went on and may have replaced its keys: then those here are worth nothing, and nobody
+    /// can say so. Both begin anew, and the ones before are honoured for a while.
+    pub(in crate::engine) fn replace_keys_of_older_copy(&mut self) -> Result<(), ApiError> {
+        let before = store::account::delivery_key(self.db)?;
+        let key = DeliveryKey::new(random_id()?);
+        let changed_ms = self.now_ms.max(store::account::delivery_key_ms(self.db)?.saturating_add(1));
+        store::account::set_delivery_key(self.db, &key, changed_ms)?;
+        self.reload_own();
+        self.relay_task(MailboxRequest::SetDeliveryKeys {
+            current: key.hash(),
+            previous: Some(before.hash()),
+            previous_valid_s: u32::try_from(MAX_PREVIOUS_KEY_VALIDITY.as_secs()).unwrap_or(0),
+        })?;
+        self.replace_member_key(true)?;
+        self.hand_keys_on(&self.own.list)
     }
 
     /// Replaces a member key that was to be replaced, when it has served for a day.

@@ -112,10 +112,10 @@ impl Change<'_> {
         }
     }
 
-    /// Whoever writes with our delivery key after an introduction of ours has it. What they could not decrypt may have been that
-    /// introduction: a retry request is no answer to it.
+    /// Whoever writes with our delivery key after an introduction of ours has it. What they could not decrypt, or have lost, may have been that
+    /// introduction: a request for it is no answer to it.
     fn heard(&mut self, mut contact: ContactRow, content: &CheckedContent, arrival: &Arrival) -> Result<(), ApiError> {
-        let asks_again = matches!(content.body, Some(Body::RetryRequest(_)));
+        let asks_again = matches!(content.body, Some(Body::RetryRequest(_) | Body::RestoreRequest(_)));
         let answers = contact.given.introduced && arrival.way == Way::DeliveryKey;
         let answered = !asks_again && (contact.given.answered || answers);
         if answered != contact.given.answered {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use subrosa_wire::DeviceAddress;
 
-use super::support::{Person, TestRelay, copied, pair, start};
+use super::support::{Person, TestRelay, copied, pair, start, who};
 use crate::{
     Client as _,
     api::{Event, EventsParams, HistoryParams, MessageStatus, MissingState, NoParams},
@@ -528,4 +528,39 @@ async fn who_goes_after_a_moment_has_sent_again_all_that_was_asked_for() {
     let left = "SELECT count(*) FROM delivery WHERE moves = 2 AND state = 0";
     assert_eq!(anna.count(left).await, 0, "a pause between two batches is not the end");
     assert!(anna.count(SENT_AGAIN).await >= i64::from(LINES));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_the_lost_copy_replaced_keeps_nobody_from_writing_to_the_one_that_goes_on() {
+    let relay = TestRelay::start().await;
+    let mut vera = Person::new(&relay, "vera").await;
+    let (anna, mallory) = (Person::new(&relay, "anna").await, Person::new(&relay, "mallory").await);
+    pair(&vera, &anna).await;
+    pair(&vera, &mallory).await;
+    vera.settled().await;
+    vera.engine.shutdown().await;
+    let dir = copied(vera.dir.path());
+    vera.engine = start(vera.dir.path()).await;
+    // Whoever is blocked costs the account its key: those of the copy are dead.
+    vera.engine.contact_block(who("mallory")).await.unwrap();
+    let told = vera.send("anna", "you get my new key with this").await;
+    vera.wait(&told, MessageStatus::Delivered).await;
+    let sent = anna.send("vera", "I have it").await;
+    anna.wait(&sent, MessageStatus::Delivered).await;
+    vera.settled().await;
+    vera.engine.shutdown().await;
+
+    let copy = Person { engine: start(dir.path()).await, dir, name: "vera".into() };
+    copy.notice("other_copy").await;
+    copy.engine.account_keep(NoParams {}).await.unwrap();
+    copy.message("I have it").await;
+    // Who is met now gets a key that counts, and who had the last one gets it too.
+    let carl = Person::new(&relay, "carl").await;
+    pair(&copy, &carl).await;
+    for friend in [&carl, &anna] {
+        for text in ["one", "two"] {
+            let sent = friend.send("vera", text).await;
+            friend.wait(&sent, MessageStatus::Delivered).await;
+        }
+    }
 }
