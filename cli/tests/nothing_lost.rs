@@ -48,8 +48,8 @@ impl World {
                 world.run(home, &world.backup("alice.backup")).line();
             }
             // Killed with a log that is not folded in.
-            let listen = Running::start(&mut world.command(home, &["listen"]));
-            while world.run(home, &["status"]).line()["engine"]["kind"] != "listen" {}
+            let mut listen = Running::start(&mut world.command(home, &["listen"]));
+            listen.stands(|| world.run(home, &["status"]));
             world.run(home, &["send", "me", "-m", "in the log", "--wait", "none"]).line();
             signal(listen.pid(), "KILL");
             listen.exit();

@@ -180,6 +180,21 @@ impl Running {
         }
     }
 
+    /// Waits until it serves. It does so before it prints anything: a command that is answered by it proves that it stands.
+    pub fn stands(&mut self, status: impl Fn() -> Outcome) {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let status = status().line();
+            if status["engine"]["kind"] == "listen" {
+                return;
+            }
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                panic!("ended ({ended}) before it stood: {:?}", self.errors.iter().collect::<Vec<_>>());
+            }
+            assert!(Instant::now() < until, "it does not stand: {status}");
+        }
+    }
+
     /// Waits for the end.
     pub fn exit(mut self) -> ExitStatus {
         self.child.wait().unwrap()
@@ -367,16 +382,9 @@ impl Account {
     /// `listen`, once it stands.
     pub fn listen(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(&["listen"]);
-        let running = Running::start(command.args(arguments));
-        // It serves before it prints anything: a command that is answered by it proves that it stands.
-        let until = Instant::now() + DEADLINE;
-        loop {
-            let status = self.run(&["status"]).line();
-            if status["engine"]["kind"] == "listen" {
-                return running;
-            }
-            assert!(Instant::now() < until, "listen does not stand: {status}");
-        }
+        let mut running = Running::start(command.args(arguments));
+        running.stands(|| self.run(&["status"]));
+        running
     }
 }
 
