@@ -131,19 +131,34 @@ impl Change<'_> {
         arrival: &Arrival,
         stale: &mut Vec<AccountId>,
     ) -> Result<Outcome, ApiError> {
-        let stop = |statement: &str| self.db.execute_batch(statement).map_err(store::StoreError::from);
-        stop("SAVEPOINT envelope")?;
-        match caught(|| self.envelope(id, envelope, arrival, stale)) {
-            Ok(outcome) => {
-                self.db.execute_batch("RELEASE envelope").map_err(store::StoreError::from)?;
-                Ok(outcome)
-            }
-            // The disk: the same again once it is well.
-            Err(error) if error.code == ErrorKind::Storage => Err(error),
+        match self.by_itself(|change| change.envelope(id, envelope, arrival, stale))? {
+            Ok(outcome) => Ok(outcome),
             Err(error) => {
-                self.db.execute_batch("ROLLBACK TO envelope; RELEASE envelope").map_err(store::StoreError::from)?;
                 tracing::error!(%error, "an envelope cannot be processed; it is set aside");
                 self.set_failed_aside(id, envelope, &error.message)
+            }
+        }
+    }
+
+    /// Does something that may fail and leave nothing behind then, within a larger change.
+    ///
+    /// # Errors
+    /// The disk: the same again once it is well. What else goes wrong is the result.
+    pub(in crate::engine) fn by_itself<R>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<R, ApiError>,
+    ) -> Result<Result<R, ApiError>, ApiError> {
+        let run = |db: &store::Db, statements: &str| db.execute_batch(statements).map_err(store::StoreError::from);
+        run(self.db, "SAVEPOINT by_itself")?;
+        match caught(|| work(self)) {
+            Err(error) if error.code == ErrorKind::Storage => Err(error),
+            Err(error) => {
+                run(self.db, "ROLLBACK TO by_itself; RELEASE by_itself")?;
+                Ok(Err(error))
+            }
+            Ok(done) => {
+                run(self.db, "RELEASE by_itself")?;
+                Ok(Ok(done))
             }
         }
     }

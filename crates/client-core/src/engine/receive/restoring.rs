@@ -22,7 +22,7 @@ use crate::{
         HOLD_LINES, HOLD_LONGEST, MAX_RESTORE_HAVE, MAX_RESTORE_LASTS, RELEASED_AT_ONCE, RESTORE_ANSWERS_KEPT, millis,
     },
     store::{
-        contacts,
+        self, contacts,
         envelopes::Outcome,
         gaps::{self, Gap, GapState},
         peers,
@@ -108,9 +108,19 @@ impl Change<'_> {
         Ok(outcome)
     }
 
-    /// A held line is applied.
+    /// A held line is applied. One that cannot be is kept for a newer program, and stops nothing behind it.
     fn release(&mut self, row: &HeldRow) -> Result<(), ApiError> {
         restores::delete_held(self.db, row.id)?;
+        if let Err(error) = self.by_itself(|change| change.apply_held(row))? {
+            tracing::error!(%error, "a line that was held cannot be applied; it is set aside");
+            store::kept::put(self.db, &row.device, &row.content, row.received_ms)?;
+            let text = format!("something that came could not be processed and was set aside: {}", error.message);
+            self.notice("set_aside", text, None)?;
+        }
+        Ok(())
+    }
+
+    fn apply_held(&mut self, row: &HeldRow) -> Result<(), ApiError> {
         let Ok(content) = decode(&row.content) else { return Ok(()) };
         let Some(sender) = self.known_sender(row.device)? else { return Ok(()) };
         let line = self.line_of(&sender, &content);

@@ -301,9 +301,20 @@ async fn lines_of_somebody_who_does_not_answer_are_shown_after_a_moment() {
         .unwrap();
     })
     .await;
+    // One of them cannot be applied: it stops nothing behind it.
+    anna.inside(|core| {
+        core.db
+            .execute_batch(
+                "CREATE TRIGGER poison BEFORE INSERT ON message WHEN new.body = 'poison'
+                 BEGIN SELECT RAISE(ABORT, 'this line fails'); END",
+            )
+            .unwrap();
+    })
+    .await;
+    bert.send("anna", "poison").await;
     let sent = bert.send("anna", "are you there?").await;
     bert.wait(&sent, MessageStatus::Sent).await;
-    while anna.count("SELECT count(*) FROM held_line").await == 0 {
+    while anna.count("SELECT count(*) FROM held_line").await < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(anna.bodies("bert").await, ["hello"], "it waits for those before it");
@@ -315,6 +326,8 @@ async fn lines_of_somebody_who_does_not_answer_are_shown_after_a_moment() {
     .await;
     anna.message("are you there?").await;
     bert.wait(&sent, MessageStatus::Delivered).await;
+    assert!(anna.notice("set_aside").await.text.contains("this line fails"));
+    assert_eq!(anna.count("SELECT count(*) FROM kept_content").await, 1);
     // In a month the person is told that nobody answered.
     anna.inside(|core| {
         core.db.execute("UPDATE restore SET asked_ms = 1", []).unwrap();
