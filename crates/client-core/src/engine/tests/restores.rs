@@ -10,7 +10,7 @@ use crate::{
     api::{Event, EventsParams, HistoryParams, MessageStatus, MissingState, NoParams},
     content::{Body, RestoreRequest},
     engine::core::now_ms,
-    limits::{DAY_MS, HOLD_LINES, MAX_RESENDS, millis},
+    limits::{DAY_MS, HOLD_LINES, MAX_QUARANTINED, MAX_RESENDS, millis},
     store::{self, restores},
 };
 
@@ -576,4 +576,38 @@ async fn a_key_that_the_lost_copy_replaced_keeps_nobody_from_writing_to_the_one_
             friend.wait(&sent, MessageStatus::Delivered).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_quarantine_gives_up_the_oldest_and_says_so_once_a_day() {
+    let relay = TestRelay::start().await;
+    let (vera, anna) = (Person::new(&relay, "vera").await, Person::new(&relay, "anna").await);
+    pair(&vera, &anna).await;
+    let hello = anna.send("vera", "hello").await;
+    anna.wait(&hello, MessageStatus::Delivered).await;
+    vera.settled().await;
+    // Named in a request already: nothing is asked for them again.
+    vera.inside(|core| {
+        for number in 0..MAX_QUARANTINED {
+            let id = [&number.to_be_bytes()[..], &[0; 8]].concat();
+            core.db
+                .execute(
+                    "INSERT INTO quarantine (id, account, device, head, body, reason, seen_ms, requested)
+                     VALUES (?1, x'00', 1, x'', x'', 'test', 1, 1)",
+                    [id],
+                )
+                .unwrap();
+        }
+    })
+    .await;
+    vera.lose_sessions().await;
+    for text in ["one", "two"] {
+        let sent = anna.send("vera", text).await;
+        anna.wait(&sent, MessageStatus::Sent).await;
+    }
+    let told = vera.notice("quarantine_full").await;
+    assert!(told.text.contains("the oldest are given up"), "{}", told.text);
+    vera.message("one").await;
+    assert_eq!(vera.count("SELECT count(*) FROM quarantine").await, i64::try_from(MAX_QUARANTINED).unwrap());
+    assert_eq!(vera.count("SELECT count(*) FROM event WHERE code = 'quarantine_full'").await, 1);
 }
