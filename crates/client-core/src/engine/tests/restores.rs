@@ -1,8 +1,7 @@
 //! A copy that was put back asks for what it lacks, and shows each line once and in its author's order.
 
-use std::time::Duration;
-
 use subrosa_wire::DeviceAddress;
+use tempfile::TempDir;
 
 use super::support::{Person, TestRelay, copied, pair, start, who};
 use crate::{
@@ -49,6 +48,14 @@ async fn talk(one: &Person, other: &Person, lines: std::ops::Range<u32>, said: &
             other.wait(&answer, MessageStatus::Delivered).await;
         }
     }
+}
+
+/// An older copy of Vera's directory that finds out that another one was used, and is chosen.
+async fn chosen(dir: TempDir) -> Person {
+    let copy = Person { engine: start(dir.path()).await, dir, name: "vera".into() };
+    copy.notice("other_copy").await;
+    assert_eq!(copy.engine.account_keep(NoParams {}).await.unwrap().count, 1);
+    copy
 }
 
 struct Lost {
@@ -156,9 +163,7 @@ async fn lines_that_only_the_lost_copy_received_come_before_those_that_wait() {
     let waiting = anna.send("vera", "this waits").await;
     anna.wait(&waiting, MessageStatus::Sent).await;
 
-    let copy = Person { engine: start(dir.path()).await, dir, name: "vera".into() };
-    copy.notice("other_copy").await;
-    copy.engine.account_keep(NoParams {}).await.unwrap();
+    let copy = chosen(dir).await;
     copy.message("this waits").await;
     in_order(&told(&copy).await, "anna", &["first".into(), "only the lost one saw this".into(), "this waits".into()]);
 }
@@ -311,11 +316,12 @@ async fn lines_of_somebody_who_does_not_answer_are_shown_after_a_moment() {
             .unwrap();
     })
     .await;
+    let mut progress = anna.engine.inner.signals.progress.subscribe();
     bert.send("anna", "poison").await;
     let sent = bert.send("anna", "are you there?").await;
     bert.wait(&sent, MessageStatus::Sent).await;
     while anna.count("SELECT count(*) FROM held_line").await < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        progress.changed().await.unwrap();
     }
     assert_eq!(anna.bodies("bert").await, ["hello"], "it waits for those before it");
     // Time is up.
@@ -507,9 +513,7 @@ async fn what_no_log_holds_any_more_is_named_on_both_sides() {
             .unwrap();
     })
     .await;
-    let copy = Person { engine: start(dir.path()).await, dir, name: "vera".into() };
-    copy.notice("other_copy").await;
-    copy.engine.account_keep(NoParams {}).await.unwrap();
+    let copy = chosen(dir).await;
     let done = copy.notice("restore_done").await;
     assert!(done.text.contains("1 message that this copy lacked came again"), "{}", done.text);
     assert!(done.text.contains("2 messages cannot come"), "{}", done.text);
@@ -563,9 +567,7 @@ async fn a_key_that_the_lost_copy_replaced_keeps_nobody_from_writing_to_the_one_
     vera.settled().await;
     vera.engine.shutdown().await;
 
-    let copy = Person { engine: start(dir.path()).await, dir, name: "vera".into() };
-    copy.notice("other_copy").await;
-    copy.engine.account_keep(NoParams {}).await.unwrap();
+    let copy = chosen(dir).await;
     copy.message("I have it").await;
     // Who is met now gets a key that counts, and who had the last one gets it too.
     let carl = Person::new(&relay, "carl").await;
