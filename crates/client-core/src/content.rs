@@ -188,6 +188,19 @@ pub(crate) const fn is_shown(body: &Body) -> bool {
     }
 }
 
+/// Whether a body is about what the two of us sent each other: receipts and healing. Who is with us in a conversation of several says
+/// it too.
+pub(crate) const fn is_about_sent(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Receipt(_)
+            | Body::RetryRequest(_)
+            | Body::RetryAnswer(_)
+            | Body::RestoreRequest(_)
+            | Body::RestoreAnswer(_)
+    )
+}
+
 /// How long a content may wait for a relay and at one, and whether it is stored there: its body says so.
 pub(crate) const fn travels(body: &Body) -> (EnvelopeClass, Duration) {
     match body {

@@ -151,6 +151,15 @@ pub(crate) fn shared_with(db: &Db, account: &AccountId) -> Result<Option<Convers
     .transpose()
 }
 
+/// Those that somebody is in.
+pub(crate) fn of_account(db: &Db, account: &AccountId) -> Result<Vec<ConversationId>, StoreError> {
+    db.prepare_cached("SELECT conversation FROM participant WHERE account = ?1")?
+        .query_and_then(params![account.0], |row| {
+            Ok(ConversationId(array(&row.get::<_, Vec<u8>>(0)?, "conversation")?))
+        })?
+        .collect()
+}
+
 /// Whether somebody is in it.
 pub(crate) fn has(db: &Db, id: &ConversationId, account: &AccountId) -> Result<bool, StoreError> {
     Ok(db

@@ -1,7 +1,5 @@
 //! Spans of conversations in which something may be missing, until it is known what.
 
-use subrosa_wire::AccountId;
-
 use super::{Db, StoreError, from_sql, params, to_sql};
 use crate::conversation::ConversationId;
 
@@ -72,15 +70,6 @@ pub(crate) fn of(db: &Db, conversation: &ConversationId) -> Result<Vec<Gap>, Sto
                     _ => return Err(StoreError::Damaged("gap")),
                 },
             })
-        })?
-        .collect()
-}
-
-/// Conversations that somebody is in.
-pub(crate) fn conversations_with(db: &Db, account: &AccountId) -> Result<Vec<ConversationId>, StoreError> {
-    db.prepare_cached("SELECT conversation FROM participant WHERE account = ?1")?
-        .query_and_then(params![account.0], |row| {
-            Ok(ConversationId(super::array(&row.get::<_, Vec<u8>>(0)?, "conversation")?))
         })?
         .collect()
 }

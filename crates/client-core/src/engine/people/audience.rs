@@ -8,7 +8,7 @@ use subrosa_wire::{AccountId, Capability, mailbox::Way};
 
 use crate::{
     api::{ApiError, ContactState},
-    content::Body,
+    content::{Body, is_about_sent},
     engine::core::Change,
     store::{
         Db, StoreError,
@@ -95,19 +95,10 @@ pub(crate) const fn heard_as(
     let serves = match speaking {
         Speaking::Alone => false,
         // Of what they say to us alone: receipts and healing.
-        Speaking::Fellow => {
-            let heals = matches!(
-                body,
-                Some(
-                    Body::Receipt(_)
-                        | Body::RetryRequest(_)
-                        | Body::RetryAnswer(_)
-                        | Body::RestoreRequest(_)
-                        | Body::RestoreAnswer(_)
-                )
-            );
-            heals || (body.is_none() && !shown)
-        }
+        Speaking::Fellow => match body {
+            Some(body) => is_about_sent(body),
+            None => !shown,
+        },
         // Words of it. What concerns the two of us names none.
         Speaking::Among => matches!(body, Some(Body::Text(_)) | None),
     };

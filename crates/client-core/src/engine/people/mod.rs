@@ -115,6 +115,20 @@ impl Change<'_> {
         self.notice(code, text, Some(self.own.chat_with(account)))
     }
 
+    /// A line for the person about what somebody's device sent: in the chat with them; of our own other devices in none.
+    pub(crate) fn notice_from(&mut self, code: &str, text: String, account: &AccountId) -> Result<(), ApiError> {
+        let chat = (*account != self.own.address.account).then(|| self.own.chat_with(account));
+        self.notice(code, text, chat)
+    }
+
+    /// What the person calls somebody who may be no contact.
+    pub(crate) fn name_of(&self, account: &AccountId) -> Result<String, ApiError> {
+        match contacts::name(self.db, account)? {
+            Some(name) => Ok(name),
+            None => Ok(store::peers::get(self.db, account)?.map(|peer| peer.handle).unwrap_or_default()),
+        }
+    }
+
     /// Says of a new contact whom they could be taken for.
     fn warn_of(&mut self, account: &AccountId, shown: &Shown) -> Result<(), ApiError> {
         let Some(other) = &shown.looks_like else { return Ok(()) };

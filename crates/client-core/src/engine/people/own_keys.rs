@@ -38,9 +38,7 @@ impl Change<'_> {
     /// Replaces what lets contacts submit to us. The old delivery key is dead as soon as our relay hears of it. `list`: our devices, as
     /// they are from now on.
     pub(in crate::engine) fn rotate_keys(&mut self, list: &DeviceList, member: Member) -> Result<(), ApiError> {
-        let key = DeliveryKey::new(random_id()?);
-        let changed_ms = self.now_ms.max(store::account::delivery_key_ms(self.db)?.saturating_add(1));
-        self.take_delivery_key(&key, changed_ms)?;
+        self.replace_delivery_key(None)?;
         match member {
             Member::Keeps => {}
             Member::Replaced if self.member_key_rests()? => store::account::member_key_is_due(self.db)?,
@@ -54,15 +52,7 @@ impl Change<'_> {
     /// can say so. Both begin anew, and the ones before are honoured for a while.
     pub(in crate::engine) fn replace_keys_of_older_copy(&mut self) -> Result<(), ApiError> {
         let before = store::account::delivery_key(self.db)?;
-        let key = DeliveryKey::new(random_id()?);
-        let changed_ms = self.now_ms.max(store::account::delivery_key_ms(self.db)?.saturating_add(1));
-        store::account::set_delivery_key(self.db, &key, changed_ms)?;
-        self.reload_own();
-        self.relay_task(MailboxRequest::SetDeliveryKeys {
-            current: key.hash(),
-            previous: Some(before.hash()),
-            previous_valid_s: u32::try_from(MAX_PREVIOUS_KEY_VALIDITY.as_secs()).unwrap_or(0),
-        })?;
+        self.replace_delivery_key(Some(&before))?;
         self.replace_member_key(true)?;
         self.hand_keys_on(&self.own.list)
     }
@@ -128,10 +118,27 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn take_delivery_key(&mut self, key: &DeliveryKey, changed_ms: u64) -> Result<(), ApiError> {
+    fn replace_delivery_key(&mut self, honoured: Option<&DeliveryKey>) -> Result<(), ApiError> {
+        let key = DeliveryKey::new(random_id()?);
+        let changed_ms = self.now_ms.max(store::account::delivery_key_ms(self.db)?.saturating_add(1));
+        self.take_delivery_key(&key, changed_ms, honoured)
+    }
+
+    /// `honoured`: the one before, which counts as long as a relay lets it.
+    fn take_delivery_key(
+        &mut self,
+        key: &DeliveryKey,
+        changed_ms: u64,
+        honoured: Option<&DeliveryKey>,
+    ) -> Result<(), ApiError> {
         store::account::set_delivery_key(self.db, key, changed_ms)?;
         self.reload_own();
-        self.relay_task(MailboxRequest::SetDeliveryKeys { current: key.hash(), previous: None, previous_valid_s: 0 })?;
+        let validity = honoured.map_or(0, |_| MAX_PREVIOUS_KEY_VALIDITY.as_secs());
+        self.relay_task(MailboxRequest::SetDeliveryKeys {
+            current: key.hash(),
+            previous: honoured.map(DeliveryKey::hash),
+            previous_valid_s: u32::try_from(validity).unwrap_or(0),
+        })?;
         Ok(())
     }
 
@@ -166,10 +173,10 @@ impl Change<'_> {
         }
         self.publish_member_key()?;
         if newer {
-            self.take_delivery_key(&delivery, changed_ms)
+            self.take_delivery_key(&delivery, changed_ms, None)
         } else {
             let own = store::account::delivery_key(self.db)?;
-            self.take_delivery_key(&own, known_ms)
+            self.take_delivery_key(&own, known_ms, None)
         }
     }
 

@@ -96,10 +96,7 @@ impl Change<'_> {
             Some(Body::Hello(_)) => Ok(Outcome::Applied),
             Some(Body::RetryRequest(request)) => self.send_again(&device, &request),
             Some(Body::RetryAnswer(answer)) => self.never_again(&device, &answer),
-            Some(Body::RestoreRequest(request)) => {
-                let sender = Sender { device, record, contact: None, fellow: None, own: false, sets_up };
-                self.restore_to(&sender, &request)
-            }
+            Some(Body::RestoreRequest(request)) => self.restore_to(&device, sets_up, &request),
             Some(Body::RestoreAnswer(answer)) => self.apply_restore_answer(&device, &answer),
             // For our own devices only, or shown.
             Some(Body::Text(_) | Body::Transcript(_) | Body::ContactSync(_) | Body::ReadSync(_) | Body::KeySync(_)) => {
@@ -275,7 +272,7 @@ impl Change<'_> {
             }
             Some(Body::RetryRequest(request)) => self.send_again(&sender.device, &request),
             Some(Body::RetryAnswer(answer)) => self.never_again(&sender.device, &answer),
-            Some(Body::RestoreRequest(request)) => self.restore_to(sender, &request),
+            Some(Body::RestoreRequest(request)) => self.restore_to(&sender.device, sender.sets_up, &request),
             Some(Body::RestoreAnswer(answer)) => self.apply_restore_answer(&sender.device, &answer),
             Some(Body::Text(_) | Body::Receipt(_) | Body::Hello(_)) => Ok(Outcome::Junk),
         }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use subrosa_wire::{DeviceAddress, EnvelopeId, MessageId, limits::MAX_EXPIRY};
+use subrosa_wire::{AccountId, DeviceAddress, EnvelopeId, MessageId, limits::MAX_EXPIRY};
 
 use crate::{
     api::ApiError,
@@ -87,11 +87,7 @@ impl Change<'_> {
             let what = if count == 1 { "1 thing".to_owned() } else { format!("{count} things") };
             let text =
                 format!("{what} that came and could not be read here cannot come again: not kept there any more");
-            if sender.account == self.own.address.account {
-                self.notice("not_kept", text, None)?;
-            } else {
-                self.notice_about("not_kept", text, &sender.account)?;
-            }
+            self.notice_from("not_kept", text, &sender.account)?;
         }
         Ok(Outcome::Applied)
     }
@@ -100,28 +96,28 @@ impl Change<'_> {
     /// Believed in a session that it has just set up, as whoever has an older copy of its store has its older sessions.
     pub(in crate::engine) fn restore_to(
         &mut self,
-        sender: &Sender,
+        device: &DeviceAddress,
+        sets_up: bool,
         request: &RestoreRequest,
     ) -> Result<Outcome, ApiError> {
-        if !sender.sets_up {
+        if !sets_up {
             return Ok(Outcome::Junk);
         }
-        let device = sender.device;
-        match restores::take_turn(self.db, &device, &request.restore_id, self.now_ms)? {
+        match restores::take_turn(self.db, device, &request.restore_id, self.now_ms)? {
             Turn::Yes => {}
             Turn::Known => return Ok(Outcome::Applied),
             Turn::TooOften => {
-                if retries::take_answer(self.db, &device, self.now_ms)? {
+                if retries::take_answer(self.db, device, self.now_ms)? {
                     let conversation = self.own.chat_with(&device.account);
                     let none = Part { conversation, sent: 0, lines: 0, gone: Vec::new() };
-                    self.answer(&device, request, &none, 1, RestoreOutcome::AskedTooOften)?;
+                    self.answer(device, request, &none, 1, RestoreOutcome::AskedTooOften)?;
                 }
                 return Ok(Outcome::Applied);
             }
         }
         // What waited for room in its mailbox may go, too.
         deliveries::wake(self.db, &device.account)?;
-        let mut conversations = again::conversations(self.db, &device)?;
+        let mut conversations = again::conversations(self.db, device)?;
         let between_us = self.own.chat_with(&device.account);
         if !conversations.contains(&between_us) {
             conversations.push(between_us);
@@ -130,26 +126,25 @@ impl Change<'_> {
         let have: HashSet<[u8; 8]> = have.iter().copied().collect();
         let mut parts = Vec::with_capacity(conversations.len());
         for conversation in conversations {
-            parts.push(self.send_after(sender, conversation, request, &have)?);
+            parts.push(self.send_after(device, conversation, request, &have)?);
         }
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         for part in &parts {
-            self.answer(&device, request, part, count, RestoreOutcome::NotKept)?;
+            self.answer(device, request, part, count, RestoreOutcome::NotKept)?;
         }
-        self.tell_restored(sender, &parts)?;
+        self.tell_restored(&device.account, &parts)?;
         self.wake_outbox();
-        self.ask_once_more(&device)?;
+        self.ask_once_more(device)?;
         Ok(Outcome::Applied)
     }
 
     fn send_after(
         &self,
-        sender: &Sender,
+        device: &DeviceAddress,
         conversation: ConversationId,
         request: &RestoreRequest,
         have: &HashSet<[u8; 8]>,
     ) -> Result<Part, ApiError> {
-        let device = &sender.device;
         let mut part = Part { conversation, sent: 0, lines: 0, gone: Vec::new() };
         let Some((lane, _)) = self.way_to(&conversation, &device.account)? else { return Ok(part) };
         let last = request.last_lines.iter().find(|last| last.conversation == conversation.0);
@@ -177,15 +172,13 @@ impl Change<'_> {
             part.sent = part.sent.saturating_add(1);
             part.lines += u64::from(row.message.is_some());
         }
-        if !sender.own {
-            // What is younger is in the log of the device that wrote it. Of what was written long before the other side was there for
-            // the first time nothing is missing.
+        let own = &self.own.address.account;
+        // What is younger is in the log of the device that wrote it. Of what was written long before the other side was there for the
+        // first time nothing is missing.
+        if device.account != *own && last.is_some() {
             let since = self.now_ms.saturating_sub(millis(RESTORE_ANSWERS_KEPT));
-            let own = &self.own.address.account;
-            if last.is_some() {
-                let older = again::older_lines(self.db, &conversation, own, clock, since, MAX_RESTORE_GONE)?;
-                part.gone.extend(older.into_iter().filter(|message| !has(message)));
-            }
+            let older = again::older_lines(self.db, &conversation, own, clock, since, MAX_RESTORE_GONE)?;
+            part.gone.extend(older.into_iter().filter(|message| !has(message)));
         }
         part.gone.sort_unstable();
         part.gone.dedup();
@@ -214,15 +207,14 @@ impl Change<'_> {
     }
 
     /// Who sends again is told, too.
-    fn tell_restored(&mut self, sender: &Sender, parts: &[Part]) -> Result<(), ApiError> {
-        let lines: u64 = parts.iter().map(|part| part.lines).sum();
-        let gone: usize = parts.iter().map(|part| part.gone.len()).sum();
-        let account = sender.device.account;
-        if sender.own {
+    fn tell_restored(&mut self, account: &AccountId, parts: &[Part]) -> Result<(), ApiError> {
+        if *account == self.own.address.account {
             return Ok(());
         }
+        let lines: u64 = parts.iter().map(|part| part.lines).sum();
+        let gone: usize = parts.iter().map(|part| part.gone.len()).sum();
         // Also when nothing went: nobody finds out unseen that we are here.
-        let name = store::contacts::name(self.db, &account)?.unwrap_or_default();
+        let name = self.name_of(account)?;
         let mut text = format!("{name} lost what a device of theirs had received (a backup was put back)");
         text.push_str(&match lines {
             0 => ": nothing of yours goes to it again".to_owned(),
@@ -232,7 +224,7 @@ impl Change<'_> {
         if gone > 0 {
             text.push_str(&format!("; {gone} more cannot: what was sent is kept for 30 days"));
         }
-        self.notice_about("sent_again", text, &account)
+        self.notice_about("sent_again", text, account)
     }
 
     /// Sets an envelope of a verified device aside and asks for it again.

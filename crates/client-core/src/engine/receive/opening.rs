@@ -188,11 +188,7 @@ impl Change<'_> {
         if outcome == Outcome::Quarantined {
             let text =
                 format!("something that came could not be processed; it was set aside and is asked for again: {cause}");
-            if sender.own {
-                self.notice("set_aside", text, None)?
-            } else {
-                self.notice_about("set_aside", text, &device.account)?
-            }
+            self.notice_from("set_aside", text, &device.account)?;
         }
         Ok(outcome)
     }

@@ -22,7 +22,7 @@ use crate::{
         HOLD_LINES, HOLD_LONGEST, MAX_RESTORE_HAVE, MAX_RESTORE_LASTS, RELEASED_AT_ONCE, RESTORE_ANSWERS_KEPT, millis,
     },
     store::{
-        self, contacts,
+        self, contacts, conversations,
         envelopes::Outcome,
         gaps::{self, Gap, GapState},
         peers,
@@ -265,11 +265,7 @@ impl Change<'_> {
             let own = *account == self.own.address.account;
             let name = if own { "your other devices".to_owned() } else { self.name_of(account)? };
             let text = told(&name, came, gone, silent, refused);
-            if own {
-                self.notice("restore_done", text, None)?;
-            } else {
-                self.notice_about("restore_done", text, account)?;
-            }
+            self.notice_from("restore_done", text, account)?;
         }
         self.end_when_all_have_answered()
     }
@@ -280,18 +276,11 @@ impl Change<'_> {
         if ended { Ok(restores::end(self.db)?) } else { Ok(()) }
     }
 
-    fn name_of(&self, account: &AccountId) -> Result<String, ApiError> {
-        match contacts::name(self.db, account)? {
-            Some(name) => Ok(name),
-            None => Ok(peers::get(self.db, account)?.map(|peer| peer.handle).unwrap_or_default()),
-        }
-    }
-
     /// The spans of an account's conversations in which something may be missing.
     fn open_gaps(&mut self, account: &AccountId, restore: &Restore) -> Result<(), ApiError> {
         let (from_ms, to_ms) = (restore.from_ms, restore.began_ms);
         let gap = Gap { from_ms, to_ms, came: 0, gone: 0, state: GapState::Asked };
-        for conversation in gaps::conversations_with(self.db, account)? {
+        for conversation in conversations::of_account(self.db, account)? {
             gaps::put(self.db, &conversation, &gap)?;
             self.conversation_event(&conversation)?;
         }
@@ -306,7 +295,7 @@ impl Change<'_> {
         gone: u64,
         unanswered: bool,
     ) -> Result<(), ApiError> {
-        for conversation in gaps::conversations_with(self.db, account)? {
+        for conversation in conversations::of_account(self.db, account)? {
             let known = gaps::of(self.db, &conversation)?.into_iter().find(|gap| gap.from_ms == restore.from_ms);
             let Some(mut gap) = known else { continue };
             gap.came += came;

@@ -166,11 +166,7 @@ impl Change<'_> {
     /// Where a content about us and an account waits: among what the two of us say. But what answers the contents of a group goes the way
     /// of these, where we ask to be a contact and have no answer: it must not wait for it.
     fn lane_about(&self, account: &AccountId, content: &Content) -> Result<ConversationId, ApiError> {
-        let answers = matches!(
-            content.body,
-            Some(Body::Receipt(_) | Body::RetryRequest(_) | Body::RetryAnswer(_) | Body::RestoreRequest(_))
-        );
-        if answers
+        if content.body.as_ref().is_some_and(content::is_about_sent)
             && let Some(Audience::Contact(contact)) = Audience::of(self.db, account)?
             && contact.capability().is_none()
             && let Some(shared) = store::conversations::shared_with(self.db, account)?
