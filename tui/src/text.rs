@@ -173,16 +173,18 @@ pub(crate) fn links(text: &str) -> Vec<Range<usize>> {
         let host = at + host.len();
         let ascii = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '`');
         let any = |c: char| ascii(c) || (!c.is_ascii() && (c.is_alphanumeric() || c.width() == Some(0)));
+        // Browsers skip what stands where a host should: "http:///etc" would open a machine called etc.
+        if !text[host..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') {
+            continue;
+        }
         let host_end = end_of(text, host, |c| ascii(c) && !matches!(c, '/' | '?' | '#'));
         let end = match text[host_end..].chars().next() {
             Some('/' | '?' | '#') => end_of(text, host_end, any),
             _ => host_end,
         };
         let end = at + without_punctuation(&text[at..end]).len();
-        if end > host {
-            found.push(at..end);
-            from = end;
-        }
+        found.push(at..end);
+        from = end;
     }
     found
 }
@@ -299,6 +301,10 @@ mod tests {
             ("(https://a.org/Rust_(x)) https://a.org/[1]].", &["https://a.org/Rust_(x)", "https://a.org/[1]"]),
             ("https://a.org/Köln! https://a.org中文 https://аpple.com", &["https://a.org/Köln", "https://a.org"]),
             ("https://a.org/e\u{301}。 https://a.org?q=שלום", &["https://a.org/e\u{301}", "https://a.org?q=שלום"]),
+            (
+                "http:///etc http:/// https://?q https://#x http://\\\\a.org http://@a.org http://:80 http://[::1]:8/",
+                &["http://[::1]:8/"],
+            ),
             ("https://). https://a.org<x> \"https://b.org\"", &["https://a.org", "https://b.org"]),
         ] {
             let links: Vec<&str> = links(text).into_iter().map(|range| &text[range]).collect();
