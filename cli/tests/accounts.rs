@@ -1,12 +1,7 @@
 //! Several accounts in one home, and the settings.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
+use crate::support::{Account, Outcome, Relay, connect, run};
 use serde_json::Value;
-use support::{Account, Outcome, Relay, connect, run};
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
@@ -42,7 +37,7 @@ fn several_accounts_live_in_one_home() {
     assert_eq!(home.run(&["account", "show"]).line()["name"], "work");
 
     // Both can run at once, and write to each other.
-    let _listens = support::Running::start(&mut home.command(&["--account", "alice", "listen"]));
+    let _listens = crate::support::Running::start(&mut home.command(&["--account", "alice", "listen"]));
     let link = home.run(&["invite"]).line()["link"].as_str().unwrap().to_owned();
     home.run(&["--account", "alice", "join", &link]).line();
     home.run(&["--account", "alice", "send", "work", "-m", "to myself"]).line();
@@ -98,7 +93,7 @@ fn read_receipts_can_be_switched_off_also_under_a_running_engine() {
     let loud = tell("loudly read");
     assert_eq!(alice.run(&["read", "bob"]).line()["count"], 1);
     // The receipt of the later message is there: the one before would have come with it or earlier.
-    let events = support::Running::start(&mut bob.command(&["listen", "--since", "0", "--types", "receipt"]));
+    let events = crate::support::Running::start(&mut bob.command(&["listen", "--since", "0", "--types", "receipt"]));
     events.wait_for(|event| event["id"] == loud.as_str() && event["status"] == "read");
     assert_eq!(bob.run(&["info", &quiet]).line()["status"], "delivered");
     assert_eq!(bob.run(&["info", &loud]).line()["status"], "read");
@@ -115,7 +110,7 @@ fn delivery_receipts_can_be_switched_off_also_under_a_running_engine() {
     listens.wait_for(|event| event["body"] == "quietly there");
     // What waits to be told is settled now, under the setting of this moment.
     let flush = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"flush\",\"params\":{\"timeout_ms\":10000}}\n";
-    let flushed = support::run(&mut alice.command(&["rpc"]), Some(flush));
+    let flushed = crate::support::run(&mut alice.command(&["rpc"]), Some(flush));
     assert!(flushed.stdout.contains("\"done\":true"), "{flushed:?}");
     alice.run(&["config", "unset", "delivery_receipts"]).line();
     bob.run(&["send", "alice", "-m", "loudly there", "--wait", "delivered"]).line();
@@ -172,7 +167,7 @@ fn a_removed_account_is_gone_at_the_relay_and_here() {
 
     let error = home.run(&["account", "remove", "alice"]).error(2);
     assert!(text(&error["hint"]).contains("--force"), "{error}");
-    let listens = support::Running::start(&mut home.command(&["--account", "alice", "listen"]));
+    let listens = crate::support::Running::start(&mut home.command(&["--account", "alice", "listen"]));
     while home.run(&["account", "list"]).ok()[0]["engine"]["kind"] != "listen" {}
     let error = home.run(&["account", "remove", "alice", "--force"]).error(10);
     assert!(text(&error["message"]).contains("`subrosa listen`"), "{error}");

@@ -1,18 +1,13 @@
 //! Backups as people make them: beside a running engine, interrupted, with passphrases from files.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
     time::Instant,
 };
 
+use crate::support::{Account, DEADLINE, Relay, connect, signal, write_private};
 use serde_json::Value;
-use support::{Account, DEADLINE, Relay, connect, signal, write_private};
 use tempfile::TempDir;
 
 /// A place for backups, with the passphrase that they have.
@@ -54,7 +49,7 @@ fn names(place: &Path) -> Vec<String> {
     names
 }
 
-fn run(account: &Account, arguments: &[String]) -> support::Outcome {
+fn run(account: &Account, arguments: &[String]) -> crate::support::Outcome {
     account.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 

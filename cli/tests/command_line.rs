@@ -1,14 +1,9 @@
 //! What the program says to arguments, input and directories that are not as they should be.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{fs::File, io::Write as _, time::Instant};
 
+use crate::support::{Account, Outcome, run, subrosa};
 use serde_json::{Value, json};
-use support::{Account, Outcome, run, subrosa};
 
 fn plain(arguments: &[&str]) -> Outcome {
     run(subrosa().args(arguments), None)
@@ -142,7 +137,7 @@ fn init_refuses_what_it_can_know_before_it_makes_anything() {
 #[test]
 fn a_passphrase_file_that_is_missing_or_empty_is_named() {
     let account = Account::prepare("alice");
-    support::write_private(&account.passphrase_file(), b"\n");
+    crate::support::write_private(&account.passphrase_file(), b"\n");
     let error = account.run_init("http://127.0.0.1:1").error(4);
     assert!(error["message"].as_str().unwrap().contains("is empty"), "{error}");
     std::fs::remove_file(account.passphrase_file()).unwrap();
@@ -187,7 +182,7 @@ fn people_get_errors_as_cause_and_hint() {
 /// As `subrosa invite --qr | true`: who closes the pipe has what they wanted.
 #[test]
 fn a_code_that_nobody_reads_any_more_ends_the_command_like_any_other_output() {
-    let relay = support::Relay::start();
+    let relay = crate::support::Relay::start();
     let alice = Account::init("alice", &relay);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -2,15 +2,10 @@
 //!
 //! A shell that is missing fails the test: `.ci/run` installs them.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{path::Path, process::Command, time::Instant};
 
+use crate::support::{Account, Relay, Running, connect};
 use subrosa_pty::{Result, Terminal, keys};
-use support::{Account, Relay, Running, connect};
 use tempfile::TempDir;
 
 /// What is begun, and the name that it is the beginning of.
@@ -58,7 +53,7 @@ impl Alice {
     /// A shell with the program's completion, a plain prompt, and a function that shows its arguments.
     fn shell(&self, name: &'static str) -> Result<Shell> {
         let place = tempfile::tempdir().unwrap();
-        let script = support::run(support::subrosa().args(["completions", name]), None);
+        let script = crate::support::run(crate::support::subrosa().args(["completions", name]), None);
         assert_eq!(script.code, Some(0));
         let file = place.path().join("completion");
         std::fs::write(&file, script.stdout).unwrap();
@@ -114,7 +109,7 @@ impl Shell {
     /// answered in time: then Tab has done nothing and is pressed again.
     fn completes(&mut self, typed: &str, expected: &[&str]) -> Result<()> {
         let shown = format!("[subrosa]{}END", expected.iter().map(|word| format!("[{word}]")).collect::<String>());
-        let until = Instant::now() + support::DEADLINE;
+        let until = Instant::now() + crate::support::DEADLINE;
         loop {
             self.terminal.send(&format!("subrosa {typed}{}", keys::TAB))?;
             // The line is run only by what comes next, which no shell reads before it is done with the Tab.

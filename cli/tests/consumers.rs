@@ -1,10 +1,5 @@
 //! Consumers: one reader at a time, or several that divide the messages; and what counts as printed.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -13,8 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::support::{Account, DEADLINE, Outcome, Relay, Running, connect, run, schema};
 use serde_json::{Value, json};
-use support::{Account, DEADLINE, Outcome, Relay, Running, connect, run, schema};
 
 fn bodies(lines: &[Value]) -> Vec<String> {
     lines.iter().map(|line| line["body"].as_str().unwrap().to_owned()).collect()

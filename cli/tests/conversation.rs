@@ -1,17 +1,12 @@
 //! Two people on two relays, through the real program.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     os::unix::fs::PermissionsExt as _,
     time::{Duration, Instant},
 };
 
+use crate::support::{Account, Relay, connect, run};
 use serde_json::Value;
-use support::{Account, Relay, connect, run};
 
 /// Alice and Bob on a relay each; Bob has used Alice's link.
 fn two_people() -> (Relay, Relay, Account, Account) {
@@ -57,7 +52,7 @@ fn an_account_is_private_and_its_words_are_kept() {
 fn the_wrong_passphrase_opens_nothing() {
     let relay = Relay::start();
     let alice = Account::init("alice", &relay);
-    support::write_private(&alice.passphrase_file(), b"another passphrase\n");
+    crate::support::write_private(&alice.passphrase_file(), b"another passphrase\n");
     let error = alice.run(&["status"]).error(4);
     assert_eq!(error["code"], "bad_passphrase");
     let mut command = alice.command(&["status"]);
@@ -262,9 +257,9 @@ fn ten_messages_to_a_stopped_receiver_come_in_order_and_once() {
 fn receive_waits_for_a_first_message() {
     let (_one, _two, alice, bob) = two_people();
     alice.run(&["contact", "list"]).ok();
-    let waiting = support::Running::start(&mut alice.command(&["receive", "--timeout", "50s"]));
+    let waiting = crate::support::Running::start(&mut alice.command(&["receive", "--timeout", "50s"]));
     // It serves its engine while it waits.
-    let until = Instant::now() + support::DEADLINE;
+    let until = Instant::now() + crate::support::DEADLINE;
     while alice.run(&["status"]).line()["engine"]["kind"] != "receive" {
         assert!(Instant::now() < until);
     }
@@ -294,7 +289,7 @@ fn a_message_cannot_drive_the_terminal_of_who_reads_it() {
 
     let json = alice.run(&["receive", "--consumer", "program"]);
     assert_eq!(json.line()["body"], hostile, "a program gets what was written");
-    let mut command = support::subrosa();
+    let mut command = crate::support::subrosa();
     command.arg("receive").arg("--home").arg(alice.home()).arg("--passphrase-file").arg(alice.passphrase_file());
     let text = run(&mut command, None);
     assert_eq!(text.code, Some(0), "{text:?}");
@@ -348,7 +343,7 @@ fn who_waits_longer_than_it_takes_learns_where_the_message_is() {
 fn a_listener_takes_over_when_the_one_with_the_engine_is_killed() {
     let (_one, _two, alice, bob) = two_people();
     let first = alice.listen(&[]);
-    let second = support::Running::start(&mut alice.command(&["listen", "--types", "message"]));
+    let second = crate::support::Running::start(&mut alice.command(&["listen", "--types", "message"]));
     bob.run(&["send", "alice", "-m", "before"]).line();
     let before = second.wait_for(|_| true);
     assert_eq!(before["body"], "before");
@@ -357,7 +352,8 @@ fn a_listener_takes_over_when_the_one_with_the_engine_is_killed() {
     assert_eq!(second.wait_for(|_| true)["body"], "after");
 
     let cursor = before["cursor"].to_string();
-    let replay = support::Running::start(&mut alice.command(&["listen", "--since", &cursor, "--types", "message"]));
+    let replay =
+        crate::support::Running::start(&mut alice.command(&["listen", "--since", &cursor, "--types", "message"]));
     assert_eq!(replay.wait_for(|_| true)["body"], "after", "a cursor goes on where it was");
 }
 

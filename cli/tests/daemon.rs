@@ -1,18 +1,13 @@
 //! `daemon`: sockets, HTTP and server-sent events, and who is let in.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     os::unix::net::UnixStream,
 };
 
+use crate::support::{Account, DEADLINE, HOSTILE, Relay, Running, connect, run, schema};
 use serde_json::{Value, json};
-use support::{Account, DEADLINE, HOSTILE, Relay, Running, connect, run, schema};
 
 /// What a server said to one request.
 struct Answer {
@@ -36,7 +31,7 @@ fn request(address: &str, line: &str, headers: &[&str], body: &str) -> Answer {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    support::assert_harmless(body);
+    crate::support::assert_harmless(body);
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Answer { status, body: serde_json::from_str(body).unwrap_or(Value::Null) }
 }
@@ -73,7 +68,7 @@ impl Events {
             if let Some(next) = line.strip_prefix("id: ") {
                 id = next.trim().to_owned();
             } else if let Some(data) = line.strip_prefix("data: ") {
-                support::assert_harmless(data);
+                crate::support::assert_harmless(data);
                 let event: Value = serde_json::from_str(data).unwrap();
                 schema::check_line(&event);
                 return (id, event);

@@ -1,16 +1,11 @@
 //! The demo: a whole conversation, and nothing left behind.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{collections::HashMap, path::Path, process::Command};
 
+use crate::support::{Running, run, subrosa};
 use rustix::process::Signal;
 use serde_json::Value;
 use subrosa_pty::{Result, Terminal, keys};
-use support::{Running, run, subrosa};
 
 /// A demo that uses `place` for its temporary files, and for nothing else.
 fn demo(place: &Path, arguments: &[&str]) -> Command {
@@ -89,7 +84,7 @@ fn an_interrupted_demo_leaves_nothing() {
 
 /// A live demo on a terminal of its own.
 fn live(place: &Path) -> Result<Terminal> {
-    let mut command = support::screen::on_a_terminal();
+    let mut command = crate::support::screen::on_a_terminal();
     command.arg("demo").env("TMPDIR", place).env("HOME", place.join("nobody"));
     Terminal::start(command, 90, 20)
 }

@@ -1,17 +1,12 @@
 //! `doctor` finds what is wrong, and says what to do: nothing here may be, and still it goes to its end.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     fs::Permissions,
     os::unix::fs::{FileExt as _, PermissionsExt as _},
 };
 
+use crate::support::{Account, Relay};
 use serde_json::Value;
-use support::{Account, Relay};
 
 /// Exit code and checks.
 fn doctor(account: &Account) -> (Option<i32>, Vec<Value>) {
@@ -59,11 +54,11 @@ fn it_finds_what_is_wrong_and_is_content_with_what_is_right() {
     let (code, checks) = doctor(&alice);
     assert_eq!(code, Some(0), "{checks:?}");
     assert!(of(&checks, "engine")["message"].as_str().unwrap().contains("subrosa listen"), "{checks:?}");
-    support::signal(listen.pid(), "STOP");
+    crate::support::signal(listen.pid(), "STOP");
     let (code, checks) = doctor(&alice);
     assert_eq!(code, Some(1));
     assert!(of(&checks, "engine")["fix"].as_str().unwrap().contains(&listen.pid().to_string()), "{checks:?}");
-    support::signal(listen.pid(), "CONT");
+    crate::support::signal(listen.pid(), "CONT");
     assert!(listen.end("TERM").success());
 
     std::fs::set_permissions(alice.data().join("store.db"), Permissions::from_mode(0o644)).unwrap();

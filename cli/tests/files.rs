@@ -1,14 +1,9 @@
 //! What leaves the program: exports of conversations, completions for shells, man pages.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::support::{Account, Outcome, Relay, connect, run, subrosa};
 use serde_json::Value;
-use support::{Account, Outcome, Relay, connect, run, subrosa};
 
 /// Names in a directory, sorted.
 fn names(place: &std::path::Path) -> Vec<String> {

@@ -1,12 +1,7 @@
 //! The interface on a real terminal: what a person does, and what the screen shows of it.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
+use crate::support::screen::{Two, leave, next_message};
 use subrosa_pty::{Result, Terminal, keys};
-use support::screen::{Two, leave, next_message};
 
 /// The row with this text, as far as it is shown.
 fn row(terminal: &Terminal, text: &str) -> String {

@@ -1,18 +1,13 @@
 //! The interface makes an account, unlocks it, locks its screen, and survives the process that had the account.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{path::Path, process::Command, time::Instant};
 
-use subrosa_pty::{Result, Terminal, keys};
-use support::{
+use crate::support::{
     Account, DEADLINE, Relay, Running, connect, run,
     screen::{leave, next_message, on_a_terminal},
     signal,
 };
+use subrosa_pty::{Result, Terminal, keys};
 
 const PASSPHRASE: &str = "a passphrase of several words";
 const F9: &str = "\x1b[20~";

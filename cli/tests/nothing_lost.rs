@@ -1,11 +1,6 @@
 //! No command destroys an account: whichever of its files is missing, empty, cut off or another account's, and whatever is run
 //! then, what was readable before is readable afterwards, and the way back is told.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -13,8 +8,8 @@ use std::{
     process::Command,
 };
 
+use crate::support::{Outcome, Relay, Running, run, signal, subrosa, write_private};
 use serde_json::Value;
-use support::{Outcome, Relay, Running, run, signal, subrosa, write_private};
 use tempfile::TempDir;
 
 /// Every file that an account cannot be without, while its engine was killed.

@@ -1,12 +1,7 @@
 //! A relay with a key of its own, as others reach it: two people who know nothing but what their links say.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
+use crate::support::{Account, Relay, Running, connect};
 use serde_json::Value;
-use support::{Account, Relay, Running, connect};
 
 /// One says something, the other hears it, and the receipt comes back.
 fn says(from: &Account, to: &str, listening: &Running, text: &str) {

@@ -1,16 +1,11 @@
 //! docs/recipes.md works: its blocks are taken out and run against a real relay.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     path::Path,
     process::{Command, Stdio},
 };
 
-use support::{Account, Outcome, Relay, Running, connect, run};
+use crate::support::{Account, Outcome, Relay, Running, connect, run};
 
 /// The block of this name.
 fn recipe(name: &str) -> String {

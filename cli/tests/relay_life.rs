@@ -1,12 +1,7 @@
 //! A relay that is drained, started again and restored from a backup, while two people talk through it.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
+use crate::support::{Account, Relay, Running, connect};
 use serde_json::Value;
-use support::{Account, Relay, Running, connect};
 
 /// The text of the next message that came in.
 fn heard(listening: &Running) -> String {

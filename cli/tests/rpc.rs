@@ -1,18 +1,13 @@
 //! JSON-RPC: the same vocabulary on stdio and sockets, and the schema that describes it.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, Stdio},
     sync::mpsc::{Receiver, channel},
 };
 
+use crate::support::{Account, DEADLINE, HOSTILE, Relay, connect, run, schema, subrosa};
 use serde_json::{Value, json};
-use support::{Account, DEADLINE, HOSTILE, Relay, connect, run, schema, subrosa};
 
 /// `subrosa rpc`, held by a program.
 struct Rpc {
@@ -30,7 +25,7 @@ impl Rpc {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                support::assert_harmless(&line);
+                crate::support::assert_harmless(&line);
                 if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
                     return;
                 }

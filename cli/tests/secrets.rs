@@ -1,14 +1,9 @@
 //! What opens an account: where it may come from, how it is changed, and that it shows nowhere.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{os::unix::process::ExitStatusExt as _, process::Command};
 
+use crate::support::{Account, Outcome, Relay, run, subrosa, write_private};
 use serde_json::Value;
-use support::{Account, Outcome, Relay, run, subrosa, write_private};
 
 /// A command without anything that opens the account.
 fn bare(account: &Account, arguments: &[&str]) -> Command {
@@ -145,7 +140,7 @@ fn no_secret_shows_in_arguments_environment_log_files_or_a_core() {
         command.stderr(std::fs::File::create(&log).unwrap());
         let mut child = command.spawn().unwrap();
         let pid = child.id();
-        let until = std::time::Instant::now() + support::DEADLINE;
+        let until = std::time::Instant::now() + crate::support::DEADLINE;
         while status_of_engine(account) != pid {
             assert!(std::time::Instant::now() < until, "it does not stand");
         }
@@ -156,7 +151,7 @@ fn no_secret_shows_in_arguments_environment_log_files_or_a_core() {
         let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-        support::signal(pid, "ABRT");
+        crate::support::signal(pid, "ABRT");
         let ended = child.wait().unwrap();
         assert!(ended.signal().is_some() && !ended.core_dumped(), "{ended:?}");
 

@@ -1,15 +1,10 @@
 //! Many messages at once: several receivers, lines, batches, keys; commands that run for each message; and what a person
 //! does with messages and people from the command line.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::io::Write as _;
 
+use crate::support::{Account, Relay, connect, run};
 use serde_json::Value;
-use support::{Account, Relay, connect, run};
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()

@@ -1,17 +1,12 @@
 //! One account, many processes: whoever runs the engine may stop or die at any moment.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
+use crate::support::{Account, Relay, Running, connect, run, schema, signal};
 use serde_json::{Value, json};
-use support::{Account, Relay, Running, connect, run, schema, signal};
 
 /// Five seconds, and what a busy machine adds.
 const SILENCE: Duration = Duration::from_secs(20);

@@ -1,13 +1,8 @@
 //! Manners on the terminal: it is given back whatever happens, nothing of others reaches it raw, and poor ones are drawn on, too.
 
-// Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
-
+use crate::support::screen::{Two, leave, on_a_terminal};
 use rustix::process::Signal;
 use subrosa_pty::{Color, Result, Terminal, keys};
-use support::screen::{Two, leave, on_a_terminal};
 
 const NOTHING: [&str; 0] = [];
 
@@ -187,7 +182,7 @@ fn without_colours_and_without_unicode_read_and_delivered_still_differ() -> Resu
         terminal.wait_for("Write a message")?;
         terminal.send(&format!("with {name}"))?;
         terminal.send(keys::ENTER)?;
-        let (id, _) = support::screen::next_message(&ben);
+        let (id, _) = crate::support::screen::next_message(&ben);
         let ends = |terminal: &Terminal, tick: &str| {
             terminal.rows().iter().any(|row| row.contains(&format!("with {name}")) && row.trim_end().ends_with(tick))
         };

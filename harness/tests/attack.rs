@@ -1,7 +1,7 @@
 //! The short form of the attack (`docs/reliability.md` has the long one's figures): everything hostile at
 //! once, while two people talk.
+
 // A test says what it expects by unwrapping it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 

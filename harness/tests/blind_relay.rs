@@ -4,8 +4,8 @@
 //! Alice and Carol live on relay A, Bob on relay B. Alice and Bob meet by link, Carol writes to Alice
 //! by handle; texts, receipts and read receipts flow. At the end mail waits on both relays, which
 //! log as much as they can, and both are stopped by SIGKILL, so that their write-ahead logs stay.
+
 // A test says what it expects by unwrapping it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
     path::{Path, PathBuf},

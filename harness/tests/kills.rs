@@ -1,7 +1,7 @@
 //! The short form of the kill harness (`docs/reliability.md` has the long one's result): every crash
 //! point in every process that has it, and kills at random moments, while messages flow both ways.
+
 // A test says what it expects by unwrapping it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! A filled account is one that the programs can use.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
 use subrosa_harness::{
     account::Account,

@@ -1,8 +1,8 @@
 //! Power cuts (`docs/reliability.md`): what was promised survives the loss of every write that was not synced.
 //! One test cuts the power of a relay that was told not to sync; there messages must be lost, or the
 //! other tests would prove nothing.
+
 // A test says what it expects by unwrapping it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 

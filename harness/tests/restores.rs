@@ -1,7 +1,7 @@
 //! The short form of the restore harness (`docs/reliability.md` has the long one's result): one small round of each way in which
 //! an older copy of an account comes to be used, while three others write to it.
+
 // A test says what it expects by unwrapping it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The short form of `sends` (`docs/reliability.md` has the full size): many processes send from one account while
 //! whoever runs its engine is killed.
+
 // A test says what it expects by unwrapping it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 

@@ -1,8 +1,5 @@
 //! Runs the real program: relays, accounts, commands that end, and commands that go on.
 
-// Each test file uses its own part of this.
-#![allow(dead_code)]
-
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,

@@ -1,5 +1,4 @@
 //! The house, as README.md draws it: imports run one way, and the relay cannot know what it must not know.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -1,9 +1,7 @@
 //! Attacks on what a client remembers, by a relay that edits its own database: a first message replayed
 //! after everything else forgot it, accounts and handles swapped. `docs/threat-model.md` lists all of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay, pair};
 use rusqlite::{Connection, params};
 use subrosa_client_core::{
     Client, ErrorKind,
@@ -12,7 +10,6 @@ use subrosa_client_core::{
     keys,
 };
 use subrosa_crypto::{AccountKeyPair, AccountRecord, DeviceCertificate, DeviceList, IdentityKeyPair};
-use support::{Person, TestRelay, pair};
 
 fn database(relay: &TestRelay) -> Connection {
     Connection::open(relay.dir.path().join("relay.db")).unwrap()
@@ -20,7 +17,7 @@ fn database(relay: &TestRelay) -> Connection {
 
 /// The encrypted store of somebody whose engine is stopped.
 fn store(person: &Person) -> Connection {
-    let key = keys::unlock(&Home::at(person.dir.path()), &support::passphrase()).unwrap();
+    let key = keys::unlock(&Home::at(person.dir.path()), &crate::support::passphrase()).unwrap();
     let db = Connection::open(person.dir.path().join("store.db")).unwrap();
     db.execute_batch(&format!("PRAGMA key = \"x'{}'\";", hex::encode(key.as_bytes()))).unwrap();
     db

@@ -1,12 +1,10 @@
 //! A backup is made while people talk, the directory is lost, and both go on from the restored one.
 
 // Test code may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::{collections::HashSet, path::Path};
 
+use crate::support::{Person, TestRelay, pair, passphrase, start};
 use subrosa_client_core::{
     Client as _, ErrorKind,
     api::{BackupMade, BackupParams, EventsParams, MessageStatus, NoParams},
@@ -15,7 +13,6 @@ use subrosa_client_core::{
     keys::{self, Passphrase},
     restore,
 };
-use support::{Person, TestRelay, pair, passphrase, start};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 

@@ -1,6 +1,5 @@
 //! Account records and device lists are parsed twice, by the cryptography and by the relay: whatever is signed, both take it, as
 //! the same, or neither does. The fuzz target `device_lists` includes this file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};

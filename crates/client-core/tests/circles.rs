@@ -1,7 +1,6 @@
 //! No import goes round: among the files and rooms of a crate that stand side by side, whoever is imported does not import back.
 //!
 //! A room is a module with modules in it. Between a room and what is in it imports may go both ways: the room is its face.
-#![allow(clippy::unwrap_used, missing_docs)] // a failed expectation is the result
 
 use std::{
     collections::{BTreeMap, BTreeSet},

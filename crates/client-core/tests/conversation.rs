@@ -1,8 +1,6 @@
 //! Two people, two relays: link, request, messages, receipts, restarts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{PATIENCE_MS, Person, TestRelay, pair};
 use subrosa_client_core::{
     Client, ErrorKind,
     account::{InitParams, init},
@@ -12,7 +10,6 @@ use subrosa_client_core::{
     home::Home,
     repair::repair,
 };
-use support::{PATIENCE_MS, Person, TestRelay, pair};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_leads_to_a_conversation_over_two_relays() {
@@ -234,10 +231,10 @@ async fn an_account_that_was_in_use_is_put_together_again_and_never_begun_anew()
             network: subrosa_client_core::net::Network::direct(),
         };
         let refused =
-            init(&home, params, &support::passphrase(), |_| panic!("no new account is made")).await.unwrap_err();
+            init(&home, params, &crate::support::passphrase(), |_| panic!("no new account is made")).await.unwrap_err();
         assert_eq!(refused.code, ErrorKind::DamagedStore, "{refused:?}");
         assert!(refused.hint.unwrap().contains("account repair"));
     }
-    repair(&home, || Ok((&support::passphrase()).into())).unwrap();
-    assert_eq!(support::start(alice.dir.path()).await.account(NoParams {}).await.unwrap().id, id);
+    repair(&home, || Ok((&crate::support::passphrase()).into())).unwrap();
+    assert_eq!(crate::support::start(alice.dir.path()).await.account(NoParams {}).await.unwrap().id, id);
 }

@@ -1,13 +1,10 @@
 //! Two live copies of one directory: one of them goes on, the other one is told, and a person chooses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{PATIENCE_MS, Person, TestRelay, copied, pair};
 use subrosa_client_core::{
     Client,
     api::{Connection, MessageStatus, NoParams, SendParams, TimeoutParams},
 };
-use support::{PATIENCE_MS, Person, TestRelay, copied, pair};
 
 /// It says why nothing goes, with the command, wherever one looks.
 async fn assert_stopped(person: &Person) {
@@ -48,7 +45,7 @@ async fn of_two_live_copies_the_second_one_sends_nothing_until_it_is_chosen() {
     bob.restart().await;
     delivered(&alice, "bob", "to the first").await;
 
-    let copy = Person { engine: support::start(copy.path()).await, dir: copy, name: "bob".into() };
+    let copy = Person { engine: crate::support::start(copy.path()).await, dir: copy, name: "bob".into() };
     let queued = copy.send("alice", "from the copy").await;
     assert_stopped(&copy).await;
     // Nobody waits for it: there is nothing that could go.
@@ -56,7 +53,7 @@ async fn of_two_live_copies_the_second_one_sends_nothing_until_it_is_chosen() {
     assert_eq!(copy.engine.status(NoParams {}).await.unwrap().outbox, 1);
     // Also after a restart, and the first one never noticed.
     copy.engine.shutdown().await;
-    let copy = Person { engine: support::start(copy.dir.path()).await, ..copy };
+    let copy = Person { engine: crate::support::start(copy.dir.path()).await, ..copy };
     assert_stopped(&copy).await;
     delivered(&bob, "alice", "from the first").await;
     delivered(&alice, "bob", "and back").await;
@@ -117,7 +114,7 @@ async fn a_copy_of_a_connected_account_that_fell_behind_acknowledges_nothing() {
     while !acknowledged() {
         tokio::task::yield_now().await;
     }
-    let copy = Person { engine: support::start(copy.path()).await, dir: copy, name: "bob".into() };
+    let copy = Person { engine: crate::support::start(copy.path()).await, dir: copy, name: "bob".into() };
     assert_stopped(&copy).await;
     // It was let in, so the first one was put out. Neither sends, until one is chosen.
     assert_stopped(&bob).await;
@@ -142,7 +139,7 @@ async fn a_choice_without_a_relay_holds_when_it_is_back() {
     bob.restart().await;
     delivered(&bob, "alice", "first").await;
     bob.engine.shutdown().await;
-    let copy = Person { engine: support::start(copy.path()).await, dir: copy, name: "bob".into() };
+    let copy = Person { engine: crate::support::start(copy.path()).await, dir: copy, name: "bob".into() };
     assert_stopped(&copy).await;
     relay.stop().await;
     assert_eq!(keep(&copy).await, 1);
@@ -150,7 +147,7 @@ async fn a_choice_without_a_relay_holds_when_it_is_back() {
     let sent = copy.engine.send(body).await.unwrap();
     copy.engine.shutdown().await;
     relay.restart().await;
-    let copy = Person { engine: support::start(copy.dir.path()).await, ..copy };
+    let copy = Person { engine: crate::support::start(copy.dir.path()).await, ..copy };
     copy.wait(&sent, MessageStatus::Delivered).await;
     bob.restart().await;
     assert_stopped(&bob).await;

@@ -1,12 +1,9 @@
 //! A store that was changed on disk, or is opened with another key, is refused with a reason; nothing is repaired by guess.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
-
-mod support;
 
 use std::fs;
 
+use crate::support::{Person, TestRelay, pair, passphrase};
 use subrosa_client_core::{ApiError, Client, Engine, ErrorKind, api::EngineOwner, home::Home, keys, net::Network};
-use support::{Person, TestRelay, pair, passphrase};
 
 /// SQLCipher's page size.
 const PAGE: usize = 4096;

@@ -1,13 +1,10 @@
 //! Several devices of one account, and copies of one device.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay, copied, pair, start, who};
 use subrosa_client_core::{
     Client,
     api::{ChatKind, ContactState, MessageStatus, NoParams, SendParams},
 };
-use support::{Person, TestRelay, copied, pair, start, who};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_devices_of_one_account_both_get_everything() {

@@ -1,10 +1,7 @@
 //! Unlucky moments between two engines, each of which once lost something or told a person something wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay};
 use subrosa_client_core::api::{ContactState, MessageStatus};
-use support::{Person, TestRelay};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joiner_who_has_not_heard_the_answer_can_go_on_writing() {

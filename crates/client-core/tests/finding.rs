@@ -1,8 +1,6 @@
 //! Replies, notes, search, pages of history, settings of chats, keys, and the outbox as a person sees it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay, pair};
 use subrosa_client_core::{
     Client, ErrorKind,
     api::{
@@ -11,7 +9,6 @@ use subrosa_client_core::{
     },
     limits::MUTED_FOR_EVER_MS,
 };
-use support::{Person, TestRelay, pair};
 
 fn text(to: &str, body: &str) -> SendParams {
     SendParams { to: to.into(), body: body.into(), ..SendParams::default() }

@@ -1,17 +1,14 @@
 //! A relay that changes what it stores: flipped bits, replays, older lists. Its database is the real one, edited
 //! while the relay is down.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{Person, TestRelay, pair};
 use rusqlite::{Connection, params};
 use subrosa_client_core::{
     Client, DeviceRequest, ErrorKind,
     api::{JoinParams, MessageStatus, NoParams, SendParams, WaitParams, WhoParams},
 };
-use support::{Person, TestRelay, pair};
 
 fn database(relay: &TestRelay) -> Connection {
     Connection::open(relay.dir.path().join("relay.db")).unwrap()
@@ -200,7 +197,7 @@ async fn a_capability_that_is_refused_keeps_the_message_and_names_the_reason() {
             }
         }
     };
-    let reason = tokio::time::timeout(Duration::from_millis(support::PATIENCE_MS), reason).await.unwrap();
+    let reason = tokio::time::timeout(Duration::from_millis(crate::support::PATIENCE_MS), reason).await.unwrap();
     assert!(reason.contains("refused"), "{reason}");
 }
 

@@ -1,11 +1,9 @@
 //! An `init` that ends in the middle: what the relay may know is kept and goes on with the same answers, what is of no use is
 //! removed, and what was there before is never touched.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
-
-mod support;
 
 use std::{fs, path::Path};
 
+use crate::support::{TestRelay, passphrase};
 use subrosa_client_core::{
     ApiError, ErrorKind,
     account::{InitParams, init, is_begun},
@@ -15,7 +13,6 @@ use subrosa_client_core::{
     net::Network,
     repair::{repair, set_aside},
 };
-use support::{TestRelay, passphrase};
 use zeroize::Zeroizing;
 
 fn params(relay: &TestRelay, handle: &str) -> InitParams {

@@ -1,5 +1,4 @@
 //! `crates/crypto`, `crates/wire` and the relay's own parser know nothing of each other; here they meet.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
 use sha2::{Digest, Sha256};
 use subrosa_crypto::{

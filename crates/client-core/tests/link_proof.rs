@@ -1,9 +1,7 @@
 //! A contact link proves who has it to whoever made it, and to nobody else: what a relay sees of it does not let the relay, or
 //! another person, in.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 use subrosa_client_core::{
     Client,
@@ -12,11 +10,10 @@ use subrosa_client_core::{
     home::Home,
     keys,
 };
-use support::{Person, TestRelay};
 
 /// The encrypted store of somebody whose engine is stopped.
 fn store(person: &Person) -> Connection {
-    let key = keys::unlock(&Home::at(person.dir.path()), &support::passphrase()).unwrap();
+    let key = keys::unlock(&Home::at(person.dir.path()), &crate::support::passphrase()).unwrap();
     let db = Connection::open(person.dir.path().join("store.db")).unwrap();
     db.execute_batch(&format!("PRAGMA key = \"x'{}'\";", hex::encode(key.as_bytes()))).unwrap();
     db

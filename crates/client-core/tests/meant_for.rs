@@ -1,15 +1,12 @@
 //! A text goes to whom it was meant for: who is no contact is never written to by a slip, and nobody takes a name from another.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay, pair};
 use subrosa_client_core::{
     ApiError, Client, ErrorKind,
     api::{
         ContactState, MessageStatus, NoParams, ReceiversParams, RenameParams, SendParams, Sent, VerifyParams, WhoParams,
     },
 };
-use support::{Person, TestRelay, pair};
 
 async fn send(from: &Person, to: &str, request: bool) -> Result<Sent, ApiError> {
     from.engine.send(SendParams { to: to.into(), body: "hello".into(), request, ..SendParams::default() }).await

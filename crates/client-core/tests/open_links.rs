@@ -1,13 +1,10 @@
 //! Contact links that are open: seen without their secret, and taken back, so that nobody gets in any more.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{PATIENCE_MS, Person, TestRelay, pair};
 use subrosa_client_core::{
     Client, ErrorKind,
     api::{InviteInfo, InviteRevokeParams, JoinParams, MessageStatus, NoParams, TimeoutParams},
 };
-use support::{PATIENCE_MS, Person, TestRelay, pair};
 
 async fn open(person: &Person) -> Vec<InviteInfo> {
     person.engine.invite_list(NoParams {}).await.unwrap().invites

@@ -1,13 +1,10 @@
 //! What a person decides about others: rename, block, unblock, remove.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay, pair, who};
 use subrosa_client_core::{
     Client, ErrorKind,
     api::{ContactState, Event, MessageStatus, NoParams, RenameParams, SendParams, WaitParams},
 };
-use support::{Person, TestRelay, pair, who};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_contact_gets_nothing_through_and_the_others_do() {

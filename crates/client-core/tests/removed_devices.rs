@@ -1,13 +1,10 @@
 //! A device that was removed from its account gets nothing, says nothing that counts, and is told so.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{PATIENCE_MS, Person, TestRelay, copied, pair, start};
 use subrosa_client_core::{
     Client, DeviceRequest, ErrorKind, OwnDevice,
     api::{Connection, Event, EventsParams, MessageStatus, NoParams, SendParams},
 };
-use support::{PATIENCE_MS, Person, TestRelay, copied, pair, start};
 
 const REMOVED: &str = "this device was removed from its account";
 

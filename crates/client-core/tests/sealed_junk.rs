@@ -1,20 +1,17 @@
 //! Junk in somebody else's name, from a relay that knows every certificate and needs no capability: it writes what it likes
 //! into a mailbox.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a failed expectation is the result
 
-mod support;
-
+use crate::support::{Person, TestRelay, pair};
 use rusqlite::{Connection, params};
 use subrosa_client_core::{api::MessageStatus, home::Home, keys};
 use subrosa_crypto::{
     AccountKeyPair, AccountRecord, DeviceList, IdentityKeyPair, PartyAddress, SealedContent, SealedEnvelope,
     SendingPairKey, VerifiedCertificate, seal,
 };
-use support::{Person, TestRelay, pair};
 
 /// The encrypted store of somebody whose engine is stopped.
 fn store(person: &Person) -> Connection {
-    let key = keys::unlock(&Home::at(person.dir.path()), &support::passphrase()).unwrap();
+    let key = keys::unlock(&Home::at(person.dir.path()), &crate::support::passphrase()).unwrap();
     let db = Connection::open(person.dir.path().join("store.db")).unwrap();
     db.execute_batch(&format!("PRAGMA key = \"x'{}'\";", hex::encode(key.as_bytes()))).unwrap();
     db

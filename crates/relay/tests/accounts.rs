@@ -1,9 +1,6 @@
 //! Who may register, authenticate and change a device list, and who may not.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use ed25519_dalek::SigningKey;
 use subrosa_wire::{
     ErrorCode,
@@ -11,7 +8,6 @@ use subrosa_wire::{
     mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame, RequestOutcome},
     submit::{Refusal, SubmitResult},
 };
-use support::*;
 
 #[tokio::test]
 async fn registering_again_with_the_same_content_succeeds_again() {

@@ -1,12 +1,9 @@
 //! A certificate from a real ACME server: pebble, Let's Encrypt's own for tests (Debian package `pebble`).
 //! Without that program on the machine there is nothing to test against, and the test says so.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Stdio, sync::Arc, time::Duration};
 
+use crate::support::soon;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -14,7 +11,6 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use subrosa_relay::{AcmeSettings, Config, Relay, Tls};
-use support::soon;
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},

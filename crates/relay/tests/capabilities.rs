@@ -1,9 +1,6 @@
 //! What stands in for a sender's name: delivery keys, contact tokens, the request lane; and prekeys.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use bytes::Bytes;
 use subrosa_wire::{
     Capability, ContactToken, DeliveryKey, ErrorCode, TokenBinding,
@@ -12,7 +9,6 @@ use subrosa_wire::{
     mailbox::{MailboxRequest, MailboxServerFrame, PrekeyCount, PrekeyUpload, Push, RequestOutcome, TokenUses, Way},
     submit::{EnvelopeClass, Refusal, SubmitResult},
 };
-use support::*;
 
 const REFUSED: SubmitResult = SubmitResult::Refused { code: ErrorCode::CapabilityRefused, retry_after_s: 0 };
 

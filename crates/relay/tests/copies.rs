@@ -1,16 +1,12 @@
 //! Two copies of one device, as the relay tells them apart: by what each login leaves and the next one shows.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use sha2::{Digest as _, Sha256};
 use subrosa_wire::{
     ErrorCode,
     mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame},
     submit::Refusal,
 };
-use support::*;
 
 fn marks(mark: u8, shown: &[u8]) -> LoginMarks {
     LoginMarks { mark: [mark; 16], shown: shown.iter().map(|mark| [*mark; 16]).collect(), take_over: false }

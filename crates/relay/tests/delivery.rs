@@ -1,16 +1,12 @@
 //! From a submission to an empty mailbox: order, window, repeats, restart, displacement, fullness.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use subrosa_wire::{
     ErrorCode,
     limits::{HEAD_BYTES, MAX_UNACKED},
     mailbox::{MailboxRequest, MailboxServerFrame, RequestOutcome},
     submit::{EnvelopeClass, Submit, SubmitItem, SubmitResult},
 };
-use support::*;
 
 #[tokio::test]
 async fn an_envelope_is_accepted_pushed_acknowledged_and_gone() {

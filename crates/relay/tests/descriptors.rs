@@ -1,13 +1,9 @@
 //! A relay that runs out of file descriptors: it neither spins nor fills its log, serves whom it has, and recovers.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
+use crate::support::*;
 use subrosa_wire::submit::{SubmitClientFrame, SubmitServerFrame};
-use support::*;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::{TcpSocket, TcpStream},

@@ -1,17 +1,13 @@
 //! A disk that takes no more: refused, nothing half done, reading goes on, and it recovers.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::process::Stdio;
 
+use crate::support::*;
 use bytes::Bytes;
 use subrosa_wire::{
     ErrorCode,
     submit::{Refusal, Submit, SubmitResult},
 };
-use support::*;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},

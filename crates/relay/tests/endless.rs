@@ -1,18 +1,14 @@
 //! Requests and frames without end, or of kinds that nobody needs: each ends, and others do not notice.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::*;
 use subrosa_wire::{
     ErrorCode,
     limits::MAX_SUBMIT_FRAME_BYTES,
     mailbox::{MailboxClientFrame, MailboxServerFrame},
     submit::{SubmitClientFrame, SubmitServerFrame},
 };
-use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,11 +1,8 @@
 //! What belongs to others: mailboxes, signatures, prekeys and names are not to be had by asking.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::net::IpAddr;
 
+use crate::support::*;
 use bytes::Bytes;
 use subrosa_relay::{Rate, RateLimits};
 use subrosa_wire::{
@@ -14,7 +11,6 @@ use subrosa_wire::{
     mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame, PrekeyUpload},
     submit::{Refusal, SubmitClientFrame, SubmitResult, SubmitServerFrame},
 };
-use support::*;
 use tokio::io::AsyncWriteExt;
 
 async fn challenge(at: &At) -> (Socket, [u8; 32]) {

@@ -1,9 +1,6 @@
 //! What groups ask of a relay: the member key, links for several, and the keys of many devices at once.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use bytes::Bytes;
 use subrosa_wire::{
     Capability, ContactToken, DeliveryKey, ErrorCode, MemberKey, TokenBinding,
@@ -12,7 +9,6 @@ use subrosa_wire::{
     mailbox::{MailboxRequest, PrekeyCount, PrekeyUpload, RequestOutcome, TokenUses, Way},
     submit::{Refusal, SubmitResult},
 };
-use support::*;
 
 const REFUSED: SubmitResult = SubmitResult::Refused { code: ErrorCode::CapabilityRefused, retry_after_s: 0 };
 

@@ -1,11 +1,8 @@
 //! Sockets that say too much, nonsense, or nothing: each ends, and others do not notice.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::*;
 use futures_util::SinkExt;
 use subrosa_wire::{
     CapabilityHash, ErrorCode,
@@ -13,7 +10,6 @@ use subrosa_wire::{
     mailbox::{MailboxClientFrame, MailboxRequest, MailboxServerFrame},
     submit::{SubmitClientFrame, SubmitServerFrame},
 };
-use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 

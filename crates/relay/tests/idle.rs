@@ -1,9 +1,6 @@
 //! Devices that nobody has switched on for weeks: nothing is stored for them until they return, and others are not held up.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use ed25519_dalek::SigningKey;
 use subrosa_wire::{
     DeliveryKey, ErrorCode,
@@ -11,7 +8,6 @@ use subrosa_wire::{
     mailbox::{MailboxRequest, RequestOutcome},
     submit::SubmitResult,
 };
-use support::*;
 
 /// As if the device had been connected so many days ago for the last time.
 fn away_for(relay: &TestRelay, device: u32, days: u32) {

@@ -1,9 +1,6 @@
 //! The largest submission that the protocol allows, over a real socket: the limits of its parts and of a frame agree.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
+use crate::support::*;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use subrosa_wire::{
@@ -14,7 +11,6 @@ use subrosa_wire::{
     },
     submit::{EnvelopeClass, Submit, SubmitClientFrame, SubmitItem, SubmitResult},
 };
-use support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_submission_is_stored_and_answered_item_by_item() {

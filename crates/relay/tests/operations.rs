@@ -1,8 +1,4 @@
 //! Health, metrics, logs, supervisors, backup, restore, and damage that is found before it is served.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::{
     path::Path,
@@ -10,13 +6,13 @@ use std::{
     time::Duration,
 };
 
+use crate::support::*;
 use subrosa_relay::RelayError;
 use subrosa_wire::{
     ErrorCode,
     mailbox::{MailboxServerFrame, PrekeyUpload},
     submit::SubmitResult,
 };
-use support::*;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 fn program(arguments: &[&str], paths: &[&Path]) -> Output {

@@ -1,14 +1,11 @@
 //! Who may register, and what the host's verbs do: the real binary, its admin socket and its clients.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::{
     os::unix::{fs::PermissionsExt, net::UnixStream},
     process::{Command, Output},
 };
 
+use crate::support::*;
 use serde_json::Value;
 use subrosa_relay::RegistrationMode;
 use subrosa_wire::{
@@ -17,7 +14,6 @@ use subrosa_wire::{
     mailbox::MailboxServerFrame,
     submit::{Refusal, SubmitResult},
 };
-use support::*;
 
 async fn relay(mode: Option<RegistrationMode>) -> TestRelay {
     let dir = tempfile::tempdir().unwrap();

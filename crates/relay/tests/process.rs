@@ -1,20 +1,16 @@
 //! The real binary: start line, signals, kills, restarts, and what it refuses to start with.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::{
     path::Path,
     process::{ExitStatus, Stdio},
 };
 
+use crate::support::*;
 use subrosa_wire::{
     ErrorCode,
     mailbox::MailboxServerFrame,
     submit::{Submit, SubmitResult, SubmitServerFrame},
 };
-use support::*;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},

@@ -1,18 +1,14 @@
 //! Peers that are slow, never finish, or stop reading: each costs itself, and others do not notice.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::*;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use subrosa_wire::{
     mailbox::MailboxClientFrame,
     submit::{Submit, SubmitResult},
 };
-use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

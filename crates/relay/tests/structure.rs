@@ -1,6 +1,4 @@
 //! The relay cannot decrypt because the code is not in it.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,8 +1,4 @@
 //! TLS at the relay: its own key, certificate files that change, and a man in the middle.
-// Test code may stop at the first surprise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod support;
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -11,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use crate::support::*;
 use ed25519_dalek::Signer as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use rcgen::{CertificateParams, KeyPair};
@@ -31,7 +28,6 @@ use subrosa_wire::{
     mailbox::{LoginMarks, MailboxClientFrame, MailboxServerFrame},
     submit::Refusal,
 };
-use support::*;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},

@@ -1,5 +1,4 @@
 //! Every frame round-trips, and no bytes make a decoder panic or accept what the protocol forbids.
-#![allow(clippy::unwrap_used, missing_docs)] // a failed expectation is the test's result
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,5 +1,4 @@
 //! The threat model has a row for each question that a relay answers, and it says what the schema says.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // a failed expectation is the test's result
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,5 @@
 //! The test vectors of `test-vectors/` that concern the wire: frames, contact links, envelope ids, capabilities. Python
 //! made them from the tables of `docs/protocol.md`; here they are built, encoded and decoded.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)] // a failed expectation is the test's result
 
 use std::{
     fmt::{Debug, Display},

@@ -3,6 +3,7 @@
 // A test says what it expects by unwrapping it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[allow(dead_code)] // uses its part of it
 #[path = "../../../crates/client-core/tests/support/mod.rs"]
 mod support;
 

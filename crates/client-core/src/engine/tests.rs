@@ -1,5 +1,6 @@
 //! Faults that only the inside can make: a full disk, lost sessions, clocks that jump, relays that contradict themselves.
 
+#[allow(dead_code, unreachable_pub)] // uses its part of it
 #[path = "../../tests/support/mod.rs"]
 mod support;
 

@@ -1,5 +1,4 @@
 //! Real relays on port 0 and real engines in temporary directories.
-#![allow(dead_code, unreachable_pub)] // each test file uses its own part
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 

@@ -1,6 +1,5 @@
 //! A small client of the relay's protocol, made from public crates only: accounts and signatures
 //! straight from `docs/protocol.md`, sockets from tokio-tungstenite, questions over reqwest.
-#![allow(dead_code, unreachable_pub)] // each test file uses its part of this module
 
 use std::{net::IpAddr, path::Path, time::Duration};
 
@@ -78,11 +77,6 @@ impl TestRelay {
     /// Waits until it has ended by itself.
     pub async fn ended(self) {
         soon(self.task).await.unwrap().unwrap();
-    }
-
-    /// Says stop, without waiting.
-    pub fn begin_stop(&mut self) {
-        drop(self.stop.take());
     }
 
     pub fn data(&self) -> std::path::PathBuf {
