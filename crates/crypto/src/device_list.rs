@@ -163,6 +163,12 @@ impl DeviceList {
         bytes
     }
 
+    /// The list as it travels.
+    #[must_use]
+    pub fn unverified(self) -> UnverifiedDeviceList {
+        UnverifiedDeviceList(self)
+    }
+
     /// SHA-256 of all bytes of [`Self::encode`].
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
@@ -254,6 +260,17 @@ impl UnverifiedDeviceList {
             device.verify(record).map_err(|_| DeviceListError::BadSignature)?;
         }
         Ok(list)
+    }
+
+    /// The bytes as they came.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.0.encode()
+    }
+
+    /// The list, for who has verified it and kept it in this form.
+    pub(crate) fn admitted(&self) -> &DeviceList {
+        &self.0
     }
 
     /// The account the list claims to belong to.

@@ -42,3 +42,9 @@ pub(crate) const MESSAGE_ID: &[u8] = b"Subrosa message id v1";
 pub(crate) const LINK_TOKEN: &[u8] = b"Subrosa link token v1";
 /// HKDF info of the key that proves to its maker who has a contact link.
 pub(crate) const LINK_PROOF: &[u8] = b"Subrosa link proof v1";
+/// Signed by a device of a member, or by an account: a change of a group's membership.
+pub(crate) const GROUP_CHANGE: &[u8] = b"Subrosa group change v1";
+/// Hashed into the id of such a change.
+pub(crate) const CHANGE_ID: &[u8] = b"Subrosa change id v1";
+/// Hashed into what a content says of the changes that its author knew.
+pub(crate) const GROUP_HEADS: &[u8] = b"Subrosa group heads v1";

@@ -1,5 +1,5 @@
 //! Subrosa's protocol cryptography: identities, device lists, prekeys, session set-up
-//! (X3DH with ML-KEM-1024), the Double Ratchet, the seal and safety numbers.
+//! (X3DH with ML-KEM-1024), the Double Ratchet, the seal, safety numbers and the membership of groups.
 //!
 //! Pure functions and state machines: no I/O, no clock, no storage, no async. The only thing
 //! taken from outside is randomness from the operating system. The byte-level text is
@@ -40,6 +40,7 @@ mod key_error;
 mod known_answers;
 mod labels;
 mod link_keys;
+pub mod membership;
 mod message_key;
 mod message_kind;
 mod padding;

@@ -1,0 +1,527 @@
+//! Who is in a group and may do what, at one point of its history.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settings};
+use super::{AccountId, ChangeId, MAX_LINKS, MAX_MEMBERS};
+use crate::account::AccountRecord;
+use crate::device_list::{DeviceList, Freshness};
+
+/// Why an act does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The group has ended.
+    #[error("the group was disbanded")]
+    Disbanded,
+    /// Its author is no member.
+    #[error("its author was not in the group")]
+    NotMember,
+    /// The device that signed is not in its account's list.
+    #[error("the device that signed is not in its account's list")]
+    UnknownDevice,
+    /// Only admins do this.
+    #[error("only admins may do this")]
+    NotAdmin,
+    /// Whom it names stands before its author, or is the author.
+    #[error("nobody removes or demotes an admin who stands before them")]
+    StandsAhead,
+    /// Only the first admin does this.
+    #[error("only the first admin may do this")]
+    NotFirst,
+    /// Whom it names is a member already.
+    #[error("they are in the group already")]
+    AlreadyMember,
+    /// Whom it names is no member.
+    #[error("they are not in the group")]
+    NoSuchMember,
+    /// Whom it names has that office already, or has it not.
+    #[error("they have that role already")]
+    SameRole,
+    /// There are [`MAX_MEMBERS`] members.
+    #[error("a group has at most {MAX_MEMBERS} members")]
+    Full,
+    /// They were removed: by a link, or by who is no admin, they do not come back.
+    #[error("they were removed, and only an admin can add them again")]
+    WasRemoved,
+    /// The last admin names another one first.
+    #[error("the last admin cannot leave without naming another")]
+    LastAdmin,
+    /// No such link, or none any more, or not one of theirs.
+    #[error("the invite link is not valid")]
+    BadLink,
+    /// The link has expired.
+    #[error("the invite link has expired")]
+    LinkExpired,
+    /// There are [`MAX_LINKS`] links.
+    #[error("a group has at most {MAX_LINKS} open invite links")]
+    TooManyLinks,
+    /// The list is not newer than the known one, or contradicts it.
+    #[error("the device list is not newer than the known one")]
+    OldList,
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub(super) record: AccountRecord,
+    pub(super) list: DeviceList,
+    pub(super) added_by: AccountId,
+    pub(super) link: Option<[u8; 16]>,
+    pub(super) joined: ChangeId,
+    pub(super) joined_clock: u64,
+    /// Who came before whom.
+    pub(super) order: u32,
+}
+
+impl Member {
+    /// Their account record.
+    #[must_use]
+    pub fn record(&self) -> &AccountRecord {
+        &self.record
+    }
+
+    /// The device list that the group knows of them.
+    #[must_use]
+    pub fn list(&self) -> &DeviceList {
+        &self.list
+    }
+
+    /// Who added them; of the first member, themselves.
+    #[must_use]
+    pub fn added_by(&self) -> &AccountId {
+        &self.added_by
+    }
+
+    /// The change by which they came.
+    #[must_use]
+    pub fn joined(&self) -> &ChangeId {
+        &self.joined
+    }
+
+    /// Its place in the conversation.
+    #[must_use]
+    pub fn joined_clock(&self) -> u64 {
+        self.joined_clock
+    }
+
+    /// The invite link by which they came.
+    #[must_use]
+    pub fn link(&self) -> Option<&[u8; 16]> {
+        self.link.as_ref()
+    }
+}
+
+/// Somebody whose last membership ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Former {
+    /// By a removal, and not by leaving.
+    pub(super) removed: bool,
+    pub(super) chains: Vec<ChainEnd>,
+}
+
+/// An open invite link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InviteLink {
+    /// Who made it.
+    pub maker: AccountId,
+    /// How many may still come by it.
+    pub uses: u16,
+    /// Until when, Unix time in milliseconds.
+    pub expires_ms: u64,
+    /// An admin decides about each.
+    pub approval: bool,
+}
+
+/// A group as its changes make it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) settings: Settings,
+    pub(super) creator: AccountId,
+    pub(super) created_clock: u64,
+    pub(super) members: BTreeMap<AccountId, Arc<Member>>,
+    /// The admins in the order of their promotion, and how many were promoted before each: that number never gets
+    /// better, or who is behind a leaver could say to have stood before him.
+    pub(super) line: Vec<(u32, AccountId)>,
+    /// Promotions so far, the creator's included.
+    pub(super) promotions: u32,
+    pub(super) former: Arc<BTreeMap<AccountId, Former>>,
+    /// How far what somebody did as an admin counts, whose office was taken.
+    pub(super) offices: Arc<BTreeMap<AccountId, Vec<ChainEnd>>>,
+    pub(super) links: BTreeMap<[u8; 16], InviteLink>,
+    /// Links that were ever made: no name is used twice.
+    pub(super) used_links: Arc<BTreeSet<[u8; 16]>>,
+    pub(super) disbanded: bool,
+    pub(super) joins: u32,
+}
+
+impl State {
+    /// What a group is after the change that began it.
+    pub(super) fn created(change: &Change, author: &Newcomer, name: &str, settings: Settings) -> Self {
+        let mut state = Self {
+            name: name.to_owned(),
+            description: String::new(),
+            settings,
+            creator: change.author,
+            created_clock: change.clock,
+            members: BTreeMap::new(),
+            line: vec![(0, change.author)],
+            promotions: 1,
+            former: Arc::default(),
+            offices: Arc::default(),
+            links: BTreeMap::new(),
+            used_links: Arc::default(),
+            disbanded: false,
+            joins: 0,
+        };
+        state.join(change, None, author);
+        state
+    }
+
+    /// The group's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the group says of itself.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Who began it.
+    #[must_use]
+    pub fn creator(&self) -> &AccountId {
+        &self.creator
+    }
+
+    /// When it began, as its author claims.
+    #[must_use]
+    pub fn created_clock(&self) -> u64 {
+        self.created_clock
+    }
+
+    /// Whether it has ended for ever.
+    #[must_use]
+    pub fn disbanded(&self) -> bool {
+        self.disbanded
+    }
+
+    /// The members, ascending by account id.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = (&AccountId, &Member)> {
+        self.members.iter().map(|(account, member)| (account, &**member))
+    }
+
+    /// A member.
+    #[must_use]
+    pub fn member(&self, account: &AccountId) -> Option<&Member> {
+        self.members.get(account).map(|member| &**member)
+    }
+
+    /// The admins: each may remove and demote those behind.
+    pub fn admins(&self) -> impl ExactSizeIterator<Item = &AccountId> {
+        self.line.iter().map(|(_, account)| account)
+    }
+
+    /// An admin's place in the line: how many were promoted before, those who are no admins any more included.
+    #[must_use]
+    pub fn place(&self, account: &AccountId) -> Option<u32> {
+        self.line.iter().find(|(_, admin)| admin == account).map(|(place, _)| *place)
+    }
+
+    fn promote(&mut self, account: AccountId) {
+        self.line.push((self.promotions, account));
+        self.promotions += 1;
+    }
+
+    /// The open invite links.
+    pub fn links(&self) -> impl Iterator<Item = (&[u8; 16], &InviteLink)> {
+        self.links.iter()
+    }
+
+    /// Whether somebody may write.
+    #[must_use]
+    pub fn may_write(&self, account: &AccountId) -> bool {
+        !self.disbanded
+            && self.members.contains_key(account)
+            && (!self.settings.only_admins_write || self.place(account).is_some())
+    }
+
+    /// Whether a message counts, by the chain and the number it was written under: those of who is no member any more
+    /// count as far as the change that ended it says.
+    #[must_use]
+    pub fn counts(&self, account: &AccountId, device: u32, generation: u32, chain: &[u8; 32], number: u32) -> bool {
+        let within = |ends: &[ChainEnd]| within(ends, device, generation, chain, number);
+        match (self.members.get(account), self.former.get(account)) {
+            (Some(_), None) => true,
+            // Of an earlier membership, if it is as old as that.
+            (Some(_), Some(former)) => {
+                let ended = former.chains.iter().find(|end| end.device == device);
+                ended.is_none_or(|end| generation > end.generation) || within(&former.chains)
+            }
+            (None, Some(former)) => within(&former.chains),
+            (None, None) => false,
+        }
+    }
+
+    /// The same of what somebody did as an admin and not as a member: an office that was taken ends it.
+    #[must_use]
+    pub fn counts_as_admin(
+        &self,
+        account: &AccountId,
+        device: u32,
+        generation: u32,
+        chain: &[u8; 32],
+        number: u32,
+    ) -> bool {
+        self.place(account).is_some()
+            || self.offices.get(account).is_some_and(|ends| within(ends, device, generation, chain, number))
+    }
+
+    /// Whether one act of a change counts here. `at` is the number of the target it is for.
+    pub(super) fn judge(&self, change: &Change, at: usize) -> Result<(), Refusal> {
+        let author = &change.author;
+        if self.disbanded {
+            return Err(Refusal::Disbanded);
+        }
+        let member = self.members.get(author).ok_or(Refusal::NotMember)?;
+        if change.device != ACCOUNT_ITSELF && member.list.device(change.device).is_none() {
+            return Err(Refusal::UnknownDevice);
+        }
+        let admin = || self.place(author).map(drop).ok_or(Refusal::NotAdmin);
+        let unless = |only_admins: bool| if only_admins { admin() } else { Ok(()) };
+        match &change.act {
+            // A group begins once.
+            Act::Create { .. } => Err(Refusal::AlreadyMember),
+            Act::Add { link, members } => {
+                unless(self.settings.only_admins_add)?;
+                self.judge_add(change, link.as_ref(), &members[at].record.id())
+            }
+            Act::Remove(targets) => {
+                admin()?;
+                let target = &targets[at].account;
+                if !self.members.contains_key(target) && !self.former.contains_key(target) {
+                    return Err(Refusal::NoSuchMember);
+                }
+                self.behind(author, target)
+            }
+            Act::Promote(targets) => {
+                admin()?;
+                self.judge_promotion(&targets[at])
+            }
+            Act::Demote(targets) => {
+                admin()?;
+                let target = &targets[at].account;
+                if !self.members.contains_key(target) {
+                    return Err(Refusal::NoSuchMember);
+                }
+                self.place(target).ok_or(Refusal::SameRole)?;
+                self.behind(author, target)
+            }
+            Act::Rename(_) | Act::Describe(_) => unless(self.settings.only_admins_edit),
+            Act::Set(_) => admin(),
+            Act::OpenLink { link, .. } => {
+                unless(self.settings.only_admins_add)?;
+                if self.used_links.contains(link) {
+                    return Err(Refusal::BadLink);
+                }
+                if self.links.len() >= MAX_LINKS { Err(Refusal::TooManyLinks) } else { Ok(()) }
+            }
+            Act::RevokeLink(link) => match self.links.get(link) {
+                Some(open) if open.maker == *author => Ok(()),
+                Some(_) => admin(),
+                None => Err(Refusal::BadLink),
+            },
+            Act::Leave { successor: Some(successor), .. } if at == 0 => {
+                admin()?;
+                self.judge_promotion(successor)
+            }
+            Act::Leave { .. } => Ok(()),
+            Act::Disband if self.admins().next() == Some(author) => Ok(()),
+            Act::Disband => Err(Refusal::NotFirst),
+            Act::List(list) => match list.admitted().compare(&member.list) {
+                Freshness::Newer => Ok(()),
+                _ => Err(Refusal::OldList),
+            },
+        }
+    }
+
+    fn judge_add(&self, change: &Change, link: Option<&[u8; 16]>, target: &AccountId) -> Result<(), Refusal> {
+        if self.members.contains_key(target) {
+            return Err(Refusal::AlreadyMember);
+        }
+        if self.members.len() >= MAX_MEMBERS {
+            return Err(Refusal::Full);
+        }
+        let admin = self.place(&change.author).is_some();
+        let was_removed = self.former.get(target).is_some_and(|former| former.removed);
+        if was_removed && (!admin || link.is_some()) {
+            return Err(Refusal::WasRemoved);
+        }
+        let Some(link) = link else { return Ok(()) };
+        let open = self.links.get(link).ok_or(Refusal::BadLink)?;
+        if change.clock > open.expires_ms {
+            return Err(Refusal::LinkExpired);
+        }
+        if (open.approval && admin) || open.maker == change.author && !open.approval {
+            Ok(())
+        } else {
+            Err(Refusal::BadLink)
+        }
+    }
+
+    fn judge_promotion(&self, target: &AccountId) -> Result<(), Refusal> {
+        if !self.members.contains_key(target) {
+            return Err(Refusal::NoSuchMember);
+        }
+        if self.place(target).is_some() { Err(Refusal::SameRole) } else { Ok(()) }
+    }
+
+    /// Whether a change is one that its author may sign here. Besides what [`Self::judge`] says, the last admin names
+    /// another before leaving; that two did not know of each other is no reason to keep either.
+    pub(super) fn allow(&self, change: &Change) -> Result<Self, Refusal> {
+        let mut state = self.clone();
+        for at in 0..change.act.count() {
+            state.judge(change, at)?;
+            if matches!(change.act, Act::Leave { .. })
+                && at + 1 == change.act.count()
+                && state.admins().eq([&change.author])
+                && state.members.len() > 1
+            {
+                return Err(Refusal::LastAdmin);
+            }
+            state.apply(change, at);
+        }
+        Ok(state)
+    }
+
+    /// Who is no admin stands behind every admin.
+    fn behind(&self, author: &AccountId, target: &AccountId) -> Result<(), Refusal> {
+        if author == target {
+            return Err(Refusal::StandsAhead);
+        }
+        match (self.place(author), self.place(target)) {
+            (Some(author), Some(target)) if author > target => Err(Refusal::StandsAhead),
+            _ => Ok(()),
+        }
+    }
+
+    /// What one act changes, once [`Self::judge`] let it through.
+    pub(super) fn apply(&mut self, change: &Change, at: usize) {
+        match &change.act {
+            Act::Create { .. } => {}
+            Act::Add { link, members } => {
+                self.join(change, *link, &members[at]);
+                if let Some(link) = link {
+                    self.use_link(link);
+                }
+            }
+            Act::Remove(targets) => self.remove(&targets[at]),
+            Act::Promote(targets) => self.promote(targets[at]),
+            Act::Demote(targets) => {
+                let target = &targets[at];
+                self.line.retain(|(_, admin)| *admin != target.account);
+                Arc::make_mut(&mut self.offices).insert(target.account, target.chains.clone());
+                self.somebody_leads();
+            }
+            Act::Rename(name) => self.name.clone_from(name),
+            Act::Describe(text) => self.description.clone_from(text),
+            Act::Set(settings) => self.settings = *settings,
+            Act::OpenLink { link, uses, expires_ms, approval } => {
+                Arc::make_mut(&mut self.used_links).insert(*link);
+                let open =
+                    InviteLink { maker: change.author, uses: *uses, expires_ms: *expires_ms, approval: *approval };
+                self.links.insert(*link, open);
+            }
+            Act::RevokeLink(link) => drop(self.links.remove(link)),
+            Act::Leave { successor: Some(successor), .. } if at == 0 => self.promote(*successor),
+            Act::Leave { chains, .. } => {
+                self.end(&change.author, false, chains.clone());
+                self.somebody_leads();
+            }
+            Act::Disband => self.disbanded = true,
+            Act::List(list) => {
+                if let Some(member) = self.members.get_mut(&change.author) {
+                    Arc::make_mut(member).list = list.admitted().clone();
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, change: &Change, link: Option<[u8; 16]>, newcomer: &Newcomer) {
+        let member = Member {
+            record: newcomer.record,
+            list: newcomer.list.admitted().clone(),
+            added_by: change.author,
+            link,
+            joined: change.id,
+            joined_clock: change.clock,
+            order: self.joins,
+        };
+        self.joins += 1;
+        self.members.insert(newcomer.record.id(), Arc::new(member));
+    }
+
+    fn use_link(&mut self, link: &[u8; 16]) {
+        if let Some(open) = self.links.get_mut(link) {
+            open.uses = open.uses.saturating_sub(1);
+            if open.uses == 0 {
+                self.links.remove(link);
+            }
+        }
+    }
+
+    fn remove(&mut self, target: &Ending) {
+        let mut chains = target.chains.clone();
+        // Of several removals the highest counts; what a leaver said of himself gives way.
+        if !self.members.contains_key(&target.account)
+            && let Some(former) = self.former.get(&target.account)
+            && former.removed
+        {
+            chains = highest(&former.chains, &chains);
+        }
+        self.end(&target.account, true, chains);
+        self.somebody_leads();
+    }
+
+    fn end(&mut self, account: &AccountId, removed: bool, chains: Vec<ChainEnd>) {
+        self.members.remove(account);
+        self.line.retain(|(_, admin)| admin != account);
+        Arc::make_mut(&mut self.former).insert(*account, Former { removed, chains });
+    }
+
+    /// Where no admin is left, the longest member is one, as if promoted.
+    fn somebody_leads(&mut self) {
+        if self.line.is_empty()
+            && let Some(account) =
+                self.members.iter().min_by_key(|(_, member)| member.order).map(|(account, _)| *account)
+        {
+            self.promote(account);
+        }
+    }
+}
+
+fn within(ends: &[ChainEnd], device: u32, generation: u32, chain: &[u8; 32], number: u32) -> bool {
+    ends.iter().find(|end| end.device == device).is_some_and(|end| {
+        generation < end.generation || (generation == end.generation && *chain == end.chain && number < end.next)
+    })
+}
+
+/// For each device the end that lets more through.
+fn highest(one: &[ChainEnd], other: &[ChainEnd]) -> Vec<ChainEnd> {
+    let mut ends: BTreeMap<u32, ChainEnd> = BTreeMap::new();
+    for end in one.iter().chain(other) {
+        let known = ends.entry(end.device).or_insert(*end);
+        *known = (*known).max(*end);
+    }
+    ends.into_values().collect()
+}
