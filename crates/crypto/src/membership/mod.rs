@@ -39,6 +39,10 @@ pub const MAX_LINKS: usize = 16;
 pub const MAX_CHANGES: usize = 16_384;
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod cast;
 #[cfg(test)]
 mod schedules;
+#[cfg(test)]
+mod situations;

@@ -304,8 +304,10 @@ fn check(seed: u64, world: &mut World) -> usize {
         let leads = !taken.removed && state.admins().eq([&taken.target]);
         assert!(
             !is || leads || given_again(&whole, &taken),
-            "seed {seed}: {} is back",
-            super::cast::name_of(&taken.target)
+            "seed {seed}: {} is back\n{}\n{}",
+            name_of(&taken.target),
+            describe(&whole),
+            show(state)
         );
     }
     forge(seed, world, &whole)
