@@ -29,8 +29,26 @@ pub(super) struct Node {
     pub(super) change: Arc<Change>,
     pub(super) parents: Vec<usize>,
     pub(super) children: Vec<usize>,
-    /// The author's place among the admins that the author knew.
-    pub(super) place: Option<u32>,
+    /// What had made its author an admin, where the author stood: a change, and the number of its act.
+    pub(super) grant: Option<(usize, usize)>,
+    /// Its place among all changes in the order of standing.
+    pub(super) position: usize,
+}
+
+/// What somebody sees who knows some heads and all that those had seen.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) state: State,
+    /// Nodes from this one on are in `order`; those before are all there, at their places.
+    from: usize,
+    order: Vec<usize>,
+}
+
+impl View {
+    /// The place of a change that follows all that is seen.
+    pub(super) fn next(&self) -> usize {
+        self.from + self.order.len()
+    }
 }
 
 /// A node that everything before leads to and everything after comes from, and the state there. What comes after
@@ -60,6 +78,8 @@ pub(super) enum Unfit {
 #[derive(Clone, Debug)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
+    /// All nodes in the order of standing.
+    order: Vec<usize>,
     index: BTreeMap<ChangeId, usize>,
     heads: BTreeSet<ChangeId>,
     waists: Vec<Waist>,
@@ -74,9 +94,10 @@ impl Graph {
         let Act::Create { settings, author, name, .. } = &change.act else { return None };
         let state = State::created(&change, author, name, *settings);
         let id = change.id;
-        let node = Node { change: Arc::new(change), parents: vec![], children: vec![], place: Some(0) };
+        let node = Node { change: Arc::new(change), parents: vec![], children: vec![], grant: None, position: 0 };
         Some(Self {
             nodes: vec![node],
+            order: vec![0],
             index: BTreeMap::from([(id, 0)]),
             heads: BTreeSet::from([id]),
             waists: vec![Waist { node: 0, state: state.clone() }],
@@ -132,28 +153,29 @@ impl Graph {
         Ok(heads.iter().filter_map(|head| self.index.get(head).copied()).collect())
     }
 
-    /// The state as whoever knew exactly these heads and what they had seen.
-    pub(super) fn view(&self, heads: &[ChangeId]) -> Result<State, Missing> {
+    /// What whoever knew exactly these heads, and what they had seen, sees.
+    pub(super) fn view(&self, heads: &[ChangeId]) -> Result<View, Missing> {
         let nodes = self.nodes_of(heads)?;
         if self.heads.iter().eq(heads.iter().collect::<BTreeSet<_>>()) {
-            return Ok(self.state.clone());
+            return Ok(View { state: self.state.clone(), from: self.nodes.len(), order: vec![] });
         }
         let past = self.past(&nodes);
         // The first change is in everybody's past.
         let waist = self.waists.iter().rev().find(|waist| past[waist.node]).unwrap_or(&self.waists[0]);
         let from = waist.node + 1;
-        Ok(Part::new(&self.nodes, from, past[from..].to_vec(), &waist.state).resolve().0)
+        let part = Part::new(&self.nodes, from, past[from..].to_vec(), &waist.state);
+        Ok(View { state: part.resolve().0, from, order: part.into_order() })
     }
 
-    /// Takes a change whose signature the caller has verified, and says the state that its author knew (`view`).
-    pub(super) fn insert(&mut self, change: Change, view: &State) -> Result<(), Unfit> {
+    /// Takes a change whose signature the caller has verified, and says what its author saw (`view`).
+    pub(super) fn insert(&mut self, change: Change, view: &View) -> Result<(), Unfit> {
         if self.contains(&change.id) {
             return Ok(());
         }
         if self.nodes.len() >= MAX_CHANGES {
             return Err(Unfit::Full);
         }
-        let seen = view.allow(&change).map_err(Unfit::Refused)?;
+        let seen = view.state.allow(&change, view.next()).map_err(Unfit::Refused)?;
         let parents = self.nodes_of(&change.heads).map_err(|_| Unfit::Heads)?;
         let behind: Vec<usize> = parents.iter().flat_map(|parent| self.nodes[*parent].parents.clone()).collect();
         let past_of_heads = self.past(&behind);
@@ -170,10 +192,14 @@ impl Graph {
         }
         self.heads.insert(change.id);
         self.index.insert(change.id, node);
-        let place = view.place(&change.author);
-        self.nodes.push(Node { change: Arc::new(change), parents, children: vec![], place });
+        let grant = view.state.grant(&change.author).map(|grant| {
+            let at = grant.position.checked_sub(view.from).and_then(|at| view.order.get(at));
+            (*at.unwrap_or(&self.order[grant.position]), grant.act)
+        });
+        self.nodes.push(Node { change: Arc::new(change), parents, children: vec![], grant, position: node });
         if follows_all {
             // Everything was seen, so nothing is beside it.
+            self.order.push(node);
             self.state = seen;
             self.keep_waist(node);
         } else {
@@ -191,11 +217,17 @@ impl Graph {
         }
         let waist = &self.waists[self.waists.len() - 1];
         let from = waist.node + 1;
-        let (state, uncounted) =
-            Part::new(&self.nodes, from, vec![true; self.nodes.len() - from], &waist.state).resolve();
+        let part = Part::new(&self.nodes, from, vec![true; self.nodes.len() - from], &waist.state);
+        let (state, uncounted) = part.resolve();
+        let order = part.into_order();
         self.state = state;
         self.uncounted.split_off(&(from, 0));
         self.uncounted.extend(uncounted);
+        self.order.truncate(from);
+        self.order.extend(order);
+        for position in from..self.order.len() {
+            self.nodes[self.order[position]].position = position;
+        }
     }
 
     fn keep_waist(&mut self, node: usize) {

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Act;
 use super::graph::{Node, Verdict};
-use super::state::State;
+use super::state::{Grant, State};
 use super::{AccountId, ChangeId};
 
 /// Acts that do not count, by node and number.
 pub(super) type Uncounted = BTreeMap<(usize, usize), Verdict>;
 
-/// Acts that are void, by node and number, and what voids them.
-type Voids = BTreeMap<(usize, usize), ChangeId>;
+/// Acts that are void, by node and number, and the act that voids them.
+type Voids = BTreeMap<(usize, usize), (usize, usize)>;
 
 /// Some changes after a place where all came together, and the state at that place. Flags count from `from`.
 pub(super) struct Part<'a> {
@@ -21,9 +21,17 @@ pub(super) struct Part<'a> {
     from: usize,
     included: Vec<bool>,
     base: &'a State,
+    /// The included nodes in the order of standing: each after what it had seen, and of those that could come next the
+    /// one whose author stands best.
+    order: Vec<usize>,
+    /// Each one's place in it; counts from `from`.
+    positions: Vec<usize>,
 }
 
-/// What is first of those whose authors have one place.
+/// The standing of who is no admin.
+const NONE: Grant = Grant { position: usize::MAX, act: usize::MAX };
+
+/// What is first of those whose authors stand alike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     /// An account's word about its own devices, before what they did.
@@ -38,8 +46,7 @@ enum Class {
 /// Something that takes away, in the order in which it is judged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Taking {
-    /// Its author's place; who has none is last.
-    place: u32,
+    standing: Grant,
     class: Class,
     id: ChangeId,
     at: usize,
@@ -48,15 +55,85 @@ struct Taking {
 
 impl<'a> Part<'a> {
     pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &'a State) -> Self {
-        Self { nodes, from, included, base }
+        let positions = vec![0; included.len()];
+        let mut part = Self { nodes, from, included, base, order: vec![], positions };
+        part.stand();
+        part
+    }
+
+    pub(super) fn into_order(self) -> Vec<usize> {
+        self.order
     }
 
     /// The state, and what does not count.
     pub(super) fn resolve(&self) -> (State, Uncounted) {
         let voids = self.voids();
-        let mut uncounted: Uncounted = voids.iter().map(|(act, by)| (*act, Verdict::Void(*by))).collect();
+        let by = |(node, _): &(usize, usize)| Verdict::Void(self.nodes[*node].change.id);
+        let mut uncounted: Uncounted = voids.iter().map(|(act, taking)| (*act, by(taking))).collect();
         let state = self.walk(&self.included, &voids, Some(&mut uncounted));
         (state, uncounted)
+    }
+
+    /// How well the author of a change stood where it was signed: by what had made the author an admin.
+    fn standing(&self, node: usize) -> Grant {
+        self.nodes[node].grant.map_or(NONE, |(node, act)| Grant { position: self.position(node), act })
+    }
+
+    fn position(&self, node: usize) -> usize {
+        node.checked_sub(self.from).map_or_else(|| self.nodes[node].position, |at| self.positions[at])
+    }
+
+    fn inside(&self, among: &[bool], node: usize) -> bool {
+        node >= self.from && among[node - self.from]
+    }
+
+    /// Goes through some nodes, each after what it had seen, of those that could come next the one with the least key.
+    fn visit<K: Ord>(&self, among: &[bool], key: impl Fn(&Self, usize) -> K, mut visit: impl FnMut(usize)) {
+        let mut ready = BTreeSet::new();
+        let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
+        for node in (self.from..self.nodes.len()).filter(|node| self.inside(among, *node)) {
+            match self.nodes[node].parents.iter().filter(|parent| self.inside(among, **parent)).count() {
+                0 => drop(ready.insert((key(self, node), node))),
+                count => drop(waits.insert(node, count)),
+            }
+        }
+        while let Some((_, node)) = ready.pop_first() {
+            visit(node);
+            for child in self.nodes[node].children.iter().filter(|child| self.inside(among, **child)) {
+                if let Some(count) = waits.get_mut(child) {
+                    *count -= 1;
+                    if *count == 0 {
+                        waits.remove(child);
+                        ready.insert((key(self, *child), *child));
+                    }
+                }
+            }
+        }
+    }
+
+    fn stand(&mut self) {
+        // What made somebody an admin comes before what that one signs, so its place is known by then.
+        let places = std::cell::RefCell::new(std::mem::take(&mut self.positions));
+        let mut order = Vec::new();
+        let standing = |part: &Self, node: usize| {
+            part.nodes[node].grant.map_or(NONE, |(node, act)| {
+                let position = match node.checked_sub(part.from) {
+                    None => part.nodes[node].position,
+                    Some(at) => places.borrow()[at],
+                };
+                Grant { position, act }
+            })
+        };
+        self.visit(
+            &self.included,
+            |part, node| (standing(part, node), part.nodes[node].change.id),
+            |node| {
+                places.borrow_mut()[node - self.from] = self.from + order.len();
+                order.push(node);
+            },
+        );
+        self.order = order;
+        self.positions = places.into_inner();
     }
 
     fn all(&self) -> impl Iterator<Item = usize> {
@@ -91,37 +168,57 @@ impl<'a> Part<'a> {
         self.all().filter(|other| *other != node && !past[other - self.from] && !future[other - self.from]).collect()
     }
 
-    /// First: what takes away, best placed first.
+    /// First: what takes away, in the order of its authors' standing.
     fn voids(&self) -> Voids {
-        let mut voids = Voids::new();
+        // What is void from the start: it had voided others, and a later one voided it.
+        let mut from_the_start = Voids::new();
+        loop {
+            let (voids, held) = self.take(from_the_start.clone());
+            let late = |act: &(usize, usize)| {
+                let by = *voids.get(act)?;
+                (!voids.contains_key(&by)).then_some((*act, by))
+            };
+            let too_late: Vec<_> = held.iter().filter_map(late).collect();
+            if too_late.is_empty() {
+                return voids;
+            }
+            from_the_start.extend(too_late);
+        }
+    }
+
+    /// One pass: what is void at its end, and what voided others or could have.
+    fn take(&self, mut voids: Voids) -> (Voids, Vec<(usize, usize)>) {
+        let mut held = Vec::new();
         let mut takings = self.takings();
         while let Some(taking) = takings.pop_first() {
-            if voids.contains_key(&(taking.node, taking.at)) {
+            let act = (taking.node, taking.at);
+            if voids.contains_key(&act) {
                 continue;
             }
-            let node = &self.nodes[taking.node];
+            let change = &self.nodes[taking.node].change;
             let past = self.past(taking.node);
             let beside = self.beside(taking.node, &past);
             // By now all that could void such a leave has done so.
             if taking.class == Class::Ending
-                && beside.iter().any(|other| self.is_leave_of(*other, &node.change.author, &voids))
+                && beside.iter().any(|other| self.is_leave_of(*other, &change.author, &voids))
             {
-                takings.insert(Taking { place: u32::MAX, class: Class::BesideLeave, ..taking });
+                takings.insert(Taking { standing: NONE, class: Class::BesideLeave, ..taking });
                 continue;
             }
             let state = self.walk(&past, &voids, None);
-            if state.judge(&node.change, taking.at).is_err() {
+            if state.judge(change, taking.at).is_err() {
                 continue;
             }
+            held.push(act);
             for other in beside {
                 for at in 0..self.nodes[other].change.act.count() {
                     if self.takes(&state, &taking, other, at) {
-                        voids.entry((other, at)).or_insert(node.change.id);
+                        voids.entry((other, at)).or_insert(act);
                     }
                 }
             }
         }
-        voids
+        (voids, held)
     }
 
     fn is_leave_of(&self, node: usize, author: &AccountId, voids: &Voids) -> bool {
@@ -133,9 +230,8 @@ impl<'a> Part<'a> {
     fn takings(&self) -> BTreeSet<Taking> {
         let mut takings = BTreeSet::new();
         for node in self.all() {
-            let Node { change, place, .. } = &self.nodes[node];
-            let mut taking =
-                Taking { place: place.unwrap_or(u32::MAX), class: Class::Ending, id: change.id, at: 0, node };
+            let change = &self.nodes[node].change;
+            let mut taking = Taking { standing: self.standing(node), class: Class::Ending, id: change.id, at: 0, node };
             match &change.act {
                 Act::Remove(targets) | Act::Demote(targets) => {
                     takings.extend((0..targets.len()).map(|at| Taking { at, ..taking }));
@@ -144,12 +240,11 @@ impl<'a> Part<'a> {
                     // As early as the first thing that it could void: a member may have become an admin meanwhile.
                     let dropped = |device| device != 0 && list.admitted().device(device).is_none();
                     let past = self.past(node);
-                    let places = self.beside(node, &past).into_iter().filter_map(|other| {
-                        let other = &self.nodes[other];
-                        let own = other.change.author == change.author && dropped(other.change.device);
-                        own.then_some(other.place).flatten()
+                    let standings = self.beside(node, &past).into_iter().filter_map(|other| {
+                        let by = &self.nodes[other].change;
+                        (by.author == change.author && dropped(by.device)).then(|| self.standing(other))
                     });
-                    taking.place = places.fold(taking.place, u32::min);
+                    taking.standing = standings.fold(taking.standing, Grant::min);
                     taking.class = Class::List;
                     takings.insert(taking);
                 }
@@ -182,14 +277,12 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Then: all that is not void, ancestors first, of what is ready the worse placed first, so that the better placed
-    /// has the last word; leaving comes late, since it would undo what its author did beside it; the end comes last.
+    /// Then: all that is not void, each after what it had seen, of what could come next the worse standing first, so that
+    /// the better has the last word; leaving comes late, since it would undo what its author did beside it; the end last.
     fn walk(&self, among: &[bool], voids: &Voids, mut uncounted: Option<&mut Uncounted>) -> State {
         let mut state = self.base.clone();
-        let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut ready = BTreeSet::new();
-        let key = |node: usize| {
-            let Node { change, place, .. } = &self.nodes[node];
+        let key = |part: &Self, node: usize| {
+            let change = &part.nodes[node].change;
             let void = (0..change.act.count()).all(|at| voids.contains_key(&(node, at)));
             let class = match &change.act {
                 // Holds nobody up.
@@ -198,20 +291,13 @@ impl<'a> Part<'a> {
                 Act::Disband => 3,
                 _ => 1,
             };
-            (class, Reverse(place.unwrap_or(u32::MAX)), change.id, node)
+            (class, Reverse(part.standing(node)), change.id)
         };
-        let inside = |node: &usize| *node >= self.from && among[node - self.from];
-        for node in (self.from..self.nodes.len()).filter(inside) {
-            match self.nodes[node].parents.iter().filter(|parent| inside(parent)).count() {
-                0 => drop(ready.insert(key(node))),
-                count => drop(waits.insert(node, count)),
-            }
-        }
-        while let Some((.., node)) = ready.pop_first() {
+        self.visit(among, key, |node| {
             let change = &self.nodes[node].change;
             for at in (0..change.act.count()).filter(|at| !voids.contains_key(&(node, *at))) {
                 match state.judge(change, at) {
-                    Ok(()) => state.apply(change, at),
+                    Ok(()) => state.apply(change, at, self.position(node)),
                     Err(refusal) => {
                         if let Some(uncounted) = &mut uncounted {
                             uncounted.insert((node, at), Verdict::Refused(refusal));
@@ -219,16 +305,7 @@ impl<'a> Part<'a> {
                     }
                 }
             }
-            for child in self.nodes[node].children.iter().filter(|child| inside(child)) {
-                if let Some(count) = waits.get_mut(child) {
-                    *count -= 1;
-                    if *count == 0 {
-                        waits.remove(child);
-                        ready.insert(key(*child));
-                    }
-                }
-            }
-        }
+        });
         state
     }
 }

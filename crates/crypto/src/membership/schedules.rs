@@ -163,7 +163,7 @@ impl World {
         self.clock += 1;
         let change = unsigned(self.group, &PEOPLE[author], device, self.clock, at, act);
         let Ok(view) = graph.view(change.heads()) else { return false };
-        if view.allow(&change).is_err() {
+        if view.state.allow(&change, view.next()).is_err() {
             return false;
         }
         self.all.push(change.clone());

@@ -112,6 +112,31 @@ impl Member {
     }
 }
 
+/// What made somebody an admin: the place of that change among all (see `resolution`), and the number of its act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Grant {
+    pub(super) position: usize,
+    pub(super) act: usize,
+}
+
+impl Grant {
+    /// Of who is an admin because nobody else was left after an act.
+    const NOBODY_ELSE: usize = usize::MAX;
+}
+
+/// The admins, each by what made them so. The places are where they are in the set that was judged; only their order is
+/// a part of the state.
+#[derive(Clone, Debug)]
+pub(super) struct Line(BTreeMap<Grant, AccountId>);
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.values().eq(other.0.values())
+    }
+}
+
+impl Eq for Line {}
+
 /// Somebody whose last membership ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Former {
@@ -142,11 +167,8 @@ pub struct State {
     pub(super) creator: AccountId,
     pub(super) created_clock: u64,
     pub(super) members: BTreeMap<AccountId, Arc<Member>>,
-    /// The admins in the order of their promotion, and how many were promoted before each: that number never gets
-    /// better, or who is behind a leaver could say to have stood before him.
-    pub(super) line: Vec<(u32, AccountId)>,
-    /// Promotions so far, the creator's included.
-    pub(super) promotions: u32,
+    /// The admins by what made them so, best first.
+    pub(super) line: Line,
     pub(super) former: Arc<BTreeMap<AccountId, Former>>,
     /// How far what somebody did as an admin counts, whose office was taken.
     pub(super) offices: Arc<BTreeMap<AccountId, Vec<ChainEnd>>>,
@@ -167,8 +189,7 @@ impl State {
             creator: change.author,
             created_clock: change.clock,
             members: BTreeMap::new(),
-            line: vec![(0, change.author)],
-            promotions: 1,
+            line: Line(BTreeMap::from([(Grant { position: 0, act: 0 }, change.author)])),
             former: Arc::default(),
             offices: Arc::default(),
             links: BTreeMap::new(),
@@ -229,18 +250,17 @@ impl State {
 
     /// The admins: each may remove and demote those behind.
     pub fn admins(&self) -> impl ExactSizeIterator<Item = &AccountId> {
-        self.line.iter().map(|(_, account)| account)
+        self.line.0.values()
     }
 
-    /// An admin's place in the line: how many were promoted before, those who are no admins any more included.
+    /// Place among the admins, from 0.
     #[must_use]
-    pub fn place(&self, account: &AccountId) -> Option<u32> {
-        self.line.iter().find(|(_, admin)| admin == account).map(|(place, _)| *place)
+    pub fn place(&self, account: &AccountId) -> Option<usize> {
+        self.line.0.values().position(|admin| admin == account)
     }
 
-    fn promote(&mut self, account: AccountId) {
-        self.line.push((self.promotions, account));
-        self.promotions += 1;
+    pub(super) fn grant(&self, account: &AccountId) -> Option<Grant> {
+        self.line.0.iter().find(|(_, admin)| *admin == account).map(|(grant, _)| *grant)
     }
 
     /// The open invite links.
@@ -388,7 +408,7 @@ impl State {
 
     /// Whether a change is one that its author may sign here. Besides what [`Self::judge`] says, the last admin names
     /// another before leaving; that two did not know of each other is no reason to keep either.
-    pub(super) fn allow(&self, change: &Change) -> Result<Self, Refusal> {
+    pub(super) fn allow(&self, change: &Change, position: usize) -> Result<Self, Refusal> {
         let mut state = self.clone();
         for at in 0..change.act.count() {
             state.judge(change, at)?;
@@ -399,7 +419,7 @@ impl State {
             {
                 return Err(Refusal::LastAdmin);
             }
-            state.apply(change, at);
+            state.apply(change, at, position);
         }
         Ok(state)
     }
@@ -415,8 +435,8 @@ impl State {
         }
     }
 
-    /// What one act changes, once [`Self::judge`] let it through.
-    pub(super) fn apply(&mut self, change: &Change, at: usize) {
+    /// What one act changes, once [`Self::judge`] let it through. `position` is the place of its change among all.
+    pub(super) fn apply(&mut self, change: &Change, at: usize, position: usize) {
         match &change.act {
             Act::Create { .. } => {}
             Act::Add { link, members } => {
@@ -425,13 +445,13 @@ impl State {
                     self.use_link(link);
                 }
             }
-            Act::Remove(targets) => self.remove(&targets[at]),
-            Act::Promote(targets) => self.promote(targets[at]),
+            Act::Remove(targets) => self.remove(&targets[at], position),
+            Act::Promote(targets) => self.promote(targets[at], position, at),
             Act::Demote(targets) => {
                 let target = &targets[at];
-                self.line.retain(|(_, admin)| *admin != target.account);
+                self.line.0.retain(|_, admin| *admin != target.account);
                 Arc::make_mut(&mut self.offices).insert(target.account, target.chains.clone());
-                self.somebody_leads();
+                self.somebody_leads(position);
             }
             Act::Rename(name) => self.name.clone_from(name),
             Act::Describe(text) => self.description.clone_from(text),
@@ -443,10 +463,12 @@ impl State {
                 self.links.insert(*link, open);
             }
             Act::RevokeLink(link) => drop(self.links.remove(link)),
-            Act::Leave { successor: Some(successor), .. } if at == 0 => self.promote(*successor),
+            Act::Leave { successor: Some(successor), .. } if at == 0 => {
+                self.promote(*successor, position, at);
+            }
             Act::Leave { chains, .. } => {
                 self.end(&change.author, false, chains.clone());
-                self.somebody_leads();
+                self.somebody_leads(position);
             }
             Act::Disband => self.disbanded = true,
             Act::List(list) => {
@@ -455,6 +477,10 @@ impl State {
                 }
             }
         }
+    }
+
+    fn promote(&mut self, account: AccountId, position: usize, act: usize) {
+        self.line.0.insert(Grant { position, act }, account);
     }
 
     fn join(&mut self, change: &Change, link: Option<[u8; 16]>, newcomer: &Newcomer) {
@@ -480,7 +506,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, target: &Ending) {
+    fn remove(&mut self, target: &Ending, position: usize) {
         let mut chains = target.chains.clone();
         // Of several removals the highest counts; what a leaver said of himself gives way.
         if !self.members.contains_key(&target.account)
@@ -490,22 +516,22 @@ impl State {
             chains = highest(&former.chains, &chains);
         }
         self.end(&target.account, true, chains);
-        self.somebody_leads();
+        self.somebody_leads(position);
     }
 
     fn end(&mut self, account: &AccountId, removed: bool, chains: Vec<ChainEnd>) {
         self.members.remove(account);
-        self.line.retain(|(_, admin)| admin != account);
+        self.line.0.retain(|_, admin| admin != account);
         Arc::make_mut(&mut self.former).insert(*account, Former { removed, chains });
     }
 
     /// Where no admin is left, the longest member is one, as if promoted.
-    fn somebody_leads(&mut self) {
-        if self.line.is_empty()
+    fn somebody_leads(&mut self, position: usize) {
+        if self.line.0.is_empty()
             && let Some(account) =
                 self.members.iter().min_by_key(|(_, member)| member.order).map(|(account, _)| *account)
         {
-            self.promote(account);
+            self.promote(account, position, Grant::NOBODY_ELSE);
         }
     }
 }
