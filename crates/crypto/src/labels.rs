@@ -46,5 +46,7 @@ pub(crate) const LINK_PROOF: &[u8] = b"Subrosa link proof v1";
 pub(crate) const GROUP_CHANGE: &[u8] = b"Subrosa group change v1";
 /// Hashed into the id of such a change.
 pub(crate) const CHANGE_ID: &[u8] = b"Subrosa change id v1";
+/// Signed by a device of an admin: what a group is at some moment.
+pub(crate) const GROUP_CHECKPOINT: &[u8] = b"Subrosa group checkpoint v1";
 /// Hashed into what a content says of the changes that its author knew.
 pub(crate) const GROUP_HEADS: &[u8] = b"Subrosa group heads v1";

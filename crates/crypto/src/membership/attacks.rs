@@ -3,6 +3,7 @@
 
 use super::cast::{Person, add, person, promote};
 use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer, Settings, Signer};
+use super::checkpoint::Checkpoint;
 use super::set::{MAX_WAITING, Membership, MembershipError, Offered};
 use super::state::Refusal;
 use super::{ChangeId, MAX_HEADS};
@@ -199,6 +200,43 @@ fn more_heads_than_one_names_come_together_over_two_changes() {
     }
     assert_eq!(group.heads().len(), 1);
     assert_eq!(group.state().name(), "second");
+}
+
+#[test]
+fn a_checkpoint_is_an_admins_word_which_the_changes_bear_out_or_not() {
+    let mut group = hikers();
+    let ana = person("ana");
+    let checkpoint = Checkpoint::sign(&group, ana.id(), 1, &ana.devices[0]);
+    let bytes = checkpoint.encode();
+    let read = Checkpoint::decode(&bytes).unwrap();
+    assert_eq!(read, checkpoint);
+    assert!(read.is_signed_by(&ana.devices[0].public()) && !read.is_signed_by(&ana.devices[1].public()));
+    assert_eq!(read.summary().members.len(), 4);
+    assert_eq!(read.agrees(&group), Some(true));
+    let first = Membership::begin(create(ana, 1)).unwrap();
+    assert_eq!(read.agrees(&first), None, "the changes are not here");
+    // Later it still says what was.
+    let change = sign(&group, "ana", 1, remove("dan"));
+    take(&mut group, change);
+    assert_eq!(read.agrees(&group), Some(true));
+    // A member who is no admin, and a lie.
+    let dan = person("dan");
+    let other = Checkpoint::sign(&hikers(), dan.id(), 1, &dan.devices[0]);
+    assert_eq!(other.agrees(&group), Some(false));
+    let mut lie = bytes.clone();
+    let name = lie.windows(6).position(|part| part == b"hikers").unwrap();
+    lie[name] = b'b';
+    let lie = Checkpoint::decode(&lie).unwrap();
+    assert!(!lie.is_signed_by(&ana.devices[0].public()));
+    assert_eq!(lie.agrees(&group), Some(false));
+    for at in 0..bytes.len() {
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        assert!(
+            !Checkpoint::decode(&altered).is_ok_and(|read| read.is_signed_by(&ana.devices[0].public())),
+            "byte {at}"
+        );
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Settings {
         u8::from(self.only_admins_write) | u8::from(self.only_admins_edit) << 1 | u8::from(self.only_admins_add) << 2
     }
 
-    fn from_byte(byte: u8) -> Result<Self, DecodeError> {
+    pub(super) fn from_byte(byte: u8) -> Result<Self, DecodeError> {
         if byte > 7 {
             return Err(DecodeError::BadField("settings"));
         }
@@ -423,16 +423,16 @@ fn id_of(bytes: &[u8]) -> ChangeId {
 }
 
 /// At most 255 everywhere, or the length would not be read back: [`Change::sign`] is given no more.
-fn put_count(out: &mut Vec<u8>, count: usize) {
+pub(super) fn put_count(out: &mut Vec<u8>, count: usize) {
     out.push(u8::try_from(count).unwrap_or(u8::MAX));
 }
 
-fn put_text8(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text8(out: &mut Vec<u8>, text: &str) {
     put_count(out, text.len());
     out.extend_from_slice(text.as_bytes());
 }
 
-fn put_bytes16(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put_bytes16(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend_from_slice(bytes);
 }
@@ -461,7 +461,7 @@ fn put_chains(out: &mut Vec<u8>, chains: &[ChainEnd]) {
     }
 }
 
-fn counted<'a, T>(
+pub(super) fn counted<'a, T>(
     reader: &mut Reader<'a>,
     allowed: core::ops::RangeInclusive<usize>,
     field: &'static str,
@@ -509,7 +509,7 @@ fn read_list(reader: &mut Reader<'_>) -> Result<UnverifiedDeviceList, DecodeErro
     crate::device_list::DeviceList::decode(read_bytes16(reader, usize::from(u16::MAX))?)
 }
 
-fn read_bytes16<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], DecodeError> {
+pub(super) fn read_bytes16<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], DecodeError> {
     let len = usize::from(u16::from_be_bytes(reader.array()?));
     if len > most {
         return Err(DecodeError::BadField("length"));
@@ -517,7 +517,7 @@ fn read_bytes16<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], De
     reader.take(len)
 }
 
-fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
+pub(super) fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
     let len = usize::from(reader.u8()?);
     if len == 0 || len > MAX_NAME_LEN {
         return Err(DecodeError::BadField("name"));
@@ -525,11 +525,11 @@ fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
     text(reader.take(len)?)
 }
 
-fn text(bytes: &[u8]) -> Result<String, DecodeError> {
+pub(super) fn text(bytes: &[u8]) -> Result<String, DecodeError> {
     core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| DecodeError::BadField("text"))
 }
 
-fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+pub(super) fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
     match reader.u8()? {
         0 => Ok(false),
         1 => Ok(true),

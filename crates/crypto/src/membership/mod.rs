@@ -5,12 +5,14 @@
 //! everybody had seen; [`Membership`] holds it and gives the [`State`].
 
 mod change;
+mod checkpoint;
 mod graph;
 mod resolution;
 mod set;
 mod state;
 
 pub use change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settings, Signer};
+pub use checkpoint::{Checkpoint, ListedMember, Summary};
 pub use graph::Verdict;
 pub use set::{MAX_WAITING, Membership, MembershipError, Offered};
 pub use state::{InviteLink, Member, Refusal, State};
