@@ -4,8 +4,8 @@
 use super::cast::{Person, add, person, promote};
 use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer, Settings, Signer};
 use super::checkpoint::Checkpoint;
+use super::rules::Refusal;
 use super::set::{MAX_WAITING, Membership, MembershipError, Offered};
-use super::state::Refusal;
 use super::{ChangeId, MAX_HEADS};
 use crate::decoding::DecodeError;
 use crate::device_list::DeviceListError;

@@ -1,6 +1,7 @@
 //! What an admin says a group is, so that it can be shown before its changes are there. They decide.
 
-use super::change::{Settings, counted, put_bytes16, put_count, put_text8, read_bool, read_bytes16, read_name, text};
+use super::change::Settings;
+use super::layout::{counted, put_bytes16, put_count, put_text8, read_bool, read_bytes16, read_name, text};
 use super::state::State;
 use super::{AccountId, ChangeId, MAX_DESCRIPTION_LEN, MAX_HEADS, MAX_MEMBERS, Membership};
 use crate::decoding::{DecodeError, Reader};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::change::{Act, Change};
 use super::resolution::Part;
-use super::state::{Refusal, State};
+use super::rules::Refusal;
+use super::state::State;
 use super::{ChangeId, MAX_CHANGES};
 
 /// Most states that are kept of places where all that was known came together: what branches off after such a place is

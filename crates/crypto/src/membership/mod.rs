@@ -4,18 +4,22 @@
 //! The relay takes no part. Each change names the newest ones that its author knew, so the set is a graph that says what
 //! everybody had seen; [`Membership`] holds it and gives the [`State`].
 
+mod bytes;
 mod change;
 mod checkpoint;
 mod graph;
+mod layout;
 mod resolution;
+mod rules;
 mod set;
 mod state;
 
 pub use change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settings, Signer};
 pub use checkpoint::{Checkpoint, ListedMember, Summary};
 pub use graph::Verdict;
+pub use rules::Refusal;
 pub use set::{MAX_WAITING, Membership, MembershipError, Offered};
-pub use state::{InviteLink, Member, Refusal, State};
+pub use state::{InviteLink, Member, State};
 
 /// An account's id.
 type AccountId = [u8; 32];

@@ -6,14 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Act;
 use super::graph::{Node, Verdict};
+use super::rules::Refusal;
 use super::state::{Grant, State};
 use super::{AccountId, ChangeId};
 
 /// Acts that do not count, by node and number.
 pub(super) type Uncounted = BTreeMap<(usize, usize), Verdict>;
 
-/// Acts that are void, by node and number, and the act that voids them.
-type Voids = BTreeMap<(usize, usize), (usize, usize)>;
+/// Acts that do not count whatever else does, by node and number.
+type Voids = BTreeMap<(usize, usize), Why>;
+
+/// Why an act does not count whatever else does.
+#[derive(Clone, Copy)]
+enum Why {
+    /// This act voids it.
+    By((usize, usize)),
+    /// It takes away, and was not allowed where it was signed, once what is void there is left out.
+    Refused(Refusal),
+}
 
 /// Some changes after a place where all came together, and the state at that place. Flags count from `from`.
 pub(super) struct Part<'a> {
@@ -68,8 +78,11 @@ impl<'a> Part<'a> {
     /// The state, and what does not count.
     pub(super) fn resolve(&self) -> (State, Uncounted) {
         let voids = self.voids();
-        let by = |(node, _): &(usize, usize)| Verdict::Void(self.nodes[*node].change.id);
-        let mut uncounted: Uncounted = voids.iter().map(|(act, taking)| (*act, by(taking))).collect();
+        let verdict = |why: &Why| match why {
+            Why::By((node, _)) => Verdict::Void(self.nodes[*node].change.id),
+            Why::Refused(refusal) => Verdict::Refused(*refusal),
+        };
+        let mut uncounted: Uncounted = voids.iter().map(|(act, why)| (*act, verdict(why))).collect();
         let state = self.walk(&self.included, &voids, Some(&mut uncounted));
         (state, uncounted)
     }
@@ -174,9 +187,9 @@ impl<'a> Part<'a> {
         let mut from_the_start = Voids::new();
         loop {
             let (voids, held) = self.take(from_the_start.clone());
-            let late = |act: &(usize, usize)| {
-                let by = *voids.get(act)?;
-                (!voids.contains_key(&by)).then_some((*act, by))
+            let late = |act: &(usize, usize)| match voids.get(act) {
+                Some(why @ Why::By(by)) if !voids.contains_key(by) => Some((*act, *why)),
+                _ => None,
             };
             let too_late: Vec<_> = held.iter().filter_map(late).collect();
             if too_late.is_empty() {
@@ -206,14 +219,15 @@ impl<'a> Part<'a> {
                 continue;
             }
             let state = self.walk(&past, &voids, None);
-            if state.judge(change, taking.at).is_err() {
+            if let Err(refusal) = state.judge(change, taking.at) {
+                voids.insert(act, Why::Refused(refusal));
                 continue;
             }
             held.push(act);
             for other in beside {
                 for at in 0..self.nodes[other].change.act.count() {
                     if self.takes(&state, &taking, other, at) {
-                        voids.entry((other, at)).or_insert(act);
+                        voids.entry((other, at)).or_insert(Why::By(act));
                     }
                 }
             }

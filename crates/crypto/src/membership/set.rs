@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer};
 use super::graph::{Graph, Missing, Unfit, Verdict};
-use super::state::{Refusal, State};
+use super::rules::Refusal;
+use super::state::State;
 use super::{AccountId, ChangeId, MAX_HEADS};
 use crate::device_list::DeviceListError;
 use crate::kdf::sha256;

@@ -4,7 +4,7 @@
 use super::cast::{Person, add, created, describe, name_of, person, promote, show, unsigned};
 use super::change::{ACCOUNT_ITSELF, Act, Change, Settings};
 use super::graph::{Graph, Unfit, Verdict};
-use super::state::Refusal;
+use super::rules::Refusal;
 use super::{ChangeId, MAX_MEMBERS};
 
 /// A group whose changes are taken in the order in which the test makes them, and again in others at the end.
