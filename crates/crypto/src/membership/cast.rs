@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use super::change::{Act, ChainEnd, Change, Ending, Newcomer, Settings};
-use super::graph::{Graph, Verdict};
+use super::graph::Graph;
+use super::node::Verdict;
 use super::state::State;
 use super::{AccountId, ChangeId};
 use crate::account::{AccountKeyPair, AccountRecord};

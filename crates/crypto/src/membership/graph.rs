@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::change::{Act, Change};
+use super::node::{Node, Verdict};
 use super::resolution::Part;
 use super::rules::Refusal;
 use super::state::State;
@@ -12,29 +13,6 @@ use super::{ChangeId, MAX_CHANGES};
 /// Most states that are kept of places where all that was known came together: what branches off after such a place is
 /// judged from there.
 const MAX_WAISTS: usize = 32;
-
-/// What became of an act of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It counts.
-    Counts,
-    /// A removal, a demotion or a device list voids it that its author did not know of.
-    Void(ChangeId),
-    /// It was allowed where its author stood, and is not together with what others did meanwhile.
-    Refused(Refusal),
-}
-
-/// A change and its place.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) change: Arc<Change>,
-    pub(super) parents: Vec<usize>,
-    pub(super) children: Vec<usize>,
-    /// What had made its author an admin, where the author stood: a change, and the number of its act.
-    pub(super) grant: Option<(usize, usize)>,
-    /// Its place among all changes in the order of standing.
-    pub(super) position: usize,
-}
 
 /// What somebody sees who knows some heads and all that those had seen.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ mod change;
 mod checkpoint;
 mod graph;
 mod layout;
+mod node;
 mod resolution;
 mod rules;
 mod set;
@@ -16,7 +17,7 @@ mod state;
 
 pub use change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settings, Signer};
 pub use checkpoint::{Checkpoint, ListedMember, Summary};
-pub use graph::Verdict;
+pub use node::Verdict;
 pub use rules::Refusal;
 pub use set::{MAX_WAITING, Membership, MembershipError, Offered};
 pub use state::{InviteLink, Member, State};

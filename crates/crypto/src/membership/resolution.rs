@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Act;
-use super::graph::{Node, Verdict};
+use super::node::{Node, Verdict};
 use super::rules::Refusal;
 use super::state::{Grant, State};
 use super::{AccountId, ChangeId};

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::cast::{PEOPLE, Person, add, created, describe, name_of, promote, show, unsigned};
 use super::change::{ACCOUNT_ITSELF, Act, Change, Settings};
-use super::graph::{Graph, Verdict};
+use super::graph::Graph;
+use super::node::Verdict;
 use super::state::State;
 use super::{AccountId, ChangeId};
 

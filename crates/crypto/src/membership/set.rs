@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer};
-use super::graph::{Graph, Missing, Unfit, Verdict};
+use super::graph::{Graph, Missing, Unfit};
+use super::node::Verdict;
 use super::rules::Refusal;
 use super::state::State;
 use super::{AccountId, ChangeId, MAX_HEADS};

@@ -3,7 +3,8 @@
 
 use super::cast::{Person, add, created, describe, name_of, person, promote, show, unsigned};
 use super::change::{ACCOUNT_ITSELF, Act, Change, Settings};
-use super::graph::{Graph, Unfit, Verdict};
+use super::graph::{Graph, Unfit};
+use super::node::Verdict;
 use super::rules::Refusal;
 use super::{ChangeId, MAX_MEMBERS};
 
