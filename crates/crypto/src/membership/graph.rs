@@ -143,7 +143,8 @@ impl Graph {
         let waist = self.waists.iter().rev().find(|waist| past[waist.node]).unwrap_or(&self.waists[0]);
         let from = waist.node + 1;
         let part = Part::new(&self.nodes, from, past[from..].to_vec(), &waist.state);
-        Ok(View { state: part.resolve().0, from, order: part.into_order() })
+        let (state, _, order) = part.resolve();
+        Ok(View { state, from, order })
     }
 
     /// Takes a change whose signature the caller has verified, and says what its author saw (`view`).
@@ -197,8 +198,7 @@ impl Graph {
         let waist = &self.waists[self.waists.len() - 1];
         let from = waist.node + 1;
         let part = Part::new(&self.nodes, from, vec![true; self.nodes.len() - from], &waist.state);
-        let (state, uncounted) = part.resolve();
-        let order = part.into_order();
+        let (state, uncounted, order) = part.resolve();
         self.state = state;
         self.uncounted.split_off(&(from, 0));
         self.uncounted.extend(uncounted);
@@ -207,6 +207,22 @@ impl Graph {
         for position in from..self.order.len() {
             self.nodes[self.order[position]].position = position;
         }
+    }
+
+    /// Whether somebody was made an admin beside a change by another that stands before what made its author an admin.
+    #[cfg(test)]
+    pub(super) fn was_raised_beside(&self, id: &ChangeId, target: &[u8; 32]) -> bool {
+        let node = self.index[id];
+        let past = self.past(&[node]);
+        let author = self.nodes[node].grant.map_or(usize::MAX, |(grant, _)| self.nodes[grant].position);
+        self.nodes.iter().enumerate().any(|(other, raising)| {
+            let raises = match &raising.change.act {
+                Act::Promote(targets) => targets.contains(target),
+                Act::Leave { successor, .. } => successor.as_ref() == Some(target),
+                _ => false,
+            };
+            raises && !past[other] && !self.past(&[other])[node] && raising.position < author
+        })
     }
 
     fn keep_waist(&mut self, node: usize) {

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::change::Act;
 use super::node::{Node, Verdict};
@@ -30,7 +31,9 @@ pub(super) struct Part<'a> {
     nodes: &'a [Node],
     from: usize,
     included: Vec<bool>,
-    base: &'a State,
+    /// The nodes that are judged now, between two places where all came together, and the state at the first one.
+    now: Range<usize>,
+    base: State,
     /// The included nodes in the order of standing: each after what it had seen, and of those that could come next the
     /// one whose author stands best.
     order: Vec<usize>,
@@ -64,27 +67,53 @@ struct Taking {
 }
 
 impl<'a> Part<'a> {
-    pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &'a State) -> Self {
+    pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &State) -> Self {
         let positions = vec![0; included.len()];
-        let mut part = Self { nodes, from, included, base, order: vec![], positions };
+        let mut part =
+            Self { nodes, from, included, now: from..nodes.len(), base: base.clone(), order: vec![], positions };
         part.stand();
         part
     }
 
-    pub(super) fn into_order(self) -> Vec<usize> {
-        self.order
+    /// The state, what does not count, and the nodes in the order of standing. It goes from one place where all came
+    /// together to the next: what is before one is judged by itself, by whoever stands behind it and however far.
+    pub(super) fn resolve(mut self) -> (State, Uncounted, Vec<usize>) {
+        let mut uncounted = Uncounted::new();
+        let mut start = self.from;
+        for end in self.joints() {
+            self.now = start..end;
+            let voids = self.voids();
+            let verdict = |why: &Why| match why {
+                Why::By((node, _)) => Verdict::Void(self.nodes[*node].change.id),
+                Why::Refused(refusal) => Verdict::Refused(*refusal),
+            };
+            uncounted.extend(voids.iter().map(|(act, why)| (*act, verdict(why))));
+            self.base = self.walk(&self.included, &voids, Some(&mut uncounted));
+            start = end;
+        }
+        (self.base, uncounted, self.order)
     }
 
-    /// The state, and what does not count.
-    pub(super) fn resolve(&self) -> (State, Uncounted) {
-        let voids = self.voids();
-        let verdict = |why: &Why| match why {
-            Why::By((node, _)) => Verdict::Void(self.nodes[*node].change.id),
-            Why::Refused(refusal) => Verdict::Refused(*refusal),
+    /// Behind each place where all came together, and at the end.
+    fn joints(&self) -> Vec<usize> {
+        // No change up to here is named by one behind this; none for ever if one of them is named by nobody.
+        let last_named = |node: usize| {
+            let children =
+                self.nodes[node].children.iter().copied().filter(|child| self.inside(&self.included, *child));
+            children.max().unwrap_or(usize::MAX)
         };
-        let mut uncounted: Uncounted = voids.iter().map(|(act, why)| (*act, verdict(why))).collect();
-        let state = self.walk(&self.included, &voids, Some(&mut uncounted));
-        (state, uncounted)
+        let mut joints = Vec::new();
+        let mut reach = last_named(self.from - 1);
+        for node in self.all() {
+            if reach <= node {
+                joints.push(node + 1);
+            }
+            reach = reach.max(last_named(node));
+        }
+        if joints.last() != Some(&self.nodes.len()) {
+            joints.push(self.nodes.len());
+        }
+        joints
     }
 
     /// How well the author of a change stood where it was signed: by what had made the author an admin.
@@ -97,14 +126,14 @@ impl<'a> Part<'a> {
     }
 
     fn inside(&self, among: &[bool], node: usize) -> bool {
-        node >= self.from && among[node - self.from]
+        self.now.contains(&node) && among[node - self.from]
     }
 
     /// Goes through some nodes, each after what it had seen, of those that could come next the one with the least key.
     fn visit<K: Ord>(&self, among: &[bool], key: impl Fn(&Self, usize) -> K, mut visit: impl FnMut(usize)) {
         let mut ready = BTreeSet::new();
         let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
-        for node in (self.from..self.nodes.len()).filter(|node| self.inside(among, *node)) {
+        for node in self.now.clone().filter(|node| self.inside(among, *node)) {
             match self.nodes[node].parents.iter().filter(|parent| self.inside(among, **parent)).count() {
                 0 => drop(ready.insert((key(self, node), node))),
                 count => drop(waits.insert(node, count)),
@@ -150,7 +179,7 @@ impl<'a> Part<'a> {
     }
 
     fn all(&self) -> impl Iterator<Item = usize> {
-        (self.from..self.nodes.len()).filter(|node| self.included[node - self.from])
+        self.now.clone().filter(|node| self.included[node - self.from])
     }
 
     /// Nodes that are reached by such steps, without the first one.
@@ -160,10 +189,7 @@ impl<'a> Part<'a> {
         while let Some(node) = open.pop() {
             for next in steps(&self.nodes[node]) {
                 // What is before the place is in everybody's past.
-                if *next >= self.from
-                    && self.included[next - self.from]
-                    && !std::mem::replace(&mut reached[next - self.from], true)
-                {
+                if self.inside(&self.included, *next) && !std::mem::replace(&mut reached[next - self.from], true) {
                     open.push(*next);
                 }
             }
@@ -202,7 +228,7 @@ impl<'a> Part<'a> {
     /// One pass: what is void at its end, and what voided others or could have.
     fn take(&self, mut voids: Voids) -> (Voids, Vec<(usize, usize)>) {
         let mut held = Vec::new();
-        let mut takings = self.takings();
+        let mut takings: BTreeSet<Taking> = self.all().flat_map(|node| self.takings(node)).collect();
         while let Some(taking) = takings.pop_first() {
             let act = (taking.node, taking.at);
             if voids.contains_key(&act) {
@@ -212,27 +238,51 @@ impl<'a> Part<'a> {
             let past = self.past(taking.node);
             let beside = self.beside(taking.node, &past);
             // By now all that could void such a leave has done so.
-            if taking.class == Class::Ending
-                && beside.iter().any(|other| self.is_leave_of(*other, &change.author, &voids))
-            {
+            let weak = |other: &usize| self.is_leave_of(*other, &change.author, &voids);
+            if taking.class == Class::Ending && beside.iter().any(weak) {
                 takings.insert(Taking { standing: NONE, class: Class::BesideLeave, ..taking });
                 continue;
             }
             let state = self.walk(&past, &voids, None);
-            if let Err(refusal) = state.judge(change, taking.at) {
-                voids.insert(act, Why::Refused(refusal));
-                continue;
+            match state.judge(change, taking.at) {
+                // It was in its author's view. Here it may be missing for something that is void only later on.
+                Ok(()) | Err(Refusal::NoSuchMember | Refusal::SameRole) => {}
+                Err(refusal) => {
+                    voids.insert(act, Why::Refused(refusal));
+                    continue;
+                }
             }
             held.push(act);
             for other in beside {
-                for at in 0..self.nodes[other].change.act.count() {
-                    if self.takes(&state, &taking, other, at) {
-                        voids.entry((other, at)).or_insert(Why::By(act));
+                for other in (0..self.nodes[other].change.act.count()).map(|at| (other, at)) {
+                    if self.takes(&state, act, other) {
+                        voids.entry(other).or_insert(Why::By(act));
                     }
                 }
             }
         }
         (voids, held)
+    }
+
+    fn takings(&self, node: usize) -> Vec<Taking> {
+        let change = &self.nodes[node].change;
+        let taking = Taking { standing: self.standing(node), class: Class::Ending, id: change.id, at: 0, node };
+        match &change.act {
+            Act::Remove(targets) | Act::Demote(targets) => {
+                (0..targets.len()).map(|at| Taking { at, ..taking }).collect()
+            }
+            Act::List(list) => {
+                // As early as the first thing that it could void: a member may have become an admin meanwhile.
+                let dropped = |device| device != 0 && list.admitted().device(device).is_none();
+                let past = self.past(node);
+                let standings = self.beside(node, &past).into_iter().filter_map(|other| {
+                    let by = &self.nodes[other].change;
+                    (by.author == change.author && dropped(by.device)).then(|| self.standing(other))
+                });
+                vec![Taking { standing: standings.fold(taking.standing, Grant::min), class: Class::List, ..taking }]
+            }
+            _ => vec![],
+        }
     }
 
     fn is_leave_of(&self, node: usize, author: &AccountId, voids: &Voids) -> bool {
@@ -241,44 +291,17 @@ impl<'a> Part<'a> {
         change.author == *author && leaves(&change.act, last) && !voids.contains_key(&(node, last))
     }
 
-    fn takings(&self) -> BTreeSet<Taking> {
-        let mut takings = BTreeSet::new();
-        for node in self.all() {
-            let change = &self.nodes[node].change;
-            let mut taking = Taking { standing: self.standing(node), class: Class::Ending, id: change.id, at: 0, node };
-            match &change.act {
-                Act::Remove(targets) | Act::Demote(targets) => {
-                    takings.extend((0..targets.len()).map(|at| Taking { at, ..taking }));
-                }
-                Act::List(list) => {
-                    // As early as the first thing that it could void: a member may have become an admin meanwhile.
-                    let dropped = |device| device != 0 && list.admitted().device(device).is_none();
-                    let past = self.past(node);
-                    let standings = self.beside(node, &past).into_iter().filter_map(|other| {
-                        let by = &self.nodes[other].change;
-                        (by.author == change.author && dropped(by.device)).then(|| self.standing(other))
-                    });
-                    taking.standing = standings.fold(taking.standing, Grant::min);
-                    taking.class = Class::List;
-                    takings.insert(taking);
-                }
-                _ => {}
-            }
-        }
-        takings
-    }
-
-    /// Whether what `taking` holds voids another act, which is beside it. `state` is that of its own past.
-    fn takes(&self, state: &State, taking: &Taking, other: usize, at: usize) -> bool {
+    /// Whether `taking`, which holds, voids another act, which is beside it. `state` is that of its own past.
+    fn takes(&self, state: &State, taking: (usize, usize), (other, at): (usize, usize)) -> bool {
         let other = &self.nodes[other].change;
-        let change = &self.nodes[taking.node].change;
+        let change = &self.nodes[taking.0].change;
         match &change.act {
             Act::Remove(targets) => {
-                let target = &targets[taking.at].account;
+                let target = &targets[taking.1].account;
                 other.author == *target || adds(&other.act, at, target) || promotes(&other.act, at, target)
             }
             Act::Demote(targets) => {
-                let target = &targets[taking.at].account;
+                let target = &targets[taking.1].account;
                 // Who is no admin any more may still leave.
                 (other.author == *target && !leaves(&other.act, at)) || promotes(&other.act, at, target)
             }

@@ -332,6 +332,8 @@ fn spent(graph: &Graph) -> Vec<Spent> {
         .iter()
         // What a leaver signed beside the own leave is weak: who confirms that without knowing of it voids it.
         .filter(|taken| is_out(taken) && !beside_own_leave(graph, &taken.change))
+        // And what has no right answer: the target was made an admin beside it, by somebody who stands better.
+        .filter(|taken| !graph.was_raised_beside(&taken.change, &taken.target))
         .map(|taken| Spent { by: taken.change, author: person(&taken.target), device: None })
         .collect();
     for change in graph.changes() {

@@ -261,6 +261,31 @@ fn a_state_goes_back_when_the_change_that_ends_it_comes_late() {
 }
 
 #[test]
+fn what_an_author_knew_does_not_depend_on_what_else_is_here() {
+    // Cleo, whom ben removes, removes dan beside that; ana joins both ends, and demotes dan beside something that dan does.
+    let mut story = Story::new();
+    story.goes("ana", promote(&[person("dan")]));
+    let before = story.now();
+    let taken = story.at("ben", &before, remove("cleo"));
+    let void = story.at("cleo", &before, remove("dan"));
+    let joined = story.at("ana", &[taken, void], Act::Rename("joined".into()));
+    let demoted = story.at("ana", &[joined], demote("dan"));
+    let beside = story.at("dan", &[joined], add(&[person("gus")]));
+    let last = story.change("gus", ACCOUNT_ITSELF, &[demoted, beside], leave(None));
+    let late = story.change("ben", 1, &[taken], Act::Describe("late".into()));
+    for order in [[&last, &late], [&late, &last]] {
+        let mut graph = story.graph.clone();
+        for change in order {
+            let view = graph.view(change.heads()).unwrap();
+            let expected = if change.id == last.id { Err(Unfit::Refused(Refusal::NotMember)) } else { Ok(()) };
+            assert_eq!(graph.insert(change.clone(), &view), expected, "{}", describe(&graph));
+        }
+        assert_eq!(graph.verdicts(&demoted).unwrap(), [Verdict::Counts]);
+        assert_eq!(graph.verdicts(&beside).unwrap(), [Verdict::Void(demoted)]);
+    }
+}
+
+#[test]
 fn of_the_257th_and_the_one_who_came_at_the_same_time_one_is_in() {
     let mut story = Story::new();
     let people: Vec<Person> = (11..=255).map(Person::new).collect();
