@@ -414,7 +414,7 @@ def seal(s):
         yield f"in somebody else's name, {kind} message", case({**sender(kind, s.hex(20)), "sealed_by": s.hex(32)})
     # Offsets in the content: version 0, kind 1, account 2, certificate 34 (key at 38), record 138.
     for name, kind, change in (
-        ("commitment to another key", "session", None), ("content version 2", "session", [put(0, "02")]), ("kind 3", "session", [put(1, "03")]),
+        ("commitment to another key", "session", None), ("content version 2", "session", [put(0, "02")]), ("kind 4", "session", [put(1, "04")]),
         ("account id not that of the record", "setup", [flip(2)]), ("certificate key of small order", "session", [put(38, "01" + "00" * 31)]),
         ("device number 0", "session", [put(34, "00000000")]), ("record version 2", "setup", [put(138, "02")]), ("no padding mark", "session", [put(158, "00")]),
         ("zeros followed by a wrong mark", "session", [put(430, "01")]),
@@ -422,6 +422,8 @@ def seal(s):
     ):  # fmt: skip
         more = {"commitment_change": [flip(0)]} if change is None else {"content_change": change}
         yield f"made by a malicious sealer: {name}", case(sender(kind, s.hex(20)), **more)
+    yield "group message", case(sender("group", s.hex(133)), 2)
+    yield "in somebody else's name, group message", case({**sender("group", s.hex(20)), "sealed_by": s.hex(32)})
 
 
 def safety_number(s):

@@ -116,7 +116,7 @@ fn message() -> Value {
 }
 
 fn seal() -> Value {
-    let kind = ["setup", "session"][below(2)];
+    let kind = ["setup", "session", "group"][below(3)];
     let sender = json!({
         "identity_seed": hex_of::<32>(), "device": any_u32().max(1), "list_version": any_u32().max(1), "kind": kind,
         "message": hex_of_length(1 + below(3000)), "message_repeated": 1,

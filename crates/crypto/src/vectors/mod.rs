@@ -92,7 +92,7 @@ reproduced! {
     pqxdh: "pqxdh", 13;
     key_schedules: "key-schedule", 9;
     conversations: "double-ratchet", 13;
-    seals: "seal", 39;
+    seals: "seal", 41;
     safety_numbers: "safety-number", 5;
     relay_proofs: "relay-proofs", 6;
     link_secrets: "link-secret", 5;
