@@ -28,6 +28,12 @@ pub(crate) const SESSION: &[u8] = b"Subrosa session v1";
 pub(crate) const ROOT: &[u8] = b"Subrosa root v1";
 /// HKDF info from message key and salt to AEAD key and nonce.
 pub(crate) const MESSAGE: &[u8] = b"Subrosa message v1";
+/// HKDF info from message key and salt to AEAD key and nonce, in a group.
+pub(crate) const GROUP_MESSAGE: &[u8] = b"Subrosa group message v1";
+/// First bytes of a group message's associated data.
+pub(crate) const GROUP_SENDER: &[u8] = b"Subrosa group sender v1";
+/// Signed by a sending chain's own key: a group message.
+pub(crate) const GROUP_SIGNATURE: &[u8] = b"Subrosa group message signature v1";
 /// HKDF info of a seal's head.
 pub(crate) const SEAL_HEAD: &[u8] = b"Subrosa seal head v1";
 /// HKDF info of a seal's body.
