@@ -135,7 +135,7 @@ impl Graph {
     /// What whoever knew exactly these heads, and what they had seen, sees.
     pub(super) fn view(&self, heads: &[ChangeId]) -> Result<View, Missing> {
         let nodes = self.nodes_of(heads)?;
-        if self.heads.iter().eq(heads.iter().collect::<BTreeSet<_>>()) {
+        if self.heads.len() == heads.len() && heads.iter().all(|head| self.heads.contains(head)) {
             return Ok(View { state: self.state.clone(), from: self.nodes.len(), order: vec![] });
         }
         let past = self.past(&nodes);
@@ -157,13 +157,16 @@ impl Graph {
         }
         let seen = view.state.allow(&change, view.next()).map_err(Unfit::Refused)?;
         let parents = self.nodes_of(&change.heads).map_err(|_| Unfit::Heads)?;
-        let behind: Vec<usize> = parents.iter().flat_map(|parent| self.nodes[*parent].parents.clone()).collect();
-        let past_of_heads = self.past(&behind);
-        if parents.iter().any(|parent| past_of_heads[*parent]) {
-            return Err(Unfit::Heads);
-        }
         let node = self.nodes.len();
+        // Heads have not seen each other.
         let follows_all = self.heads.iter().eq(change.heads.iter());
+        if !follows_all && parents.len() > 1 {
+            let behind: Vec<usize> = parents.iter().flat_map(|parent| self.nodes[*parent].parents.clone()).collect();
+            let past_of_heads = self.past(&behind);
+            if parents.iter().any(|parent| past_of_heads[*parent]) {
+                return Err(Unfit::Heads);
+            }
+        }
         for parent in &parents {
             self.nodes[*parent].children.push(node);
         }

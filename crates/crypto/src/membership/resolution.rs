@@ -10,6 +10,7 @@ use super::node::{Node, Verdict};
 use super::rules::Refusal;
 use super::state::{Grant, State};
 use super::{AccountId, ChangeId};
+use crate::certificate::DeviceCertificate;
 
 /// Acts that do not count, by node and number.
 pub(super) type Uncounted = BTreeMap<(usize, usize), Verdict>;
@@ -65,6 +66,15 @@ struct Taking {
     at: usize,
     node: usize,
 }
+
+/// What was found of an act that takes away, where it was signed.
+struct Judgement {
+    result: Result<(), Refusal>,
+    /// Its author's devices there.
+    devices: Vec<u32>,
+}
+
+type Judgements = BTreeMap<(usize, usize), Judgement>;
 
 impl<'a> Part<'a> {
     pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &State) -> Self {
@@ -228,6 +238,8 @@ impl<'a> Part<'a> {
     /// One pass: what is void at its end, and what voided others or could have.
     fn take(&self, mut voids: Voids) -> (Voids, Vec<(usize, usize)>) {
         let mut held = Vec::new();
+        // What is void changes seldom, and what was judged holds as long as nothing that it had seen became void.
+        let mut judged = Judgements::new();
         let mut takings: BTreeSet<Taking> = self.all().flat_map(|node| self.takings(node)).collect();
         while let Some(taking) = takings.pop_first() {
             let act = (taking.node, taking.at);
@@ -243,25 +255,82 @@ impl<'a> Part<'a> {
                 takings.insert(Taking { standing: NONE, class: Class::BesideLeave, ..taking });
                 continue;
             }
-            let state = self.walk(&past, &voids, None);
-            match state.judge(change, taking.at) {
+            if !judged.contains_key(&act) {
+                judged = self.judge_all(&voids);
+            }
+            let Some(judgement) = judged.remove(&act) else { continue };
+            // The long way, in tests.
+            #[cfg(test)]
+            assert_eq!(judgement.result, self.walk(&past, &voids, None).judge(change, taking.at));
+            match judgement.result {
                 // It was in its author's view. Here it may be missing for something that is void only later on.
                 Ok(()) | Err(Refusal::NoSuchMember | Refusal::SameRole) => {}
                 Err(refusal) => {
                     voids.insert(act, Why::Refused(refusal));
+                    self.forget(&mut judged, [taking.node]);
                     continue;
                 }
             }
             held.push(act);
+            let mut touched = BTreeSet::new();
             for other in beside {
                 for other in (0..self.nodes[other].change.act.count()).map(|at| (other, at)) {
-                    if self.takes(&state, act, other) {
-                        voids.entry(other).or_insert(Why::By(act));
+                    if self.takes(act, &judgement.devices, other) && !voids.contains_key(&other) {
+                        voids.insert(other, Why::By(act));
+                        touched.insert(other.0);
                     }
                 }
             }
+            self.forget(&mut judged, touched);
         }
         (voids, held)
+    }
+
+    /// Judges all that takes away in the states that the changes before each make, without what is void. Where one change
+    /// had seen exactly another and what that had seen, its state is the other's and one step: so a long line is gone
+    /// through once.
+    fn judge_all(&self, voids: &Voids) -> Judgements {
+        let mut judged = Judgements::new();
+        let parents = |node: usize| {
+            self.nodes[node].parents.iter().filter(|parent| self.inside(&self.included, **parent)).count()
+        };
+        let mut open: Vec<(usize, State)> =
+            self.all().filter(|node| parents(*node) == 0).map(|node| (node, self.base.clone())).collect();
+        open.extend(
+            self.all().filter(|node| parents(*node) > 1).map(|node| (node, self.walk(&self.past(node), voids, None))),
+        );
+        while let Some((node, mut state)) = open.pop() {
+            let change = &self.nodes[node].change;
+            if matches!(change.act, Act::Remove(_) | Act::Demote(_) | Act::List(_)) {
+                let devices = state
+                    .member(&change.author)
+                    .map_or(vec![], |member| member.list.devices().iter().map(DeviceCertificate::number).collect());
+                let judge = |at| ((node, at), Judgement { result: state.judge(change, at), devices: devices.clone() });
+                judged.extend((0..change.act.count()).map(judge));
+            }
+            self.step(&mut state, node, voids, None);
+            let mut next = self.nodes[node]
+                .children
+                .iter()
+                .filter(|child| self.inside(&self.included, **child) && parents(**child) == 1)
+                .peekable();
+            while let Some(child) = next.next() {
+                if next.peek().is_none() {
+                    open.push((*child, state));
+                    break;
+                }
+                open.push((*child, state.clone()));
+            }
+        }
+        judged
+    }
+
+    /// Forgets the judgements of what had seen one of these.
+    fn forget(&self, judged: &mut Judgements, touched: impl IntoIterator<Item = usize>) {
+        for node in touched {
+            let future = self.reached(node, |node| &node.children);
+            judged.retain(|(other, _), _| !future[other - self.from]);
+        }
     }
 
     fn takings(&self, node: usize) -> Vec<Taking> {
@@ -291,8 +360,9 @@ impl<'a> Part<'a> {
         change.author == *author && leaves(&change.act, last) && !voids.contains_key(&(node, last))
     }
 
-    /// Whether `taking`, which holds, voids another act, which is beside it. `state` is that of its own past.
-    fn takes(&self, state: &State, taking: (usize, usize), (other, at): (usize, usize)) -> bool {
+    /// Whether `taking`, which holds, voids another act, which is beside it. `devices` are those of its author where it
+    /// was signed.
+    fn takes(&self, taking: (usize, usize), devices: &[u32], (other, at): (usize, usize)) -> bool {
         let other = &self.nodes[other].change;
         let change = &self.nodes[taking.0].change;
         match &change.act {
@@ -306,9 +376,9 @@ impl<'a> Part<'a> {
                 (other.author == *target && !leaves(&other.act, at)) || promotes(&other.act, at, target)
             }
             Act::List(list) => {
-                let had =
-                    |device| state.member(&change.author).is_some_and(|member| member.list.device(device).is_some());
-                other.author == change.author && had(other.device) && list.admitted().device(other.device).is_none()
+                other.author == change.author
+                    && devices.contains(&other.device)
+                    && list.admitted().device(other.device).is_none()
             }
             _ => false,
         }
@@ -330,20 +400,23 @@ impl<'a> Part<'a> {
             };
             (class, Reverse(part.standing(node)), change.id)
         };
-        self.visit(among, key, |node| {
-            let change = &self.nodes[node].change;
-            for at in (0..change.act.count()).filter(|at| !voids.contains_key(&(node, *at))) {
-                match state.judge(change, at) {
-                    Ok(()) => state.apply(change, at, self.position(node)),
-                    Err(refusal) => {
-                        if let Some(uncounted) = &mut uncounted {
-                            uncounted.insert((node, at), Verdict::Refused(refusal));
-                        }
+        self.visit(among, key, |node| self.step(&mut state, node, voids, uncounted.as_deref_mut()));
+        state
+    }
+
+    /// One change of a walk.
+    fn step(&self, state: &mut State, node: usize, voids: &Voids, mut uncounted: Option<&mut Uncounted>) {
+        let change = &self.nodes[node].change;
+        for at in (0..change.act.count()).filter(|at| !voids.contains_key(&(node, *at))) {
+            match state.judge(change, at) {
+                Ok(()) => state.apply(change, at, self.position(node)),
+                Err(refusal) => {
+                    if let Some(uncounted) = &mut uncounted {
+                        uncounted.insert((node, at), Verdict::Refused(refusal));
                     }
                 }
             }
-        });
-        state
+        }
     }
 }
 
