@@ -8,7 +8,7 @@ use super::node::{Node, Verdict};
 use super::resolution::Part;
 use super::rules::Refusal;
 use super::state::State;
-use super::{ChangeId, MAX_CHANGES};
+use super::{ChangeId, MAX_CHANGES, RESERVED_CHANGES};
 
 /// Most states that are kept of places where all that was known came together: what branches off after such a place is
 /// judged from there.
@@ -152,7 +152,11 @@ impl Graph {
         if self.contains(&change.id) {
             return Ok(());
         }
-        if self.nodes.len() >= MAX_CHANGES {
+        let room = match &change.act {
+            Act::Remove(_) | Act::Demote(_) | Act::Leave { .. } | Act::Disband => MAX_CHANGES + RESERVED_CHANGES,
+            _ => MAX_CHANGES,
+        };
+        if self.nodes.len() >= room {
             return Err(Unfit::Full);
         }
         let seen = view.state.allow(&change, view.next()).map_err(Unfit::Refused)?;

@@ -45,6 +45,10 @@ pub const MAX_LINKS: usize = 16;
 /// at a usual size, and is judged as a whole in less than a second.
 pub const MAX_CHANGES: usize = 16_384;
 
+/// Changes that take away, or end something, for which there is room beyond [`MAX_CHANGES`]: who fills a set can still be
+/// removed.
+pub const RESERVED_CHANGES: usize = 1_024;
+
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]

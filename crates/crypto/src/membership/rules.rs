@@ -1,6 +1,6 @@
 //! Who may do what: one table, for what an author knew and for what all changes make together.
 
-use super::change::{ACCOUNT_ITSELF, Act, Change};
+use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer};
 use super::state::State;
 use super::{AccountId, MAX_LINKS, MAX_MEMBERS};
 use crate::device_list::Freshness;
@@ -76,7 +76,7 @@ impl State {
             Act::Create { .. } => Err(Refusal::AlreadyMember),
             Act::Add { link, members } => {
                 unless(self.settings.only_admins_add)?;
-                self.judge_add(change, link.as_ref(), &members[at].record.id())
+                self.judge_add(change, link.as_ref(), &members[at])
             }
             Act::Remove(targets) => {
                 admin()?;
@@ -127,7 +127,8 @@ impl State {
         }
     }
 
-    fn judge_add(&self, change: &Change, link: Option<&[u8; 16]>, target: &AccountId) -> Result<(), Refusal> {
+    fn judge_add(&self, change: &Change, link: Option<&[u8; 16]>, newcomer: &Newcomer) -> Result<(), Refusal> {
+        let target = &newcomer.record.id();
         if self.members.contains_key(target) {
             return Err(Refusal::AlreadyMember);
         }
@@ -135,7 +136,12 @@ impl State {
             return Err(Refusal::Full);
         }
         let admin = self.place(&change.author).is_some();
-        let was_removed = self.former.get(target).is_some_and(|former| former.removed);
+        let former = self.former.get(target);
+        let freshness = former.map(|former| newcomer.list.admitted().compare(&former.list));
+        if freshness.is_some_and(|freshness| !matches!(freshness, Freshness::Newer | Freshness::Same)) {
+            return Err(Refusal::OldList);
+        }
+        let was_removed = former.is_some_and(|former| former.removed);
         if was_removed && (!admin || link.is_some()) {
             return Err(Refusal::WasRemoved);
         }

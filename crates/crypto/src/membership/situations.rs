@@ -2,11 +2,11 @@
 //! in one line was signed by people who did not know of the others.
 
 use super::cast::{Person, add, created, describe, name_of, person, promote, show, unsigned};
-use super::change::{ACCOUNT_ITSELF, Act, Change, Settings};
+use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer, Settings};
 use super::graph::{Graph, Unfit};
 use super::node::Verdict;
 use super::rules::Refusal;
-use super::{ChangeId, MAX_MEMBERS};
+use super::{ChangeId, MAX_CHANGES, MAX_MEMBERS};
 
 /// A group whose changes are taken in the order in which the test makes them, and again in others at the end.
 struct Story {
@@ -386,6 +386,31 @@ fn a_device_that_a_member_dropped_before_somebody_made_him_an_admin_does_nothing
         "\"hikers\": ana ben cleo dan eve finn\nadmins: ana ben cleo dan\nonly admins: edit add\ndevices of dan: [1]",
     );
     assert!(matches!(story.verdicts(&stolen)[..], [Verdict::Void(_)]));
+}
+
+#[test]
+fn nobody_is_added_again_with_an_older_device_list() {
+    let mut story = Story::new();
+    story.goes("dan", Act::List(person("dan").lists[1].clone().unverified()));
+    story.goes("ana", remove("dan"));
+    let now = story.now();
+    assert_eq!(story.by("ana", 1, &now, add(&[person("dan")])), Err(Unfit::Refused(Refusal::OldList)));
+    let newcomer =
+        |list: usize| Newcomer { list: person("dan").lists[list].clone().unverified(), ..person("dan").newcomer() };
+    story.goes("ana", Act::Add { link: None, members: vec![newcomer(1)] });
+    assert!(story.graph.state().member(&person("dan").id()).is_some());
+}
+
+#[test]
+fn who_fills_a_set_can_still_be_removed() {
+    let mut story = Story::new();
+    while story.graph.changes().len() < MAX_CHANGES {
+        story.goes("ben", Act::Rename("full".into()));
+    }
+    let now = story.now();
+    assert_eq!(story.by("ben", 1, &now, Act::Rename("more".into())), Err(Unfit::Full));
+    story.goes("ana", remove("ben"));
+    assert!(story.graph.state().member(&person("ben").id()).is_none());
 }
 
 #[test]

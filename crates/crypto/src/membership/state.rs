@@ -90,6 +90,8 @@ pub(super) struct Former {
     /// By a removal, and not by leaving.
     pub(super) removed: bool,
     pub(super) chains: Vec<ChainEnd>,
+    /// Lists never go backwards, also not by coming again.
+    pub(super) list: DeviceList,
 }
 
 /// An open invite link.
@@ -339,9 +341,12 @@ impl State {
     }
 
     fn end(&mut self, account: &AccountId, removed: bool, chains: Vec<ChainEnd>) {
+        // Of who is out already, what is known stays.
+        let known = self.former.get(account).map(|former| &former.list);
+        let Some(list) = self.members.get(account).map(|member| &member.list).or(known).cloned() else { return };
         self.members.remove(account);
         self.line.0.retain(|_, admin| admin != account);
-        Arc::make_mut(&mut self.former).insert(*account, Former { removed, chains });
+        Arc::make_mut(&mut self.former).insert(*account, Former { removed, chains, list });
     }
 
     /// Where no admin is left, the longest member is one, as if promoted.
