@@ -389,6 +389,23 @@ fn a_device_that_a_member_dropped_before_somebody_made_him_an_admin_does_nothing
 }
 
 #[test]
+fn a_removal_that_is_void_in_the_end_voids_nothing() {
+    let mut story = Story::new();
+    let before = story.now();
+    // Two are made admins beside each other; who stands better removes finn, and is removed by the other.
+    let dan = story.at("ana", &before, promote(&[person("dan")]));
+    let eve = story.at("ben", &before, promote(&[person("eve")]));
+    let list = story.at("finn", &before, Act::List(person("finn").lists[1].clone().unverified()));
+    let removed = story.at("dan", &[dan], remove("finn"));
+    let last = story.at("eve", &[eve], remove("dan"));
+    assert_eq!(story.verdicts(&removed), [Verdict::Void(last)]);
+    assert_eq!(story.verdicts(&list), [Verdict::Counts]);
+    story.ends(
+        "\"hikers\": ana ben cleo eve finn\nadmins: ana ben cleo eve\nonly admins: edit add\ndevices of finn: [1]\ndan was removed",
+    );
+}
+
+#[test]
 fn nobody_is_added_again_with_an_older_device_list() {
     let mut story = Story::new();
     story.goes("dan", Act::List(person("dan").lists[1].clone().unverified()));
