@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::change::{Act, Change};
-use super::resolution::Part;
+use super::resolution::resolve;
 use super::state::{Refusal, State};
 use super::{ChangeId, MAX_CHANGES};
 
@@ -142,7 +142,7 @@ impl Graph {
         // The first change is in everybody's past.
         let waist = self.waists.iter().rev().find(|waist| past[waist.node]).unwrap_or(&self.waists[0]);
         let from = waist.node + 1;
-        Ok(Part::new(&self.nodes, from, past[from..].to_vec(), &waist.state).resolve().0)
+        Ok(resolve(&self.nodes, from, &past[from..], &waist.state).0)
     }
 
     /// Takes a change whose signature the caller has verified, and says the state that its author knew (`view`).
@@ -191,8 +191,7 @@ impl Graph {
         }
         let waist = &self.waists[self.waists.len() - 1];
         let from = waist.node + 1;
-        let (state, uncounted) =
-            Part::new(&self.nodes, from, vec![true; self.nodes.len() - from], &waist.state).resolve();
+        let (state, uncounted) = resolve(&self.nodes, from, &vec![true; self.nodes.len() - from], &waist.state);
         self.state = state;
         self.uncounted.split_off(&(from, 0));
         self.uncounted.extend(uncounted);
@@ -208,6 +207,46 @@ impl Graph {
             };
             let drop = (1..self.waists.len() - 1).min_by_key(|at| gap(*at)).unwrap_or(1);
             self.waists.remove(drop);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cast::{add, created, person, promote, unsigned};
+    use super::super::change::Settings;
+    use super::*;
+
+    /// Cleo, whom ben removes, removes dan beside that; ana joins both ends, and demotes dan beside something that dan
+    /// does. What dan did is void wherever that is looked at, whether or not something else stood beside the joining.
+    #[test]
+    fn what_an_author_knew_does_not_depend_on_what_else_is_here() {
+        let first = created(person("ana"), Settings::default());
+        let group = first.id;
+        let change = |name: &str, device: u32, heads: &[&Change], act: Act| {
+            let heads: Vec<ChangeId> = heads.iter().map(|head| head.id).collect();
+            unsigned(group, person(name), device, heads.len() as u64, &heads, act)
+        };
+        let added = change("ana", 1, &[&first], add(&["ben", "cleo", "dan"].map(person)));
+        let ben = change("ana", 1, &[&added], promote(&[person("ben")]));
+        let cleo = change("ana", 1, &[&ben], promote(&[person("cleo")]));
+        let dan = change("ana", 1, &[&cleo], promote(&[person("dan")]));
+        let taken = change("ben", 1, &[&dan], Act::Remove(vec![person("cleo").ending()]));
+        let void = change("cleo", 1, &[&dan], Act::Remove(vec![person("dan").ending()]));
+        let joined = change("ana", 1, &[&taken, &void], Act::Rename("joined".to_owned()));
+        let demoted = change("ana", 1, &[&joined], Act::Demote(vec![person("dan").ending()]));
+        let beside = change("dan", 1, &[&joined], add(&[person("eve")]));
+        let last = change("eve", 1, &[&demoted, &beside], Act::Leave { successor: None, chains: vec![] });
+        let late = change("ben", 1, &[&taken], Act::Describe("late".to_owned()));
+        let story = [&added, &ben, &cleo, &dan, &taken, &void, &joined, &demoted, &beside];
+        for order in [[&last, &late], [&late, &last]] {
+            let mut graph = Graph::begin(first.clone()).unwrap();
+            for change in story.into_iter().chain(order) {
+                let view = graph.view(&change.heads).unwrap();
+                let taken = graph.insert(change.clone(), &view);
+                let expected = if change.id == last.id { Err(Unfit::Refused(Refusal::NotMember)) } else { Ok(()) };
+                assert_eq!(taken, expected, "{}", super::super::cast::describe(&graph));
+            }
         }
     }
 }

@@ -16,10 +16,10 @@ pub(super) type Uncounted = BTreeMap<(usize, usize), Verdict>;
 type Voids = BTreeMap<(usize, usize), ChangeId>;
 
 /// Some changes after a place where all came together, and the state at that place. Flags count from `from`.
-pub(super) struct Part<'a> {
+struct Part<'a> {
     nodes: &'a [Node],
     from: usize,
-    included: Vec<bool>,
+    included: &'a [bool],
     base: &'a State,
 }
 
@@ -46,21 +46,57 @@ struct Taking {
     node: usize,
 }
 
-impl<'a> Part<'a> {
-    pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &'a State) -> Self {
-        Self { nodes, from, included, base }
+/// The state of some changes after a place where all came together (`base`), and what does not count. It goes from one
+/// such place to the next: what is before one is judged by itself, by whoever stands behind it and however far.
+pub(super) fn resolve(nodes: &[Node], from: usize, included: &[bool], base: &State) -> (State, Uncounted) {
+    let (mut state, mut uncounted, mut start) = (base.clone(), Uncounted::new(), from);
+    for end in ends(nodes, from, included) {
+        let part = Part { nodes, from: start, included: &included[start - from..end - from], base: &state };
+        let (next, more) = part.resolve();
+        state = next;
+        uncounted.extend(more);
+        start = end;
     }
+    (state, uncounted)
+}
 
-    /// The state, and what does not count.
-    pub(super) fn resolve(&self) -> (State, Uncounted) {
+/// Behind each place where all came together, and at the end.
+fn ends(nodes: &[Node], from: usize, included: &[bool]) -> Vec<usize> {
+    let inside = |node: &usize| node.checked_sub(from).is_some_and(|at| included[at]);
+    let mut ends = Vec::new();
+    // No change up to here is named by one after this; none for ever if one of them is named by nobody.
+    let last_named = |node: usize| nodes[node].children.iter().copied().filter(inside).max().unwrap_or(usize::MAX);
+    let mut reach = last_named(from - 1);
+    for node in (from..nodes.len()).filter(inside) {
+        if reach <= node {
+            ends.push(node + 1);
+        }
+        reach = reach.max(last_named(node));
+    }
+    if ends.last() != Some(&nodes.len()) {
+        ends.push(nodes.len());
+    }
+    ends
+}
+
+impl Part<'_> {
+    fn resolve(&self) -> (State, Uncounted) {
         let voids = self.voids();
         let mut uncounted: Uncounted = voids.iter().map(|(act, by)| (*act, Verdict::Void(*by))).collect();
-        let state = self.walk(&self.included, &voids, Some(&mut uncounted));
+        let state = self.walk(self.included, &voids, Some(&mut uncounted));
         (state, uncounted)
     }
 
+    fn end(&self) -> usize {
+        self.from + self.included.len()
+    }
+
+    fn holds(&self, node: usize) -> bool {
+        (self.from..self.end()).contains(&node) && self.included[node - self.from]
+    }
+
     fn all(&self) -> impl Iterator<Item = usize> {
-        (self.from..self.nodes.len()).filter(|node| self.included[node - self.from])
+        (self.from..self.end()).filter(|node| self.holds(*node))
     }
 
     /// Nodes that are reached by such steps, without the first one.
@@ -70,10 +106,7 @@ impl<'a> Part<'a> {
         while let Some(node) = open.pop() {
             for next in steps(&self.nodes[node]) {
                 // What is before the place is in everybody's past.
-                if *next >= self.from
-                    && self.included[next - self.from]
-                    && !std::mem::replace(&mut reached[next - self.from], true)
-                {
+                if self.holds(*next) && !std::mem::replace(&mut reached[next - self.from], true) {
                     open.push(*next);
                 }
             }
@@ -200,8 +233,8 @@ impl<'a> Part<'a> {
             };
             (class, Reverse(place.unwrap_or(u32::MAX)), change.id, node)
         };
-        let inside = |node: &usize| *node >= self.from && among[node - self.from];
-        for node in (self.from..self.nodes.len()).filter(inside) {
+        let inside = |node: &usize| self.holds(*node) && among[node - self.from];
+        for node in (self.from..self.end()).filter(inside) {
             match self.nodes[node].parents.iter().filter(|parent| inside(parent)).count() {
                 0 => drop(ready.insert(key(node))),
                 count => drop(waits.insert(node, count)),
