@@ -247,6 +247,9 @@ mod tests {
                 let expected = if change.id == last.id { Err(Unfit::Refused(Refusal::NotMember)) } else { Ok(()) };
                 assert_eq!(taken, expected, "{}", super::super::cast::describe(&graph));
             }
+            // With the late one nothing was joined, and the demotion is judged before the removal that voids cleo's:
+            // for all that is known then, dan is no member.
+            assert_eq!(graph.verdicts(&beside.id), Some(vec![Verdict::Void(demoted.id)]));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Act;
 use super::graph::{Node, Verdict};
-use super::state::State;
+use super::state::{Refusal, State};
 use super::{AccountId, ChangeId};
 
 /// Acts that do not count, by node and number.
@@ -143,8 +143,10 @@ impl Part<'_> {
                 continue;
             }
             let state = self.walk(&past, &voids, None);
-            if state.judge(&node.change, taking.at).is_err() {
-                continue;
+            match state.judge(&node.change, taking.at) {
+                // It was in the author's view. Here it may be missing for something that is void only later on.
+                Ok(()) | Err(Refusal::NoSuchMember | Refusal::SameRole) => {}
+                Err(_) => continue,
             }
             for other in beside {
                 for at in 0..self.nodes[other].change.act.count() {
