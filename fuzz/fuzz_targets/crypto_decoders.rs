@@ -7,7 +7,7 @@ use subrosa_crypto::*;
 
 fuzz_target!(|data: &[u8]| {
     let Some((which, bytes)) = data.split_first() else { return };
-    let again = match which % 9 {
+    let again = match which % 12 {
         0 => AccountRecord::decode(bytes).ok().map(|record| record.encode().to_vec()),
         1 => DeviceCertificate::decode(bytes).ok().map(|certificate| certificate.encode().to_vec()),
         2 => DeviceList::decode(bytes).ok().map(|_| bytes.to_vec()),
@@ -24,12 +24,18 @@ fuzz_target!(|data: &[u8]| {
             let _ = RecoveryKey::from_words(&String::from_utf8_lossy(bytes));
             return;
         }
-        _ => {
+        8 => {
             if let Ok(key) = bytes.try_into() {
                 let _ = Curve25519PublicKey::from_bytes(key).map(|read| assert_eq!(read.as_bytes(), key));
                 let _ = IdentityKey::from_bytes(key).map(|read| assert_eq!(read.as_bytes(), key));
             }
             return;
+        }
+        9 => SenderKeyHandover::decode(bytes).ok().map(|handover| handover.encode().to_vec()),
+        10 => SendingChain::deserialize(bytes).ok().map(|chain| chain.serialize().as_bytes().to_vec()),
+        _ => {
+            let _ = GroupMessage::chain_id_of(bytes);
+            MemberChain::deserialize(bytes).ok().map(|chain| chain.serialize().as_bytes().to_vec())
         }
     };
     if let Some(again) = again {

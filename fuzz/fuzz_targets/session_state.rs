@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(session) = Session::deserialize(state) else { return };
     assert_eq!(session.serialize().as_bytes(), state, "one value, one encoding");
     let _ = session.encrypt(b"text");
-    for kind in [MessageKind::Session, MessageKind::Setup] {
+    for kind in [MessageKind::Session, MessageKind::Setup, MessageKind::Group] {
         let _ = session.decrypt(kind, message);
     }
 });

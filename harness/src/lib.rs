@@ -9,6 +9,7 @@ pub mod account;
 pub mod attack;
 pub mod caller;
 pub mod exposure;
+pub mod groups;
 pub mod hostile;
 pub mod journal;
 pub mod keeper;

@@ -3,6 +3,7 @@
 
 mod attack;
 mod blind_relay;
+mod groups;
 mod kills;
 mod large;
 mod power_cut;

@@ -414,7 +414,7 @@ def seal(s):
         yield f"in somebody else's name, {kind} message", case({**sender(kind, s.hex(20)), "sealed_by": s.hex(32)})
     # Offsets in the content: version 0, kind 1, account 2, certificate 34 (key at 38), record 138.
     for name, kind, change in (
-        ("commitment to another key", "session", None), ("content version 2", "session", [put(0, "02")]), ("kind 3", "session", [put(1, "03")]),
+        ("commitment to another key", "session", None), ("content version 2", "session", [put(0, "02")]), ("kind 4", "session", [put(1, "04")]),
         ("account id not that of the record", "setup", [flip(2)]), ("certificate key of small order", "session", [put(38, "01" + "00" * 31)]),
         ("device number 0", "session", [put(34, "00000000")]), ("record version 2", "setup", [put(138, "02")]), ("no padding mark", "session", [put(158, "00")]),
         ("zeros followed by a wrong mark", "session", [put(430, "01")]),
@@ -422,6 +422,187 @@ def seal(s):
     ):  # fmt: skip
         more = {"commitment_change": [flip(0)]} if change is None else {"content_change": change}
         yield f"made by a malicious sealer: {name}", case(sender(kind, s.hex(20)), **more)
+    yield "group message", case(sender("group", s.hex(133)), 2)
+    yield "in somebody else's name, group message", case({**sender("group", s.hex(20)), "sealed_by": s.hex(32)})
+
+
+class Chain:
+    """Writes the steps of a sending chain and of those who read it."""
+
+    def __init__(self, s, number=0):
+        self.s, self.sent, self.receivers, self.handovers, self.steps = s, 0, 0, 0, []
+        self.chain = {"generation": 1 + s.number(9), "number": number, "chain_key": s.hex(32), "seed": s.hex(32)}
+        self.sender = {"group": s.hex(32), "account_id": s.hex(32), "device": 1 + s.number(5), "identity_seed": s.hex(32)}
+
+    def send(self, length=None):
+        text = self.s.hex(self.s.number(60) if length is None else length)
+        self.steps.append({"send": text, "salt": self.s.hex(16)})
+        self.sent += 1
+        return self.sent - 1
+
+    def lose(self, count):
+        self.steps.append({"lose": count})
+
+    def hand_over(self, change=(), refused=False):
+        """The receiver's number; none if the handover is refused."""
+        self.steps.append({"hand_over": list(change)})
+        self.handovers += 1
+        self.receivers += not refused
+        return None if refused else self.receivers - 1
+
+    def again(self, handover, to, change=()):
+        self.steps.append({"again": handover, "to": to, "change": list(change)})
+
+    def deliver(self, message, to=0, **more):
+        self.steps.append({"deliver": message, "to": to, **more})
+
+    def given(self):
+        return {"chain": self.chain, "sender": self.sender, "steps": self.steps}
+
+
+def sender_key(s):
+    c = Chain(s)
+    c.hand_over()
+    for length in (40, 0, 1, 200):
+        c.deliver(c.send(length))
+    yield "the first messages, an empty one among them", c.given()
+
+    c = Chain(s)
+    c.hand_over()
+    early = [c.send() for _ in range(3)]
+    newcomer = c.hand_over()
+    late = [c.send() for _ in range(2)]
+    for message in early + late:
+        c.deliver(message)
+        c.deliver(message, newcomer)
+    yield "a handover in the middle opens nothing of before", c.given()
+
+    c = Chain(s)
+    c.hand_over()
+    sent = [c.send() for _ in range(7)]
+    for at in (4, 1, 1, 0, 6, 4, 3, 5, 2, 3):
+        c.deliver(sent[at])
+    yield "skipped, late and repeated", c.given()
+
+    # Version 0, chain id 1, number 33, salt 37, ciphertext 53, tag and signature at the end.
+    c = Chain(s)
+    c.hand_over()
+    first = c.send(20)
+    for change in (
+        [put(0, "00")], [put(0, "02")], [flip(1)], [flip(32)], [flip(36)], [put(33, "ffffffff")], [flip(37)], [flip(52)], [flip(53)],
+        [flip(72)], [flip(73)], [flip(88)], [flip(89)], [flip(120)], [flip(121)], [flip(152, "80")], [put(121, "ff" * 32)],
+        [{"cut": 1}], [{"cut": 20}], [{"cut": 21}], [{"cut": 153}], [{"append": "00"}],
+    ):  # fmt: skip
+        c.deliver(first, change=change)
+    c.deliver(first)
+    yield "altered messages, then the real one", c.given()
+
+    c = Chain(s)
+    c.hand_over()
+    first = c.send(20)
+    for name in ("group", "account_id", "identity_seed"):
+        c.deliver(first, **{"as": {**c.sender, name: s.hex(32)}})
+    c.deliver(first, **{"as": {**c.sender, "device": 9}})
+    c.deliver(first)
+    yield "moved to another group, member or device, then the real one", c.given()
+
+    # Whoever reads the chain has all of it but the key that signs.
+    c = Chain(s)
+    c.hand_over()
+    first = c.send(20)
+    c.deliver(first, signed_with=s.hex(32))
+    for change in ([flip(37)], [flip(53)], [flip(88)]):
+        c.deliver(first, change=change, signed_with=c.chain["seed"])
+    c.deliver(first, change=[put(33, "000007d1")], signed_with=c.chain["seed"])
+    c.deliver(first, change=[put(33, "00000005")], signed_with=c.chain["seed"])
+    c.deliver(first)
+    yield "signed by another member; altered and signed by the owner", c.given()
+
+    c = Chain(s)
+    c.hand_over()
+    c.lose(2000)
+    c.deliver(c.send())
+    c.lose(2001)
+    c.deliver(c.send())
+    yield "a jump of 2,000 and one of 2,001", c.given()
+
+    c = Chain(s)
+    c.hand_over()
+    early = [c.send() for _ in range(3)]
+    c.lose(254)
+    c.deliver(c.send())
+    for message in early:
+        c.deliver(message)
+    more = [c.send(), c.send()]
+    c.lose(300)
+    held = c.send()
+    c.deliver(c.send())
+    for message in (*more, held):
+        c.deliver(message)
+    yield "more than 256 skipped keys: the oldest go first", c.given()
+
+    c = Chain(s, 2**32 - 3)
+    c.hand_over()
+    c.deliver(c.send())
+    c.deliver(c.send())
+    end = c.hand_over()
+    c.deliver(0, end)
+    yield "the last numbers of a chain", c.given()
+
+    # Version 0, generation 1, number 5, chain key 9, chain id 41.
+    c = Chain(s)
+    for change in (
+        [put(0, "00")], [put(0, "02")], [put(4, "00")], [put(41, "ff" * 32)], [put(41, "01" + "00" * 31)],
+        [{"cut": 1}], [{"cut": 73}], [{"append": "00"}],
+    ):  # fmt: skip
+        c.hand_over(change, refused=True)
+    first = c.send(20)
+    receivers = [c.hand_over(), c.hand_over([flip(4)]), c.hand_over([flip(9)]), c.hand_over([put(5, "00000002")])]
+    receivers.append(c.hand_over([put(41, made("keys", {"what": "identity", "ed25519_seed": s.hex(32)}, "ed25519_public"))]))
+    second = c.send(20)
+    for to in receivers:
+        c.deliver(first, to)
+        c.deliver(second, to)
+    yield "altered handovers", c.given()
+
+    c = Chain(s)
+    c.hand_over()
+    c.deliver(c.send())
+    held = c.send()
+    c.deliver(c.send())
+    c.hand_over()
+    c.send()
+    ahead = c.hand_over()
+    for handover in (0, 1, ahead):
+        c.again(handover, 0)
+    other = made("keys", {"what": "identity", "ed25519_seed": s.hex(32)}, "ed25519_public")
+    for change in ([flip(4)], [flip(9)], [put(5, "00000001")], [put(5, "00000800")], [put(41, other)], [put(0, "02")]):
+        c.again(1, 0, change)
+    # Nothing of it moved what is known.
+    c.deliver(held)
+    c.deliver(3)
+    c.deliver(0)
+    yield "the same chain handed over again", c.given()
+
+    for at in range(4):
+        c = Chain(s)
+        c.hand_over()
+        waiting = []
+        for _ in range(40):
+            kind = s.number(10)
+            if kind < 4:
+                waiting.append(c.send())
+            elif kind == 4:
+                c.lose(1 + s.number(9))
+            elif kind == 5 and c.receivers < 4:
+                c.hand_over()
+            elif waiting:
+                message = waiting.pop(s.number(len(waiting)) if s.number(2) else 0)
+                for to in range(c.receivers):
+                    c.deliver(message, to)
+                    if not s.number(4):
+                        c.deliver(message, to)
+        yield f"random schedule {at + 1}", c.given()
 
 
 def safety_number(s):
@@ -435,7 +616,7 @@ def safety_number(s):
 CASES = {
     "keys": keys, "recovery-words": recovery_words, "account": account, "device-certificate": device_certificate,
     "device-list": device_list, "prekeys": prekeys, "ml-kem-1024": ml_kem, "x3dh": x3dh, "pqxdh": pqxdh, "key-schedule": key_schedule,
-    "double-ratchet": double_ratchet, "seal": seal, "safety-number": safety_number, "frames": frames, "envelope-id": envelope_id,
+    "double-ratchet": double_ratchet, "seal": seal, "sender-key": sender_key, "safety-number": safety_number, "frames": frames, "envelope-id": envelope_id,
     "contact-link": contact_link, "relay-link": relay_link, "link-secret": link_secret, "capabilities": capabilities,
     "message-id": message_ids, "relay-proofs": relay_proofs,
 }  # fmt: skip

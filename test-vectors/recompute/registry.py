@@ -1,6 +1,6 @@
 """Which construction is recomputed by what."""
 
-from . import identity, ratchet, seal, session, wire
+from . import identity, ratchet, seal, sender_key, session, wire
 
 INDEPENDENT = "independent implementation"
 AGAIN = "re-implemented from protocol.md"
@@ -19,6 +19,7 @@ CONSTRUCTIONS = {
     "key-schedule": ("Root step, chain step, salt, message key", "5", ratchet.key_schedule, AGAIN, "cryptography"),
     "double-ratchet": ("Conversations: set-up and Double Ratchet", "4, 5", ratchet.conversation, INDEPENDENT, "DoubleRatchet"),
     "seal": ("Seal and padding", "6", seal.seal, AGAIN, "cryptography"),
+    "sender-key": ("Chains, handovers and messages of groups", "19", sender_key.conversation, AGAIN, "cryptography"),
     "safety-number": ("Safety number", "7", identity.safety_number, AGAIN, "cryptography"),
     "frames": ("Frames and HTTPS messages", "8, 9, 10", wire.frames, AGAIN, "nothing"),
     "envelope-id": ("Envelope id", "9", seal.envelope_ids, AGAIN, "hashlib"),

@@ -21,7 +21,8 @@ def make_content(given):
     message = unhex(given["message"]) * given["message_repeated"]
     if given["kind"] == "setup":
         return b"\x01\x01" + account + certificate + record + message
-    return b"\x01\x02" + account + certificate + message
+    kind = {"session": b"\x02", "group": b"\x03"}[given["kind"]]
+    return b"\x01" + kind + account + certificate + message
 
 
 def padded(content):
@@ -79,7 +80,7 @@ def open_envelope(seed, address, head, body, known):
     reader = Reader(text[:-1])
     reader.version()
     kind, account = reader.take(1), reader.take(32)
-    if kind not in (b"\x01", b"\x02"):
+    if kind not in (b"\x01", b"\x02", b"\x03"):
         raise Refused("bad field")
     certificate = read_certificate(reader)
     if kind == b"\x01":

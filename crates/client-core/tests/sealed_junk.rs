@@ -124,6 +124,10 @@ async fn junk_under_a_contacts_certificate_changes_nothing() {
         let stranger = Known { record, certificate, identity };
         deliver(&db, &forge(&mallory, &stranger, &anas, setup));
     }
+    // What Ben himself seals for a group: there are none yet.
+    let message = SealedContent::group(bens.record.id(), *bens.certificate.certificate(), vec![1; 300]);
+    let key = SendingPairKey::new(&bens.identity, &bens.certificate.address(), &anas.certificate).unwrap();
+    deliver(&db, &seal(&[&key], &message).unwrap());
     drop(db);
     relay.restart().await;
     ana.restart().await;
@@ -138,7 +142,7 @@ async fn junk_under_a_contacts_certificate_changes_nothing() {
     assert_eq!(state(&store(&ana)), before);
     let outcomes: i64 =
         store(&ana).query_row("SELECT count(*) FROM envelope WHERE outcome = 5", [], |row| row.get(0)).unwrap();
-    assert_eq!(outcomes, 10, "each was seen, once, and was junk");
+    assert_eq!(outcomes, 11, "each was seen, once, and was junk");
     let db = Connection::open(relay.dir.path().join("relay.db")).unwrap();
     assert_eq!(given_out(&db), stocked, "nobody's keys were fetched");
     drop(db);

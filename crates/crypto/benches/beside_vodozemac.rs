@@ -8,10 +8,12 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::num::NonZeroU32;
 
 use rustix::time::{ClockId, clock_gettime};
 use subrosa_crypto::*;
 use vodozemac::ecies::{Ecies, InitialMessage};
+use vodozemac::megolm::{self, GroupSession, InboundGroupSession};
 use vodozemac::olm::{Account, OlmMessage, Session as Olm, SessionConfig};
 
 /// Samples of each side of a line. Odd, so that there is a middle one.
@@ -97,6 +99,12 @@ fn committed<T>(step: Step<T>) -> (Session, T) {
         Ok::<_, Infallible>(())
     })
     .unwrap()
+}
+
+/// The same for the state of a group's chain.
+fn stored(state: &SerializedChain) -> Result<(), Infallible> {
+    black_box(state.as_bytes());
+    Ok(())
 }
 
 fn send(session: &mut Session) -> Ciphertext {
@@ -209,6 +217,35 @@ fn messages() {
         },
     );
     line("encrypt + decrypt, ping-pong", result, "Olm");
+}
+
+fn group_messages() {
+    let alice = Party::new();
+    let sender = GroupSender::of([7; 32], &alice.verified());
+    let mut chain = SendingChain::new(NonZeroU32::MIN).unwrap();
+    let mut member = MemberChain::new(&chain.handover());
+    let mut megolm = GroupSession::new(megolm::SessionConfig::default());
+    let mut inbound = InboundGroupSession::new(&megolm.session_key(), megolm::SessionConfig::default());
+    let result = both(
+        || {
+            timed(20, || {
+                let step = chain.encrypt(&sender, &TEXT).unwrap();
+                let (next, sent) = step.commit(stored).unwrap();
+                chain = next;
+                let step = member.decrypt(&sender, &sent.message).unwrap();
+                let (next, text) = step.commit(stored).unwrap();
+                member = next;
+                assert_eq!(text.as_bytes(), TEXT);
+            })
+        },
+        || {
+            timed(20, || {
+                let message = megolm.encrypt(TEXT);
+                assert_eq!(inbound.decrypt(&message).unwrap().plaintext, TEXT);
+            })
+        },
+    );
+    line("group message, encrypt + decrypt", result, "Megolm");
 }
 
 fn set_ups() {
@@ -336,6 +373,7 @@ fn safety_numbers() {
 fn main() {
     println!("{:<52} {:>12} {:>12} {:>7}", "operation (100 bytes of text)", "subrosa", "vodozemac", "ratio");
     messages();
+    group_messages();
     set_ups();
     for count in [1, 256] {
         seals(count);

@@ -34,8 +34,9 @@ pub enum DecryptError {
     /// Not a message of a known version.
     #[error("the message is malformed: {0}")]
     Malformed(#[from] DecodeError),
-    /// A set-up message of another session, or one sent to its own initiator.
-    #[error("the set-up message belongs to another session")]
+    /// A set-up message of another session, one sent to its own initiator, or a message of no session
+    /// ([`crate::MessageKind::Group`]).
+    #[error("the message belongs to another session")]
     OtherSession,
     /// The key of this message is gone: it was received before, or it came so late that its
     /// key was dropped ([`MAX_SKIPPED`], [`crate::MAX_CHAINS`]).

@@ -28,6 +28,12 @@ pub(crate) const SESSION: &[u8] = b"Subrosa session v1";
 pub(crate) const ROOT: &[u8] = b"Subrosa root v1";
 /// HKDF info from message key and salt to AEAD key and nonce.
 pub(crate) const MESSAGE: &[u8] = b"Subrosa message v1";
+/// HKDF info from message key and salt to AEAD key and nonce, in a group.
+pub(crate) const GROUP_MESSAGE: &[u8] = b"Subrosa group message v1";
+/// First bytes of a group message's associated data.
+pub(crate) const GROUP_SENDER: &[u8] = b"Subrosa group sender v1";
+/// Signed by a sending chain's own key: a group message.
+pub(crate) const GROUP_SIGNATURE: &[u8] = b"Subrosa group message signature v1";
 /// HKDF info of a seal's head.
 pub(crate) const SEAL_HEAD: &[u8] = b"Subrosa seal head v1";
 /// HKDF info of a seal's body.
@@ -46,5 +52,7 @@ pub(crate) const LINK_PROOF: &[u8] = b"Subrosa link proof v1";
 pub(crate) const GROUP_CHANGE: &[u8] = b"Subrosa group change v1";
 /// Hashed into the id of such a change.
 pub(crate) const CHANGE_ID: &[u8] = b"Subrosa change id v1";
+/// Signed by a device of an admin: what a group is at some moment.
+pub(crate) const GROUP_CHECKPOINT: &[u8] = b"Subrosa group checkpoint v1";
 /// Hashed into what a content says of the changes that its author knew.
 pub(crate) const GROUP_HEADS: &[u8] = b"Subrosa group heads v1";

@@ -1,5 +1,5 @@
 //! Subrosa's protocol cryptography: identities, device lists, prekeys, session set-up
-//! (X3DH with ML-KEM-1024), the Double Ratchet, the seal, safety numbers and the membership of groups.
+//! (X3DH with ML-KEM-1024), the Double Ratchet, the seal, safety numbers, the membership of groups and messages to them.
 //!
 //! Pure functions and state machines: no I/O, no clock, no storage, no async. The only thing
 //! taken from outside is randomness from the operating system. The byte-level text is
@@ -13,7 +13,8 @@
 //!
 //! # The two promises of [`Step`]
 //!
-//! [`Session::encrypt`] and [`Session::decrypt`] do not change a session. They return a
+//! [`Session::encrypt`] and [`Session::decrypt`] do not change a session, nor do
+//! [`SendingChain::encrypt`] and [`MemberChain::decrypt`] change a chain. They return a
 //! [`Step`], whose only way out is [`Step::commit`]: the caller stores the new state first and
 //! receives the ciphertext or plaintext after that. So state becomes real only after a tag
 //! verified, and no ciphertext leaves a process whose store does not know about it.
@@ -54,6 +55,7 @@ mod redacted;
 mod root_key;
 mod safety_number;
 mod seal;
+mod sender_key;
 mod session;
 mod setup_header;
 mod skipped_keys;
@@ -88,8 +90,14 @@ pub use seal::{
     HEAD_LEN, NotFromSender, OpenError, OpenedSeal, SealError, SealedContent, SealedEnvelope, max_message_len,
     max_plaintext_len, open, seal,
 };
+pub use sender_key::{
+    GROUP_MESSAGE_OVERHEAD, GroupDecryptError, GroupEncryptError, GroupMessage, GroupSender, HandoverError,
+    MAX_CHAIN_AGE, MAX_CHAIN_MESSAGES, MAX_CHAIN_SKIPPED, MemberChain, SenderKeyHandover, SendingChain,
+    SerializedChain,
+};
 pub use session::{
     AcceptError, Ciphertext, DecryptError, EncryptError, Plaintext, SerializedSession, Session, SetupError, Step,
+    StoredState,
 };
 pub use setup_header::{SETUP_HEADER_LEN, SetupHeader};
 pub use skipped_keys::{MAX_CHAINS, MAX_SKIPPED};

@@ -32,4 +32,9 @@ impl MessageKey {
     pub(crate) fn aead_key(&self, salt: &[u8; SALT_LEN]) -> AeadKey {
         AeadKey::new(hkdf(salt, self.as_bytes(), &[labels::MESSAGE]))
     }
+
+    /// The same for a group message, under a label of its own.
+    pub(crate) fn group_aead_key(&self, salt: &[u8; SALT_LEN]) -> AeadKey {
+        AeadKey::new(hkdf(salt, self.as_bytes(), &[labels::GROUP_MESSAGE]))
+    }
 }

@@ -20,6 +20,7 @@ use crate::padding::{BUCKETS, bucket, pad, unpad};
 use crate::pair_key::{ReceivingPairKey, SENDER_TAG_LEN, SendingPairKey};
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
+use crate::sender_key::GROUP_MESSAGE_OVERHEAD;
 use crate::setup_header::SETUP_HEADER_LEN;
 
 const BODY_VERSION: u8 = 1;
@@ -40,20 +41,21 @@ pub const HEAD_LEN: usize = WRAPPED_LEN + SENDER_TAG_LEN;
 pub const fn max_message_len(kind: MessageKind) -> usize {
     let record = match kind {
         MessageKind::Setup => AccountRecord::LEN,
-        MessageKind::Session => 0,
+        MessageKind::Session | MessageKind::Group => 0,
     };
     BUCKETS[BUCKETS.len() - 1] - BODY_OVERHEAD - 1 - CONTENT_PREFIX_LEN - record
 }
 
-/// Longest plaintext that [`crate::Session::encrypt`] takes while it makes messages of this
-/// kind, in bytes. The value for [`MessageKind::Setup`] is the smaller one and always safe.
+/// Longest plaintext that [`crate::Session::encrypt`], or [`crate::SendingChain::encrypt`], takes while it makes
+/// messages of this kind, in bytes. The value for [`MessageKind::Setup`] is the smallest one and always safe.
 #[must_use]
 pub const fn max_plaintext_len(kind: MessageKind) -> usize {
-    let setup = match kind {
-        MessageKind::Setup => SETUP_HEADER_LEN,
-        MessageKind::Session => 0,
+    let overhead = match kind {
+        MessageKind::Setup => SETUP_HEADER_LEN + MESSAGE_OVERHEAD,
+        MessageKind::Session => MESSAGE_OVERHEAD,
+        MessageKind::Group => GROUP_MESSAGE_OVERHEAD,
     };
-    max_message_len(kind) - MESSAGE_OVERHEAD - setup
+    max_message_len(kind) - overhead
 }
 
 /// Why nothing was sealed.
@@ -111,6 +113,7 @@ redacted_debug!(SealedContent);
 enum Sender {
     Setup(AccountRecord),
     Session([u8; 32]),
+    Group([u8; 32]),
 }
 
 impl SealedContent {
@@ -126,12 +129,19 @@ impl SealedContent {
         Self { sender: Sender::Session(account), certificate, message }
     }
 
+    /// Content with a message of [`MessageKind::Group`].
+    #[must_use]
+    pub fn group(account: [u8; 32], certificate: DeviceCertificate, message: Vec<u8>) -> Self {
+        Self { sender: Sender::Group(account), certificate, message }
+    }
+
     /// What kind of message this is.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
         match self.sender {
             Sender::Setup(_) => MessageKind::Setup,
             Sender::Session(_) => MessageKind::Session,
+            Sender::Group(_) => MessageKind::Group,
         }
     }
 
@@ -141,7 +151,7 @@ impl SealedContent {
         PartyAddress {
             account: match &self.sender {
                 Sender::Setup(record) => record.id(),
-                Sender::Session(account) => *account,
+                Sender::Session(account) | Sender::Group(account) => *account,
             },
             device: self.certificate.number(),
         }
@@ -158,11 +168,11 @@ impl SealedContent {
     pub fn record(&self) -> Option<&AccountRecord> {
         match &self.sender {
             Sender::Setup(record) => Some(record),
-            Sender::Session(_) => None,
+            Sender::Session(_) | Sender::Group(_) => None,
         }
     }
 
-    /// The message, for [`crate::Session::accept`] or [`crate::Session::decrypt`].
+    /// The message, for [`crate::Session::accept`], [`crate::Session::decrypt`] or [`crate::MemberChain::decrypt`].
     #[must_use]
     pub fn message(&self) -> &[u8] {
         &self.message
@@ -200,6 +210,7 @@ impl SealedContent {
         let certificate = DeviceCertificate::read(&mut reader)?;
         let sender = match kind {
             MessageKind::Session => Sender::Session(account),
+            MessageKind::Group => Sender::Group(account),
             MessageKind::Setup => {
                 let record = AccountRecord::decode(reader.take(AccountRecord::LEN)?)?;
                 if record.id() != account {

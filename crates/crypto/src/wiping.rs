@@ -20,6 +20,7 @@ use crate::message_key::MessageKey;
 use crate::prekeys::{KemPrekeyPair, OneTimePrekeyPair, PrekeyBundle, ResponderPrekeys, SignedPrekeyPair};
 use crate::recovery::RecoveryKey;
 use crate::root_key::RootKey;
+use crate::sender_key::{MemberChain, SendingChain};
 use crate::session::SerializedSession;
 use crate::session::{Plaintext, Session};
 
@@ -156,6 +157,35 @@ fn sessions_and_texts_are_wiped_when_dropped() {
         Session::accept(&identities[1], &certificates[1].address(), &certificates[0], &prekeys, &message.message);
     let (_, plaintext): (_, Plaintext) = accepted.unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
     assert!(wiped_at(plaintext, |owner| range(owner.as_bytes()), &text));
+}
+
+#[test]
+fn chains_of_groups_are_wiped_when_dropped() {
+    let identity = IdentityKeyPair::from_seed(&[1; 32]).public();
+    let address = crate::address::PartyAddress { account: [2; 32], device: 1 };
+    let sender = crate::sender_key::GroupSender { group: [3; 32], address, identity };
+    let stored = [&[1, 0, 0, 0, 1, 0, 0, 0, 0][..], &secret::<32>(), &[9; 32]].concat();
+    let first = SendingChain::deserialize(&stored).unwrap();
+    let handover = first.handover();
+    let (chain, _) = first.encrypt(&sender, b"skipped").unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
+    let (_, message) = chain.encrypt(&sender, b"read").unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
+    let reading = MemberChain::new(&handover);
+    let (member, _) = reading.decrypt(&sender, &message.message).unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
+
+    assert!(wiped_at(handover.encode(), |owner| range(&owner[..]), &secret::<32>()));
+    assert!(wiped_at(first.serialize(), |owner| range(owner.as_bytes()), &secret::<32>()));
+    assert!(wiped_at(chain.serialize(), |owner| range(owner.as_bytes()), &[9; 32]));
+    let skipped = *member.skipped[0].1.as_bytes();
+    assert!(wiped_at(member.serialize(), |owner| range(owner.as_bytes()), &skipped));
+    // States share the keys they have in common: the owners of each go one after the other.
+    let address = range(member.skipped[0].1.as_bytes());
+    assert!(wiped_at(member, |_| address, &skipped));
+    drop((first, reading));
+    let address = range(handover.key.as_bytes());
+    assert!(wiped_at(handover, |_| address, &secret::<32>()));
+    let key = *chain.key.as_bytes();
+    let address = range(chain.key.as_bytes());
+    assert!(wiped_at(chain, |_| address, &key));
 }
 
 /// `NoDebug::<_>::check` is ambiguous, and does not compile, for a type that has `Debug`.

@@ -40,6 +40,6 @@ pub use operate::{
 };
 pub use policy::{
     identity,
-    limits::{Rate, RateLimits},
+    limits::{MAX_IN_FLIGHT_SUBMITS, Rate, RateLimits, SUBMIT_UNIT_BYTES},
     registration::RegistrationMode,
 };

@@ -355,6 +355,7 @@ impl Actor {
         let sealed = match ciphertext.kind {
             MessageKind::Setup => SealedContent::setup(self.record, self.certificate, ciphertext.message),
             MessageKind::Session => SealedContent::session(self.record.id(), self.certificate, ciphertext.message),
+            MessageKind::Group => SealedContent::group(self.record.id(), self.certificate, ciphertext.message),
         };
         self.seal_as(self.address(), target, &sealed)
     }

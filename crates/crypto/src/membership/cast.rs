@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use super::change::{Act, ChainEnd, Change, Ending, Newcomer, Settings};
-use super::graph::{Graph, Verdict};
+use super::graph::Graph;
+use super::node::Verdict;
 use super::state::State;
 use super::{AccountId, ChangeId};
 use crate::account::{AccountKeyPair, AccountRecord};
@@ -20,11 +21,19 @@ pub(super) struct Person {
 }
 
 impl Person {
-    fn new(number: u8) -> Self {
-        let account = AccountKeyPair::from_seed(&[number; 32]);
-        let record = AccountRecord::new(account.public(), [number; 32]);
+    pub(super) fn new(number: u8) -> Self {
+        Self::with_seed([number; 32])
+    }
+
+    pub(super) fn with_seed(seed: [u8; 32]) -> Self {
+        let account = AccountKeyPair::from_seed(&seed);
+        let record = AccountRecord::new(account.public(), seed);
         let id = record.id();
-        let devices = [1, 2, 3].map(|device| IdentityKeyPair::from_seed(&[number ^ (device << 6) ^ 0x20; 32]));
+        let devices = [1, 2, 3].map(|device| {
+            let mut seed = seed;
+            seed[31] = 0xf0 + device;
+            IdentityKeyPair::from_seed(&seed)
+        });
         let certificate = |device: u32, version| {
             DeviceCertificate::issue(&account, &id, device, &devices[device as usize - 1].public(), version)
         };
@@ -104,10 +113,11 @@ fn names<'a>(ids: impl IntoIterator<Item = &'a AccountId>) -> String {
 
 /// A state as one reads it.
 pub(super) fn show(state: &State) -> String {
-    let mut members: Vec<&AccountId> = state.members().map(|(account, _)| account).collect();
-    members.sort_by_key(|account| state.member(account).map(|member| member.order));
+    let mut members: Vec<&str> = state.members().map(|(account, _)| name_of(account)).collect();
+    members.sort_unstable();
+    let members = members.join(" ");
     let settings = state.settings();
-    let mut out = format!("{:?}: {}\nadmins: {}\n", state.name(), names(members), names(state.admins()));
+    let mut out = format!("{:?}: {}\nadmins: {}\n", state.name(), members, names(state.admins()));
     let only: Vec<&str> =
         [(settings.only_admins_write, "write"), (settings.only_admins_edit, "edit"), (settings.only_admins_add, "add")]
             .into_iter()

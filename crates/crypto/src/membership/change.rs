@@ -1,10 +1,11 @@
 //! One change of a group's membership, as it is signed and as it travels.
 
-use super::{AccountId, ChangeId, MAX_CHANGE_LEN, MAX_DESCRIPTION_LEN, MAX_HEADS, MAX_NAME_LEN, MAX_TARGETS};
+use super::layout::{ascending, counted, put_count};
+use super::{AccountId, ChangeId, MAX_CHANGE_LEN, MAX_HEADS};
 use crate::account::{AccountKeyPair, AccountRecord};
 use crate::decoding::{DecodeError, Reader};
 use crate::device::IdentityKeyPair;
-use crate::device_list::{MAX_DEVICES, UnverifiedDeviceList};
+use crate::device_list::UnverifiedDeviceList;
 use crate::ed25519::{BadSignature, Ed25519PublicKey};
 use crate::kdf::sha256;
 use crate::labels;
@@ -37,7 +38,7 @@ impl Settings {
         u8::from(self.only_admins_write) | u8::from(self.only_admins_edit) << 1 | u8::from(self.only_admins_add) << 2
     }
 
-    fn from_byte(byte: u8) -> Result<Self, DecodeError> {
+    pub(super) fn from_byte(byte: u8) -> Result<Self, DecodeError> {
         if byte > 7 {
             return Err(DecodeError::BadField("settings"));
         }
@@ -310,233 +311,8 @@ impl Act {
             _ => 1,
         }
     }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Create { random, settings, author, name } => {
-                out.push(1);
-                out.extend_from_slice(random);
-                out.push(settings.to_byte());
-                author.put(out);
-                put_text8(out, name);
-            }
-            Self::Add { link, members } => {
-                out.push(2);
-                put_optional(out, link.as_ref());
-                put_count(out, members.len());
-                members.iter().for_each(|member| member.put(out));
-            }
-            Self::Remove(targets) => put_endings(out, 3, targets),
-            Self::Promote(targets) => {
-                out.push(4);
-                put_count(out, targets.len());
-                out.extend(targets.iter().flatten());
-            }
-            Self::Demote(targets) => put_endings(out, 5, targets),
-            Self::Rename(name) => {
-                out.push(6);
-                put_text8(out, name);
-            }
-            Self::Describe(text) => {
-                out.push(7);
-                put_bytes16(out, text.as_bytes());
-            }
-            Self::Set(settings) => out.extend_from_slice(&[8, settings.to_byte()]),
-            Self::OpenLink { link, uses, expires_ms, approval } => {
-                out.push(9);
-                out.extend_from_slice(link);
-                out.extend_from_slice(&uses.to_be_bytes());
-                out.extend_from_slice(&expires_ms.to_be_bytes());
-                out.push(u8::from(*approval));
-            }
-            Self::RevokeLink(link) => {
-                out.push(10);
-                out.extend_from_slice(link);
-            }
-            Self::Leave { successor, chains } => {
-                out.push(11);
-                put_optional(out, successor.as_ref());
-                put_chains(out, chains);
-            }
-            Self::Disband => out.push(12),
-            Self::List(list) => {
-                out.push(13);
-                put_bytes16(out, &list.encode());
-            }
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match reader.u8()? {
-            1 => Self::Create {
-                random: reader.array()?,
-                settings: Settings::from_byte(reader.u8()?)?,
-                author: Box::new(Newcomer::read(reader)?),
-                name: read_name(reader)?,
-            },
-            2 => {
-                let link = read_optional(reader)?;
-                let members = targets(reader, Newcomer::read)?;
-                ascending(&members, |member| member.record.id(), "targets")?;
-                Self::Add { link, members }
-            }
-            3 => Self::Remove(read_endings(reader)?),
-            4 => {
-                let members = targets(reader, |reader| reader.array())?;
-                ascending(&members, |member| *member, "targets")?;
-                Self::Promote(members)
-            }
-            5 => Self::Demote(read_endings(reader)?),
-            6 => Self::Rename(read_name(reader)?),
-            7 => Self::Describe(text(read_bytes16(reader, MAX_DESCRIPTION_LEN)?)?),
-            8 => Self::Set(Settings::from_byte(reader.u8()?)?),
-            9 => {
-                let (link, uses, expires_ms) = (reader.array()?, u16::from_be_bytes(reader.array()?), reader.u64()?);
-                if uses == 0 {
-                    return Err(DecodeError::BadField("uses"));
-                }
-                Self::OpenLink { link, uses, expires_ms, approval: read_bool(reader)? }
-            }
-            10 => Self::RevokeLink(reader.array()?),
-            11 => Self::Leave { successor: read_optional(reader)?, chains: read_chains(reader)? },
-            12 => Self::Disband,
-            13 => Self::List(read_list(reader)?),
-            _ => return Err(DecodeError::BadField("kind")),
-        })
-    }
-}
-
-impl Newcomer {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.record.encode());
-        put_bytes16(out, &self.list.encode());
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let record = AccountRecord::decode(reader.take(AccountRecord::LEN)?)?;
-        Ok(Self { record, list: read_list(reader)? })
-    }
 }
 
 fn id_of(bytes: &[u8]) -> ChangeId {
     sha256(&[labels::CHANGE_ID, bytes])
-}
-
-/// At most 255 everywhere, or the length would not be read back: [`Change::sign`] is given no more.
-fn put_count(out: &mut Vec<u8>, count: usize) {
-    out.push(u8::try_from(count).unwrap_or(u8::MAX));
-}
-
-fn put_text8(out: &mut Vec<u8>, text: &str) {
-    put_count(out, text.len());
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn put_bytes16(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
-    out.extend_from_slice(bytes);
-}
-
-fn put_optional<const N: usize>(out: &mut Vec<u8>, value: Option<&[u8; N]>) {
-    out.push(u8::from(value.is_some()));
-    out.extend(value.into_iter().flatten());
-}
-
-fn put_endings(out: &mut Vec<u8>, kind: u8, targets: &[Ending]) {
-    out.push(kind);
-    put_count(out, targets.len());
-    for target in targets {
-        out.extend_from_slice(&target.account);
-        put_chains(out, &target.chains);
-    }
-}
-
-fn put_chains(out: &mut Vec<u8>, chains: &[ChainEnd]) {
-    put_count(out, chains.len());
-    for end in chains {
-        out.extend_from_slice(&end.device.to_be_bytes());
-        out.extend_from_slice(&end.generation.to_be_bytes());
-        out.extend_from_slice(&end.next.to_be_bytes());
-        out.extend_from_slice(&end.chain);
-    }
-}
-
-fn counted<'a, T>(
-    reader: &mut Reader<'a>,
-    allowed: core::ops::RangeInclusive<usize>,
-    field: &'static str,
-    read: impl Fn(&mut Reader<'a>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let count = usize::from(reader.u8()?);
-    if !allowed.contains(&count) {
-        return Err(DecodeError::BadField(field));
-    }
-    (0..count).map(|_| read(reader)).collect()
-}
-
-fn targets<'a, T>(
-    reader: &mut Reader<'a>,
-    read: impl Fn(&mut Reader<'a>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    counted(reader, 1..=MAX_TARGETS, "targets", read)
-}
-
-/// One order for each set, and nobody twice.
-fn ascending<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K, field: &'static str) -> Result<(), DecodeError> {
-    let keys: Vec<K> = items.iter().map(key).collect();
-    if keys.windows(2).all(|pair| pair[0] < pair[1]) { Ok(()) } else { Err(DecodeError::BadField(field)) }
-}
-
-fn read_endings(reader: &mut Reader<'_>) -> Result<Vec<Ending>, DecodeError> {
-    let endings = targets(reader, |reader| Ok(Ending { account: reader.array()?, chains: read_chains(reader)? }))?;
-    ascending(&endings, |ending| ending.account, "targets")?;
-    Ok(endings)
-}
-
-fn read_chains(reader: &mut Reader<'_>) -> Result<Vec<ChainEnd>, DecodeError> {
-    let chains = counted(reader, 0..=MAX_DEVICES, "chains", |reader| {
-        let (device, generation, next, chain) = (reader.u32()?, reader.u32()?, reader.u32()?, reader.array()?);
-        if device == 0 || generation == 0 {
-            return Err(DecodeError::BadField("chains"));
-        }
-        Ok(ChainEnd { device, generation, next, chain })
-    })?;
-    ascending(&chains, |end| end.device, "chains")?;
-    Ok(chains)
-}
-
-fn read_list(reader: &mut Reader<'_>) -> Result<UnverifiedDeviceList, DecodeError> {
-    crate::device_list::DeviceList::decode(read_bytes16(reader, usize::from(u16::MAX))?)
-}
-
-fn read_bytes16<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], DecodeError> {
-    let len = usize::from(u16::from_be_bytes(reader.array()?));
-    if len > most {
-        return Err(DecodeError::BadField("length"));
-    }
-    reader.take(len)
-}
-
-fn read_name(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
-    let len = usize::from(reader.u8()?);
-    if len == 0 || len > MAX_NAME_LEN {
-        return Err(DecodeError::BadField("name"));
-    }
-    text(reader.take(len)?)
-}
-
-fn text(bytes: &[u8]) -> Result<String, DecodeError> {
-    core::str::from_utf8(bytes).map(str::to_owned).map_err(|_| DecodeError::BadField("text"))
-}
-
-fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    match reader.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(DecodeError::BadField("flag")),
-    }
-}
-
-fn read_optional<const N: usize>(reader: &mut Reader<'_>) -> Result<Option<[u8; N]>, DecodeError> {
-    read_bool(reader)?.then(|| reader.array()).transpose()
 }

@@ -4,33 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::change::{Act, Change};
-use super::resolution::resolve;
-use super::state::{Refusal, State};
+use super::node::{Node, Verdict};
+use super::resolution::Part;
+use super::rules::Refusal;
+use super::state::State;
 use super::{ChangeId, MAX_CHANGES};
 
 /// Most states that are kept of places where all that was known came together: what branches off after such a place is
 /// judged from there.
 const MAX_WAISTS: usize = 32;
 
-/// What became of an act of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It counts.
-    Counts,
-    /// A removal, a demotion or a device list voids it that its author did not know of.
-    Void(ChangeId),
-    /// It was allowed where its author stood, and is not together with what others did meanwhile.
-    Refused(Refusal),
+/// What somebody sees who knows some heads and all that those had seen.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) state: State,
+    /// Nodes from this one on are in `order`; those before are all there, at their places.
+    from: usize,
+    order: Vec<usize>,
 }
 
-/// A change and its place.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) change: Arc<Change>,
-    pub(super) parents: Vec<usize>,
-    pub(super) children: Vec<usize>,
-    /// The author's place among the admins that the author knew.
-    pub(super) place: Option<u32>,
+impl View {
+    /// The place of a change that follows all that is seen.
+    pub(super) fn next(&self) -> usize {
+        self.from + self.order.len()
+    }
 }
 
 /// A node that everything before leads to and everything after comes from, and the state there. What comes after
@@ -60,6 +57,8 @@ pub(super) enum Unfit {
 #[derive(Clone, Debug)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
+    /// All nodes in the order of standing.
+    order: Vec<usize>,
     index: BTreeMap<ChangeId, usize>,
     heads: BTreeSet<ChangeId>,
     waists: Vec<Waist>,
@@ -74,9 +73,10 @@ impl Graph {
         let Act::Create { settings, author, name, .. } = &change.act else { return None };
         let state = State::created(&change, author, name, *settings);
         let id = change.id;
-        let node = Node { change: Arc::new(change), parents: vec![], children: vec![], place: Some(0) };
+        let node = Node { change: Arc::new(change), parents: vec![], children: vec![], grant: None, position: 0 };
         Some(Self {
             nodes: vec![node],
+            order: vec![0],
             index: BTreeMap::from([(id, 0)]),
             heads: BTreeSet::from([id]),
             waists: vec![Waist { node: 0, state: state.clone() }],
@@ -132,28 +132,30 @@ impl Graph {
         Ok(heads.iter().filter_map(|head| self.index.get(head).copied()).collect())
     }
 
-    /// The state as whoever knew exactly these heads and what they had seen.
-    pub(super) fn view(&self, heads: &[ChangeId]) -> Result<State, Missing> {
+    /// What whoever knew exactly these heads, and what they had seen, sees.
+    pub(super) fn view(&self, heads: &[ChangeId]) -> Result<View, Missing> {
         let nodes = self.nodes_of(heads)?;
         if self.heads.iter().eq(heads.iter().collect::<BTreeSet<_>>()) {
-            return Ok(self.state.clone());
+            return Ok(View { state: self.state.clone(), from: self.nodes.len(), order: vec![] });
         }
         let past = self.past(&nodes);
         // The first change is in everybody's past.
         let waist = self.waists.iter().rev().find(|waist| past[waist.node]).unwrap_or(&self.waists[0]);
         let from = waist.node + 1;
-        Ok(resolve(&self.nodes, from, &past[from..], &waist.state).0)
+        let part = Part::new(&self.nodes, from, past[from..].to_vec(), &waist.state);
+        let (state, _, order) = part.resolve();
+        Ok(View { state, from, order })
     }
 
-    /// Takes a change whose signature the caller has verified, and says the state that its author knew (`view`).
-    pub(super) fn insert(&mut self, change: Change, view: &State) -> Result<(), Unfit> {
+    /// Takes a change whose signature the caller has verified, and says what its author saw (`view`).
+    pub(super) fn insert(&mut self, change: Change, view: &View) -> Result<(), Unfit> {
         if self.contains(&change.id) {
             return Ok(());
         }
         if self.nodes.len() >= MAX_CHANGES {
             return Err(Unfit::Full);
         }
-        let seen = view.allow(&change).map_err(Unfit::Refused)?;
+        let seen = view.state.allow(&change, view.next()).map_err(Unfit::Refused)?;
         let parents = self.nodes_of(&change.heads).map_err(|_| Unfit::Heads)?;
         let behind: Vec<usize> = parents.iter().flat_map(|parent| self.nodes[*parent].parents.clone()).collect();
         let past_of_heads = self.past(&behind);
@@ -170,10 +172,14 @@ impl Graph {
         }
         self.heads.insert(change.id);
         self.index.insert(change.id, node);
-        let place = view.place(&change.author);
-        self.nodes.push(Node { change: Arc::new(change), parents, children: vec![], place });
+        let grant = view.state.grant(&change.author).map(|grant| {
+            let at = grant.position.checked_sub(view.from).and_then(|at| view.order.get(at));
+            (*at.unwrap_or(&self.order[grant.position]), grant.act)
+        });
+        self.nodes.push(Node { change: Arc::new(change), parents, children: vec![], grant, position: node });
         if follows_all {
             // Everything was seen, so nothing is beside it.
+            self.order.push(node);
             self.state = seen;
             self.keep_waist(node);
         } else {
@@ -191,10 +197,32 @@ impl Graph {
         }
         let waist = &self.waists[self.waists.len() - 1];
         let from = waist.node + 1;
-        let (state, uncounted) = resolve(&self.nodes, from, &vec![true; self.nodes.len() - from], &waist.state);
+        let part = Part::new(&self.nodes, from, vec![true; self.nodes.len() - from], &waist.state);
+        let (state, uncounted, order) = part.resolve();
         self.state = state;
         self.uncounted.split_off(&(from, 0));
         self.uncounted.extend(uncounted);
+        self.order.truncate(from);
+        self.order.extend(order);
+        for position in from..self.order.len() {
+            self.nodes[self.order[position]].position = position;
+        }
+    }
+
+    /// Whether somebody was made an admin beside a change by another that stands before what made its author an admin.
+    #[cfg(test)]
+    pub(super) fn was_raised_beside(&self, id: &ChangeId, target: &[u8; 32]) -> bool {
+        let node = self.index[id];
+        let past = self.past(&[node]);
+        let author = self.nodes[node].grant.map_or(usize::MAX, |(grant, _)| self.nodes[grant].position);
+        self.nodes.iter().enumerate().any(|(other, raising)| {
+            let raises = match &raising.change.act {
+                Act::Promote(targets) => targets.contains(target),
+                Act::Leave { successor, .. } => successor.as_ref() == Some(target),
+                _ => false,
+            };
+            raises && !past[other] && !self.past(&[other])[node] && raising.position < author
+        })
     }
 
     fn keep_waist(&mut self, node: usize) {
@@ -207,49 +235,6 @@ impl Graph {
             };
             let drop = (1..self.waists.len() - 1).min_by_key(|at| gap(*at)).unwrap_or(1);
             self.waists.remove(drop);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::cast::{add, created, person, promote, unsigned};
-    use super::super::change::Settings;
-    use super::*;
-
-    /// Cleo, whom ben removes, removes dan beside that; ana joins both ends, and demotes dan beside something that dan
-    /// does. What dan did is void wherever that is looked at, whether or not something else stood beside the joining.
-    #[test]
-    fn what_an_author_knew_does_not_depend_on_what_else_is_here() {
-        let first = created(person("ana"), Settings::default());
-        let group = first.id;
-        let change = |name: &str, device: u32, heads: &[&Change], act: Act| {
-            let heads: Vec<ChangeId> = heads.iter().map(|head| head.id).collect();
-            unsigned(group, person(name), device, heads.len() as u64, &heads, act)
-        };
-        let added = change("ana", 1, &[&first], add(&["ben", "cleo", "dan"].map(person)));
-        let ben = change("ana", 1, &[&added], promote(&[person("ben")]));
-        let cleo = change("ana", 1, &[&ben], promote(&[person("cleo")]));
-        let dan = change("ana", 1, &[&cleo], promote(&[person("dan")]));
-        let taken = change("ben", 1, &[&dan], Act::Remove(vec![person("cleo").ending()]));
-        let void = change("cleo", 1, &[&dan], Act::Remove(vec![person("dan").ending()]));
-        let joined = change("ana", 1, &[&taken, &void], Act::Rename("joined".to_owned()));
-        let demoted = change("ana", 1, &[&joined], Act::Demote(vec![person("dan").ending()]));
-        let beside = change("dan", 1, &[&joined], add(&[person("eve")]));
-        let last = change("eve", 1, &[&demoted, &beside], Act::Leave { successor: None, chains: vec![] });
-        let late = change("ben", 1, &[&taken], Act::Describe("late".to_owned()));
-        let story = [&added, &ben, &cleo, &dan, &taken, &void, &joined, &demoted, &beside];
-        for order in [[&last, &late], [&late, &last]] {
-            let mut graph = Graph::begin(first.clone()).unwrap();
-            for change in story.into_iter().chain(order) {
-                let view = graph.view(&change.heads).unwrap();
-                let taken = graph.insert(change.clone(), &view);
-                let expected = if change.id == last.id { Err(Unfit::Refused(Refusal::NotMember)) } else { Ok(()) };
-                assert_eq!(taken, expected, "{}", super::super::cast::describe(&graph));
-            }
-            // With the late one nothing was joined, and the demotion is judged before the removal that voids cleo's:
-            // for all that is known then, dan is no member.
-            assert_eq!(graph.verdicts(&beside.id), Some(vec![Verdict::Void(demoted.id)]));
         }
     }
 }

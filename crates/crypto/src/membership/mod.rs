@@ -4,16 +4,23 @@
 //! The relay takes no part. Each change names the newest ones that its author knew, so the set is a graph that says what
 //! everybody had seen; [`Membership`] holds it and gives the [`State`].
 
+mod bytes;
 mod change;
+mod checkpoint;
 mod graph;
+mod layout;
+mod node;
 mod resolution;
+mod rules;
 mod set;
 mod state;
 
 pub use change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settings, Signer};
-pub use graph::Verdict;
+pub use checkpoint::{Checkpoint, ListedMember, Summary};
+pub use node::Verdict;
+pub use rules::Refusal;
 pub use set::{MAX_WAITING, Membership, MembershipError, Offered};
-pub use state::{InviteLink, Member, Refusal, State};
+pub use state::{InviteLink, Member, State};
 
 /// An account's id.
 type AccountId = [u8; 32];
@@ -39,6 +46,10 @@ pub const MAX_LINKS: usize = 16;
 pub const MAX_CHANGES: usize = 16_384;
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod cast;
 #[cfg(test)]
 mod schedules;
+#[cfg(test)]
+mod situations;

@@ -3,27 +3,48 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::change::Act;
-use super::graph::{Node, Verdict};
-use super::state::{Refusal, State};
+use super::node::{Node, Verdict};
+use super::rules::Refusal;
+use super::state::{Grant, State};
 use super::{AccountId, ChangeId};
 
 /// Acts that do not count, by node and number.
 pub(super) type Uncounted = BTreeMap<(usize, usize), Verdict>;
 
-/// Acts that are void, by node and number, and what voids them.
-type Voids = BTreeMap<(usize, usize), ChangeId>;
+/// Acts that do not count whatever else does, by node and number.
+type Voids = BTreeMap<(usize, usize), Why>;
 
-/// Some changes after a place where all came together, and the state at that place. Flags count from `from`.
-struct Part<'a> {
-    nodes: &'a [Node],
-    from: usize,
-    included: &'a [bool],
-    base: &'a State,
+/// Why an act does not count whatever else does.
+#[derive(Clone, Copy)]
+enum Why {
+    /// This act voids it.
+    By((usize, usize)),
+    /// It takes away, and was not allowed where it was signed, once what is void there is left out.
+    Refused(Refusal),
 }
 
-/// What is first of those whose authors have one place.
+/// Some changes after a place where all came together, and the state at that place. Flags count from `from`.
+pub(super) struct Part<'a> {
+    nodes: &'a [Node],
+    from: usize,
+    included: Vec<bool>,
+    /// The nodes that are judged now, between two places where all came together, and the state at the first one.
+    now: Range<usize>,
+    base: State,
+    /// The included nodes in the order of standing: each after what it had seen, and of those that could come next the
+    /// one whose author stands best.
+    order: Vec<usize>,
+    /// Each one's place in it; counts from `from`.
+    positions: Vec<usize>,
+}
+
+/// The standing of who is no admin.
+const NONE: Grant = Grant { position: usize::MAX, act: usize::MAX };
+
+/// What is first of those whose authors stand alike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     /// An account's word about its own devices, before what they did.
@@ -38,65 +59,127 @@ enum Class {
 /// Something that takes away, in the order in which it is judged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Taking {
-    /// Its author's place; who has none is last.
-    place: u32,
+    standing: Grant,
     class: Class,
     id: ChangeId,
     at: usize,
     node: usize,
 }
 
-/// The state of some changes after a place where all came together (`base`), and what does not count. It goes from one
-/// such place to the next: what is before one is judged by itself, by whoever stands behind it and however far.
-pub(super) fn resolve(nodes: &[Node], from: usize, included: &[bool], base: &State) -> (State, Uncounted) {
-    let (mut state, mut uncounted, mut start) = (base.clone(), Uncounted::new(), from);
-    for end in ends(nodes, from, included) {
-        let part = Part { nodes, from: start, included: &included[start - from..end - from], base: &state };
-        let (next, more) = part.resolve();
-        state = next;
-        uncounted.extend(more);
-        start = end;
+impl<'a> Part<'a> {
+    pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &State) -> Self {
+        let positions = vec![0; included.len()];
+        let mut part =
+            Self { nodes, from, included, now: from..nodes.len(), base: base.clone(), order: vec![], positions };
+        part.stand();
+        part
     }
-    (state, uncounted)
-}
 
-/// Behind each place where all came together, and at the end.
-fn ends(nodes: &[Node], from: usize, included: &[bool]) -> Vec<usize> {
-    let inside = |node: &usize| node.checked_sub(from).is_some_and(|at| included[at]);
-    let mut ends = Vec::new();
-    // No change up to here is named by one after this; none for ever if one of them is named by nobody.
-    let last_named = |node: usize| nodes[node].children.iter().copied().filter(inside).max().unwrap_or(usize::MAX);
-    let mut reach = last_named(from - 1);
-    for node in (from..nodes.len()).filter(inside) {
-        if reach <= node {
-            ends.push(node + 1);
+    /// The state, what does not count, and the nodes in the order of standing. It goes from one place where all came
+    /// together to the next: what is before one is judged by itself, by whoever stands behind it and however far.
+    pub(super) fn resolve(mut self) -> (State, Uncounted, Vec<usize>) {
+        let mut uncounted = Uncounted::new();
+        let mut start = self.from;
+        for end in self.joints() {
+            self.now = start..end;
+            let voids = self.voids();
+            let verdict = |why: &Why| match why {
+                Why::By((node, _)) => Verdict::Void(self.nodes[*node].change.id),
+                Why::Refused(refusal) => Verdict::Refused(*refusal),
+            };
+            uncounted.extend(voids.iter().map(|(act, why)| (*act, verdict(why))));
+            self.base = self.walk(&self.included, &voids, Some(&mut uncounted));
+            start = end;
         }
-        reach = reach.max(last_named(node));
-    }
-    if ends.last() != Some(&nodes.len()) {
-        ends.push(nodes.len());
-    }
-    ends
-}
-
-impl Part<'_> {
-    fn resolve(&self) -> (State, Uncounted) {
-        let voids = self.voids();
-        let mut uncounted: Uncounted = voids.iter().map(|(act, by)| (*act, Verdict::Void(*by))).collect();
-        let state = self.walk(self.included, &voids, Some(&mut uncounted));
-        (state, uncounted)
+        (self.base, uncounted, self.order)
     }
 
-    fn end(&self) -> usize {
-        self.from + self.included.len()
+    /// Behind each place where all came together, and at the end.
+    fn joints(&self) -> Vec<usize> {
+        // No change up to here is named by one behind this; none for ever if one of them is named by nobody.
+        let last_named = |node: usize| {
+            let children =
+                self.nodes[node].children.iter().copied().filter(|child| self.inside(&self.included, *child));
+            children.max().unwrap_or(usize::MAX)
+        };
+        let mut joints = Vec::new();
+        let mut reach = last_named(self.from - 1);
+        for node in self.all() {
+            if reach <= node {
+                joints.push(node + 1);
+            }
+            reach = reach.max(last_named(node));
+        }
+        if joints.last() != Some(&self.nodes.len()) {
+            joints.push(self.nodes.len());
+        }
+        joints
     }
 
-    fn holds(&self, node: usize) -> bool {
-        (self.from..self.end()).contains(&node) && self.included[node - self.from]
+    /// How well the author of a change stood where it was signed: by what had made the author an admin.
+    fn standing(&self, node: usize) -> Grant {
+        self.nodes[node].grant.map_or(NONE, |(node, act)| Grant { position: self.position(node), act })
+    }
+
+    fn position(&self, node: usize) -> usize {
+        node.checked_sub(self.from).map_or_else(|| self.nodes[node].position, |at| self.positions[at])
+    }
+
+    fn inside(&self, among: &[bool], node: usize) -> bool {
+        self.now.contains(&node) && among[node - self.from]
+    }
+
+    /// Goes through some nodes, each after what it had seen, of those that could come next the one with the least key.
+    fn visit<K: Ord>(&self, among: &[bool], key: impl Fn(&Self, usize) -> K, mut visit: impl FnMut(usize)) {
+        let mut ready = BTreeSet::new();
+        let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
+        for node in self.now.clone().filter(|node| self.inside(among, *node)) {
+            match self.nodes[node].parents.iter().filter(|parent| self.inside(among, **parent)).count() {
+                0 => drop(ready.insert((key(self, node), node))),
+                count => drop(waits.insert(node, count)),
+            }
+        }
+        while let Some((_, node)) = ready.pop_first() {
+            visit(node);
+            for child in self.nodes[node].children.iter().filter(|child| self.inside(among, **child)) {
+                if let Some(count) = waits.get_mut(child) {
+                    *count -= 1;
+                    if *count == 0 {
+                        waits.remove(child);
+                        ready.insert((key(self, *child), *child));
+                    }
+                }
+            }
+        }
+    }
+
+    fn stand(&mut self) {
+        // What made somebody an admin comes before what that one signs, so its place is known by then.
+        let places = std::cell::RefCell::new(std::mem::take(&mut self.positions));
+        let mut order = Vec::new();
+        let standing = |part: &Self, node: usize| {
+            part.nodes[node].grant.map_or(NONE, |(node, act)| {
+                let position = match node.checked_sub(part.from) {
+                    None => part.nodes[node].position,
+                    Some(at) => places.borrow()[at],
+                };
+                Grant { position, act }
+            })
+        };
+        self.visit(
+            &self.included,
+            |part, node| (standing(part, node), part.nodes[node].change.id),
+            |node| {
+                places.borrow_mut()[node - self.from] = self.from + order.len();
+                order.push(node);
+            },
+        );
+        self.order = order;
+        self.positions = places.into_inner();
     }
 
     fn all(&self) -> impl Iterator<Item = usize> {
-        (self.from..self.end()).filter(|node| self.holds(*node))
+        self.now.clone().filter(|node| self.included[node - self.from])
     }
 
     /// Nodes that are reached by such steps, without the first one.
@@ -106,7 +189,7 @@ impl Part<'_> {
         while let Some(node) = open.pop() {
             for next in steps(&self.nodes[node]) {
                 // What is before the place is in everybody's past.
-                if self.holds(*next) && !std::mem::replace(&mut reached[next - self.from], true) {
+                if self.inside(&self.included, *next) && !std::mem::replace(&mut reached[next - self.from], true) {
                     open.push(*next);
                 }
             }
@@ -124,39 +207,82 @@ impl Part<'_> {
         self.all().filter(|other| *other != node && !past[other - self.from] && !future[other - self.from]).collect()
     }
 
-    /// First: what takes away, best placed first.
+    /// First: what takes away, in the order of its authors' standing.
     fn voids(&self) -> Voids {
-        let mut voids = Voids::new();
-        let mut takings = self.takings();
+        // What is void from the start: it had voided others, and a later one voided it.
+        let mut from_the_start = Voids::new();
+        loop {
+            let (voids, held) = self.take(from_the_start.clone());
+            let late = |act: &(usize, usize)| match voids.get(act) {
+                Some(why @ Why::By(by)) if !voids.contains_key(by) => Some((*act, *why)),
+                _ => None,
+            };
+            let too_late: Vec<_> = held.iter().filter_map(late).collect();
+            if too_late.is_empty() {
+                return voids;
+            }
+            from_the_start.extend(too_late);
+        }
+    }
+
+    /// One pass: what is void at its end, and what voided others or could have.
+    fn take(&self, mut voids: Voids) -> (Voids, Vec<(usize, usize)>) {
+        let mut held = Vec::new();
+        let mut takings: BTreeSet<Taking> = self.all().flat_map(|node| self.takings(node)).collect();
         while let Some(taking) = takings.pop_first() {
-            if voids.contains_key(&(taking.node, taking.at)) {
+            let act = (taking.node, taking.at);
+            if voids.contains_key(&act) {
                 continue;
             }
-            let node = &self.nodes[taking.node];
+            let change = &self.nodes[taking.node].change;
             let past = self.past(taking.node);
             let beside = self.beside(taking.node, &past);
             // By now all that could void such a leave has done so.
-            if taking.class == Class::Ending
-                && beside.iter().any(|other| self.is_leave_of(*other, &node.change.author, &voids))
-            {
-                takings.insert(Taking { place: u32::MAX, class: Class::BesideLeave, ..taking });
+            let weak = |other: &usize| self.is_leave_of(*other, &change.author, &voids);
+            if taking.class == Class::Ending && beside.iter().any(weak) {
+                takings.insert(Taking { standing: NONE, class: Class::BesideLeave, ..taking });
                 continue;
             }
             let state = self.walk(&past, &voids, None);
-            match state.judge(&node.change, taking.at) {
-                // It was in the author's view. Here it may be missing for something that is void only later on.
+            match state.judge(change, taking.at) {
+                // It was in its author's view. Here it may be missing for something that is void only later on.
                 Ok(()) | Err(Refusal::NoSuchMember | Refusal::SameRole) => {}
-                Err(_) => continue,
+                Err(refusal) => {
+                    voids.insert(act, Why::Refused(refusal));
+                    continue;
+                }
             }
+            held.push(act);
             for other in beside {
-                for at in 0..self.nodes[other].change.act.count() {
-                    if self.takes(&state, &taking, other, at) {
-                        voids.entry((other, at)).or_insert(node.change.id);
+                for other in (0..self.nodes[other].change.act.count()).map(|at| (other, at)) {
+                    if self.takes(&state, act, other) {
+                        voids.entry(other).or_insert(Why::By(act));
                     }
                 }
             }
         }
-        voids
+        (voids, held)
+    }
+
+    fn takings(&self, node: usize) -> Vec<Taking> {
+        let change = &self.nodes[node].change;
+        let taking = Taking { standing: self.standing(node), class: Class::Ending, id: change.id, at: 0, node };
+        match &change.act {
+            Act::Remove(targets) | Act::Demote(targets) => {
+                (0..targets.len()).map(|at| Taking { at, ..taking }).collect()
+            }
+            Act::List(list) => {
+                // As early as the first thing that it could void: a member may have become an admin meanwhile.
+                let dropped = |device| device != 0 && list.admitted().device(device).is_none();
+                let past = self.past(node);
+                let standings = self.beside(node, &past).into_iter().filter_map(|other| {
+                    let by = &self.nodes[other].change;
+                    (by.author == change.author && dropped(by.device)).then(|| self.standing(other))
+                });
+                vec![Taking { standing: standings.fold(taking.standing, Grant::min), class: Class::List, ..taking }]
+            }
+            _ => vec![],
+        }
     }
 
     fn is_leave_of(&self, node: usize, author: &AccountId, voids: &Voids) -> bool {
@@ -165,46 +291,17 @@ impl Part<'_> {
         change.author == *author && leaves(&change.act, last) && !voids.contains_key(&(node, last))
     }
 
-    fn takings(&self) -> BTreeSet<Taking> {
-        let mut takings = BTreeSet::new();
-        for node in self.all() {
-            let Node { change, place, .. } = &self.nodes[node];
-            let mut taking =
-                Taking { place: place.unwrap_or(u32::MAX), class: Class::Ending, id: change.id, at: 0, node };
-            match &change.act {
-                Act::Remove(targets) | Act::Demote(targets) => {
-                    takings.extend((0..targets.len()).map(|at| Taking { at, ..taking }));
-                }
-                Act::List(list) => {
-                    // As early as the first thing that it could void: a member may have become an admin meanwhile.
-                    let dropped = |device| device != 0 && list.admitted().device(device).is_none();
-                    let past = self.past(node);
-                    let places = self.beside(node, &past).into_iter().filter_map(|other| {
-                        let other = &self.nodes[other];
-                        let own = other.change.author == change.author && dropped(other.change.device);
-                        own.then_some(other.place).flatten()
-                    });
-                    taking.place = places.fold(taking.place, u32::min);
-                    taking.class = Class::List;
-                    takings.insert(taking);
-                }
-                _ => {}
-            }
-        }
-        takings
-    }
-
-    /// Whether what `taking` holds voids another act, which is beside it. `state` is that of its own past.
-    fn takes(&self, state: &State, taking: &Taking, other: usize, at: usize) -> bool {
+    /// Whether `taking`, which holds, voids another act, which is beside it. `state` is that of its own past.
+    fn takes(&self, state: &State, taking: (usize, usize), (other, at): (usize, usize)) -> bool {
         let other = &self.nodes[other].change;
-        let change = &self.nodes[taking.node].change;
+        let change = &self.nodes[taking.0].change;
         match &change.act {
             Act::Remove(targets) => {
-                let target = &targets[taking.at].account;
+                let target = &targets[taking.1].account;
                 other.author == *target || adds(&other.act, at, target) || promotes(&other.act, at, target)
             }
             Act::Demote(targets) => {
-                let target = &targets[taking.at].account;
+                let target = &targets[taking.1].account;
                 // Who is no admin any more may still leave.
                 (other.author == *target && !leaves(&other.act, at)) || promotes(&other.act, at, target)
             }
@@ -217,14 +314,12 @@ impl Part<'_> {
         }
     }
 
-    /// Then: all that is not void, ancestors first, of what is ready the worse placed first, so that the better placed
-    /// has the last word; leaving comes late, since it would undo what its author did beside it; the end comes last.
+    /// Then: all that is not void, each after what it had seen, of what could come next the worse standing first, so that
+    /// the better has the last word; leaving comes late, since it would undo what its author did beside it; the end last.
     fn walk(&self, among: &[bool], voids: &Voids, mut uncounted: Option<&mut Uncounted>) -> State {
         let mut state = self.base.clone();
-        let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut ready = BTreeSet::new();
-        let key = |node: usize| {
-            let Node { change, place, .. } = &self.nodes[node];
+        let key = |part: &Self, node: usize| {
+            let change = &part.nodes[node].change;
             let void = (0..change.act.count()).all(|at| voids.contains_key(&(node, at)));
             let class = match &change.act {
                 // Holds nobody up.
@@ -233,20 +328,13 @@ impl Part<'_> {
                 Act::Disband => 3,
                 _ => 1,
             };
-            (class, Reverse(place.unwrap_or(u32::MAX)), change.id, node)
+            (class, Reverse(part.standing(node)), change.id)
         };
-        let inside = |node: &usize| self.holds(*node) && among[node - self.from];
-        for node in (self.from..self.end()).filter(inside) {
-            match self.nodes[node].parents.iter().filter(|parent| inside(parent)).count() {
-                0 => drop(ready.insert(key(node))),
-                count => drop(waits.insert(node, count)),
-            }
-        }
-        while let Some((.., node)) = ready.pop_first() {
+        self.visit(among, key, |node| {
             let change = &self.nodes[node].change;
             for at in (0..change.act.count()).filter(|at| !voids.contains_key(&(node, *at))) {
                 match state.judge(change, at) {
-                    Ok(()) => state.apply(change, at),
+                    Ok(()) => state.apply(change, at, self.position(node)),
                     Err(refusal) => {
                         if let Some(uncounted) = &mut uncounted {
                             uncounted.insert((node, at), Verdict::Refused(refusal));
@@ -254,16 +342,7 @@ impl Part<'_> {
                     }
                 }
             }
-            for child in self.nodes[node].children.iter().filter(|child| inside(child)) {
-                if let Some(count) = waits.get_mut(child) {
-                    *count -= 1;
-                    if *count == 0 {
-                        waits.remove(child);
-                        ready.insert(key(*child));
-                    }
-                }
-            }
-        }
+        });
         state
     }
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::cast::{PEOPLE, Person, add, created, describe, name_of, promote, show, unsigned};
 use super::change::{ACCOUNT_ITSELF, Act, Change, Settings};
-use super::graph::{Graph, Verdict};
+use super::graph::Graph;
+use super::node::Verdict;
 use super::state::State;
 use super::{AccountId, ChangeId};
 
@@ -163,7 +164,7 @@ impl World {
         self.clock += 1;
         let change = unsigned(self.group, &PEOPLE[author], device, self.clock, at, act);
         let Ok(view) = graph.view(change.heads()) else { return false };
-        if view.allow(&change).is_err() {
+        if view.state.allow(&change, view.next()).is_err() {
             return false;
         }
         self.all.push(change.clone());
@@ -304,8 +305,10 @@ fn check(seed: u64, world: &mut World) -> usize {
         let leads = !taken.removed && state.admins().eq([&taken.target]);
         assert!(
             !is || leads || given_again(&whole, &taken),
-            "seed {seed}: {} is back",
-            super::cast::name_of(&taken.target)
+            "seed {seed}: {} is back\n{}\n{}",
+            name_of(&taken.target),
+            describe(&whole),
+            show(state)
         );
     }
     forge(seed, world, &whole)
@@ -329,6 +332,8 @@ fn spent(graph: &Graph) -> Vec<Spent> {
         .iter()
         // What a leaver signed beside the own leave is weak: who confirms that without knowing of it voids it.
         .filter(|taken| is_out(taken) && !beside_own_leave(graph, &taken.change))
+        // And what has no right answer: the target was made an admin beside it, by somebody who stands better.
+        .filter(|taken| !graph.was_raised_beside(&taken.change, &taken.target))
         .map(|taken| Spent { by: taken.change, author: person(&taken.target), device: None })
         .collect();
     for change in graph.changes() {

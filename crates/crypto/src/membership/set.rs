@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer};
-use super::graph::{Graph, Missing, Unfit, Verdict};
-use super::state::{Refusal, State};
+use super::graph::{Graph, Missing, Unfit};
+use super::node::Verdict;
+use super::rules::Refusal;
+use super::state::State;
 use super::{AccountId, ChangeId, MAX_HEADS};
 use crate::device_list::DeviceListError;
 use crate::kdf::sha256;
@@ -145,7 +147,7 @@ impl Membership {
     /// The state as whoever knew exactly these heads; `None` if one is not here.
     #[must_use]
     pub fn view(&self, heads: &[ChangeId]) -> Option<State> {
-        self.graph.view(heads).ok()
+        self.graph.view(heads).ok().map(|view| view.state)
     }
 
     /// Whether a change that is not signed yet would be taken: signs nothing that nobody takes.
@@ -155,8 +157,8 @@ impl Membership {
     pub fn may(&self, author: &AccountId, device: u32, clock: u64, act: &Act) -> Result<(), Refusal> {
         let change = Change::made(self.id, *author, device, clock, &self.heads(), act.clone(), |_| [0; 64]);
         // With more heads than one names, the author stands where those lead.
-        let state = self.graph.view(&change.heads).map_err(|_| Refusal::NotMember)?;
-        state.allow(&change).map(drop)
+        let view = self.graph.view(&change.heads).map_err(|_| Refusal::NotMember)?;
+        view.state.allow(&change, view.next()).map(drop)
     }
 
     /// Takes a change from anybody.
@@ -187,7 +189,7 @@ impl Membership {
             Ok(view) => view,
             Err(missing) => return Ok(Some(missing)),
         };
-        verify(&change, &view)?;
+        verify(&change, &view.state)?;
         self.graph.insert(change, &view).map_err(|unfit| match unfit {
             Unfit::Refused(refusal) => MembershipError::Refused(refusal),
             Unfit::Heads => MembershipError::Heads,

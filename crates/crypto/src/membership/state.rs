@@ -3,63 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settings};
-use super::{AccountId, ChangeId, MAX_LINKS, MAX_MEMBERS};
+use super::change::{Act, ChainEnd, Change, Ending, Newcomer, Settings};
+use super::{AccountId, ChangeId};
 use crate::account::AccountRecord;
-use crate::device_list::{DeviceList, Freshness};
-
-/// Why an act does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The group has ended.
-    #[error("the group was disbanded")]
-    Disbanded,
-    /// Its author is no member.
-    #[error("its author was not in the group")]
-    NotMember,
-    /// The device that signed is not in its account's list.
-    #[error("the device that signed is not in its account's list")]
-    UnknownDevice,
-    /// Only admins do this.
-    #[error("only admins may do this")]
-    NotAdmin,
-    /// Whom it names stands before its author, or is the author.
-    #[error("nobody removes or demotes an admin who stands before them")]
-    StandsAhead,
-    /// Only the first admin does this.
-    #[error("only the first admin may do this")]
-    NotFirst,
-    /// Whom it names is a member already.
-    #[error("they are in the group already")]
-    AlreadyMember,
-    /// Whom it names is no member.
-    #[error("they are not in the group")]
-    NoSuchMember,
-    /// Whom it names has that office already, or has it not.
-    #[error("they have that role already")]
-    SameRole,
-    /// There are [`MAX_MEMBERS`] members.
-    #[error("a group has at most {MAX_MEMBERS} members")]
-    Full,
-    /// They were removed: by a link, or by who is no admin, they do not come back.
-    #[error("they were removed, and only an admin can add them again")]
-    WasRemoved,
-    /// The last admin names another one first.
-    #[error("the last admin cannot leave without naming another")]
-    LastAdmin,
-    /// No such link, or none any more, or not one of theirs.
-    #[error("the invite link is not valid")]
-    BadLink,
-    /// The link has expired.
-    #[error("the invite link has expired")]
-    LinkExpired,
-    /// There are [`MAX_LINKS`] links.
-    #[error("a group has at most {MAX_LINKS} open invite links")]
-    TooManyLinks,
-    /// The list is not newer than the known one, or contradicts it.
-    #[error("the device list is not newer than the known one")]
-    OldList,
-}
+use crate::device_list::DeviceList;
 
 /// A member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +59,31 @@ impl Member {
     }
 }
 
+/// What made somebody an admin: the place of that change among all (see `resolution`), and the number of its act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Grant {
+    pub(super) position: usize,
+    pub(super) act: usize,
+}
+
+impl Grant {
+    /// Of who is an admin because nobody else was left after an act.
+    const NOBODY_ELSE: usize = usize::MAX;
+}
+
+/// The admins, each by what made them so. The places are where they are in the set that was judged; only their order is
+/// a part of the state.
+#[derive(Clone, Debug)]
+pub(super) struct Line(BTreeMap<Grant, AccountId>);
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.values().eq(other.0.values())
+    }
+}
+
+impl Eq for Line {}
+
 /// Somebody whose last membership ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Former {
@@ -142,11 +114,8 @@ pub struct State {
     pub(super) creator: AccountId,
     pub(super) created_clock: u64,
     pub(super) members: BTreeMap<AccountId, Arc<Member>>,
-    /// The admins in the order of their promotion, and how many were promoted before each: that number never gets
-    /// better, or who is behind a leaver could say to have stood before him.
-    pub(super) line: Vec<(u32, AccountId)>,
-    /// Promotions so far, the creator's included.
-    pub(super) promotions: u32,
+    /// The admins by what made them so, best first.
+    pub(super) line: Line,
     pub(super) former: Arc<BTreeMap<AccountId, Former>>,
     /// How far what somebody did as an admin counts, whose office was taken.
     pub(super) offices: Arc<BTreeMap<AccountId, Vec<ChainEnd>>>,
@@ -167,8 +136,7 @@ impl State {
             creator: change.author,
             created_clock: change.clock,
             members: BTreeMap::new(),
-            line: vec![(0, change.author)],
-            promotions: 1,
+            line: Line(BTreeMap::from([(Grant { position: 0, act: 0 }, change.author)])),
             former: Arc::default(),
             offices: Arc::default(),
             links: BTreeMap::new(),
@@ -229,18 +197,17 @@ impl State {
 
     /// The admins: each may remove and demote those behind.
     pub fn admins(&self) -> impl ExactSizeIterator<Item = &AccountId> {
-        self.line.iter().map(|(_, account)| account)
+        self.line.0.values()
     }
 
-    /// An admin's place in the line: how many were promoted before, those who are no admins any more included.
+    /// Place among the admins, from 0.
     #[must_use]
-    pub fn place(&self, account: &AccountId) -> Option<u32> {
-        self.line.iter().find(|(_, admin)| admin == account).map(|(place, _)| *place)
+    pub fn place(&self, account: &AccountId) -> Option<usize> {
+        self.line.0.values().position(|admin| admin == account)
     }
 
-    fn promote(&mut self, account: AccountId) {
-        self.line.push((self.promotions, account));
-        self.promotions += 1;
+    pub(super) fn grant(&self, account: &AccountId) -> Option<Grant> {
+        self.line.0.iter().find(|(_, admin)| *admin == account).map(|(grant, _)| *grant)
     }
 
     /// The open invite links.
@@ -287,136 +254,8 @@ impl State {
             || self.offices.get(account).is_some_and(|ends| within(ends, device, generation, chain, number))
     }
 
-    /// Whether one act of a change counts here. `at` is the number of the target it is for.
-    pub(super) fn judge(&self, change: &Change, at: usize) -> Result<(), Refusal> {
-        let author = &change.author;
-        if self.disbanded {
-            return Err(Refusal::Disbanded);
-        }
-        let member = self.members.get(author).ok_or(Refusal::NotMember)?;
-        if change.device != ACCOUNT_ITSELF && member.list.device(change.device).is_none() {
-            return Err(Refusal::UnknownDevice);
-        }
-        let admin = || self.place(author).map(drop).ok_or(Refusal::NotAdmin);
-        let unless = |only_admins: bool| if only_admins { admin() } else { Ok(()) };
-        match &change.act {
-            // A group begins once.
-            Act::Create { .. } => Err(Refusal::AlreadyMember),
-            Act::Add { link, members } => {
-                unless(self.settings.only_admins_add)?;
-                self.judge_add(change, link.as_ref(), &members[at].record.id())
-            }
-            Act::Remove(targets) => {
-                admin()?;
-                let target = &targets[at].account;
-                if !self.members.contains_key(target) && !self.former.contains_key(target) {
-                    return Err(Refusal::NoSuchMember);
-                }
-                self.behind(author, target)
-            }
-            Act::Promote(targets) => {
-                admin()?;
-                self.judge_promotion(&targets[at])
-            }
-            Act::Demote(targets) => {
-                admin()?;
-                let target = &targets[at].account;
-                if !self.members.contains_key(target) {
-                    return Err(Refusal::NoSuchMember);
-                }
-                self.place(target).ok_or(Refusal::SameRole)?;
-                self.behind(author, target)
-            }
-            Act::Rename(_) | Act::Describe(_) => unless(self.settings.only_admins_edit),
-            Act::Set(_) => admin(),
-            Act::OpenLink { link, .. } => {
-                unless(self.settings.only_admins_add)?;
-                if self.used_links.contains(link) {
-                    return Err(Refusal::BadLink);
-                }
-                if self.links.len() >= MAX_LINKS { Err(Refusal::TooManyLinks) } else { Ok(()) }
-            }
-            Act::RevokeLink(link) => match self.links.get(link) {
-                Some(open) if open.maker == *author => Ok(()),
-                Some(_) => admin(),
-                None => Err(Refusal::BadLink),
-            },
-            Act::Leave { successor: Some(successor), .. } if at == 0 => {
-                admin()?;
-                self.judge_promotion(successor)
-            }
-            Act::Leave { .. } => Ok(()),
-            Act::Disband if self.admins().next() == Some(author) => Ok(()),
-            Act::Disband => Err(Refusal::NotFirst),
-            Act::List(list) => match list.admitted().compare(&member.list) {
-                Freshness::Newer => Ok(()),
-                _ => Err(Refusal::OldList),
-            },
-        }
-    }
-
-    fn judge_add(&self, change: &Change, link: Option<&[u8; 16]>, target: &AccountId) -> Result<(), Refusal> {
-        if self.members.contains_key(target) {
-            return Err(Refusal::AlreadyMember);
-        }
-        if self.members.len() >= MAX_MEMBERS {
-            return Err(Refusal::Full);
-        }
-        let admin = self.place(&change.author).is_some();
-        let was_removed = self.former.get(target).is_some_and(|former| former.removed);
-        if was_removed && (!admin || link.is_some()) {
-            return Err(Refusal::WasRemoved);
-        }
-        let Some(link) = link else { return Ok(()) };
-        let open = self.links.get(link).ok_or(Refusal::BadLink)?;
-        if change.clock > open.expires_ms {
-            return Err(Refusal::LinkExpired);
-        }
-        if (open.approval && admin) || open.maker == change.author && !open.approval {
-            Ok(())
-        } else {
-            Err(Refusal::BadLink)
-        }
-    }
-
-    fn judge_promotion(&self, target: &AccountId) -> Result<(), Refusal> {
-        if !self.members.contains_key(target) {
-            return Err(Refusal::NoSuchMember);
-        }
-        if self.place(target).is_some() { Err(Refusal::SameRole) } else { Ok(()) }
-    }
-
-    /// Whether a change is one that its author may sign here. Besides what [`Self::judge`] says, the last admin names
-    /// another before leaving; that two did not know of each other is no reason to keep either.
-    pub(super) fn allow(&self, change: &Change) -> Result<Self, Refusal> {
-        let mut state = self.clone();
-        for at in 0..change.act.count() {
-            state.judge(change, at)?;
-            if matches!(change.act, Act::Leave { .. })
-                && at + 1 == change.act.count()
-                && state.admins().eq([&change.author])
-                && state.members.len() > 1
-            {
-                return Err(Refusal::LastAdmin);
-            }
-            state.apply(change, at);
-        }
-        Ok(state)
-    }
-
-    /// Who is no admin stands behind every admin.
-    fn behind(&self, author: &AccountId, target: &AccountId) -> Result<(), Refusal> {
-        if author == target {
-            return Err(Refusal::StandsAhead);
-        }
-        match (self.place(author), self.place(target)) {
-            (Some(author), Some(target)) if author > target => Err(Refusal::StandsAhead),
-            _ => Ok(()),
-        }
-    }
-
-    /// What one act changes, once [`Self::judge`] let it through.
-    pub(super) fn apply(&mut self, change: &Change, at: usize) {
+    /// What one act changes, once [`Self::judge`] let it through. `position` is the place of its change among all.
+    pub(super) fn apply(&mut self, change: &Change, at: usize, position: usize) {
         match &change.act {
             Act::Create { .. } => {}
             Act::Add { link, members } => {
@@ -425,13 +264,13 @@ impl State {
                     self.use_link(link);
                 }
             }
-            Act::Remove(targets) => self.remove(&targets[at]),
-            Act::Promote(targets) => self.promote(targets[at]),
+            Act::Remove(targets) => self.remove(&targets[at], position),
+            Act::Promote(targets) => self.promote(targets[at], position, at),
             Act::Demote(targets) => {
                 let target = &targets[at];
-                self.line.retain(|(_, admin)| *admin != target.account);
+                self.line.0.retain(|_, admin| *admin != target.account);
                 Arc::make_mut(&mut self.offices).insert(target.account, target.chains.clone());
-                self.somebody_leads();
+                self.somebody_leads(position);
             }
             Act::Rename(name) => self.name.clone_from(name),
             Act::Describe(text) => self.description.clone_from(text),
@@ -443,10 +282,12 @@ impl State {
                 self.links.insert(*link, open);
             }
             Act::RevokeLink(link) => drop(self.links.remove(link)),
-            Act::Leave { successor: Some(successor), .. } if at == 0 => self.promote(*successor),
+            Act::Leave { successor: Some(successor), .. } if at == 0 => {
+                self.promote(*successor, position, at);
+            }
             Act::Leave { chains, .. } => {
                 self.end(&change.author, false, chains.clone());
-                self.somebody_leads();
+                self.somebody_leads(position);
             }
             Act::Disband => self.disbanded = true,
             Act::List(list) => {
@@ -455,6 +296,10 @@ impl State {
                 }
             }
         }
+    }
+
+    fn promote(&mut self, account: AccountId, position: usize, act: usize) {
+        self.line.0.insert(Grant { position, act }, account);
     }
 
     fn join(&mut self, change: &Change, link: Option<[u8; 16]>, newcomer: &Newcomer) {
@@ -480,7 +325,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, target: &Ending) {
+    fn remove(&mut self, target: &Ending, position: usize) {
         let mut chains = target.chains.clone();
         // Of several removals the highest counts; what a leaver said of himself gives way.
         if !self.members.contains_key(&target.account)
@@ -490,22 +335,22 @@ impl State {
             chains = highest(&former.chains, &chains);
         }
         self.end(&target.account, true, chains);
-        self.somebody_leads();
+        self.somebody_leads(position);
     }
 
     fn end(&mut self, account: &AccountId, removed: bool, chains: Vec<ChainEnd>) {
         self.members.remove(account);
-        self.line.retain(|(_, admin)| admin != account);
+        self.line.0.retain(|_, admin| admin != account);
         Arc::make_mut(&mut self.former).insert(*account, Former { removed, chains });
     }
 
     /// Where no admin is left, the longest member is one, as if promoted.
-    fn somebody_leads(&mut self) {
-        if self.line.is_empty()
+    fn somebody_leads(&mut self, position: usize) {
+        if self.line.0.is_empty()
             && let Some(account) =
                 self.members.iter().min_by_key(|(_, member)| member.order).map(|(account, _)| *account)
         {
-            self.promote(account);
+            self.promote(account, position, Grant::NOBODY_ELSE);
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::seal::max_plaintext_len;
 use crate::setup_header::{SETUP_HEADER_LEN, SetupHeader, split_bytes};
 
 pub use bytes::SerializedSession;
-pub use step::Step;
+pub use step::{Step, StoredState};
 
 pub use crate::double_ratchet::{DecryptError, EncryptError};
 
@@ -60,10 +60,10 @@ impl From<DecodeError> for AcceptError {
     }
 }
 
-/// A message for the peer: what goes into the seal.
+/// A message for the peer or a group: what goes into the seal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ciphertext {
-    /// Whether the set-up header is in front.
+    /// What the seal says of it: with a set-up header in front, without, or to a group.
     pub kind: MessageKind,
     /// The message.
     pub message: Vec<u8>,
@@ -76,6 +76,10 @@ pub struct Plaintext(Zeroizing<Vec<u8>>);
 redacted_debug!(Plaintext);
 
 impl Plaintext {
+    pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -242,6 +246,7 @@ impl Session {
     /// Diffie-Hellman and [`crate::MAX_JUMP`] HMACs.
     pub fn decrypt(&self, kind: MessageKind, message: &[u8]) -> Result<Step<Plaintext>, DecryptError> {
         let (setup, ratchet_message) = match kind {
+            MessageKind::Group => return Err(DecryptError::OtherSession),
             MessageKind::Session => (None, message),
             MessageKind::Setup => {
                 let (setup, ratchet_message) = split_bytes(message)?;

@@ -116,7 +116,7 @@ fn message() -> Value {
 }
 
 fn seal() -> Value {
-    let kind = ["setup", "session"][below(2)];
+    let kind = ["setup", "session", "group"][below(3)];
     let sender = json!({
         "identity_seed": hex_of::<32>(), "device": any_u32().max(1), "list_version": any_u32().max(1), "kind": kind,
         "message": hex_of_length(1 + below(3000)), "message_repeated": 1,
@@ -134,6 +134,55 @@ fn seal() -> Value {
         "sender": with(person(), sender), "targets": targets, "ephemeral_secret": hex_of::<32>(),
         "body_key": hex_of::<32>(), "open": opening,
     })
+}
+
+fn group_sender() -> Value {
+    json!({
+        "group": hex_of::<32>(), "account_id": hex_of::<32>(), "device": any_u32().max(1), "identity_seed": hex_of::<32>(),
+    })
+}
+
+/// A chain as a bad network and changing members make it: lost, reordered, repeated, altered and moved messages,
+/// newcomers in the middle, altered handovers.
+fn sender_key() -> Value {
+    let chain = json!({
+        "generation": any_u32().max(1), "number": any_u32() / 2, "chain_key": hex_of::<32>(), "seed": hex_of::<32>(),
+    });
+    let who = group_sender();
+    let mut steps = vec![json!({"hand_over": []})];
+    let (mut sent, mut handovers, mut receivers) = (0, 1, 1);
+    for _ in 0..120 {
+        match below(12) {
+            0..4 => {
+                steps.push(json!({"send": hex_of_length(below(80)), "salt": hex_of::<16>()}));
+                sent += 1;
+            }
+            4 => steps.push(json!({"lose": 1 + below(150)})),
+            5 if receivers < 5 => {
+                steps.push(json!({"hand_over": []}));
+                (handovers, receivers) = (handovers + 1, receivers + 1);
+            }
+            6 => {
+                let flip = json!([{"offset": below(73), "flip": format!("{:02x}", 1 << below(8))}]);
+                let change = if below(2) == 0 { flip } else { json!([]) };
+                steps.push(json!({"again": below(handovers), "to": below(receivers), "change": change}));
+            }
+            _ if sent > 0 => {
+                // One of the last few mostly.
+                let message = if below(3) == 0 { below(sent) } else { sent - 1 - below(sent.min(4)) };
+                let mut step = json!({"deliver": message, "to": below(receivers)});
+                match below(6) {
+                    // Header (37), salt (16), tag (16) and signature (64) are always there.
+                    0 => step["change"] = json!([{"offset": below(133), "flip": format!("{:02x}", 1 << below(8))}]),
+                    1 => step["as"] = group_sender(),
+                    _ => {}
+                }
+                steps.push(step);
+            }
+            _ => {}
+        }
+    }
+    json!({"chain": chain, "sender": who, "steps": steps})
 }
 
 /// A conversation as a bad network makes it: lost, reordered, repeated and altered messages in both directions.
@@ -259,6 +308,7 @@ fn cases(name: &str) -> Vec<Value> {
             std::iter::repeat_with(|| Schedule::new().inputs(150)).filter(told).take(12).collect()
         }
         "seal" => several(12, seal),
+        "sender-key" => several(8, sender_key),
         "safety-number" => several(3, || json!({"a": person(), "b": person()})),
         "relay-proofs" => several(6, || {
             json!({
@@ -286,7 +336,7 @@ fn cases(name: &str) -> Vec<Value> {
     }
 }
 
-const CONSTRUCTIONS: [&str; 16] = [
+const CONSTRUCTIONS: [&str; 17] = [
     "keys",
     "recovery-words",
     "account",
@@ -299,6 +349,7 @@ const CONSTRUCTIONS: [&str; 16] = [
     "key-schedule",
     "double-ratchet",
     "seal",
+    "sender-key",
     "safety-number",
     "relay-proofs",
     "link-secret",

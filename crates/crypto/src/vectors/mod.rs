@@ -8,6 +8,7 @@ mod fresh;
 mod identity;
 mod ratchet;
 mod seal;
+mod sender_key;
 mod session;
 
 use serde_json::{Map, Value, json};
@@ -43,6 +44,7 @@ fn construction(name: &str) -> Compute {
         "key-schedule" => ratchet::key_schedule,
         "double-ratchet" => ratchet::conversation,
         "seal" => seal::seal,
+        "sender-key" => sender_key::conversation,
         "safety-number" => identity::safety_number,
         "relay-proofs" => identity::relay_proofs,
         "link-secret" => identity::link_secret,
@@ -92,7 +94,8 @@ reproduced! {
     pqxdh: "pqxdh", 13;
     key_schedules: "key-schedule", 9;
     conversations: "double-ratchet", 13;
-    seals: "seal", 39;
+    seals: "seal", 41;
+    sender_keys: "sender-key", 15;
     safety_numbers: "safety-number", 5;
     relay_proofs: "relay-proofs", 6;
     link_secrets: "link-secret", 5;

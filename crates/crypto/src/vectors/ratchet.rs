@@ -133,7 +133,7 @@ pub(super) fn conversation(case: &Value) -> Computed {
                     assert!(made.message.starts_with(&setup_header));
                     ("setup", &made.message[setup_header.len()..])
                 }
-                MessageKind::Session => ("session", made.message.as_slice()),
+                MessageKind::Session | MessageKind::Group => ("session", made.message.as_slice()),
             };
             results.push(json!({"kind": kind, "message": show(message)}));
             sent.push((by_a, made));

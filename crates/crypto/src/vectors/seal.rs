@@ -21,6 +21,7 @@ fn content(given: &Value) -> SealedContent {
     let message = bytes(&given["message"]).repeat(count(&given["message_repeated"]));
     match text(&given["kind"]) {
         "setup" => SealedContent::setup(record, certificate, message),
+        "group" => SealedContent::group(record.id(), certificate, message),
         _ => SealedContent::session(record.id(), certificate, message),
     }
 }

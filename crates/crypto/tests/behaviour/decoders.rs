@@ -21,6 +21,13 @@ static ENCODINGS: LazyLock<Vec<(&'static str, Vec<u8>, Decoder)>> = LazyLock::ne
     let late = send(&mut answered, b"read");
     let (peer_session, _) = crate::parties::committed(peer.decrypt(late.kind, &late.message).unwrap());
     peer = peer_session;
+    let chain = SendingChain::new(std::num::NonZeroU32::MIN).unwrap();
+    let handover = chain.handover();
+    let sender = GroupSender::of([7; 32], &alice.certificate);
+    let (chain, _) = chain.encrypt(&sender, b"skipped").unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
+    let (chain, late) = chain.encrypt(&sender, b"read").unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
+    let read = MemberChain::new(&handover).decrypt(&sender, &late.message).unwrap();
+    let (member, _) = read.commit(|_| Ok::<_, ()>(())).unwrap();
     vec![
         ("record", alice.record.encode().to_vec(), |b| AccountRecord::decode(b).ok().map(|r| r.encode().to_vec())),
         ("certificate", certificate.encode().to_vec(), |b| {
@@ -39,6 +46,13 @@ static ENCODINGS: LazyLock<Vec<(&'static str, Vec<u8>, Decoder)>> = LazyLock::ne
         ("unanswered", unanswered.serialize().as_bytes().to_vec(), session),
         ("answered", answered.serialize().as_bytes().to_vec(), session),
         ("with skipped keys", peer.serialize().as_bytes().to_vec(), session),
+        ("sender key", handover.encode().to_vec(), |b| SenderKeyHandover::decode(b).ok().map(|h| h.encode().to_vec())),
+        ("sending chain", chain.serialize().as_bytes().to_vec(), |b| {
+            SendingChain::deserialize(b).ok().map(|chain| chain.serialize().as_bytes().to_vec())
+        }),
+        ("member chain", member.serialize().as_bytes().to_vec(), |b| {
+            MemberChain::deserialize(b).ok().map(|chain| chain.serialize().as_bytes().to_vec())
+        }),
     ]
 });
 
@@ -109,7 +123,7 @@ proptest! {
 
     #[test]
     fn damaged_encodings_are_refused_or_mean_something_else(
-        which in 0..9usize,
+        which in 0..12usize,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let (_, bytes, decode) = &ENCODINGS[which];
@@ -129,6 +143,7 @@ proptest! {
             let _ = decode(&noise);
         }
         let _ = SetupHeader::peek(&noise);
+        let _ = GroupMessage::chain_id_of(&noise);
         let _ = RecoveryKey::from_words(&String::from_utf8_lossy(&noise));
     }
 }

@@ -7,6 +7,7 @@ mod bundles;
 mod decoders;
 mod device_lists;
 mod documents;
+mod groups;
 mod identities;
 mod limits;
 mod many_devices;

@@ -115,7 +115,7 @@ impl World {
             disk.sessions.insert(to, session.serialize().as_bytes().to_vec());
             let start = match ciphertext.kind {
                 MessageKind::Setup => SETUP_HEADER_LEN,
-                MessageKind::Session => 0,
+                MessageKind::Session | MessageKind::Group => 0,
             };
             let header_and_salt = ciphertext.message[start..start + 57].to_vec();
             assert!(self.nonces.insert(header_and_salt), "one message key with one salt, twice");

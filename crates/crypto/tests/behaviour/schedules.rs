@@ -66,7 +66,7 @@ struct Side {
 fn ratchet_key(ciphertext: &Ciphertext) -> [u8; 32] {
     let start = match ciphertext.kind {
         MessageKind::Setup => SETUP_HEADER_LEN,
-        MessageKind::Session => 0,
+        MessageKind::Session | MessageKind::Group => 0,
     };
     ciphertext.message[start + 1..start + 33].try_into().unwrap()
 }

@@ -11,6 +11,7 @@ fn content(kind: MessageKind, sender: &Party, message: Vec<u8>) -> SealedContent
     match kind {
         MessageKind::Setup => SealedContent::setup(sender.record, certificate, message),
         MessageKind::Session => SealedContent::session(sender.record.id(), certificate, message),
+        MessageKind::Group => SealedContent::group(sender.record.id(), certificate, message),
     }
 }
 
@@ -21,7 +22,7 @@ fn open_for(party: &Party, envelope: &SealedEnvelope) -> Result<OpenedSeal, Open
 #[test]
 fn every_bucket_is_filled_to_its_last_byte_and_no_further() {
     let (alice, bob) = (Party::new(), Party::new());
-    for kind in [MessageKind::Setup, MessageKind::Session] {
+    for kind in [MessageKind::Setup, MessageKind::Session, MessageKind::Group] {
         // Body, content and padding around a message.
         let overhead = BUCKETS[7] - max_message_len(kind);
         let mut lengths: Vec<_> = BUCKETS
@@ -246,5 +247,6 @@ fn limits_are_those_of_the_protocol_text() {
     assert_eq!(MESSAGE_OVERHEAD, 73);
     assert_eq!(max_plaintext_len(MessageKind::Session), 65_243);
     assert_eq!(max_plaintext_len(MessageKind::Setup), 63_563);
+    assert_eq!(max_plaintext_len(MessageKind::Group), 65_183);
     assert_eq!(BUCKETS[7] - max_plaintext_len(MessageKind::Session), BUCKETS[0] - 219);
 }

@@ -18,6 +18,7 @@ fn debug_shows_no_secret() {
     let content = SealedContent::session(alice.record.id(), *alice.certificate.certificate(), message.message);
     let sealed = seal(&[&alice.key_to(&bob)], &content).unwrap();
     let opened = open(&bob.identity, &bob.address(), &sealed.heads[0], &sealed.body).unwrap();
+    let chain = SendingChain::new(std::num::NonZeroU32::MIN).unwrap();
     for (text, name) in [
         (format!("{:?}", alice.account), "AccountKeyPair"),
         (format!("{:?}", alice.identity), "IdentityKeyPair"),
@@ -35,6 +36,10 @@ fn debug_shows_no_secret() {
         (format!("{:?}", alice.key_to(&bob)), "SendingPairKey"),
         (format!("{:?}", alice.key_from(&bob)), "ReceivingPairKey"),
         (format!("{opened:?}"), "OpenedSeal"),
+        (format!("{chain:?}"), "SendingChain"),
+        (format!("{:?}", chain.serialize()), "SerializedChain"),
+        (format!("{:?}", chain.handover()), "SenderKeyHandover"),
+        (format!("{:?}", MemberChain::new(&chain.handover())), "MemberChain"),
         (format!("{:?}", LinkKeys::derive(&[1; 16], &[2; 32])), "LinkKeys"),
     ] {
         assert_eq!(text, format!("{name} {{ .. }}"));

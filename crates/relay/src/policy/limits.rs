@@ -58,7 +58,7 @@ pub(crate) const PAGE_ROWS: usize = 64;
 pub(crate) const PAGE_BYTES: usize = 64 * 1024;
 
 /// Submissions of one socket that wait for their commit: fills a group commit without letting one socket fill the queue.
-pub(crate) const MAX_IN_FLIGHT_SUBMITS: usize = 32;
+pub const MAX_IN_FLIGHT_SUBMITS: usize = 32;
 /// Bytes of submissions that wait for a commit, over all sockets.
 pub(crate) const INTAKE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of device lists in one reply, so that the reply stays below the frame limit.
@@ -94,7 +94,7 @@ pub(crate) const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Bytes of bodies that count like one envelope, so that a large message costs its sender's address more, of its limit and
 /// of its share in a commit.
-pub(crate) const SUBMIT_UNIT_BYTES: usize = 4 * 1024;
+pub const SUBMIT_UNIT_BYTES: usize = 4 * 1024;
 
 // One-time bundles of one device. What may be taken at once by everybody together (14) is less than the stock at which the
 // device is told to refill (`LOW_ONE_TIME_KEM`), so that one which is connected is never found empty.

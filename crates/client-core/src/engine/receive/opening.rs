@@ -273,6 +273,8 @@ impl Change<'_> {
         match sealed.kind() {
             MessageKind::Session => self.decrypt_in_any(&sender.device, sealed.message()),
             MessageKind::Setup => self.decrypt_setup(&sender.device, certificate, sealed.message()),
+            // There are no groups here yet: what nobody can have meant for us.
+            MessageKind::Group => Ok(Err(Undecryptable::Junk)),
         }
     }
 

@@ -81,6 +81,7 @@ impl SealFor {
             let sealed = match ciphertext.kind {
                 MessageKind::Setup => SealedContent::setup(own.record, own.certificate, ciphertext.message),
                 MessageKind::Session => SealedContent::session(own.account, own.certificate, ciphertext.message),
+                MessageKind::Group => SealedContent::group(own.account, own.certificate, ciphertext.message),
             };
             let envelope = seal(&[&self.pair_key], &sealed).map_err(|error| crypto_error(&error))?;
             let head = envelope.heads.first();
