@@ -1,5 +1,6 @@
 """The inputs of all checked-in cases. Random ones come from a fixed seed, so each run makes the same files."""
 
+from .cases_membership import group_change, membership
 from .cases_wire import capabilities, contact_link, envelope_id, frames, link_secret, message_ids, relay_link, relay_proofs
 from .primitives import P
 from .registry import compute
@@ -619,6 +620,7 @@ CASES = {
     "double-ratchet": double_ratchet, "seal": seal, "sender-key": sender_key, "safety-number": safety_number, "frames": frames, "envelope-id": envelope_id,
     "contact-link": contact_link, "relay-link": relay_link, "link-secret": link_secret, "capabilities": capabilities,
     "message-id": message_ids, "relay-proofs": relay_proofs,
+    "group-change": group_change, "membership": membership,
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Section 1: notation, strict keys and signatures, and the changes that make a negative case."""
 
+import functools
 import hashlib
 import struct
 
@@ -140,6 +141,7 @@ def _on_curve(encoded):
     return pow(xx, (P - 1) // 2, P) == 1
 
 
+@functools.cache
 def ed_check(key):
     if not _on_curve(key):
         raise Refused("not canonical")

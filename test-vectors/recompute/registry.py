@@ -1,6 +1,6 @@
 """Which construction is recomputed by what."""
 
-from . import identity, ratchet, seal, sender_key, session, wire
+from . import identity, membership, ratchet, seal, sender_key, session, wire
 
 INDEPENDENT = "independent implementation"
 AGAIN = "re-implemented from protocol.md"
@@ -29,6 +29,8 @@ CONSTRUCTIONS = {
     "link-secret": ("Token and proof of a contact link", "14", identity.link_secret, AGAIN, "cryptography"),
     "message-id": ("Conversation and message ids", "15", identity.message_ids, AGAIN, "hashlib"),
     "relay-proofs": ("Relay authentication, registration", "2, 14", identity.relay_proofs, AGAIN, "cryptography"),
+    "group-change": ("Changes of a group", "18", membership.changes, AGAIN, "cryptography"),
+    "membership": ("Who is in a group: sets of changes", "18", membership.membership, AGAIN, "cryptography"),
 }
 
 

@@ -57,6 +57,12 @@ impl Member {
     pub fn link(&self) -> Option<&[u8; 16]> {
         self.link.as_ref()
     }
+
+    /// Who came before whom.
+    #[must_use]
+    pub fn order(&self) -> u32 {
+        self.order
+    }
 }
 
 /// What made somebody an admin: the place of that change among all (see `resolution`), and the number of its act.
@@ -215,6 +221,17 @@ impl State {
     /// The open invite links.
     pub fn links(&self) -> impl Iterator<Item = (&[u8; 16], &InviteLink)> {
         self.links.iter()
+    }
+
+    /// Whose membership ended, ascending by account id: whether by a removal, and how far their messages count. Some
+    /// are members again.
+    pub fn former(&self) -> impl ExactSizeIterator<Item = (&AccountId, bool, &[ChainEnd])> {
+        self.former.iter().map(|(account, former)| (account, former.removed, &*former.chains))
+    }
+
+    /// Whose office was taken, ascending by account id, and how far what they did as admins counts. Some are admins again.
+    pub fn offices(&self) -> impl ExactSizeIterator<Item = (&AccountId, &[ChainEnd])> {
+        self.offices.iter().map(|(account, chains)| (account, &**chains))
     }
 
     /// Whether somebody may write.

@@ -282,6 +282,142 @@ impl Schedule {
     }
 }
 
+/// A set of changes as people make them who act at the same time, backdate, and ask for too much.
+struct Group {
+    people: Value,
+    names: Vec<String>,
+    changes: Vec<Value>,
+    made: membership::Made,
+    links: Vec<Value>,
+}
+
+impl Group {
+    fn new() -> Self {
+        let names: Vec<String> = ["ann", "bob", "cid", "dan", "eve"].map(str::to_owned).to_vec();
+        let one = || {
+            let device = |number: u32, version: u32| json!({"device": number, "identity_seed": hex_of::<32>(), "list_version": version});
+            let list = |version: u32, highest: u32, devices: &[u32]| json!({"version": version, "issued_ms": any_u32(), "highest": highest, "devices": devices});
+            let more = json!({
+                "devices": [device(1, 1), device(2, 1), device(3, 3)],
+                "lists": [list(1, 2, &[0, 1]), list(2, 2, &[0]), list(3, 3, &[0, 2])],
+            });
+            with(person(), more)
+        };
+        let people: Map<String, Value> = names.iter().map(|name| (name.clone(), one())).collect();
+        let people = Value::Object(people);
+        let made = membership::Made::new(&people);
+        let mut group = Self { people, names, changes: Vec::new(), made, links: Vec::new() };
+        let first = json!({"kind": "create", "random": hex_of::<16>(), "settings": below(8), "list": 0, "name": "all"});
+        assert!(group.sign("ann", json!(0), &[], first));
+        let others: Vec<&str> = ["bob", "cid", "dan", "eve"][..2 + below(3)].to_vec();
+        let coming: Vec<Value> = others.iter().map(|who| json!({"who": who, "list": 0})).collect();
+        assert!(group.sign("ann", json!(0), &[0], json!({"kind": "add", "link": null, "newcomers": coming})));
+        for (at, who) in others.iter().take(1 + below(3)).enumerate() {
+            assert!(group.sign("ann", json!(0), &[1 + at], json!({"kind": "promote", "accounts": [who]})));
+        }
+        group
+    }
+
+    /// Whether it is in the set now. A few of those that are not taken stay in the case.
+    fn sign(&mut self, author: &str, device: Value, heads: &[usize], act: Value) -> bool {
+        let clock = 10 * self.changes.len();
+        let change = with(act, json!({"author": author, "device": device, "clock": clock, "heads": heads}));
+        let taken = self.made.put(&change, below(20) == 0);
+        if taken.is_some() {
+            self.changes.push(change);
+        }
+        taken == Some(true)
+    }
+
+    /// Of those that are in the set: the newest ones, or any that nobody among them had seen.
+    fn heads(&self) -> Vec<usize> {
+        if below(3) == 0 {
+            return self.made.newest(usize::MAX);
+        }
+        // The first ones of all make a group of it.
+        let least = self.changes.len().min(4);
+        self.made.newest(least + below(self.changes.len() + 1 - least))
+    }
+
+    fn someone(&self) -> String {
+        self.names[below(self.names.len())].clone()
+    }
+
+    fn chains(&self) -> Value {
+        let one = |device: usize| json!({"device": device, "generation": 1 + below(3), "next": below(9), "chain": hex_of::<32>()});
+        (1..=below(3)).map(one).collect()
+    }
+
+    fn any(&mut self) {
+        let (author, heads) = (self.someone(), self.heads());
+        let mut whom = vec![self.someone(), self.someone()];
+        whom.truncate(1 + below(2));
+        whom.sort();
+        whom.dedup();
+        let known = |links: &[Value]| links.get(below(links.len().max(1))).cloned().unwrap_or(Value::Null);
+        let mut device = json!([0, 0, 0, 1, 2][below(5)]);
+        let act = match below(20) {
+            0..4 => {
+                let coming = whom.iter().map(|who| json!({"who": who, "list": below(3)})).collect::<Vec<_>>();
+                let link = if below(2) == 0 { known(&self.links) } else { Value::Null };
+                json!({"kind": "add", "link": link, "newcomers": coming})
+            }
+            at @ 4..11 => {
+                let kind = if at < 8 { "remove" } else { "demote" };
+                let endings = whom.iter().map(|who| json!({"who": who, "chains": self.chains()})).collect::<Vec<_>>();
+                json!({"kind": kind, "endings": endings})
+            }
+            11..14 => json!({"kind": "promote", "accounts": whom}),
+            14 => json!({"kind": "rename", "name": format!("name {}", below(100))}),
+            15 => json!({"kind": "set", "settings": below(8)}),
+            16 => {
+                let link = hex_of::<16>();
+                self.links.push(link.clone());
+                let expires = 10 * below(40);
+                json!({"kind": "open link", "link": link, "uses": 1 + below(2), "expires_ms": expires, "approval": below(3) == 0})
+            }
+            17 if !self.links.is_empty() => json!({"kind": "revoke link", "link": known(&self.links)}),
+            18 => {
+                let successor = if below(2) == 0 { json!(whom[0]) } else { Value::Null };
+                if below(2) == 0 {
+                    device = Value::Null;
+                }
+                json!({"kind": "leave", "successor": successor, "chains": self.chains()})
+            }
+            19 if below(8) == 0 => json!({"kind": "disband"}),
+            _ => {
+                device = Value::Null;
+                json!({"kind": "list", "list": 1 + below(2)})
+            }
+        };
+        self.sign(&author, device, &heads, act);
+    }
+
+    fn inputs() -> Value {
+        let mut group = Self::new();
+        let length = 12 + below(14);
+        // What is disbanded takes no more, so not for ever.
+        for _ in 0..400 {
+            if group.changes.len() >= length {
+                break;
+            }
+            group.any();
+        }
+        json!({"people": group.people, "changes": group.changes})
+    }
+}
+
+fn group_change() -> Value {
+    let mut inputs = Group::inputs();
+    let changes = inputs.as_object_mut().unwrap().remove("changes").unwrap();
+    let mut change = list(&changes)[below(list(&changes).len())].clone();
+    change.as_object_mut().unwrap().remove("heads");
+    let first = change["kind"] == "create";
+    let heads = (0..if first { 0 } else { 1 + below(8) }).map(|_| hex_of::<32>()).collect::<Vec<_>>();
+    let group = if first { show([0; 32]) } else { hex_of::<32>() };
+    with(inputs, json!({"change": change, "heads": heads, "group": group}))
+}
+
 fn cases(name: &str) -> Vec<Value> {
     let several = |count: usize, make: fn() -> Value| (0..count).map(|_| make()).collect::<Vec<_>>();
     match name {
@@ -332,11 +468,13 @@ fn cases(name: &str) -> Vec<Value> {
             let author = if below(2) == 0 { "one" } else { "other" };
             json!({"one": hex_of::<32>(), "other": hex_of::<32>(), "author": author, "random": hex_of::<16>()})
         }),
+        "group-change" => several(10, group_change),
+        "membership" => several(30, Group::inputs),
         other => panic!("no construction {other}"),
     }
 }
 
-const CONSTRUCTIONS: [&str; 17] = [
+const CONSTRUCTIONS: [&str; 19] = [
     "keys",
     "recovery-words",
     "account",
@@ -354,6 +492,8 @@ const CONSTRUCTIONS: [&str; 17] = [
     "relay-proofs",
     "link-secret",
     "message-id",
+    "group-change",
+    "membership",
 ];
 
 fn file(name: &str) -> Value {

@@ -6,6 +6,7 @@
 
 mod fresh;
 mod identity;
+mod membership;
 mod ratchet;
 mod seal;
 mod sender_key;
@@ -49,6 +50,8 @@ fn construction(name: &str) -> Compute {
         "relay-proofs" => identity::relay_proofs,
         "link-secret" => identity::link_secret,
         "message-id" => identity::message_ids,
+        "group-change" => membership::changes,
+        "membership" => membership::membership,
         other => panic!("no construction {other}"),
     }
 }
@@ -100,6 +103,8 @@ reproduced! {
     relay_proofs: "relay-proofs", 6;
     link_secrets: "link-secret", 5;
     message_ids: "message-id", 6;
+    group_changes: "group-change", 94;
+    memberships: "membership", 48;
 }
 
 // Reading and writing values of a case.
