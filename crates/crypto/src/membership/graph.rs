@@ -18,6 +18,7 @@ const MAX_WAISTS: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) state: State,
+    void: Arc<BTreeSet<(usize, usize)>>,
     /// Nodes from this one on are in `order`; those before are all there, at their places.
     from: usize,
     order: Vec<usize>,
@@ -65,6 +66,8 @@ pub(super) struct Graph {
     state: State,
     /// Acts that do not count, by node and number.
     uncounted: BTreeMap<(usize, usize), Verdict>,
+    /// Of those, what is void by what takes away.
+    void: Arc<BTreeSet<(usize, usize)>>,
 }
 
 impl Graph {
@@ -73,7 +76,14 @@ impl Graph {
         let Act::Create { settings, author, name, .. } = &change.act else { return None };
         let state = State::created(&change, author, name, *settings);
         let id = change.id;
-        let node = Node { change: Arc::new(change), parents: vec![], children: vec![], grant: None, position: 0 };
+        let node = Node {
+            change: Arc::new(change),
+            parents: vec![],
+            children: vec![],
+            grant: None,
+            void: Arc::default(),
+            position: 0,
+        };
         Some(Self {
             nodes: vec![node],
             order: vec![0],
@@ -82,6 +92,7 @@ impl Graph {
             waists: vec![Waist { node: 0, state: state.clone() }],
             state,
             uncounted: BTreeMap::new(),
+            void: Arc::default(),
         })
     }
 
@@ -136,15 +147,23 @@ impl Graph {
     pub(super) fn view(&self, heads: &[ChangeId]) -> Result<View, Missing> {
         let nodes = self.nodes_of(heads)?;
         if self.heads.len() == heads.len() && heads.iter().all(|head| self.heads.contains(head)) {
-            return Ok(View { state: self.state.clone(), from: self.nodes.len(), order: vec![] });
+            let void = Arc::clone(&self.void);
+            return Ok(View { state: self.state.clone(), void, from: self.nodes.len(), order: vec![] });
         }
         let past = self.past(&nodes);
         // The first change is in everybody's past.
         let waist = self.waists.iter().rev().find(|waist| past[waist.node]).unwrap_or(&self.waists[0]);
         let from = waist.node + 1;
         let part = Part::new(&self.nodes, from, past[from..].to_vec(), &waist.state);
-        let (state, _, order) = part.resolve();
-        Ok(View { state, from, order })
+        let resolved = part.resolve();
+        let void = self.void_before(from, resolved.void);
+        Ok(View { state: resolved.state, void, from, order: resolved.order })
+    }
+
+    /// What is void, with what a part that begins at a place where all came together adds.
+    fn void_before(&self, from: usize, mut part: BTreeSet<(usize, usize)>) -> Arc<BTreeSet<(usize, usize)>> {
+        part.extend(self.void.range(..(from, 0)));
+        Arc::new(part)
     }
 
     /// Takes a change whose signature the caller has verified, and says what its author saw (`view`).
@@ -183,7 +202,14 @@ impl Graph {
             let at = grant.position.checked_sub(view.from).and_then(|at| view.order.get(at));
             (*at.unwrap_or(&self.order[grant.position]), grant.act)
         });
-        self.nodes.push(Node { change: Arc::new(change), parents, children: vec![], grant, position: node });
+        self.nodes.push(Node {
+            change: Arc::new(change),
+            parents,
+            children: vec![],
+            grant,
+            void: Arc::clone(&view.void),
+            position: node,
+        });
         if follows_all {
             // Everything was seen, so nothing is beside it.
             self.order.push(node);
@@ -205,10 +231,12 @@ impl Graph {
         let waist = &self.waists[self.waists.len() - 1];
         let from = waist.node + 1;
         let part = Part::new(&self.nodes, from, vec![true; self.nodes.len() - from], &waist.state);
-        let (state, uncounted, order) = part.resolve();
-        self.state = state;
+        let resolved = part.resolve();
+        let order = resolved.order;
+        self.void = self.void_before(from, resolved.void);
+        self.state = resolved.state;
         self.uncounted.split_off(&(from, 0));
-        self.uncounted.extend(uncounted);
+        self.uncounted.extend(resolved.uncounted);
         self.order.truncate(from);
         self.order.extend(order);
         for position in from..self.order.len() {

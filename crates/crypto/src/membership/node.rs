@@ -1,5 +1,6 @@
 //! A change in its place among others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ChangeId;
@@ -25,6 +26,8 @@ pub(super) struct Node {
     pub(super) children: Vec<usize>,
     /// What had made its author an admin, where the author stood: a change, and the number of its act.
     pub(super) grant: Option<(usize, usize)>,
+    /// Acts, by node and number, that what takes away had made void where its author stood.
+    pub(super) void: Arc<BTreeSet<(usize, usize)>>,
     /// Its place among all changes in the order of standing.
     pub(super) position: usize,
 }

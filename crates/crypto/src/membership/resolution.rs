@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use super::change::Act;
 use super::node::{Node, Verdict};
@@ -17,6 +16,16 @@ pub(super) type Uncounted = BTreeMap<(usize, usize), Verdict>;
 
 /// Acts that do not count whatever else does, by node and number.
 type Voids = BTreeMap<(usize, usize), Why>;
+
+/// What some changes make together.
+pub(super) struct Resolved {
+    pub(super) state: State,
+    pub(super) uncounted: Uncounted,
+    /// Of that, what does not count because of what takes away.
+    pub(super) void: BTreeSet<(usize, usize)>,
+    /// The nodes in the order of standing.
+    pub(super) order: Vec<usize>,
+}
 
 /// Why an act does not count whatever else does.
 #[derive(Clone, Copy)]
@@ -32,9 +41,7 @@ pub(super) struct Part<'a> {
     nodes: &'a [Node],
     from: usize,
     included: Vec<bool>,
-    /// The nodes that are judged now, between two places where all came together, and the state at the first one.
-    now: Range<usize>,
-    base: State,
+    base: &'a State,
     /// The included nodes in the order of standing: each after what it had seen, and of those that could come next the
     /// one whose author stands best.
     order: Vec<usize>,
@@ -77,53 +84,23 @@ struct Judgement {
 type Judgements = BTreeMap<(usize, usize), Judgement>;
 
 impl<'a> Part<'a> {
-    pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &State) -> Self {
+    pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &'a State) -> Self {
         let positions = vec![0; included.len()];
-        let mut part =
-            Self { nodes, from, included, now: from..nodes.len(), base: base.clone(), order: vec![], positions };
+        let mut part = Self { nodes, from, included, base, order: vec![], positions };
         part.stand();
         part
     }
 
-    /// The state, what does not count, and the nodes in the order of standing. It goes from one place where all came
-    /// together to the next: what is before one is judged by itself, by whoever stands behind it and however far.
-    pub(super) fn resolve(mut self) -> (State, Uncounted, Vec<usize>) {
-        let mut uncounted = Uncounted::new();
-        let mut start = self.from;
-        for end in self.joints() {
-            self.now = start..end;
-            let voids = self.voids();
-            let verdict = |why: &Why| match why {
-                Why::By((node, _)) => Verdict::Void(self.nodes[*node].change.id),
-                Why::Refused(refusal) => Verdict::Refused(*refusal),
-            };
-            uncounted.extend(voids.iter().map(|(act, why)| (*act, verdict(why))));
-            self.base = self.walk(&self.included, &voids, Some(&mut uncounted));
-            start = end;
-        }
-        (self.base, uncounted, self.order)
-    }
-
-    /// Behind each place where all came together, and at the end.
-    fn joints(&self) -> Vec<usize> {
-        // No change up to here is named by one behind this; none for ever if one of them is named by nobody.
-        let last_named = |node: usize| {
-            let children =
-                self.nodes[node].children.iter().copied().filter(|child| self.inside(&self.included, *child));
-            children.max().unwrap_or(usize::MAX)
+    /// The state, what does not count, and the nodes in the order of standing.
+    pub(super) fn resolve(self) -> Resolved {
+        let voids = self.voids();
+        let verdict = |why: &Why| match why {
+            Why::By((node, _)) => Verdict::Void(self.nodes[*node].change.id),
+            Why::Refused(refusal) => Verdict::Refused(*refusal),
         };
-        let mut joints = Vec::new();
-        let mut reach = last_named(self.from - 1);
-        for node in self.all() {
-            if reach <= node {
-                joints.push(node + 1);
-            }
-            reach = reach.max(last_named(node));
-        }
-        if joints.last() != Some(&self.nodes.len()) {
-            joints.push(self.nodes.len());
-        }
-        joints
+        let mut uncounted: Uncounted = voids.iter().map(|(act, why)| (*act, verdict(why))).collect();
+        let state = self.walk(&self.included, &voids, None, Some(&mut uncounted));
+        Resolved { state, uncounted, void: voids.into_keys().collect(), order: self.order }
     }
 
     /// How well the author of a change stood where it was signed: by what had made the author an admin.
@@ -136,14 +113,14 @@ impl<'a> Part<'a> {
     }
 
     fn inside(&self, among: &[bool], node: usize) -> bool {
-        self.now.contains(&node) && among[node - self.from]
+        node >= self.from && among[node - self.from]
     }
 
     /// Goes through some nodes, each after what it had seen, of those that could come next the one with the least key.
     fn visit<K: Ord>(&self, among: &[bool], key: impl Fn(&Self, usize) -> K, mut visit: impl FnMut(usize)) {
         let mut ready = BTreeSet::new();
         let mut waits: BTreeMap<usize, usize> = BTreeMap::new();
-        for node in self.now.clone().filter(|node| self.inside(among, *node)) {
+        for node in (self.from..self.nodes.len()).filter(|node| self.inside(among, *node)) {
             match self.nodes[node].parents.iter().filter(|parent| self.inside(among, **parent)).count() {
                 0 => drop(ready.insert((key(self, node), node))),
                 count => drop(waits.insert(node, count)),
@@ -189,7 +166,7 @@ impl<'a> Part<'a> {
     }
 
     fn all(&self) -> impl Iterator<Item = usize> {
-        self.now.clone().filter(|node| self.included[node - self.from])
+        (self.from..self.nodes.len()).filter(|node| self.included[node - self.from])
     }
 
     /// Nodes that are reached by such steps, without the first one.
@@ -261,7 +238,10 @@ impl<'a> Part<'a> {
             let Some(judgement) = judged.remove(&act) else { continue };
             // The long way, in tests.
             #[cfg(test)]
-            assert_eq!(judgement.result, self.walk(&past, &voids, None).judge(change, taking.at));
+            assert_eq!(
+                judgement.result,
+                self.walk(&past, &voids, Some(&self.nodes[taking.node]), None).judge(change, taking.at)
+            );
             match judgement.result {
                 // It was in its author's view. Here it may be missing for something that is void only later on.
                 Ok(()) | Err(Refusal::NoSuchMember | Refusal::SameRole) => {}
@@ -297,7 +277,9 @@ impl<'a> Part<'a> {
         let mut open: Vec<(usize, State)> =
             self.all().filter(|node| parents(*node) == 0).map(|node| (node, self.base.clone())).collect();
         open.extend(
-            self.all().filter(|node| parents(*node) > 1).map(|node| (node, self.walk(&self.past(node), voids, None))),
+            self.all()
+                .filter(|node| parents(*node) > 1)
+                .map(|node| (node, self.walk(&self.past(node), voids, Some(&self.nodes[node]), None))),
         );
         while let Some((node, mut state)) = open.pop() {
             let change = &self.nodes[node].change;
@@ -308,7 +290,7 @@ impl<'a> Part<'a> {
                 let judge = |at| ((node, at), Judgement { result: state.judge(change, at), devices: devices.clone() });
                 judged.extend((0..change.act.count()).map(judge));
             }
-            self.step(&mut state, node, voids, None);
+            self.step(&mut state, node, voids, Some(&self.nodes[node]), None);
             let mut next = self.nodes[node]
                 .children
                 .iter()
@@ -386,11 +368,17 @@ impl<'a> Part<'a> {
 
     /// Then: all that is not void, each after what it had seen, of what could come next the worse standing first, so that
     /// the better has the last word; leaving comes late, since it would undo what its author did beside it; the end last.
-    fn walk(&self, among: &[bool], voids: &Voids, mut uncounted: Option<&mut Uncounted>) -> State {
+    fn walk(
+        &self,
+        among: &[bool],
+        voids: &Voids,
+        viewer: Option<&Node>,
+        mut uncounted: Option<&mut Uncounted>,
+    ) -> State {
         let mut state = self.base.clone();
         let key = |part: &Self, node: usize| {
             let change = &part.nodes[node].change;
-            let void = (0..change.act.count()).all(|at| voids.contains_key(&(node, at)));
+            let void = (0..change.act.count()).all(|at| is_void((node, at), voids, viewer));
             let class = match &change.act {
                 // Holds nobody up.
                 _ if void => 0,
@@ -400,14 +388,21 @@ impl<'a> Part<'a> {
             };
             (class, Reverse(part.standing(node)), change.id)
         };
-        self.visit(among, key, |node| self.step(&mut state, node, voids, uncounted.as_deref_mut()));
+        self.visit(among, key, |node| self.step(&mut state, node, voids, viewer, uncounted.as_deref_mut()));
         state
     }
 
     /// One change of a walk.
-    fn step(&self, state: &mut State, node: usize, voids: &Voids, mut uncounted: Option<&mut Uncounted>) {
+    fn step(
+        &self,
+        state: &mut State,
+        node: usize,
+        voids: &Voids,
+        viewer: Option<&Node>,
+        mut uncounted: Option<&mut Uncounted>,
+    ) {
         let change = &self.nodes[node].change;
-        for at in (0..change.act.count()).filter(|at| !voids.contains_key(&(node, *at))) {
+        for at in (0..change.act.count()).filter(|at| !is_void((node, *at), voids, viewer)) {
             match state.judge(change, at) {
                 Ok(()) => state.apply(change, at, self.position(node)),
                 Err(refusal) => {
@@ -418,6 +413,11 @@ impl<'a> Part<'a> {
             }
         }
     }
+}
+
+/// Whether an act is void, or was where `viewer` was signed.
+fn is_void(act: (usize, usize), voids: &Voids, viewer: Option<&Node>) -> bool {
+    voids.contains_key(&act) || viewer.is_some_and(|viewer| viewer.void.contains(&act))
 }
 
 fn adds(act: &Act, at: usize, target: &AccountId) -> bool {

@@ -389,6 +389,42 @@ fn a_device_that_a_member_dropped_before_somebody_made_him_an_admin_does_nothing
 }
 
 #[test]
+fn a_removed_member_who_stands_beside_what_all_joined_is_not_back() {
+    let mut story = Story::new();
+    story.goes("ana", add(&[person("gus")]));
+    let before = story.now();
+    // On one branch dan is made an admin; on the other, where he is not, finn removes him, and is removed by eve, who
+    // stands before finn. ana joins all, and dan removes gus.
+    let dan = story.at("ana", &before, promote(&[person("dan")]));
+    let eve = story.at("ben", &before, promote(&[person("eve")]));
+    let finn = story.at("ben", &[eve], promote(&[person("finn")]));
+    let void = story.at("finn", &[finn], remove("dan"));
+    let kept = story.at("eve", &[finn], remove("finn"));
+    assert_eq!(story.now().len(), [dan, void, kept].len());
+    story.goes("ana", Act::Rename("joined".into()));
+    let removal = story.goes("dan", remove("gus"));
+    let state = show(story.graph.state());
+    assert_eq!(story.verdicts(&removal), [Verdict::Counts]);
+    // gus says that his list changed long ago; and somebody who has nothing to do with it the description.
+    story.at("gus", &before, Act::List(person("gus").lists[1].clone().unverified()));
+    story.ends(&state);
+    story.at("ben", &before, Act::Describe("beside everything".into()));
+    story.ends(&state);
+}
+
+#[test]
+fn who_leaves_undoes_nothing_of_what_they_did_beside_it() {
+    let mut story = Story::new();
+    let before = story.now();
+    story.at("ben", &before, leave(None));
+    // Whichever comes first by its hash.
+    for who in ["gus", "hana", "ida", "jon"] {
+        story.at("ben", &before, add(&[person(who)]));
+    }
+    story.ends("\"hikers\": ana cleo dan eve finn gus hana ida jon\nadmins: ana cleo\nonly admins: edit add\nben left");
+}
+
+#[test]
 fn a_removal_that_is_void_in_the_end_voids_nothing() {
     let mut story = Story::new();
     let before = story.now();
