@@ -601,6 +601,20 @@ def an_accomplice_builds_on_it(c, s):
     c.add("ann", "cid")
 
 
+def beside_what_all_joined(c, s):
+    at = c.start(["bob"], ["dan", "eve", "fay", "gus"])
+    dan = c.promote("ann", "dan", after=[at])
+    eve = c.promote("bob", "eve", after=[at])
+    fay = c.promote("bob", "fay", after=[eve])
+    c.remove("fay", "dan", after=[fay])
+    c.remove("eve", "fay", after=[fay])
+    c.rename("ann")
+    c.remove("dan", "gus")
+    # Two that have nothing to do with all this, and stand beside what all joined.
+    c.list("gus", 1, after=[at])
+    c.rename("bob", "climbers", after=[at])
+
+
 def added_again_by_who_knew(c, s):
     at = c.start(["bob", "cid"], ["dan"])
     out = c.remove("bob", "dan", after=[at])
@@ -782,7 +796,7 @@ STORIES = {
         a_link_too_many, the_last_admin, device_lists, not_taken, signed_by_another_key, removal_beside_settings, the_same_person_added_twice,
         better_placed_has_the_last_word, link_beside_removal, links_beside, approval_beside_a_demotion, two_admins_remove_each_other,
         two_admins_who_stand_alike, two_lines_that_grew_apart, what_does_not_count_voids_nothing, demoted_and_promoted_again, promoted_again_beside_the_demotion, a_state_goes_back, a_removed_admin_backdates,
-        a_removed_admin_backdates_behind_a_leave, an_accomplice_builds_on_it, added_again_by_who_knew, who_left_removes_the_one_who_confirms,
+        a_removed_admin_backdates_behind_a_leave, an_accomplice_builds_on_it, added_again_by_who_knew, beside_what_all_joined, who_left_removes_the_one_who_confirms,
         a_backdated_leave_undoes_nothing, a_removed_admin_confirms_anothers_leave, the_last_two_admins_leave_at_once, a_leave_beside_its_removal,
         leave_with_a_successor_who_is_removed, leave_with_a_successor_beside_a_demotion, a_stolen_device, a_stolen_device_of_an_admin,
         a_backdated_list_of_a_removed_admin, two_lists_beside, promoted_while_the_list_drops_a_device, disband_beside_others,

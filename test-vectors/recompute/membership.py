@@ -362,6 +362,7 @@ class Group:
     def __init__(self):
         self.changes = {}  # id: Change
         self.seen = {}  # id: the ids of all that it had seen
+        self.void_seen = {}  # id: what was void in its author's view
         self.made = {}  # id: what had made its author an admin in its view; None if nothing
 
     def heads(self):
@@ -375,7 +376,7 @@ class Group:
     def take(self, change):
         """Takes it or refuses it. Its heads are known."""
         seen = self.with_seen(change.heads)
-        view, _ = self.resolve(seen)
+        view, _, void = self.resolve(seen)
         order = self.order(seen)
         if change.kind == "create":
             account, record, devices = change.body["newcomer"]
@@ -403,7 +404,7 @@ class Group:
         need(not any(one in self.seen[other] for one in change.heads for other in change.heads), "heads")
         need(len(self.changes) < (17408 if change.kind in ("remove", "demote", "leave", "disband") else 16384), "too many changes")
         self.changes[change.id], self.made[change.id] = change, made
-        self.seen[change.id] = self.with_seen(change.heads)
+        self.seen[change.id], self.void_seen[change.id] = self.with_seen(change.heads), void
 
     # Resolution
 
@@ -425,40 +426,33 @@ class Group:
         return order[change], number
 
     def resolve(self, among):
-        """(state, verdicts) of these changes, of which none had seen another that is not among them."""
+        """(state, verdicts, void acts) of these changes, of which none had seen another that is not among them."""
         order = self.order(among)
-        joints = {one for one in among if not self.beside(one, among)}
-        takings = {}  # how many joints they had seen: takings
+        takings = []
         for one in among:
             for number, (what, _) in enumerate(self.changes[one].acts()):
                 if what in ("remove", "demote"):
-                    taking = (self.standing(one, order), 1, one, number)
+                    takings.append((self.standing(one, order), 1, one, number))
                 elif what == "list":
-                    taking = (self.list_standing(one, among, order), 0, one, number)
-                else:
-                    continue
-                takings.setdefault(len(joints & self.seen[one]), []).append(taking)
-        void = {}  # (change, number of the act): its verdict
-        for _, together in sorted(takings.items()):
-            from_the_start = {}
-            while True:
-                void_now = {**void, **from_the_start}
-                voiding = self.take_away(together, among, order, void_now)
-                # Those that voided something themselves, and do not count: by one that does.
-                again = {
-                    act: void_now[act]
-                    for act in voiding
-                    if act in void_now and void_now[act][0] == "void" and void_now[act][1] not in void_now
-                }
-                if not again:
-                    break
-                from_the_start |= again
-            void = void_now
-        return self.walk(among, void, order)
+                    takings.append((self.list_standing(one, among, order), 0, one, number))
+        from_the_start = {}
+        while True:
+            void = dict(from_the_start)  # (change, number of the act): its verdict
+            voiding = self.take_away(takings, among, order, void)
+            # Those that voided something themselves, and do not count: by one that does.
+            again = {
+                act: void[act]
+                for act in voiding
+                if act in void and void[act][0] == "void" and void[act][1] not in void
+            }
+            if not again:
+                break
+            from_the_start |= again
+        return *self.walk(among, void, order), void
 
-    def take_away(self, together, among, order, void):
+    def take_away(self, takings, among, order, void):
         """Adds to `void`. Those that got as far as voiding."""
-        waiting, voiding = list(together), []
+        waiting, voiding = list(takings), []
         while waiting:
             waiting.sort()
             _, class_, one, number = waiting.pop(0)
@@ -469,7 +463,7 @@ class Group:
             if class_ == 1 and any(self.leaves(other, change.author, void) for other in beside):
                 waiting.append((LAST, 2, one, number))
                 continue
-            state, _ = self.walk(self.seen[one], void, order)
+            state, _ = self.walk(self.seen[one], self.void_seen[one] | void, order)
             act = change.acts()[number]
             try:
                 judge(state, change, act, order)
@@ -703,7 +697,7 @@ def membership(given):
         offered.append(Change(change_bytes(one, people, group, [offered[head].id for head in one["heads"]])))
     numbers = {change.id: number for number, change in enumerate(offered)}
     group, refused = offer_all(offered)
-    state, verdicts = group.resolve(group.changes)
+    state, verdicts, _ = group.resolve(group.changes)
     shown = []
     for change in offered:
         entry = {"id": change.id.hex(), "taken": change.id in group.changes}
