@@ -57,3 +57,5 @@ mod cast;
 mod schedules;
 #[cfg(test)]
 mod situations;
+#[cfg(test)]
+mod story;
