@@ -1,6 +1,7 @@
 """The inputs of all checked-in cases of section 18."""
 
-from .membership import Change, change_bytes, everybody
+from .group_change import Change
+from .membership import change_bytes, everybody
 from .primitives import len16, sign, u8, u16, u32, u64, unhex
 from .source import flip, put
 
@@ -777,8 +778,8 @@ def not_joined_and_then_demoted(c, s):
     c.describe("bob", "late", after=[4 + 1])
 
 
-def joints(c, s):
-    # The order of takings starts anew behind each change that all join.
+def joined_twice(c, s):
+    # What an admin did beside a demotion is void, before and behind what all join.
     at = c.start(["bob", "cid", "dan"], ["eve"])
     for first, second in (("cid", "dan"), ("bob", "cid")):
         one = c.demote(first, second, after=[at])
@@ -801,6 +802,6 @@ STORIES = {
         leave_with_a_successor_who_is_removed, leave_with_a_successor_beside_a_demotion, a_stolen_device, a_stolen_device_of_an_admin,
         a_backdated_list_of_a_removed_admin, two_lists_beside, promoted_while_the_list_drops_a_device, disband_beside_others,
         disband_by_who_is_removed, one_act_of_several_is_void, removed_by_two, nobody_leads, joined_and_then_demoted, not_joined_and_then_demoted,
-        joints,
+        joined_twice,
     )
 }  # fmt: skip
