@@ -74,7 +74,7 @@ pub(super) struct Grant {
 
 impl Grant {
     /// Of who is an admin because nobody else was left after an act.
-    const NOBODY_ELSE: usize = usize::MAX;
+    pub(super) const NOBODY_ELSE: usize = usize::MAX;
 }
 
 /// The admins, each by what made them so. The places are where they are in the set that was judged; only their order is
