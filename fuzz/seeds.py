@@ -141,6 +141,57 @@ def contents():
     yield head + field(99, b"a body of a newer program")
 
 
+def vectors(name):
+    return json.loads((ROOT.parent / f"test-vectors/v1/{name}.json").read_text())["cases"]
+
+
+def groups():
+    """(decoder of crypto_decoders, bytes), after docs/protocol.md sections 18 and 19. No decoder verifies a signature."""
+    accounts = sorted((case["outputs"]["account_id"], case["outputs"]["record"]) for case in vectors("account") if "account_id" in case["outputs"])
+    ids, records = ([bytes.fromhex(value) for value in part] for part in zip(*accounts))
+    lists = [bytes.fromhex(case["outputs"]["list"]) for case in vectors("device-list") if "list" in case["outputs"]]
+
+    def many(items, size=1):
+        return len(items).to_bytes(size, "big") + b"".join(items)
+
+    def long(raw):
+        return len(raw).to_bytes(2, "big") + raw
+
+    def chains(count):
+        return many([number.to_bytes(4, "big") + b"\x00\x00\x00\x02" + bytes(3) + b"\x05" + b"c" * 32 for number in range(1, count + 1)])
+
+    name, newcomers = b"\x06hikers", [record + long(device_list) for record, device_list in zip(records, lists)]
+    heads, itself, device = many([b"g" * 32, b"h" * 32]), bytes(4), b"\x00\x00\x00\x01"
+    for group, signer, past, kind, body in (
+        (bytes(32), device, many([]), 1, b"r" * 16 + b"\x06" + newcomers[0] + name),
+        (b"i" * 32, device, heads, 2, b"\x00" + many(newcomers[:2])),
+        (b"i" * 32, device, heads, 2, b"\x01" + b"l" * 16 + many(newcomers[:1])),
+        (b"i" * 32, device, heads, 3, many([ids[0] + chains(0), ids[1] + chains(2)])),
+        (b"i" * 32, device, heads, 4, many(ids[:2])),
+        (b"i" * 32, device, heads, 5, many([ids[0] + chains(1)])),
+        (b"i" * 32, device, heads, 6, name),
+        (b"i" * 32, device, heads, 7, long("Grüße, 世界".encode())),
+        (b"i" * 32, device, heads, 8, b"\x07"),
+        (b"i" * 32, device, heads, 9, b"l" * 16 + b"\x00\x02" + bytes(7) + b"\x09\x01"),
+        (b"i" * 32, device, heads, 10, b"l" * 16),
+        (b"i" * 32, device, heads, 11, b"\x01" + ids[1] + chains(1)),
+        (b"i" * 32, itself, heads, 11, b"\x00" + chains(5)),
+        (b"i" * 32, device, heads, 12, b""),
+        (b"i" * 32, itself, heads, 13, long(lists[0])),
+    ):
+        yield 12, b"\x01" + group + ids[0] + signer + bytes(7) + b"\x05" + past + bytes([kind]) + body + b"s" * 64
+    for members in ([], [ids[0], ids[1]]):
+        summary = name + long(b"on foot") + b"\x06" + ids[0] + bytes(7) + b"\x01\x00"
+        summary += many([account + ids[0] + bytes(7) + b"\x02" for account in members], 2) + many(members[:1], 2)
+        yield 13, b"\x01" + b"i" * 32 + ids[0] + device + heads + summary + b"s" * 64
+    handover = next(values(vectors("sender-key")[0]["outputs"]["steps"][0]))
+    yield 9, handover
+    yield 10, handover
+    skipped = many([number.to_bytes(4, "big") + b"k" * 32 for number in (1, 3)], 2)
+    for keys in (many([], 2), skipped):
+        yield 11, handover[:5] + handover[41:] + handover[9:41] + b"\x00\x00\x00\x05" + keys
+
+
 def socket_lines():
     def call(method, params, **more):
         return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params} | more).encode()
@@ -259,6 +310,8 @@ def text_seeds():
 def main():
     for which, frame in frames():
         seed("wire_frames", bytes([which]) + frame)
+    for which, raw in groups():
+        seed("crypto_decoders", bytes([which]) + raw)
     for link in LINKS + sorted(set(links()))[:24]:
         seed("links", link)
     for content in contents():
