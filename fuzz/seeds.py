@@ -141,6 +141,92 @@ def contents():
     yield head + field(99, b"a body of a newer program")
 
 
+def vectors(name):
+    return json.loads((ROOT.parent / f"test-vectors/v1/{name}.json").read_text())["cases"]
+
+
+def groups():
+    """(decoder of crypto_decoders, bytes), after docs/protocol.md sections 18 and 19. No decoder verifies a signature."""
+    accounts = sorted((case["outputs"]["account_id"], case["outputs"]["record"]) for case in vectors("account") if "account_id" in case["outputs"])
+    ids, records = ([bytes.fromhex(value) for value in part] for part in zip(*accounts))
+    lists = [bytes.fromhex(case["outputs"]["list"]) for case in vectors("device-list") if "list" in case["outputs"]]
+
+    def many(items, size=1):
+        return len(items).to_bytes(size, "big") + b"".join(items)
+
+    def long(raw):
+        return len(raw).to_bytes(2, "big") + raw
+
+    def chains(count):
+        return many([number.to_bytes(4, "big") + b"\x00\x00\x00\x02" + bytes(3) + b"\x05" + b"c" * 32 for number in range(1, count + 1)])
+
+    name, newcomers = b"\x06hikers", [record + long(device_list) for record, device_list in zip(records, lists)]
+    heads, itself, device = many([b"g" * 32, b"h" * 32]), bytes(4), b"\x00\x00\x00\x01"
+    for group, signer, past, kind, body in (
+        (bytes(32), device, many([]), 1, b"r" * 16 + b"\x06" + newcomers[0] + name),
+        (b"i" * 32, device, heads, 2, b"\x00" + many(newcomers[:2])),
+        (b"i" * 32, device, heads, 2, b"\x01" + b"l" * 16 + many(newcomers[:1])),
+        (b"i" * 32, device, heads, 3, many([ids[0] + chains(0), ids[1] + chains(2)])),
+        (b"i" * 32, device, heads, 4, many(ids[:2])),
+        (b"i" * 32, device, heads, 5, many([ids[0] + chains(1)])),
+        (b"i" * 32, device, heads, 6, name),
+        (b"i" * 32, device, heads, 7, long("Grüße, 世界".encode())),
+        (b"i" * 32, device, heads, 8, b"\x07"),
+        (b"i" * 32, device, heads, 9, b"l" * 16 + b"\x00\x02" + bytes(7) + b"\x09\x01"),
+        (b"i" * 32, device, heads, 10, b"l" * 16),
+        (b"i" * 32, device, heads, 11, b"\x01" + ids[1] + chains(1)),
+        (b"i" * 32, itself, heads, 11, b"\x00" + chains(5)),
+        (b"i" * 32, device, heads, 12, b""),
+        (b"i" * 32, itself, heads, 13, long(lists[0])),
+    ):
+        yield 12, b"\x01" + group + ids[0] + signer + bytes(7) + b"\x05" + past + bytes([kind]) + body + b"s" * 64
+    for members in ([], [ids[0], ids[1]]):
+        summary = name + long(b"on foot") + b"\x06" + ids[0] + bytes(7) + b"\x01\x00"
+        summary += many([account + ids[0] + bytes(7) + b"\x02" for account in members], 2) + many(members[:1], 2)
+        yield 13, b"\x01" + b"i" * 32 + ids[0] + device + heads + summary + b"s" * 64
+    handover = next(values(vectors("sender-key")[0]["outputs"]["steps"][0]))
+    yield 9, handover
+    yield 10, handover
+    skipped = many([number.to_bytes(4, "big") + b"k" * 32 for number in (1, 3)], 2)
+    for keys in (many([], 2), skipped):
+        yield 11, handover[:5] + handover[41:] + handover[9:41] + b"\x00\x00\x00\x05" + keys
+
+
+CREATE, ADD, REMOVE, PROMOTE, DEMOTE, RENAME, DESCRIBE, SET, OPEN, REVOKE, LEAVE, DISBAND, LIST = range(13)
+
+
+def memberships():
+    """Changes of six people, after crates/crypto/tests/behaviour/memberships.rs."""
+
+    def step(who, kind, whom=(), past=(), number=1, more=0, device=1, forged=False):
+        # The numbers of people, from 0; of the newest changes, from 0, none for all heads.
+        return bytes([
+            who + 6 * device + (240 if forged else 0), kind + 13 * more, sum(1 << other for other in whom), sum(1 << back for back in past), number,
+        ])
+
+    def everybody(admins):
+        return step(0, ADD, range(1, 6), number=0) + b"".join(step(0, PROMOTE, [admin]) for admin in admins)
+
+    yield everybody([1]) + b"".join([
+        step(0, RENAME, number=9), step(1, DESCRIBE, number=40), step(0, SET), step(0, OPEN, number=31, more=2), step(0, REMOVE, [5]),
+        step(0, OPEN, number=30, more=1), step(4, LEAVE), step(1, ADD, [4], number=3, more=3), step(0, REVOKE, number=2), step(2, LIST, device=0),
+        step(2, ADD, [5]), step(0, ADD, [5]), step(1, DEMOTE, [0]), step(0, DEMOTE, [1], number=64, more=1), step(0, LEAVE, [2], number=64, more=1),
+        step(2, DISBAND), step(3, RENAME),
+    ])
+    # Two admins remove each other, and both remove whoever the other adds.
+    yield everybody([1]) + step(0, REMOVE, [1]) + step(1, REMOVE, [0], [1]) + step(1, ADD, [0], [0]) + step(0, REMOVE, [2], [2]) + step(0, RENAME)
+    # Three in a ring; the last one joins them.
+    yield everybody([1, 2]) + step(0, DEMOTE, [1]) + step(1, REMOVE, [2], [1]) + step(2, REMOVE, [0], [2]) + step(0, RENAME) + step(2, RENAME, past=[1])
+    # Backdated: by who was removed, by a device that was dropped, by who left.
+    yield everybody([1, 2]) + step(0, REMOVE, [1]) + step(1, ADD, [1], [1]) + step(1, PROMOTE, [3], [2]) + step(3, REMOVE, [0], [0]) + step(0, REMOVE, [2])
+    yield everybody([1]) + step(1, LIST, number=1, device=0) + step(1, REMOVE, [2], [1], device=2) + step(1, LIST, number=2, device=0) + step(1, RENAME, device=3)
+    yield everybody([1, 2]) + step(1, REMOVE, [4]) + step(1, LEAVE, [3], [1], 64, 1, 0) + step(1, REMOVE, [2], [2]) + step(2, REMOVE, [1], [1, 2])
+    # By links: used up, too late, taken away beside.
+    yield everybody([1]) + step(0, REMOVE, [3]) + step(4, LEAVE) + step(0, OPEN, number=28, more=1) + step(0, ADD, [4], [], 24, 3) + step(1, ADD, [3], [1], 24, 3) + step(1, REVOKE, number=28)
+    # Forged, of another group, on heads that are not there any more, and with heads that had seen one another.
+    yield everybody([1]) + step(0, RENAME, forged=True) + step(0, RENAME, past=[0]) + step(0, CREATE) + step(0, RENAME, past=[0, 3]) + step(1, RENAME, past=[3, 4])
+
+
 def socket_lines():
     def call(method, params, **more):
         return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params} | more).encode()
@@ -259,6 +345,10 @@ def text_seeds():
 def main():
     for which, frame in frames():
         seed("wire_frames", bytes([which]) + frame)
+    for which, raw in groups():
+        seed("crypto_decoders", bytes([which]) + raw)
+    for changes in memberships():
+        seed("membership", changes)
     for link in LINKS + sorted(set(links()))[:24]:
         seed("links", link)
     for content in contents():

@@ -3,11 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use subrosa_crypto::membership::{Change, Checkpoint};
 use subrosa_crypto::*;
 
 fuzz_target!(|data: &[u8]| {
     let Some((which, bytes)) = data.split_first() else { return };
-    let again = match which % 12 {
+    let again = match which % 14 {
         0 => AccountRecord::decode(bytes).ok().map(|record| record.encode().to_vec()),
         1 => DeviceCertificate::decode(bytes).ok().map(|certificate| certificate.encode().to_vec()),
         2 => DeviceList::decode(bytes).ok().map(|_| bytes.to_vec()),
@@ -33,10 +34,12 @@ fuzz_target!(|data: &[u8]| {
         }
         9 => SenderKeyHandover::decode(bytes).ok().map(|handover| handover.encode().to_vec()),
         10 => SendingChain::deserialize(bytes).ok().map(|chain| chain.serialize().as_bytes().to_vec()),
-        _ => {
+        11 => {
             let _ = GroupMessage::chain_id_of(bytes);
             MemberChain::deserialize(bytes).ok().map(|chain| chain.serialize().as_bytes().to_vec())
         }
+        12 => Change::decode(bytes).ok().map(|change| change.encode()),
+        _ => Checkpoint::decode(bytes).ok().map(|checkpoint| checkpoint.encode()),
     };
     if let Some(again) = again {
         assert_eq!(again, bytes, "one value, one encoding");

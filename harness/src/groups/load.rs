@@ -12,7 +12,7 @@ use super::{
     sizes::{self, Encrypted},
 };
 
-/// Planned: receipts are gathered so long in a group for each of its members …
+/// Decided, not built yet: receipts are gathered so long in a group for each of its members …
 const WINDOW_STEP_MS: usize = RECEIPT_COALESCE.as_millis() as usize;
 /// … and at most so long. Each window is longer or shorter by up to a half, which leaves the mean.
 const MAX_WINDOW_MS: usize = 30_000;

@@ -1,10 +1,11 @@
-//! What a group costs, before there are any: envelopes, bytes, questions, signatures and time of each operation, and every limit of
-//! `docs/protocol.md` that it meets. Nothing is measured here: sizes come from the encoders of the project and from the layouts that
-//! are planned. `docs/groups.md` is made of it (`harness/tests/groups.rs`).
+//! What a group costs, before engines have any: envelopes, bytes, questions, signatures and time of each operation, and every limit
+//! of `docs/protocol.md` that it meets. Nothing is measured here: sizes come from the encoders of the project, and from planned layouts
+//! of what only an engine will have. `docs/groups.md` is made of it (`harness/tests/groups.rs`).
 
 pub mod limits;
 pub mod load;
 pub mod operations;
+pub mod people;
 pub mod sizes;
 
 use anyhow::Result;

@@ -138,7 +138,7 @@ fn questions(devices: usize) -> Vec<usize> {
 /// Something has no body that it fits.
 pub fn cost(operation: Operation, group: Group) -> Result<Cost> {
     let Group { devices, .. } = group;
-    let set_up = Encrypted::Setup.body(sizes::handover())?;
+    let set_up = Encrypted::Setup.body(sizes::handover()?)?;
     let message = Encrypted::Group.body(sizes::text(TEXT_BYTES))?;
     // The sender's certificate with each envelope, and the signature of a group message.
     let (certificate, signature) = (1, 1);
@@ -184,7 +184,7 @@ pub fn cost(operation: Operation, group: Group) -> Result<Cost> {
             }
         }
         Operation::RemoveOne => {
-            let news = Encrypted::Group.body(sizes::news(sizes::remove(devices), false))?;
+            let news = Encrypted::Group.body(sizes::news(sizes::remove(devices)?, false))?;
             let submissions =
                 vec![Submission::shared(news, group.without_one().all()), Submission::shared(news, devices)];
             Cost {
@@ -239,7 +239,7 @@ pub fn cost(operation: Operation, group: Group) -> Result<Cost> {
         }
         Operation::AfterRemoval => {
             let left = group.without_one();
-            let handover = Encrypted::Session.body(sizes::handover())?;
+            let handover = Encrypted::Session.body(sizes::handover()?)?;
             let mut submissions = Submission::pairwise(handover, left.all());
             submissions.push(Submission::shared(message, left.all()));
             Cost {

@@ -1,42 +1,29 @@
-//! Bytes of what groups send: with the encoders and constants of the project where there are some, and the planned layouts where
-//! there are none yet.
+//! Bytes of what groups send: changes, checkpoints, sender keys and messages as the cryptography writes them. Planned, and marked
+//! so, is what the engine will have: the fields of contents that carry them, and the directory of members.
+
+use std::num::NonZeroU32;
 
 use anyhow::{Context, Result};
 use prost::{Message, encoding::encoded_len_varint};
 use subrosa_client_core::limits::MAX_TEXT_BYTES;
 use subrosa_crypto::{
-    AccountKeyPair, AccountRecord, BUCKETS, DeviceCertificate, DeviceList, IdentityKeyPair, MESSAGE_OVERHEAD,
-    MessageKind, SETUP_HEADER_LEN, max_message_len,
+    BUCKETS, GROUP_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, MessageKind, SETUP_HEADER_LEN, SendingChain, max_message_len,
+    membership::{
+        Act, ChainEnd, Change, Checkpoint, Ending, MAX_DESCRIPTION_LEN, MAX_NAME_LEN, MAX_TARGETS, Membership, Offered,
+        Settings,
+    },
 };
 
-use super::{CLOCK_MS, Group, LIST_VERSION};
+use super::{
+    CLOCK_MS, Group, LIST_VERSION,
+    people::{Person, people},
+};
 use crate::hostile::{Content, Receipt, ReceiptItem, Text};
-
-/// Planned: a group message beside its plaintext: header (version 1, chain id 32, number 4), salt, tag, signature.
-pub const GROUP_MESSAGE_OVERHEAD: usize = (1 + 32 + 4) + 16 + 16 + 64;
-
-/// Planned: a sender key as it is handed over: version, generation, number, chain key, public key.
-pub const SENDER_KEY_BYTES: usize = 1 + 4 + 4 + 32 + 32;
-
-/// Planned: accounts that one change adds or removes at most.
-pub const MAX_TARGETS: usize = 64;
 
 /// Planned: bytes of a content that carries changes and members.
 pub const MAX_PART_BYTES: usize = MAX_TEXT_BYTES;
 
-/// Planned: the longest name of a group.
-pub const NAME_BYTES: usize = 255;
-
-/// Planned: a change without heads and body: version, group id, author, device, clock, number of heads, kind, signature.
-const CHANGE_BYTES: usize = 1 + 32 + 32 + 4 + 8 + 1 + 1 + 64;
-
-/// A head is the hash of a change; in the common case there is one.
-const HEAD_BYTES: usize = 32;
-
-/// Planned: where the messages of a removed device end.
-const CUT_BYTES: usize = 44;
-
-/// What a content of a group has beyond those of two people: the fields that are planned. Encoded behind a [`Content`] it is one
+/// Planned: what a content of a group has beyond those of two people. Encoded behind a [`Content`] it is one
 /// message with it.
 #[derive(Clone, PartialEq, Message)]
 struct Planned {
@@ -49,7 +36,7 @@ struct Planned {
     part: Option<Part>,
 }
 
-/// To one device: the chain with which another one encrypts what it says to a group.
+/// Planned: to one device, the chain with which another one encrypts what it says to a group.
 #[derive(Clone, PartialEq, Message)]
 struct Handover {
     #[prost(bytes = "vec", tag = "1")]
@@ -58,7 +45,7 @@ struct Handover {
     sender_key: Vec<u8>,
 }
 
-/// Changes and members: all of them, in one or more, or those that are new.
+/// Planned: changes and members: all of them, in one or more, or those that are new.
 #[derive(Clone, PartialEq, Message)]
 struct Part {
     #[prost(bytes = "vec", repeated, tag = "1")]
@@ -67,7 +54,7 @@ struct Part {
     members: Vec<Member>,
 }
 
-/// How to reach a member.
+/// Planned: how to reach a member.
 #[derive(Clone, PartialEq, Message)]
 struct Member {
     #[prost(bytes = "vec", tag = "1")]
@@ -89,7 +76,7 @@ pub enum Encrypted {
     Setup,
     /// For one device, in a session that both have.
     Session,
-    /// For all, with a sender key. The seal is as for a session.
+    /// For all, with a sender key.
     Group,
 }
 
@@ -100,7 +87,7 @@ impl Encrypted {
         let (kind, message) = match self {
             Self::Setup => (MessageKind::Setup, SETUP_HEADER_LEN + MESSAGE_OVERHEAD),
             Self::Session => (MessageKind::Session, MESSAGE_OVERHEAD),
-            Self::Group => (MessageKind::Session, GROUP_MESSAGE_OVERHEAD),
+            Self::Group => (MessageKind::Group, GROUP_MESSAGE_OVERHEAD),
         };
         largest - max_message_len(kind) + message
     }
@@ -153,72 +140,138 @@ pub fn longest_text(body: usize) -> usize {
     (0..=room).rev().find(|bytes| text(*bytes) <= room).unwrap_or(0)
 }
 
-fn handed_over(content: &Content) -> usize {
-    let handover = Handover { group: vec![1; 32], sender_key: vec![1; SENDER_KEY_BYTES] };
+fn handed_over(content: &Content) -> Result<usize> {
+    let sender_key = SendingChain::new(NonZeroU32::MIN)?.handover().encode().to_vec();
+    let handover = Handover { group: vec![1; 32], sender_key };
     let planned = Planned { heads: vec![1; 32], handover: Some(handover), part: None };
-    content.encoded_len() + planned.encoded_len()
+    Ok(content.encoded_len() + planned.encoded_len())
 }
 
 /// Bytes of a content that hands a sender key over.
-#[must_use]
-pub fn handover() -> usize {
+///
+/// # Errors
+/// There is no randomness to make one with.
+pub fn handover() -> Result<usize> {
     handed_over(&bare())
 }
 
 /// The same with the largest numbers and everything that may be said in it.
-#[must_use]
-pub fn longest_handover() -> usize {
+///
+/// # Errors
+/// See [`handover`].
+pub fn longest_handover() -> Result<usize> {
     handed_over(&Content { list_version: u32::MAX, withholds: 3, again: true, ..bare() })
 }
 
-/// Bytes of a content with ticks for so many messages.
+/// Bytes of a content with ticks for so many messages, as between two people: each names its conversation.
 #[must_use]
 pub fn receipt(messages: usize) -> usize {
     let item = ReceiptItem { message_id: vec![1; 16], ts_ms: CLOCK_MS, conversation: vec![1; 32] };
     Content { receipt: Some(Receipt { status: 1, items: vec![item; messages] }), ..bare() }.encoded_len()
 }
 
-/// Bytes of an account's device list.
-///
-/// # Errors
-/// No account has so many devices.
-pub fn device_list(devices: usize) -> Result<usize> {
-    let key = AccountKeyPair::from_seed(&[1; 32]);
-    let record = AccountRecord::new(key.public(), [1; 32]);
-    let certificate = |number: u8| {
-        let identity = IdentityKeyPair::from_seed(&[number; 32]).public();
-        DeviceCertificate::issue(&key, &record.id(), number.into(), &identity, 1)
-    };
-    let devices = u8::try_from(devices)?;
-    let certificates = (1..=devices).map(certificate).collect();
-    Ok(DeviceList::issue(&key, &record, LIST_VERSION, CLOCK_MS, devices.into(), certificates)?.encode().len())
+/// Planned: the same in a group, which names its conversation once.
+#[must_use]
+pub fn receipt_of_group(messages: usize) -> usize {
+    let item = ReceiptItem { message_id: vec![1; 16], ts_ms: CLOCK_MS, conversation: Vec::new() };
+    let receipt = Some(Receipt { status: 1, items: vec![item; messages] });
+    Content { conversation: vec![1; 32], receipt, ..bare() }.encoded_len()
 }
 
-/// A member in a change: record, length, list.
-fn target(devices: usize) -> Result<usize> {
-    Ok(AccountRecord::LEN + 2 + device_list(devices)?)
+/// A change of somebody who knew one head, the common case.
+fn change(author: &Person, act: Act) -> Change {
+    Change::sign([1; 32], author.id(), author.signer(), CLOCK_MS, &[[1; 32]], act)
 }
 
-/// Bytes of the change that makes a group.
+/// Makes a group with the longest name.
+fn created(author: &Person) -> Change {
+    let (settings, name) = (Settings::default(), "x".repeat(MAX_NAME_LEN));
+    let act = Act::Create { random: [1; 16], settings, author: Box::new(author.newcomer()), name };
+    Change::sign([0; 32], author.id(), author.signer(), CLOCK_MS, &[], act)
+}
+
+fn added(people: &[Person]) -> Act {
+    let mut members: Vec<_> = people.iter().map(Person::newcomer).collect();
+    members.sort_unstable_by_key(|member| member.record.id());
+    Act::Add { link: None, members }
+}
+
+/// Bytes of the change that makes a group, with the longest name.
 ///
 /// # Errors
-/// See [`device_list`].
+/// See [`people`].
 pub fn create(devices: usize) -> Result<usize> {
-    Ok(CHANGE_BYTES + 16 + 1 + target(devices)? + 1 + NAME_BYTES)
+    Ok(created(&people(devices)?[0]).encode().len())
 }
 
 /// Bytes of a change that adds so many members.
 ///
 /// # Errors
-/// See [`device_list`].
+/// See [`people`].
 pub fn add(targets: usize, devices: usize) -> Result<usize> {
-    Ok(CHANGE_BYTES + HEAD_BYTES + 1 + 1 + targets * target(devices)?)
+    let people = people(devices)?;
+    Ok(change(&people[0], added(&people[1..=targets])).encode().len())
 }
 
-/// Bytes of a change that removes one member.
-#[must_use]
-pub fn remove(devices: usize) -> usize {
-    CHANGE_BYTES + HEAD_BYTES + 1 + 32 + 1 + devices * CUT_BYTES
+/// Bytes of a change that removes one member, with the end of each device's chain.
+///
+/// # Errors
+/// See [`people`].
+pub fn remove(devices: usize) -> Result<usize> {
+    let people = people(devices)?;
+    let numbers = 1..=u32::try_from(devices)?;
+    let chains = numbers.map(|device| ChainEnd { device, generation: 1, next: 1, chain: [1; 32] }).collect();
+    let ending = Ending { account: people[1].id(), chains };
+    Ok(change(&people[0], Act::Remove(vec![ending])).encode().len())
+}
+
+/// A group that is made at once, each of its changes taken.
+///
+/// # Errors
+/// One was not.
+pub fn made(group: Group) -> Result<Membership> {
+    let people = &people(group.devices)?[..group.members];
+    let mut membership = Membership::begin(created(&people[0]))?;
+    for some in people[1..].chunks(MAX_TARGETS) {
+        goes_on(&mut membership, &people[0], added(some))?;
+    }
+    Ok(membership)
+}
+
+fn goes_on(membership: &mut Membership, author: &Person, act: Act) -> Result<()> {
+    let (group, heads) = (*membership.id(), membership.heads());
+    let offered = membership.offer(Change::sign(group, author.id(), author.signer(), CLOCK_MS, &heads, act))?;
+    anyhow::ensure!(matches!(offered, Offered::Taken { .. }), "{offered:?}");
+    Ok(())
+}
+
+/// Bytes of the checkpoint of a group that was made at once, with the longest name, by the only admin.
+///
+/// # Errors
+/// See [`made`].
+pub fn checkpoint(group: Group) -> Result<usize> {
+    signed(&made(group)?, group)
+}
+
+/// The same where all are admins, with the longest description.
+///
+/// # Errors
+/// See [`made`].
+pub fn longest_checkpoint(group: Group) -> Result<usize> {
+    let people = &people(group.devices)?[..group.members];
+    let mut membership = made(group)?;
+    for some in people[1..].chunks(MAX_TARGETS) {
+        let mut ids: Vec<_> = some.iter().map(Person::id).collect();
+        ids.sort_unstable();
+        goes_on(&mut membership, &people[0], Act::Promote(ids))?;
+    }
+    goes_on(&mut membership, &people[0], Act::Describe("x".repeat(MAX_DESCRIPTION_LEN)))?;
+    signed(&membership, group)
+}
+
+fn signed(membership: &Membership, group: Group) -> Result<usize> {
+    let author = &people(group.devices)?[0];
+    Ok(Checkpoint::sign(membership, author.id(), 1, author.device()).encode().len())
 }
 
 /// How a group came to its members.
@@ -235,11 +288,10 @@ pub enum History {
 /// Bytes of each change of a group.
 ///
 /// # Errors
-/// See [`device_list`].
+/// See [`people`].
 pub fn changes(group: Group, history: History) -> Result<Vec<usize>> {
     let Group { members, devices } = group;
     let mut changes = vec![create(devices)?];
-    // Lists are signed to be measured: once.
     let (others, added) = (members - 1, add(1, devices)?);
     match history {
         History::AtOnce => {
@@ -250,8 +302,9 @@ pub fn changes(group: Group, history: History) -> Result<Vec<usize>> {
         History::OneByOne | History::Busy(_) => changes.extend(vec![added; others]),
     }
     if let History::Busy(times) = history {
+        let removed = remove(devices)?;
         for _ in 0..times {
-            changes.extend([added, remove(devices)]);
+            changes.extend([added, removed]);
         }
     }
     Ok(changes)

@@ -3,6 +3,9 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use subrosa_crypto::membership::{
+    Act, ChainEnd, Change, Checkpoint, Ending, Membership, Newcomer, Offered, Settings, Signer,
+};
 use subrosa_crypto::*;
 
 use crate::parties::{Party, conversation, send};
@@ -28,7 +31,7 @@ static ENCODINGS: LazyLock<Vec<(&'static str, Vec<u8>, Decoder)>> = LazyLock::ne
     let (chain, late) = chain.encrypt(&sender, b"read").unwrap().commit(|_| Ok::<_, ()>(())).unwrap();
     let read = MemberChain::new(&handover).decrypt(&sender, &late.message).unwrap();
     let (member, _) = read.commit(|_| Ok::<_, ()>(())).unwrap();
-    vec![
+    let mut encodings: Vec<(&'static str, Vec<u8>, Decoder)> = vec![
         ("record", alice.record.encode().to_vec(), |b| AccountRecord::decode(b).ok().map(|r| r.encode().to_vec())),
         ("certificate", certificate.encode().to_vec(), |b| {
             DeviceCertificate::decode(b).ok().map(|c| c.encode().to_vec())
@@ -53,8 +56,59 @@ static ENCODINGS: LazyLock<Vec<(&'static str, Vec<u8>, Decoder)>> = LazyLock::ne
         ("member chain", member.serialize().as_bytes().to_vec(), |b| {
             MemberChain::deserialize(b).ok().map(|chain| chain.serialize().as_bytes().to_vec())
         }),
-    ]
+    ];
+    encodings.extend(memberships(&alice, &bob));
+    encodings
 });
+
+/// A checkpoint, and a change of each kind.
+fn memberships(alice: &Party, bob: &Party) -> Vec<(&'static str, Vec<u8>, Decoder)> {
+    let list = |party: &Party| {
+        let certificate = *party.certificate.certificate();
+        DeviceList::issue(&party.account, &party.record, 1, 5, 1, vec![certificate]).unwrap().unverified()
+    };
+    let newcomer = |party: &Party| Newcomer { record: party.record, list: list(party) };
+    let (by_device, by_account) = (Signer::Device(1, &alice.identity), Signer::Account(&alice.account));
+    let id = bob.record.id();
+    let chains: Vec<ChainEnd> =
+        (1..=2).map(|device| ChainEnd { device, generation: 2, next: 3, chain: [4; 32] }).collect();
+    let ending = Ending { account: id, chains: chains.clone() };
+    let settings = Settings { only_admins_write: true, ..Settings::default() };
+    let create =
+        Act::Create { random: [5; 16], settings, author: Box::new(newcomer(alice)), name: "hikers".to_owned() };
+    let first = Change::sign([0; 32], alice.record.id(), by_device, 1, &[], create);
+    let mut group = Membership::begin(first.clone()).unwrap();
+    let add = Act::Add { link: None, members: vec![newcomer(bob)] };
+    let added = Change::sign(*group.id(), alice.record.id(), by_device, 2, &group.heads(), add);
+    assert!(matches!(group.offer(added.clone()), Ok(Offered::Taken { .. })));
+    let checkpoint = Checkpoint::sign(&group, alice.record.id(), 1, &alice.identity);
+    let on_two_heads =
+        |signer, act| Change::sign(*group.id(), alice.record.id(), signer, u64::MAX, &[[6; 32], [5; 32]], act).encode();
+    let change: Decoder = |b| Change::decode(b).ok().map(|change| change.encode());
+    let mut all: Vec<(&'static str, Vec<u8>, Decoder)> = vec![
+        ("checkpoint", checkpoint.encode(), |b| Checkpoint::decode(b).ok().map(|checkpoint| checkpoint.encode())),
+        ("create", first.encode(), change),
+        ("add", added.encode(), change),
+    ];
+    let by_link = Act::Add { link: Some([7; 16]), members: vec![newcomer(bob)] };
+    let open = Act::OpenLink { link: [7; 16], uses: 2, expires_ms: 9, approval: true };
+    let acts = [
+        ("add by a link", by_device, by_link),
+        ("remove", by_device, Act::Remove(vec![ending.clone()])),
+        ("promote", by_device, Act::Promote(vec![id])),
+        ("demote", by_device, Act::Demote(vec![ending])),
+        ("rename", by_device, Act::Rename("Wanderer, Grüße".to_owned())),
+        ("describe", by_device, Act::Describe("世界".to_owned())),
+        ("set", by_device, Act::Set(settings)),
+        ("open link", by_device, open),
+        ("revoke link", by_device, Act::RevokeLink([7; 16])),
+        ("leave", by_account, Act::Leave { successor: Some(id), chains }),
+        ("disband", by_device, Act::Disband),
+        ("list", by_account, Act::List(list(alice))),
+    ];
+    all.extend(acts.map(|(name, signer, act)| (name, on_two_heads(signer, act), change)));
+    all
+}
 
 fn session(bytes: &[u8]) -> Option<Vec<u8>> {
     let session = Session::deserialize(bytes).ok()?;
@@ -116,14 +170,14 @@ fn public_prekeys_are_read_exactly() {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 256,
+        cases: 512,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
 
     #[test]
     fn damaged_encodings_are_refused_or_mean_something_else(
-        which in 0..12usize,
+        which in 0..ENCODINGS.len(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let (_, bytes, decode) = &ENCODINGS[which];

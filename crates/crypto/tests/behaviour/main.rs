@@ -11,6 +11,7 @@ mod groups;
 mod identities;
 mod limits;
 mod many_devices;
+mod memberships;
 mod parties;
 mod safety_numbers;
 mod schedules;

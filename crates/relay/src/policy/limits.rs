@@ -126,7 +126,9 @@ pub struct RateLimits {
     pub resolve: Rate,
     /// `/v1/devices`. Asked at each new contact and each newer list.
     pub devices: Rate,
-    /// `/v1/prekeys`. Asked once for each new session.
+    /// `/v1/prekeys`, in devices: once for each new session, so that a group of 256 with five devices each is asked for once, then again
+    /// in a minute. One-time keys are not what it guards: they are bounded for each device by the shares above and for each token by its
+    /// quota, and who has no delivery key or token takes none. What is left is a read and 1.7 KB for each device.
     pub prekeys: Rate,
     /// Envelopes submitted (4 KiB of bodies count like one): 25 messages to a group of 256 with three devices each, or two seconds of all
     /// that a relay stores; then a thousand a second of its ten thousand.
@@ -153,7 +155,7 @@ impl Default for RateLimits {
             register: Rate { burst: 240, per_minute: 60 },
             resolve: Rate { burst: 60, per_minute: 60 },
             devices: Rate { burst: 600, per_minute: 1_200 },
-            prekeys: Rate { burst: 600, per_minute: 600 },
+            prekeys: Rate { burst: 1_280, per_minute: 1_280 },
             submit: Rate { burst: 20_000, per_minute: 60_000 },
             wrong_capabilities: Rate { burst: 1_000, per_minute: 600 },
             account: Rate { burst: 20_000, per_minute: 6_000 },

@@ -34,7 +34,7 @@ rates! {
     "rate-devices", devices: "Device lists asked by an address",
         "Asked at each new contact and each newer list.";
     "rate-prekeys", prekeys: "Prekey bundles asked by an address",
-        "Asked once for each new session.";
+        "Asked once for each new session: the largest group at once. One-time keys have shares of their own, whatever this is.";
     "rate-submit", submit: "Envelopes of an address (4 KiB of bodies count like one)",
         "25 messages to the largest group at once, then a thousand a second of a relay that stores ten thousand.";
     "rate-wrong-capabilities", wrong_capabilities: "Envelopes of an address refused for a wrong capability",
