@@ -2,10 +2,10 @@
 //! The names are those of the attacks on group messengers (Rösler et al. 2018, Balbás et al. 2023, Albrecht et al. 2023).
 
 use super::cast::{Person, add, person, promote};
-use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer, Settings, Signer};
+use super::change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settings, Signer};
 use super::checkpoint::Checkpoint;
 use super::rules::Refusal;
-use super::set::{MAX_WAITING, Membership, MembershipError, Offered};
+use super::set::{MAX_WAITING, MAX_WAITING_BYTES, Membership, MembershipError, Offered};
 use super::{ChangeId, MAX_HEADS};
 use crate::decoding::DecodeError;
 use crate::device_list::DeviceListError;
@@ -58,6 +58,10 @@ fn refused(group: &mut Membership, change: Change) -> MembershipError {
 
 fn remove(who: &str) -> Act {
     Act::Remove(vec![person(who).ending()])
+}
+
+fn full_chains() -> Vec<ChainEnd> {
+    (1..=5).map(|device| ChainEnd { device, generation: 1, next: 1, chain: [5; 32] }).collect()
 }
 
 #[test]
@@ -250,6 +254,18 @@ fn what_waits_is_bounded_and_a_head_that_another_had_seen_is_refused() {
     }
     let change = sign_at(&group, "ana", 1, &[[2; 32]], Act::Rename("waits".into()));
     assert_eq!(refused(&mut group, change), MembershipError::TooManyWaiting);
+    let mut large = hikers();
+    let removed = |number: u8| Ending { account: [number; 32], chains: full_chains() };
+    let act = Act::Remove((0..64).map(removed).collect());
+    let held = (0..MAX_WAITING)
+        .take_while(|number| {
+            let mut head = [3; 32];
+            head[..8].copy_from_slice(&number.to_be_bytes());
+            large.offer(sign_at(&large, "ana", 1, &[head], act.clone())).is_ok()
+        })
+        .count();
+    let each = sign_at(&large, "ana", 1, &[[3; 32]], act).encode().len();
+    assert_eq!(held, MAX_WAITING_BYTES / each);
     let heads = [group.heads()[0], *group.id()];
     let change = sign_at(&group, "ana", 1, &heads, Act::Rename("twice".into()));
     assert_eq!(refused(&mut group, change), MembershipError::Heads);

@@ -147,6 +147,7 @@ pub struct Change {
     pub(super) act: Act,
     pub(super) signature: [u8; 64],
     pub(super) id: ChangeId,
+    len: usize,
 }
 
 /// What signs a change.
@@ -196,11 +197,12 @@ impl Change {
     ) -> Self {
         let mut heads = heads.to_vec();
         heads.sort_unstable();
-        let mut change = Self { group, author, device, clock, heads, act, signature: [0; 64], id: [0; 32] };
+        let mut change = Self { group, author, device, clock, heads, act, signature: [0; 64], id: [0; 32], len: 0 };
         let mut bytes = change.signed_bytes();
         change.signature = sign(&bytes);
         bytes.extend_from_slice(&change.signature);
         change.id = id_of(&bytes);
+        change.len = bytes.len();
         change
     }
 
@@ -244,6 +246,11 @@ impl Change {
     #[must_use]
     pub fn act(&self) -> &Act {
         &self.act
+    }
+
+    /// Bytes of its encoding.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) fn verify(&self, key: &Ed25519PublicKey) -> Result<(), BadSignature> {
@@ -296,7 +303,7 @@ impl Change {
         }
         let signature = reader.array()?;
         reader.finish()?;
-        Ok(Self { group, author, device, clock, heads, act, signature, id: id_of(bytes) })
+        Ok(Self { group, author, device, clock, heads, act, signature, id: id_of(bytes), len: bytes.len() })
     }
 }
 

@@ -19,7 +19,7 @@ pub use change::{ACCOUNT_ITSELF, Act, ChainEnd, Change, Ending, Newcomer, Settin
 pub use checkpoint::{Checkpoint, ListedMember, Summary};
 pub use node::Verdict;
 pub use rules::Refusal;
-pub use set::{MAX_WAITING, Membership, MembershipError, Offered};
+pub use set::{MAX_WAITING, MAX_WAITING_BYTES, Membership, MembershipError, Offered};
 pub use state::{InviteLink, Member, State};
 
 /// An account's id.

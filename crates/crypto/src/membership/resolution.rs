@@ -271,40 +271,38 @@ impl<'a> Part<'a> {
     /// through once.
     fn judge_all(&self, voids: &Voids) -> Judgements {
         let mut judged = Judgements::new();
-        let parents = |node: usize| {
-            self.nodes[node].parents.iter().filter(|parent| self.inside(&self.included, **parent)).count()
-        };
-        let mut open: Vec<(usize, State)> =
-            self.all().filter(|node| parents(*node) == 0).map(|node| (node, self.base.clone())).collect();
-        open.extend(
-            self.all()
-                .filter(|node| parents(*node) > 1)
-                .map(|node| (node, self.walk(&self.past(node), voids, Some(&self.nodes[node]), None))),
-        );
-        while let Some((node, mut state)) = open.pop() {
-            let change = &self.nodes[node].change;
-            if matches!(change.act, Act::Remove(_) | Act::Demote(_) | Act::List(_)) {
-                let devices = state
-                    .member(&change.author)
-                    .map_or(vec![], |member| member.list.devices().iter().map(DeviceCertificate::number).collect());
-                let judge = |at| ((node, at), Judgement { result: state.judge(change, at), devices: devices.clone() });
-                judged.extend((0..change.act.count()).map(judge));
-            }
-            self.step(&mut state, node, voids, Some(&self.nodes[node]), None);
-            let mut next = self.nodes[node]
-                .children
-                .iter()
-                .filter(|child| self.inside(&self.included, **child) && parents(**child) == 1)
-                .peekable();
-            while let Some(child) = next.next() {
-                if next.peek().is_none() {
-                    open.push((*child, state));
-                    break;
+        let inside = |node: &usize| self.inside(&self.included, *node);
+        let follows_one = |node: usize| self.nodes[node].parents.iter().filter(|parent| inside(parent)).count() == 1;
+        for root in self.all().filter(|node| !follows_one(*node)) {
+            let mut open = vec![(root, self.walk(&self.past(root), voids, Some(&self.nodes[root]), None))];
+            while let Some((node, mut state)) = open.pop() {
+                self.judge_takings(node, &state, &mut judged);
+                self.step(&mut state, node, voids, Some(&self.nodes[node]), None);
+                let mut next: Vec<usize> = self.nodes[node]
+                    .children
+                    .iter()
+                    .copied()
+                    .filter(|child| inside(child) && follows_one(*child))
+                    .collect();
+                if let Some(last) = next.pop() {
+                    open.extend(next.into_iter().map(|child| (child, state.clone())));
+                    open.push((last, state));
                 }
-                open.push((*child, state.clone()));
             }
         }
         judged
+    }
+
+    fn judge_takings(&self, node: usize, state: &State, judged: &mut Judgements) {
+        let change = &self.nodes[node].change;
+        if matches!(change.act, Act::Remove(_) | Act::Demote(_) | Act::List(_)) {
+            let member = state.member(&change.author);
+            let devices = member.map_or(vec![], |member| {
+                member.list.devices().iter().map(DeviceCertificate::number).collect::<Vec<u32>>()
+            });
+            let judge = |at| ((node, at), Judgement { result: state.judge(change, at), devices: devices.clone() });
+            judged.extend((0..change.act.count()).map(judge));
+        }
     }
 
     /// Forgets the judgements of what had seen one of these.

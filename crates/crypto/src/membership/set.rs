@@ -16,6 +16,9 @@ use crate::labels;
 /// sends them again.
 pub const MAX_WAITING: usize = 1_024;
 
+/// Most bytes of those: 80 of the largest adds, or all of them at a usual size.
+pub const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
+
 /// A change that is not taken. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MembershipError {
@@ -40,7 +43,7 @@ pub enum MembershipError {
     /// The group has [`super::MAX_CHANGES`].
     #[error("the group has as many changes as a group may have")]
     Full,
-    /// [`MAX_WAITING`] changes wait for others.
+    /// [`MAX_WAITING`] changes, or [`MAX_WAITING_BYTES`] of them, wait for others.
     #[error("too many changes wait for others that did not come")]
     TooManyWaiting,
 }
@@ -177,7 +180,9 @@ impl Membership {
             None => return Ok(self.take_waiting(id)),
             Some(Missing(missing)) => missing,
         };
-        if !self.waiting.contains_key(&id) && self.waiting.len() >= MAX_WAITING {
+        let bytes: usize = self.waiting.values().map(Change::len).sum();
+        let full = self.waiting.len() >= MAX_WAITING || bytes + change.len() > MAX_WAITING_BYTES;
+        if full && !self.waiting.contains_key(&id) {
             return Err(MembershipError::TooManyWaiting);
         }
         self.waiting.insert(id, change);
