@@ -20,7 +20,7 @@ use crate::padding::{BUCKETS, bucket, pad, unpad};
 use crate::pair_key::{ReceivingPairKey, SENDER_TAG_LEN, SendingPairKey};
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
-use crate::sender_key::GROUP_MESSAGE_OVERHEAD;
+use crate::sender_key::message::GROUP_MESSAGE_OVERHEAD;
 use crate::setup_header::SETUP_HEADER_LEN;
 
 const BODY_VERSION: u8 = 1;

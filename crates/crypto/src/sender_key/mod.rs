@@ -8,7 +8,7 @@
 
 mod handover;
 mod member_chain;
-mod message;
+pub(crate) mod message;
 mod sender;
 mod sending_chain;
 mod serialized;
