@@ -10,6 +10,15 @@ pub(crate) const HEADER_LEN: usize = 1 + 32 + 4 + 4;
 /// Bytes that a ratchet message has more than its plaintext: header (41), salt (16), tag (16).
 pub const MESSAGE_OVERHEAD: usize = HEADER_LEN + SALT_LEN + TAG_LEN;
 
+/// Bytes of a group message's header: version u8 = 1 ‖ chain id (32) ‖ number u32 (`sender_key`).
+pub(crate) const GROUP_HEADER_LEN: usize = 1 + 32 + 4;
+
+/// Bytes of the chain's signature, the last of a group message.
+pub(crate) const GROUP_SIGNATURE_LEN: usize = 64;
+
+/// Bytes that a group message has more than its plaintext: header (37), salt (16), tag (16), signature (64).
+pub const GROUP_MESSAGE_OVERHEAD: usize = GROUP_HEADER_LEN + SALT_LEN + TAG_LEN + GROUP_SIGNATURE_LEN;
+
 /// A post-quantum ratchet would come with another version, in the same session format.
 const VERSION: u8 = 1;
 

@@ -75,7 +75,7 @@ pub use decoding::DecodeError;
 pub use device::{IdentityKey, IdentityKeyPair, RelayMarks};
 pub use device_list::{DeviceList, DeviceListError, Freshness, MAX_DEVICES, UnverifiedDeviceList};
 pub use double_ratchet::MAX_JUMP;
-pub use header::MESSAGE_OVERHEAD;
+pub use header::{GROUP_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 pub use kem::KemUse;
 pub use key_error::KeyError;
 pub use link_keys::LinkKeys;
@@ -91,9 +91,8 @@ pub use seal::{
     max_plaintext_len, open, seal,
 };
 pub use sender_key::{
-    GROUP_MESSAGE_OVERHEAD, GroupDecryptError, GroupEncryptError, GroupMessage, GroupSender, HandoverError,
-    MAX_CHAIN_AGE, MAX_CHAIN_MESSAGES, MAX_CHAIN_SKIPPED, MemberChain, SenderKeyHandover, SendingChain,
-    SerializedChain,
+    GroupDecryptError, GroupEncryptError, GroupMessage, GroupSender, HandoverError, MAX_CHAIN_AGE, MAX_CHAIN_MESSAGES,
+    MAX_CHAIN_SKIPPED, MemberChain, SenderKeyHandover, SendingChain, SerializedChain,
 };
 pub use session::{
     AcceptError, Ciphertext, DecryptError, EncryptError, Plaintext, SerializedSession, Session, SetupError, Step,

@@ -12,7 +12,7 @@ use crate::certificate::DeviceCertificate;
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey, SharedSecret};
 use crate::decoding::{DecodeError, Reader};
 use crate::device::{IdentityKey, IdentityKeyPair};
-use crate::header::MESSAGE_OVERHEAD;
+use crate::header::{GROUP_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 use crate::kdf::{AeadKey, TAG_LEN, hkdf, sha256};
 use crate::labels;
 use crate::message_kind::MessageKind;
@@ -20,7 +20,6 @@ use crate::padding::{BUCKETS, bucket, pad, unpad};
 use crate::pair_key::{ReceivingPairKey, SENDER_TAG_LEN, SendingPairKey};
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
-use crate::sender_key::message::GROUP_MESSAGE_OVERHEAD;
 use crate::setup_header::SETUP_HEADER_LEN;
 
 const BODY_VERSION: u8 = 1;

@@ -16,7 +16,7 @@ use crate::sender_key::handover::{HandoverError, SenderKeyHandover, read_generat
 use crate::sender_key::message::GroupMessage;
 use crate::sender_key::sender::GroupSender;
 use crate::sender_key::serialized::SerializedChain;
-use crate::session::{Plaintext, Step, StoredState};
+use crate::session::{Plaintext, Sealed, Step, StoredState};
 
 /// Most skipped message keys of one chain. When new ones come, the oldest go first; a message whose key went is
 /// refused as [`GroupDecryptError::KeyGone`], never silently.
@@ -235,6 +235,8 @@ impl MemberChain {
         self.next
     }
 }
+
+impl Sealed for MemberChain {}
 
 impl StoredState for MemberChain {
     type Serialized = SerializedChain;

@@ -1,21 +1,15 @@
 //! A group message as bytes.
 
 use crate::decoding::{DecodeError, Reader};
+use crate::header::{GROUP_HEADER_LEN, GROUP_SIGNATURE_LEN};
 use crate::kdf::TAG_LEN;
 use crate::message_key::SALT_LEN;
 
 const VERSION: u8 = 1;
-/// Bytes of a header: version u8 = 1 ‖ chain id (32) ‖ number u32.
-const HEADER_LEN: usize = 1 + 32 + 4;
-/// Bytes of the chain's signature, the last of a message.
-const SIGNATURE_LEN: usize = 64;
-
-/// Bytes that a group message has more than its plaintext: header (37), salt (16), tag (16), signature (64).
-pub const GROUP_MESSAGE_OVERHEAD: usize = HEADER_LEN + SALT_LEN + TAG_LEN + SIGNATURE_LEN;
 
 /// The header of the message with this number.
-pub(crate) fn header(chain_id: &[u8; 32], number: u32) -> [u8; HEADER_LEN] {
-    let mut bytes = [0; HEADER_LEN];
+pub(crate) fn header(chain_id: &[u8; 32], number: u32) -> [u8; GROUP_HEADER_LEN] {
+    let mut bytes = [0; GROUP_HEADER_LEN];
     bytes[0] = VERSION;
     bytes[1..33].copy_from_slice(chain_id);
     bytes[33..].copy_from_slice(&number.to_be_bytes());
@@ -25,7 +19,7 @@ pub(crate) fn header(chain_id: &[u8; 32], number: u32) -> [u8; HEADER_LEN] {
 /// A group message, taken apart: header (37) ‖ salt (16) ‖ ciphertext ‖ tag (16) ‖ signature (64). Nothing of it
 /// is verified.
 pub struct GroupMessage<'a> {
-    pub(crate) header: &'a [u8; HEADER_LEN],
+    pub(crate) header: &'a [u8; GROUP_HEADER_LEN],
     pub(crate) chain_id: [u8; 32],
     /// Number of this message in its chain, from 0.
     pub(crate) number: u32,
@@ -34,7 +28,7 @@ pub struct GroupMessage<'a> {
     pub(crate) sealed: &'a [u8],
     /// All before the signature.
     pub(crate) signed: &'a [u8],
-    pub(crate) signature: &'a [u8; SIGNATURE_LEN],
+    pub(crate) signature: &'a [u8; GROUP_SIGNATURE_LEN],
 }
 
 impl<'a> GroupMessage<'a> {

@@ -8,7 +8,7 @@
 
 mod handover;
 mod member_chain;
-pub(crate) mod message;
+mod message;
 mod sender;
 mod sending_chain;
 mod serialized;
@@ -17,7 +17,7 @@ use core::time::Duration;
 
 pub use handover::{HandoverError, SenderKeyHandover};
 pub use member_chain::{GroupDecryptError, MAX_CHAIN_SKIPPED, MemberChain};
-pub use message::{GROUP_MESSAGE_OVERHEAD, GroupMessage};
+pub use message::GroupMessage;
 pub use sender::GroupSender;
 pub use sending_chain::{GroupEncryptError, SendingChain};
 pub use serialized::SerializedChain;

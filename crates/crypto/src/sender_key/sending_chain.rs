@@ -7,17 +7,18 @@ use std::sync::Arc;
 use crate::chain_key::ChainKey;
 use crate::decoding::{DecodeError, Reader};
 use crate::ed25519::Ed25519KeyPair;
+use crate::header::GROUP_MESSAGE_OVERHEAD;
 use crate::labels;
 use crate::message_kind::MessageKind;
 use crate::randomness::{Entropy, Os, RandomnessError};
 use crate::redacted::redacted_debug;
 use crate::seal::max_plaintext_len;
 use crate::sender_key::handover::{SenderKeyHandover, read_generation};
-use crate::sender_key::message::{GROUP_MESSAGE_OVERHEAD, header};
+use crate::sender_key::message::header;
 use crate::sender_key::sender::GroupSender;
 use crate::sender_key::serialized::SerializedChain;
 use crate::sender_key::{MAX_CHAIN_AGE, MAX_CHAIN_MESSAGES};
-use crate::session::{Ciphertext, Step, StoredState};
+use crate::session::{Ciphertext, Sealed, Step, StoredState};
 
 const VERSION: u8 = 1;
 /// version u8 = 1 ‖ generation u32 ‖ next number u32 ‖ chain key (32) ‖ seed (32).
@@ -182,6 +183,8 @@ impl SendingChain {
         self.next >= MAX_CHAIN_MESSAGES || age >= MAX_CHAIN_AGE
     }
 }
+
+impl Sealed for SendingChain {}
 
 impl StoredState for SendingChain {
     type Serialized = SerializedChain;

@@ -25,6 +25,7 @@ use crate::seal::max_plaintext_len;
 use crate::setup_header::{SETUP_HEADER_LEN, SetupHeader, split_bytes};
 
 pub use bytes::SerializedSession;
+pub(crate) use step::Sealed;
 pub use step::{Step, StoredState};
 
 pub use crate::double_ratchet::{DecryptError, EncryptError};

@@ -2,22 +2,24 @@
 
 use crate::session::{SerializedSession, Session};
 
+/// Keeps [`StoredState`] to the types of this crate.
 mod sealed {
     pub trait Sealed {}
-    impl Sealed for crate::session::Session {}
-    impl Sealed for crate::sender_key::SendingChain {}
-    impl Sealed for crate::sender_key::MemberChain {}
 }
+
+pub(crate) use sealed::Sealed;
 
 /// A state that a [`Step`] leads to: of a session ([`Session`]) or of a chain of a group ([`crate::SendingChain`],
 /// [`crate::MemberChain`]). Nobody else's type can be one.
-pub trait StoredState: sealed::Sealed {
+pub trait StoredState: Sealed {
     /// Its stored form.
     type Serialized;
 
     /// The state, for the client's store.
     fn to_store(&self) -> Self::Serialized;
 }
+
+impl Sealed for Session {}
 
 impl StoredState for Session {
     type Serialized = SerializedSession;
