@@ -143,7 +143,8 @@ def certificates(given):
     return {"account_id": account.hex(), "signed": signed.hex()}, {"certificate": cert.hex()}
 
 
-def check_list(record, given):
+def read_list(given):
+    """What a device list says, without who signed it: (account, version, highest, certificates, signature)."""
     reader = Reader(given)
     reader.version()
     account, version, _, highest, count = (reader.take(32), *(reader.number(size) for size in (4, 8, 4, 1)))
@@ -152,10 +153,15 @@ def check_list(record, given):
     devices = [read_certificate(reader) for _ in range(count)]
     signature = reader.take(64)
     reader.finish()
+    return account, version, highest, devices, signature
+
+
+def check_list(record, given):
+    account, version, highest, devices, signature = read_list(given)
     if account != account_id(record):
         raise Refused("other account")
     numbers = [device[0] for device in devices]
-    distinct = len(set(device[1] for device in devices)) == count
+    distinct = len(set(device[1] for device in devices)) == len(devices)
     newest = max(int.from_bytes(device[2], "big") for device in devices)
     above = int.from_bytes(numbers[-1], "big") > highest
     if numbers != sorted(set(numbers)) or not distinct or newest > version or above:
@@ -163,6 +169,27 @@ def check_list(record, given):
     verify(record[1:33], signature, b"Subrosa device list v1", given[:-64])
     for device in devices:
         verify(record[1:33], device[3], certificate_signed(account, *device[:3]))
+
+
+def make_list(seed, account, version, issued_ms, highest, devices):
+    """Of devices (number, seed of the identity, list version)."""
+    made = b"\x01" + account + u32(version) + u64(issued_ms) + u32(highest) + u8(len(devices))
+    for number, identity_seed, list_version in devices:
+        made += make_certificate(seed, account, number, ed_public(identity_seed), list_version)
+    return made + sign(seed, b"Subrosa device list v1", made)
+
+
+def list_relation(known, seen):
+    """How a list stands to the known one."""
+    (_, known_version, known_highest, *_), (_, version, highest, *_) = read_list(known), read_list(seen)
+    # Number and identity key of each device.
+    held, listed = ([device[:2] for device in read_list(one)[3]] for one in (known, seen))
+    reused = [one for one in listed if one not in held and int.from_bytes(one[0], "big") <= known_highest]
+    if version == known_version:
+        return "same" if known == seen else "conflict"
+    if version < known_version:
+        return "older"
+    return "number reused" if reused or highest < known_highest else "newer"
 
 
 def device_lists(given):
@@ -173,18 +200,7 @@ def device_lists(given):
         known, seen = unhex(given["known"]), unhex(given["list"])
         check_list(record, known)
         check_list(record, seen)
-        versions = [int.from_bytes(one[33:37], "big") for one in (known, seen)]
-        highest = [int.from_bytes(one[45:49], "big") for one in (known, seen)]
-        # Number and identity key of each device.
-        held, listed = ([one[at : at + 36] for at in range(50, len(one) - 64, 104)] for one in (known, seen))
-        reused = [one for one in listed if one not in held and int.from_bytes(one[:4], "big") <= highest[0]]
-        if versions[0] == versions[1]:
-            relation = "same" if sha256(known) == sha256(seen) else "conflict"
-        else:
-            relation = "newer" if versions[1] > versions[0] else "older"
-            if relation == "newer" and (reused or highest[1] < highest[0]):
-                relation = "number reused"
-        return {"account_id": account.hex()}, {"known_hash": sha256(known).hex(), "hash": sha256(seen).hex(), "relation": relation}
+        return {"account_id": account.hex()}, {"known_hash": sha256(known).hex(), "hash": sha256(seen).hex(), "relation": list_relation(known, seen)}
     if "list" in given:
         seen = change(unhex(given["list"]), given["change"])
         if given["signed_again"]:
@@ -192,12 +208,8 @@ def device_lists(given):
             seen = seen[:-64] + sign(seed, b"Subrosa device list v1", seen[:-64])
         middle = {"account_id": account.hex(), "unchanged_sha256": sha256(unhex(given["list"])).hex()}
         return middle, attempt(lambda: check_list(record, seen), {"bytes": seen.hex()})
-    made = b"\x01" + account + u32(given["version"]) + u64(given["issued_ms"])
-    made += u32(given["highest"]) + u8(len(given["devices"]))
-    for one in given["devices"]:
-        identity = ed_public(unhex(one["identity_seed"]))
-        made += make_certificate(seed, account, one["device"], identity, one["list_version"])
-    made += sign(seed, b"Subrosa device list v1", made)
+    devices = [(one["device"], unhex(one["identity_seed"]), one["list_version"]) for one in given["devices"]]
+    made = make_list(seed, account, given["version"], given["issued_ms"], given["highest"], devices)
     check_list(record, made)
     return {"account_id": account.hex()}, {"list": made.hex(), "hash": sha256(made).hex()}
 

@@ -3,9 +3,9 @@ first change on, each time."""
 
 import functools
 
-from .group_change import KINDS, Change, heads_hash, list_problem, read_list
-from .identity import account_id, make_certificate, make_record
-from .primitives import Refused, attempt, change as altered, ed_public, sha256, sign, u8, u16, u32, u64, len16, unhex, verify
+from .group_change import KINDS, Change, devices_of, heads_hash, list_problem
+from .identity import account_id, list_relation, make_list, make_record, read_list
+from .primitives import Refused, attempt, change as altered, sha256, sign, u8, u16, u32, u64, len16, unhex, verify
 
 LAST = (2**32, 0)  # how somebody stands who is no admin
 AT_THE_END = 2**32  # "after all acts" of a change
@@ -27,7 +27,7 @@ class State:
         self.disbanded = False
 
     def devices(self, account):
-        return read_list(self.members[account]["list"])[3]
+        return devices_of(self.members[account]["list"])
 
     def standing(self, account, order):
         """How an account stands, by the order of standing of the changes."""
@@ -61,12 +61,7 @@ def verified_once(key, signature, signed):
     return True
 
 
-def newer(seen, known):
-    """Section 2: higher version, and no number serves a second device."""
-    _, version, highest, devices = read_list(seen)
-    _, known_version, known_highest, known_devices = read_list(known)
-    again = [number for number, key in devices.items() if known_devices.get(number) != key and number <= known_highest]
-    return version > known_version and highest >= known_highest and not again
+newer = functools.cache(lambda seen, known: list_relation(known, seen) == "newer")
 
 
 def need(true, otherwise):
@@ -209,8 +204,8 @@ class Group:
         order = self.order(seen)
         if change.kind == "create":
             account, record, devices = change.body["newcomer"]
-            need(change.author == account and change.device in read_list(devices)[3], "bad signature")
-            key = read_list(devices)[3][change.device]
+            need(change.author == account and change.device in devices_of(devices), "bad signature")
+            key = devices_of(devices)[change.device]
         else:
             need(change.author in view.members, "author no member")
             record, devices = view.members[change.author]["record"], view.devices(change.author)
@@ -310,7 +305,7 @@ class Group:
 
     def list_standing(self, one, among, order):
         change = self.changes[one]
-        held = read_list(change.body["list"])[3]
+        held = devices_of(change.body["list"])
         beside = [self.changes[other] for other in self.beside(one, among)]
         dropped = [other.id for other in beside if other.author == change.author and other.device not in (0, *held)]
         return min(self.standing(other, order) for other in [one, *dropped])
@@ -323,7 +318,7 @@ class Group:
         """Whether the act `act` of `taking`, which counts in `state`, voids the act `its` of `other`, which is beside it."""
         what, whom = act
         if what == "list":
-            had, has = state.devices(taking.author), read_list(whom["list"])[3]
+            had, has = state.devices(taking.author), devices_of(whom["list"])
             return other.author == taking.author and other.device in had and other.device not in has
         target = whom[0]
         if other.author == target:
@@ -364,12 +359,7 @@ class Group:
 # What a case says
 
 
-@functools.cache
-def made_list(seed, account, version, issued_ms, highest, devices):
-    made = b"\x01" + account + u32(version) + u64(issued_ms) + u32(highest) + u8(len(devices))
-    for number, identity_seed, list_version in devices:
-        made += make_certificate(seed, account, number, ed_public(identity_seed), list_version)
-    return made + sign(seed, b"Subrosa device list v1", made)
+made_list = functools.cache(make_list)
 
 
 class Person:
