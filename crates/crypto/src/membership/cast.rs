@@ -12,42 +12,12 @@ use crate::certificate::DeviceCertificate;
 use crate::device::IdentityKeyPair;
 use crate::device_list::DeviceList;
 
-/// Somebody with their keys. Their lists: devices 1 and 2; device 2 dropped; a device 3 instead.
-pub(super) struct Person {
-    pub(super) account: AccountKeyPair,
-    pub(super) record: AccountRecord,
-    pub(super) devices: [IdentityKeyPair; 3],
-    pub(super) lists: [DeviceList; 3],
-}
+#[path = "../../tests/behaviour/person.rs"]
+mod person;
+
+pub(super) use self::person::Person;
 
 impl Person {
-    pub(super) fn new(number: u8) -> Self {
-        Self::with_seed([number; 32])
-    }
-
-    pub(super) fn with_seed(seed: [u8; 32]) -> Self {
-        let account = AccountKeyPair::from_seed(&seed);
-        let record = AccountRecord::new(account.public(), seed);
-        let id = record.id();
-        let devices = [1, 2, 3].map(|device| {
-            let mut seed = seed;
-            seed[31] = 0xf0 + device;
-            IdentityKeyPair::from_seed(&seed)
-        });
-        let certificate = |device: u32, version| {
-            DeviceCertificate::issue(&account, &id, device, &devices[device as usize - 1].public(), version)
-        };
-        let list = |version, highest, certificates| {
-            DeviceList::issue(&account, &record, version, 0, highest, certificates).unwrap()
-        };
-        let lists = [
-            list(1, 2, vec![certificate(1, 1), certificate(2, 1)]),
-            list(2, 2, vec![certificate(1, 1)]),
-            list(3, 3, vec![certificate(1, 1), certificate(3, 3)]),
-        ];
-        Self { account, record, devices, lists }
-    }
-
     pub(super) fn id(&self) -> AccountId {
         self.record.id()
     }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::decoding::DecodeError;
 use crate::randomness::{Entropy, RandomnessError};
+use crate::session::{Step, StoredState};
 
 /// What a case holds besides its name and inputs. Intermediate values only where this crate has them in its hands.
 struct Computed {
@@ -203,4 +204,16 @@ impl Entropy for Scripted {
         buffer.copy_from_slice(&self.0.remove(0));
         Ok(())
     }
+}
+
+/// Stores a step's state: what transcripts need is all in the stored bytes.
+fn committed<T, S: StoredState>(step: Step<T, S>, bytes: fn(&S::Serialized) -> &[u8]) -> (Vec<u8>, T) {
+    let mut stored = Vec::new();
+    let (_, output) = step
+        .commit(|state| {
+            stored = bytes(state).to_vec();
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+    (stored, output)
 }

@@ -7,8 +7,7 @@ use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
 use crate::kdf::sha256;
 use crate::message_kind::MessageKind;
 use crate::root_key::RootKey;
-use crate::session::Step;
-use crate::session::{AcceptError, Ciphertext, DecryptError, Plaintext, Session};
+use crate::session::{AcceptError, Ciphertext, DecryptError, Plaintext, SerializedSession, Session};
 
 pub(super) fn key_schedule(case: &Value) -> Computed {
     let given = &case["inputs"];
@@ -31,7 +30,7 @@ pub(super) fn key_schedule(case: &Value) -> Computed {
         chain = next;
     }
     let mut sealed = bytes(&given["plaintext"]);
-    let key = keys.last().unwrap().aead_key(&array(&given["salt"]));
+    let key = keys.last().unwrap().aead_key(crate::labels::MESSAGE, &array(&given["salt"]));
     assert!(key.seal(&bytes(&given["associated_data"]), &mut sealed, 0));
     Computed {
         intermediate: json!({
@@ -53,18 +52,6 @@ fn reason(error: DecryptError) -> &'static str {
     }
 }
 
-/// Stores and loads each state: what the transcripts need is all in the stored bytes.
-fn committed<T>(step: Step<T>) -> (Session, T) {
-    let mut stored = Vec::new();
-    let (_, output) = step
-        .commit(|bytes| {
-            stored = bytes.as_bytes().to_vec();
-            Ok::<_, ()>(())
-        })
-        .unwrap();
-    (Session::deserialize(&stored).unwrap(), output)
-}
-
 /// One side of a conversation.
 struct Party {
     session: Option<Session>,
@@ -81,8 +68,8 @@ impl Party {
             let mut entropy = Scripted(vec![self.secrets.remove(0), salt]);
             session.encrypt_from(plaintext, &mut entropy).unwrap()
         });
-        let (session, sent) = committed(step);
-        self.session = Some(session);
+        let (stored, sent) = committed(step, SerializedSession::as_bytes);
+        self.session = Some(Session::deserialize(&stored).unwrap());
         sent
     }
 
@@ -101,8 +88,8 @@ impl Party {
                 })?
             }
         };
-        let (session, plaintext) = committed(step);
-        self.session = Some(session);
+        let (stored, plaintext) = committed(step, SerializedSession::as_bytes);
+        self.session = Some(Session::deserialize(&stored).unwrap());
         Ok(plaintext)
     }
 }

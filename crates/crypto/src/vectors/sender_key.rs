@@ -10,7 +10,7 @@ use crate::labels;
 use crate::sender_key::{
     GroupDecryptError, GroupSender, HandoverError, MemberChain, SenderKeyHandover, SendingChain, SerializedChain,
 };
-use crate::session::{Plaintext, Step, StoredState};
+use crate::session::Plaintext;
 
 fn sender(given: &Value) -> GroupSender {
     GroupSender {
@@ -40,28 +40,16 @@ fn handover_reason(error: HandoverError) -> &'static str {
     }
 }
 
-/// Stores and loads each state: what the transcripts need is all in the stored bytes.
-fn committed<T, S: StoredState<Serialized = SerializedChain>>(step: Step<T, S>) -> (Vec<u8>, T) {
-    let mut stored = Vec::new();
-    let (_, output) = step
-        .commit(|bytes| {
-            stored = bytes.as_bytes().to_vec();
-            Ok::<_, ()>(())
-        })
-        .unwrap();
-    (stored, output)
-}
-
 fn send(chain: &mut SendingChain, who: &GroupSender, text: &[u8], salt: Vec<u8>) -> Vec<u8> {
     let step = chain.encrypt_from(who, text, &mut Scripted(vec![salt])).unwrap();
-    let (stored, sent) = committed(step);
+    let (stored, sent) = committed(step, SerializedChain::as_bytes);
     *chain = SendingChain::deserialize(&stored).unwrap();
     sent.message
 }
 
 fn receive(chain: &mut MemberChain, who: &GroupSender, message: &[u8]) -> Result<Value, &'static str> {
     let step = chain.decrypt(who, message).map_err(decrypt_reason)?;
-    let (stored, text): (_, Plaintext) = committed(step);
+    let (stored, text): (_, Plaintext) = committed(step, SerializedChain::as_bytes);
     *chain = MemberChain::deserialize(&stored).unwrap();
     Ok(json!({"text": show(text.as_bytes())}))
 }

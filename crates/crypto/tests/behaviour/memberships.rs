@@ -14,34 +14,12 @@ const MOST_CHANGES: usize = 24;
 /// What a change is made of, in bytes of the input.
 const STEP: usize = 5;
 
-/// Somebody with their keys. Their lists: devices 1 and 2; device 2 dropped; a device 3 instead.
-struct Person {
-    account: AccountKeyPair,
-    record: AccountRecord,
-    devices: [IdentityKeyPair; 3],
-    lists: [DeviceList; 3],
-}
+#[path = "person.rs"]
+mod person;
+
+use person::Person;
 
 impl Person {
-    fn new(number: u8) -> Self {
-        let account = AccountKeyPair::from_seed(&[number; 32]);
-        let record = AccountRecord::new(account.public(), [number; 32]);
-        let devices = [1, 2, 3].map(|device| IdentityKeyPair::from_seed(&[number << 4 | device; 32]));
-        let certificate = |device: u32, version| {
-            let identity = devices[device as usize - 1].public();
-            DeviceCertificate::issue(&account, &record.id(), device, &identity, version)
-        };
-        let list = |version, highest, certificates| {
-            DeviceList::issue(&account, &record, version, 0, highest, certificates).unwrap()
-        };
-        let lists = [
-            list(1, 2, vec![certificate(1, 1), certificate(2, 1)]),
-            list(2, 2, vec![certificate(1, 1)]),
-            list(3, 3, vec![certificate(1, 1), certificate(3, 3)]),
-        ];
-        Self { account, record, devices, lists }
-    }
-
     fn newcomer(&self, list: usize) -> Newcomer {
         Newcomer { record: self.record, list: self.lists[list % 3].clone().unverified() }
     }
