@@ -16,6 +16,7 @@ use crate::chain_key::ChainKey;
 use crate::curve25519::{Curve25519KeyPair, Curve25519PublicKey};
 use crate::decoding::DecodeError;
 use crate::header::{Header, RatchetMessage};
+use crate::labels;
 use crate::message_key::MessageKey;
 use crate::randomness::{Entropy, RandomnessError};
 use crate::receiving_chain::ReceivingChain;
@@ -291,5 +292,5 @@ impl DoubleRatchet {
 }
 
 fn open(key: &MessageKey, message: &RatchetMessage<'_>, aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
-    key.aead_key(message.salt).open(aad, message.sealed).map_err(|_| DecryptError::Forged)
+    key.aead_key(labels::MESSAGE, message.salt).open(aad, message.sealed).map_err(|_| DecryptError::Forged)
 }

@@ -74,7 +74,7 @@ fn the_salt_decides_aead_key_and_nonce() {
     let key = MessageKey::new(&[1; 32]);
     let seal = |salt| {
         let mut text = vec![0; 32];
-        assert!(key.aead_key(&salt).seal(&[], &mut text, 0));
+        assert!(key.aead_key(crate::labels::MESSAGE, &salt).seal(&[], &mut text, 0));
         text
     };
     assert_eq!(seal([0; 16]), seal([0; 16]));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::kdf::{AeadKey, hkdf};
-use crate::labels;
 
 /// Bytes of the random salt that each message carries.
 pub(crate) const SALT_LEN: usize = 16;
@@ -24,17 +23,12 @@ impl MessageKey {
         &self.0
     }
 
-    /// key (32) ‖ nonce (12) = HKDF(salt, message key, info, 44).
+    /// key (32) ‖ nonce (12) = HKDF(salt, message key, label, 44). Sessions and groups have labels of their own.
     ///
     /// The salt comes from the operating system for each encryption. A session restored from an
     /// old copy uses a message key a second time, but with another salt: key and nonce never
     /// repeat.
-    pub(crate) fn aead_key(&self, salt: &[u8; SALT_LEN]) -> AeadKey {
-        AeadKey::new(hkdf(salt, self.as_bytes(), &[labels::MESSAGE]))
-    }
-
-    /// The same for a group message, under a label of its own.
-    pub(crate) fn group_aead_key(&self, salt: &[u8; SALT_LEN]) -> AeadKey {
-        AeadKey::new(hkdf(salt, self.as_bytes(), &[labels::GROUP_MESSAGE]))
+    pub(crate) fn aead_key(&self, label: &[u8], salt: &[u8; SALT_LEN]) -> AeadKey {
+        AeadKey::new(hkdf(salt, self.as_bytes(), &[label]))
     }
 }

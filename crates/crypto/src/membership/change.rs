@@ -318,6 +318,25 @@ impl Act {
             _ => 1,
         }
     }
+
+    /// Whether act `at` adds somebody.
+    pub(super) fn adds(&self, at: usize, target: &AccountId) -> bool {
+        matches!(self, Self::Add { members, .. } if members[at].record.id() == *target)
+    }
+
+    /// Whether act `at` gives somebody an office: by a promotion, or with a leave.
+    pub(super) fn promotes(&self, at: usize, target: &AccountId) -> bool {
+        match self {
+            Self::Promote(targets) => targets[at] == *target,
+            Self::Leave { successor, .. } => at == 0 && *successor == Some(*target),
+            _ => false,
+        }
+    }
+
+    /// Whether act `at` is the leaving itself.
+    pub(super) fn leaves(&self, at: usize) -> bool {
+        matches!(self, Self::Leave { .. }) && at + 1 == self.count()
+    }
 }
 
 fn id_of(bytes: &[u8]) -> ChangeId {

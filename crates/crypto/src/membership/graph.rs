@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::change::{Act, Change};
 use super::node::{Node, Verdict};
-use super::resolution::Part;
+use super::resolution::{Part, Resolved, Uncounted};
 use super::rules::Refusal;
 use super::state::State;
 use super::{ChangeId, MAX_CHANGES, RESERVED_CHANGES};
@@ -65,7 +65,7 @@ pub(super) struct Graph {
     waists: Vec<Waist>,
     state: State,
     /// Acts that do not count, by node and number.
-    uncounted: BTreeMap<(usize, usize), Verdict>,
+    uncounted: Uncounted,
     /// Of those, what is void by what takes away.
     void: Arc<BTreeSet<(usize, usize)>>,
 }
@@ -153,17 +153,16 @@ impl Graph {
         let past = self.past(&nodes);
         // The first change is in everybody's past.
         let waist = self.waists.iter().rev().find(|waist| past[waist.node]).unwrap_or(&self.waists[0]);
-        let from = waist.node + 1;
-        let part = Part::new(&self.nodes, from, past[from..].to_vec(), &waist.state);
-        let resolved = part.resolve();
-        let void = self.void_before(from, resolved.void);
-        Ok(View { state: resolved.state, void, from, order: resolved.order })
+        Ok(self.resolve(waist, past[waist.node + 1..].to_vec()).0)
     }
 
-    /// What is void, with what a part that begins at a place where all came together adds.
-    fn void_before(&self, from: usize, mut part: BTreeSet<(usize, usize)>) -> Arc<BTreeSet<(usize, usize)>> {
-        part.extend(self.void.range(..(from, 0)));
-        Arc::new(part)
+    /// What the changes before a place where all came together make with some behind it, and what does not count of those.
+    fn resolve(&self, waist: &Waist, included: Vec<bool>) -> (View, Uncounted) {
+        let from = waist.node + 1;
+        let Resolved { state, uncounted, mut void, order } =
+            Part::new(&self.nodes, from, included, &waist.state).resolve();
+        void.extend(self.void.range(..(from, 0)));
+        (View { state, void: Arc::new(void), from, order }, uncounted)
     }
 
     /// Takes a change whose signature the caller has verified, and says what its author saw (`view`).
@@ -229,14 +228,12 @@ impl Graph {
             self.waists.pop();
         }
         let waist = &self.waists[self.waists.len() - 1];
-        let from = waist.node + 1;
-        let part = Part::new(&self.nodes, from, vec![true; self.nodes.len() - from], &waist.state);
-        let resolved = part.resolve();
-        let order = resolved.order;
-        self.void = self.void_before(from, resolved.void);
-        self.state = resolved.state;
+        let (View { state, void, from, order }, uncounted) =
+            self.resolve(waist, vec![true; self.nodes.len() - waist.node - 1]);
+        self.state = state;
+        self.void = void;
         self.uncounted.split_off(&(from, 0));
-        self.uncounted.extend(resolved.uncounted);
+        self.uncounted.extend(uncounted);
         self.order.truncate(from);
         self.order.extend(order);
         for position in from..self.order.len() {
@@ -251,11 +248,8 @@ impl Graph {
         let past = self.past(&[node]);
         let author = self.nodes[node].grant.map_or(usize::MAX, |(grant, _)| self.nodes[grant].position);
         self.nodes.iter().enumerate().any(|(other, raising)| {
-            let raises = match &raising.change.act {
-                Act::Promote(targets) => targets.contains(target),
-                Act::Leave { successor, .. } => successor.as_ref() == Some(target),
-                _ => false,
-            };
+            let act = &raising.change.act;
+            let raises = (0..act.count()).any(|at| act.promotes(at, target));
             raises && !past[other] && !self.past(&[other])[node] && raising.position < author
         })
     }

@@ -1,6 +1,7 @@
 //! The one state of a set of changes. First what takes away: removals, demotions and device lists void what those whom
 //! they name did without knowing of it. Then all the rest in one order, each judged by the state so far.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +46,8 @@ pub(super) struct Part<'a> {
     /// The included nodes in the order of standing: each after what it had seen, and of those that could come next the
     /// one whose author stands best.
     order: Vec<usize>,
-    /// Each one's place in it; counts from `from`.
-    positions: Vec<usize>,
+    /// Each one's place in it; counts from `from`. In cells, since what was placed says how what follows stands.
+    positions: Vec<Cell<usize>>,
 }
 
 /// The standing of who is no admin.
@@ -85,9 +86,9 @@ type Judgements = BTreeMap<(usize, usize), Judgement>;
 
 impl<'a> Part<'a> {
     pub(super) fn new(nodes: &'a [Node], from: usize, included: Vec<bool>, base: &'a State) -> Self {
-        let positions = vec![0; included.len()];
+        let positions = vec![Cell::new(0); included.len()];
         let mut part = Self { nodes, from, included, base, order: vec![], positions };
-        part.stand();
+        part.order = part.stand();
         part
     }
 
@@ -109,7 +110,7 @@ impl<'a> Part<'a> {
     }
 
     fn position(&self, node: usize) -> usize {
-        node.checked_sub(self.from).map_or_else(|| self.nodes[node].position, |at| self.positions[at])
+        node.checked_sub(self.from).map_or_else(|| self.nodes[node].position, |at| self.positions[at].get())
     }
 
     fn inside(&self, among: &[bool], node: usize) -> bool {
@@ -140,29 +141,15 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn stand(&mut self) {
-        // What made somebody an admin comes before what that one signs, so its place is known by then.
-        let places = std::cell::RefCell::new(std::mem::take(&mut self.positions));
+    /// Places all, and gives them in that order. What made somebody an admin comes before what that one signs.
+    fn stand(&self) -> Vec<usize> {
         let mut order = Vec::new();
-        let standing = |part: &Self, node: usize| {
-            part.nodes[node].grant.map_or(NONE, |(node, act)| {
-                let position = match node.checked_sub(part.from) {
-                    None => part.nodes[node].position,
-                    Some(at) => places.borrow()[at],
-                };
-                Grant { position, act }
-            })
-        };
-        self.visit(
-            &self.included,
-            |part, node| (standing(part, node), part.nodes[node].change.id),
-            |node| {
-                places.borrow_mut()[node - self.from] = self.from + order.len();
-                order.push(node);
-            },
-        );
-        self.order = order;
-        self.positions = places.into_inner();
+        let key = |part: &Self, node: usize| (part.standing(node), part.nodes[node].change.id);
+        self.visit(&self.included, key, |node| {
+            self.positions[node - self.from].set(self.from + order.len());
+            order.push(node);
+        });
+        order
     }
 
     fn all(&self) -> impl Iterator<Item = usize> {
@@ -337,7 +324,7 @@ impl<'a> Part<'a> {
     fn is_leave_of(&self, node: usize, author: &AccountId, voids: &Voids) -> bool {
         let change = &self.nodes[node].change;
         let last = change.act.count() - 1;
-        change.author == *author && leaves(&change.act, last) && !voids.contains_key(&(node, last))
+        change.author == *author && change.act.leaves(last) && !voids.contains_key(&(node, last))
     }
 
     /// Whether `taking`, which holds, voids another act, which is beside it. `devices` are those of its author where it
@@ -348,12 +335,12 @@ impl<'a> Part<'a> {
         match &change.act {
             Act::Remove(targets) => {
                 let target = &targets[taking.1].account;
-                other.author == *target || adds(&other.act, at, target) || promotes(&other.act, at, target)
+                other.author == *target || other.act.adds(at, target) || other.act.promotes(at, target)
             }
             Act::Demote(targets) => {
                 let target = &targets[taking.1].account;
                 // Who is no admin any more may still leave.
-                (other.author == *target && !leaves(&other.act, at)) || promotes(&other.act, at, target)
+                (other.author == *target && !other.act.leaves(at)) || other.act.promotes(at, target)
             }
             Act::List(list) => {
                 other.author == change.author
@@ -416,21 +403,4 @@ impl<'a> Part<'a> {
 /// Whether an act is void, or was where `viewer` was signed.
 fn is_void(act: (usize, usize), voids: &Voids, viewer: Option<&Node>) -> bool {
     voids.contains_key(&act) || viewer.is_some_and(|viewer| viewer.void.contains(&act))
-}
-
-fn adds(act: &Act, at: usize, target: &AccountId) -> bool {
-    matches!(act, Act::Add { members, .. } if members[at].record.id() == *target)
-}
-
-/// Giving an office: by a promotion, or with a leave.
-fn promotes(act: &Act, at: usize, target: &AccountId) -> bool {
-    match act {
-        Act::Promote(targets) => targets[at] == *target,
-        Act::Leave { successor, .. } => at == 0 && *successor == Some(*target),
-        _ => false,
-    }
-}
-
-fn leaves(act: &Act, at: usize) -> bool {
-    matches!(act, Act::Leave { .. }) && at + 1 == act.count()
 }

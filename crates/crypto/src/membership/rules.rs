@@ -170,11 +170,7 @@ impl State {
         let mut state = self.clone();
         for at in 0..change.act.count() {
             state.judge(change, at)?;
-            if matches!(change.act, Act::Leave { .. })
-                && at + 1 == change.act.count()
-                && state.admins().eq([&change.author])
-                && state.members.len() > 1
-            {
+            if change.act.leaves(at) && state.admins().eq([&change.author]) && state.members.len() > 1 {
                 return Err(Refusal::LastAdmin);
             }
             state.apply(change, at, position);

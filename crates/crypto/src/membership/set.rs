@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{ACCOUNT_ITSELF, Act, Change, Newcomer};
-use super::graph::{Graph, Missing, Unfit};
+use super::graph::{Graph, Missing, Unfit, View};
 use super::node::Verdict;
 use super::rules::Refusal;
 use super::state::State;
@@ -169,55 +169,59 @@ impl Membership {
     /// # Errors
     /// [`MembershipError`] if it can never be in the set, or there is no room.
     pub fn offer(&mut self, change: Change) -> Result<Offered, MembershipError> {
-        if change.group() != self.id || matches!(change.act, Act::Create { .. }) && change.id != self.id {
+        if change.group() != self.id {
             return Err(MembershipError::OtherGroup);
         }
         if self.contains(&change.id) {
             return Ok(Offered::Known);
         }
-        let id = change.id;
-        let missing = match self.take(change.clone())? {
-            None => return Ok(self.take_waiting(id)),
-            Some(Missing(missing)) => missing,
+        let view = match self.graph.view(&change.heads) {
+            Ok(view) => view,
+            Err(Missing(missing)) => return self.wait(change, missing),
         };
+        let id = change.id;
+        self.take(change, &view)?;
+        Ok(self.take_waiting(id))
+    }
+
+    fn wait(&mut self, change: Change, missing: Vec<ChangeId>) -> Result<Offered, MembershipError> {
         let bytes: usize = self.waiting.values().map(Change::len).sum();
         let full = self.waiting.len() >= MAX_WAITING || bytes + change.len() > MAX_WAITING_BYTES;
-        if full && !self.waiting.contains_key(&id) {
+        if full && !self.waiting.contains_key(&change.id) {
             return Err(MembershipError::TooManyWaiting);
         }
-        self.waiting.insert(id, change);
+        self.waiting.insert(change.id, change);
         Ok(Offered::Waits(missing))
     }
 
-    fn take(&mut self, change: Change) -> Result<Option<Missing>, MembershipError> {
-        let view = match self.graph.view(&change.heads) {
-            Ok(view) => view,
-            Err(missing) => return Ok(Some(missing)),
-        };
+    fn take(&mut self, change: Change, view: &View) -> Result<(), MembershipError> {
         verify(&change, &view.state)?;
-        self.graph.insert(change, &view).map_err(|unfit| match unfit {
+        self.graph.insert(change, view).map_err(|unfit| match unfit {
             Unfit::Refused(refusal) => MembershipError::Refused(refusal),
             Unfit::Heads => MembershipError::Heads,
             Unfit::Full => MembershipError::Full,
-        })?;
-        Ok(None)
+        })
     }
 
     fn take_waiting(&mut self, first: ChangeId) -> Offered {
         let (mut new, mut refused) = (vec![first], Vec::new());
-        while let Some(id) = self.next_ready() {
-            let Some(change) = self.waiting.remove(&id) else { break };
-            match self.take(change) {
-                Ok(_) => new.push(id),
+        while let Some((change, view)) = self.next_ready() {
+            let id = change.id;
+            match self.take(change, &view) {
+                Ok(()) => new.push(id),
                 Err(error) => refused.push((id, error)),
             }
         }
         Offered::Taken { new, refused }
     }
 
-    fn next_ready(&self) -> Option<ChangeId> {
+    /// One that waited and whose heads are here now, with what its author saw.
+    fn next_ready(&mut self) -> Option<(Change, View)> {
         let ready = |change: &&Change| change.heads.iter().all(|head| self.contains(head));
-        self.waiting.values().find(ready).map(|change| change.id)
+        let id = self.waiting.values().find(ready)?.id;
+        let change = self.waiting.remove(&id)?;
+        let view = self.graph.view(&change.heads).ok()?;
+        Some((change, view))
     }
 }
 

@@ -247,5 +247,5 @@ impl StoredState for MemberChain {
 }
 
 fn open(key: &MessageKey, message: &GroupMessage<'_>, aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, GroupDecryptError> {
-    key.group_aead_key(message.salt).open(aad, message.sealed).map_err(|_| GroupDecryptError::Forged)
+    key.aead_key(labels::GROUP_MESSAGE, message.salt).open(aad, message.sealed).map_err(|_| GroupDecryptError::Forged)
 }

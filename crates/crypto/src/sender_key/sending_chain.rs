@@ -121,7 +121,7 @@ impl SendingChain {
         let from = message.len();
         message.extend_from_slice(plaintext);
         let aad = [&associated_data[..], &header].concat();
-        if !message_key.group_aead_key(&salt).seal(&aad, &mut message, from) {
+        if !message_key.aead_key(labels::GROUP_MESSAGE, &salt).seal(&aad, &mut message, from) {
             return Err(GroupEncryptError::TooLong);
         }
         let signature = self.pair.sign(&[labels::GROUP_SIGNATURE, &associated_data, &message]);

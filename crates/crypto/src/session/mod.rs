@@ -16,6 +16,7 @@ use crate::device::IdentityKeyPair;
 use crate::double_ratchet::{DoubleRatchet, StartError};
 use crate::header::{HEADER_LEN, MESSAGE_OVERHEAD, RatchetMessage};
 use crate::kdf::sha256;
+use crate::labels;
 use crate::message_kind::MessageKind;
 use crate::pqxdh::{self, AgreeError, Side};
 use crate::prekeys::{PrekeyBundle, ResponderPrekeys};
@@ -233,7 +234,7 @@ impl Session {
         message.extend_from_slice(&salt);
         let from = message.len();
         message.extend_from_slice(plaintext);
-        if !message_key.aead_key(&salt).seal(&aad, &mut message, from) {
+        if !message_key.aead_key(labels::MESSAGE, &salt).seal(&aad, &mut message, from) {
             return Err(EncryptError::TooLong);
         }
         let session = Self { fixed: Arc::clone(&self.fixed), setup: self.setup.clone(), ratchet };
