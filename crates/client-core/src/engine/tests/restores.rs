@@ -120,6 +120,14 @@ impl Lost {
     }
 }
 
+/// They are contacts, and a message of anna's has arrived.
+async fn greeted(vera: &Person, anna: &Person) {
+    pair(vera, anna).await;
+    let hello = anna.send("vera", "hello").await;
+    anna.wait(&hello, MessageStatus::Delivered).await;
+    vera.settled().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_older_copy_lacks_comes_again_once_and_in_order() {
     let lost = lost(&["anna", "bert", "cleo"], 9, 30).await;
@@ -397,10 +405,7 @@ async fn what_cannot_be_processed_is_set_aside_and_stops_nothing_behind_it() {
 async fn a_session_that_does_not_read_back_is_lost_like_any_other() {
     let relay = TestRelay::start().await;
     let (vera, anna) = (Person::new(&relay, "vera").await, Person::new(&relay, "anna").await);
-    pair(&vera, &anna).await;
-    let hello = anna.send("vera", "hello").await;
-    anna.wait(&hello, MessageStatus::Delivered).await;
-    vera.settled().await;
+    greeted(&vera, &anna).await;
     vera.inside(|core| core.db.execute("UPDATE session SET state = x'00'", []).unwrap()).await;
     let sent = anna.send("vera", "still there?").await;
     anna.wait(&sent, MessageStatus::Delivered).await;
@@ -412,10 +417,7 @@ async fn a_session_that_does_not_read_back_is_lost_like_any_other() {
 async fn what_is_not_kept_any_more_is_said_and_never_sent_empty() {
     let relay = TestRelay::start().await;
     let (vera, anna) = (Person::new(&relay, "vera").await, Person::new(&relay, "anna").await);
-    pair(&vera, &anna).await;
-    let hello = anna.send("vera", "hello").await;
-    anna.wait(&hello, MessageStatus::Delivered).await;
-    vera.settled().await;
+    greeted(&vera, &anna).await;
     anna.settled().await;
     vera.lose_sessions().await;
     // As after a retention: the text is gone before it is asked for.
@@ -447,10 +449,7 @@ async fn a_device_that_was_away_for_long_asks_its_peers_once_and_says_what_came(
     let relay = TestRelay::start().await;
     let mut vera = Person::new(&relay, "vera").await;
     let anna = Person::new(&relay, "anna").await;
-    pair(&vera, &anna).await;
-    let hello = anna.send("vera", "hello").await;
-    anna.wait(&hello, MessageStatus::Delivered).await;
-    vera.settled().await;
+    greeted(&vera, &anna).await;
     anna.settled().await;
     // 31 days ago; what anna wrote since has expired at the relay.
     vera.inside(|core| {
@@ -584,10 +583,7 @@ async fn a_key_that_the_lost_copy_replaced_keeps_nobody_from_writing_to_the_one_
 async fn a_full_quarantine_gives_up_the_oldest_and_says_so_once_a_day() {
     let relay = TestRelay::start().await;
     let (vera, anna) = (Person::new(&relay, "vera").await, Person::new(&relay, "anna").await);
-    pair(&vera, &anna).await;
-    let hello = anna.send("vera", "hello").await;
-    anna.wait(&hello, MessageStatus::Delivered).await;
-    vera.settled().await;
+    greeted(&vera, &anna).await;
     // Named in a request already: nothing is asked for them again.
     vera.inside(|core| {
         for number in 0..MAX_QUARANTINED {
